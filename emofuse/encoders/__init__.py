@@ -1,0 +1,1 @@
+"""Each modality's road from a segment to tokens."""

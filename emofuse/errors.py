@@ -1,0 +1,47 @@
+"""The two things that go wrong outside the code: what came in, and what is not installed."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from collections.abc import Iterable
+
+
+class EmofuseError(Exception):
+    """Base of every error that is the caller's to mend: the message says what came, what is valid, how to mend it."""
+
+
+class MediaError(EmofuseError, ValueError):
+    """A file, array or text cannot be read as the media it was given as."""
+
+
+class DataError(EmofuseError, ValueError):
+    """A corpus folder, a manifest row or a label is not what its reader can take."""
+
+
+class RecipeError(EmofuseError, ValueError):
+    """A recipe or an override names something that does not exist or does not fit."""
+
+
+class CheckpointError(EmofuseError, ValueError):
+    """A model folder is missing, damaged, or of a schema this version does not read."""
+
+
+class MissingExtraError(EmofuseError, ImportError):
+    """A feature needs a package that lives in an optional extra."""
+
+
+def require_package(module: str, extra: str) -> None:
+    """Raise `MissingExtraError` naming the extra to install when `module` cannot be imported."""
+    if importlib.util.find_spec(module) is None:
+        raise MissingExtraError(
+            f"this needs the package {module!r}, which is not installed; install it with: pip install 'emofuse[{extra}]'"
+        )
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """A clause for error messages: the valid names, the closest one first when there is a close one."""
+    names = sorted(valid)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}valid: {', '.join(names)}"

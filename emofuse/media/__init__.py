@@ -1,0 +1,1 @@
+"""From files, arrays and strings to segments: decoding, voice activity, faces, transcripts."""

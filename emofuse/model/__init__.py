@@ -1,0 +1,1 @@
+"""Fusion, heads, the model and its checkpoint folder."""

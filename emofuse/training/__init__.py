@@ -1,0 +1,1 @@
+"""One engine for every task and corpus, driven by typed recipes."""

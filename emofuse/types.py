@@ -1,0 +1,154 @@
+"""One type per hop of the road: Utterance → Segment → Batch → Tokens → Prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt8
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Modality = Literal["text", "speech", "face"]
+Split = Literal["train", "dev", "test"]
+
+MODALITIES: tuple[Modality, ...] = ("text", "speech", "face")
+SAMPLE_RATE = 16_000
+"""Samples per second of every waveform past decoding."""
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """What a corpus reader yields: a pointer to media, never the media itself.
+
+    `labels` are the corpus's own (`{"emotion": "happy"}`, votes as `{"emotion": {"happiness": 7.0, …}}`, scalars as
+    floats); `labels.py` folds them into task targets. `start` and `end` are seconds in `media`, None = from its start /
+    to its end. `context` holds the earlier turns of the dialogue, oldest first, each "SPEAKER: text".
+    """
+
+    id: str
+    corpus: str
+    split: Split
+    speaker: str
+    dialogue: str | None = None
+    media: Path | None = None
+    start: float | None = None
+    end: float | None = None
+    text: str | None = None
+    context: tuple[str, ...] = ()
+    labels: Mapping[str, str | float | Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word (or a token of a script without spaces) and when it is said, in seconds of the clip."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, eq=False)
+class FaceTrack:
+    """The chosen crops of one person in one segment: RGB, square, with the seconds and pixel boxes they came from."""
+
+    person: int
+    crops: UInt8[np.ndarray, "frames h w 3"]
+    times: Float[np.ndarray, "frames"]
+    boxes: Float[np.ndarray, "frames 4"]
+    """x, y, width, height in pixels of the upright source frame."""
+    quality: Float[np.ndarray, "frames"]
+    """0 to 1, from size, sharpness and frontality; higher is better."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """The one sample of training and inference; a modality that is None (or has no faces) is absent."""
+
+    id: str
+    start: float
+    end: float
+    words: tuple[Word, ...] | None = None
+    waveform: Float32[np.ndarray, "samples"] | None = None
+    """Mono at SAMPLE_RATE, in [-1, 1], covering start to end."""
+    faces: tuple[FaceTrack, ...] = ()
+    context: tuple[str, ...] = ()
+    labels: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def present(self) -> frozenset[Modality]:
+        """The modalities that are there; an empty word list or an empty waveform is not there."""
+        there: dict[Modality, bool] = {
+            "text": bool(self.words),
+            "speech": self.waveform is not None and self.waveform.size > 0,
+            "face": any(len(track.crops) for track in self.faces),
+        }
+        return frozenset(m for m, yes in there.items() if yes)
+
+    def without(self, *gone: Modality) -> Segment:
+        """This segment as if it had never had the named modalities."""
+        changes: dict[str, Any] = {}
+        if "text" in gone:
+            changes |= {"words": None, "context": ()}
+        if "speech" in gone:
+            changes |= {"waveform": None}
+        if "face" in gone:
+            changes |= {"faces": ()}
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """What every encoder returns: states with a mask and a time in seconds for each."""
+
+    states: Float[Tensor, "batch time dim"]
+    mask: Bool[Tensor, "batch time"]
+    """True = real."""
+    times: Float[Tensor, "batch time"]
+    """Token centre, seconds from the start of the segment."""
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """A modality's road from a segment to tokens; `prepare` runs in workers and holds no tensor on a device."""
+
+    modality: Modality
+    dim: int
+
+    def prepare(self, segment: Segment) -> dict[str, np.ndarray] | None: ...
+
+    def __call__(self, inputs: dict[str, Tensor]) -> Tokens: ...
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One segment (and one person) decoded; a value the model was not trained for is None."""
+
+    start: float
+    end: float
+    person: int | None
+    present: frozenset[Modality]
+    emotions: dict[str, float] | None
+    polarity: dict[str, float] | None = None
+    intensity: float | None = None
+    valence: float | None = None
+    arousal: float | None = None
+    others: dict[str, dict[str, float] | float] = field(default_factory=dict)
+    """Heads beyond the standard five, by task name (for example sarcasm)."""
+    by_modality: dict[Modality, dict[str, float]] = field(default_factory=dict)
+    """Emotions as each present modality alone sees them."""
+    embedding: Float32[np.ndarray, "dim"] | None = None
+    """The fused state, unit length."""
+    explanation: Any | None = None
+
+    @property
+    def top(self) -> tuple[str, float] | None:
+        """The leading emotion and its probability."""
+        if not self.emotions:
+            return None
+        name = max(self.emotions, key=lambda k: self.emotions[k])  # type: ignore[index]
+        return name, self.emotions[name]
