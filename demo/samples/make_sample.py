@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import shutil
 import subprocess
 import sys
@@ -73,9 +72,7 @@ def frames(seconds: float) -> Iterator[np.ndarray]:
         at_x = WIDTH / 2 + 40 * math.sin(2 * math.pi * phase)
         at_y = HEIGHT * 0.46 + 12 * math.sin(4 * math.pi * phase)
         move = np.array([[zoom, 0, at_x - zoom * FACE[0]], [0, zoom, at_y - zoom * FACE[1]]])
-        yield cv2.warpAffine(
-            portrait, move, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
-        )
+        yield cv2.warpAffine(portrait, move, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
 
 
 def clock(seconds: float) -> str:
@@ -110,9 +107,9 @@ def main(folder: Path) -> None:
     )
     video, words = folder / "sample.mp4", folder / "sample.srt"
     write_video(video.with_suffix(".part"), rate, samples)
-    os.replace(video.with_suffix(".part"), video)
+    video.with_suffix(".part").replace(video)
     words.with_suffix(".part").write_text(subtitles, encoding="utf-8")
-    os.replace(words.with_suffix(".part"), words)
+    words.with_suffix(".part").replace(words)
     sys.stdout.write(f"{video} ({len(samples) / rate:.1f} s, {video.stat().st_size / 1e6:.2f} MB), {words}\n")
 
 
