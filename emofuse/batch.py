@@ -1,0 +1,125 @@
+"""Prepared samples → Batch: padding, masks, presence and targets, and the one mechanism of absence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from emofuse.types import MODALITIES, Modality
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSample:
+    """One segment after every encoder's `prepare`: arrays only, so that it can cross processes and sit on disk.
+
+    `inputs[m]` is None where modality m is absent. Within a modality all arrays of one or more dimensions share their
+    first axis (time), and `mask` is among them; arrays without dimensions are one number a sample.
+    """
+
+    inputs: dict[Modality, dict[str, np.ndarray] | None]
+    targets: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Task name → float vector of the task's width; NaN = unlabelled."""
+
+    @property
+    def length(self) -> int:
+        """Longest time axis over the modalities: what length buckets sort by."""
+        return max((len(arrays["mask"]) for arrays in self.inputs.values() if arrays), default=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Padded inputs with masks, who is present, and targets with NaN where a sample is unlabelled."""
+
+    inputs: dict[Modality, dict[str, Tensor]]
+    """Modality → arrays [batch, time, …] (or [batch]); a modality that no row has is not a key."""
+    present: dict[Modality, Bool[Tensor, "batch"]]
+    """Every modality the model knows is a key."""
+    targets: dict[str, Float[Tensor, "batch width"]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.present.values())))
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The same batch on `device`."""
+
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=non_blocking)
+
+        return Batch(
+            {m: {k: move(v) for k, v in arrays.items()} for m, arrays in self.inputs.items()},
+            {m: move(v) for m, v in self.present.items()},
+            {k: move(v) for k, v in self.targets.items()},
+        )
+
+    def without(self, *gone: Modality, rows: Bool[Tensor, "batch"] | None = None) -> Batch:
+        """This batch as if the modalities `gone` had never been there, in all rows or in those that `rows` marks."""
+        present = dict(self.present)
+        inputs = dict(self.inputs)
+        for modality in gone:
+            if modality not in present:
+                continue
+            keep = torch.zeros_like(present[modality]) if rows is None else ~rows.to(present[modality].device)
+            present[modality] = present[modality] & keep
+            if modality in inputs and not bool(present[modality].any()):
+                del inputs[modality]
+        return replace(self, inputs=inputs, present=present)
+
+    def subset_index(self) -> Tensor:
+        """int64 [batch]: the bit mask of what is present (text 1, speech 2, face 4)."""
+        return subset_index(self.present)
+
+
+def subset_index(present: Mapping[Modality, Tensor]) -> Tensor:
+    """int64 [batch]: text 1 + speech 2 + face 4, for tables that hold one entry a subset."""
+    first = next(iter(present.values()))
+    index = torch.zeros(len(first), dtype=torch.long, device=first.device)
+    for bit, modality in enumerate(MODALITIES):
+        if modality in present:
+            index = index + present[modality].long() * (1 << bit)
+    return index
+
+
+def subset_name(index: int) -> str:
+    """'text+face' for 5; 'none' for 0."""
+    return "+".join(m for bit, m in enumerate(MODALITIES) if index >> bit & 1) or "none"
+
+
+def collate(samples: Sequence[PreparedSample]) -> Batch:
+    """Pad each modality to the longest row that has it; rows without it hold zeros and present = False.
+
+    Raises ValueError when `samples` is empty or its members disagree on which modalities or tasks exist.
+    """
+    if not samples:
+        raise ValueError("a batch needs at least one sample")
+    modalities = tuple(samples[0].inputs)
+    if any(tuple(s.inputs) != modalities for s in samples):
+        raise ValueError("all samples of a batch must come from the same model: their modalities differ")
+    present = {m: torch.tensor([s.inputs[m] is not None for s in samples]) for m in modalities}
+    inputs = {m: _pad([s.inputs[m] for s in samples]) for m in modalities if bool(present[m].any())}
+    tasks = samples[0].targets.keys()
+    targets = {t: torch.from_numpy(np.stack([np.asarray(s.targets[t], np.float32) for s in samples])) for t in tasks}
+    return Batch(inputs, present, targets)
+
+
+def _pad(rows: Sequence[dict[str, np.ndarray] | None]) -> dict[str, Tensor]:
+    template = next(row for row in rows if row is not None)
+    length = max(len(row["mask"]) for row in rows if row is not None)
+    out: dict[str, Tensor] = {}
+    for key, example in template.items():
+        example = np.asarray(example)
+        shape = (len(rows), length, *example.shape[1:]) if example.ndim else (len(rows),)
+        array = np.zeros(shape, example.dtype)
+        for i, row in enumerate(rows):
+            if row is None:
+                continue
+            if example.ndim:
+                array[i, : len(row[key])] = row[key]
+            else:
+                array[i] = row[key]
+        out[key] = torch.from_numpy(array)
+    return out

@@ -1,0 +1,102 @@
+"""What describes an encoder well enough to build it again without any download."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from emofuse.types import Modality
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    source: str | None = None
+    """Where the weights start: a hub id, a local folder, or `package:NAME` for a model inside an installed package.
+
+    None = from scratch, in the shape of `architecture`.
+    """
+    revision: str | None = None
+    """Branch, tag or commit of a hub id."""
+    architecture: dict[str, Any] | None = None
+    """The backbone's own configuration; filled in when `source` is loaded."""
+    pool: Literal["attention", "statistics"] = "attention"
+    """How the modality's own head pools its tokens: attention, or attentive mean and deviation (Okabe et al. 2018)."""
+
+    @model_validator(mode="after")
+    def _described(self) -> _Config:
+        if self.source is None and self.architecture is None:
+            raise ValueError("give a source (hub id, folder, package:NAME) or an architecture to start from scratch")
+        return self
+
+
+class TextConfig(_Config):
+    """BERT family through transformers' auto classes."""
+
+    kind: Literal["text"] = "text"
+    tokenizer: str | None = None
+    """Hub id or folder of the tokenizer where it is not that of `source`."""
+    max_length: int = Field(128, ge=8)
+    """Word pieces in an utterance with its context; the oldest context goes first."""
+    context_turns: int = Field(5, ge=0)
+    """How many earlier turns are shown."""
+    lexicon: bool = True
+    """Join VADER features through a zero-initialised projection."""
+
+
+class SpeechConfig(_Config):
+    """wav2vec2 family (wav2vec2, HuBERT, WavLM, wav2vec2-BERT) through transformers' auto classes."""
+
+    kind: Literal["speech"] = "speech"
+    layer_sum: bool = False
+    """A learned weighted sum of all hidden layers in place of the last (Yang et al. 2021, SUPERB)."""
+    normalize: bool | None = None
+    """Zero mean and unit variance: of the waveform (raw front ends), of each mel bin (wav2vec2-BERT).
+
+    None = as the source's feature extractor says; True from scratch.
+    """
+
+
+class FaceConfig(_Config):
+    """ViT through timm: a timm name or `hf-hub:` id, a local folder, or a small one from scratch.
+
+    From scratch, `architecture` is passed to timm's VisionTransformer, with `stem: [channels, …]` for a convolutional
+    stem (Xiao et al. 2021) in place of the patch projection.
+    """
+
+    kind: Literal["face"] = "face"
+    name: str | None = None
+    """timm architecture; None for one from scratch."""
+    image_size: int = Field(224, ge=16)
+    grayscale: bool = False
+    """Show the network luma only, three times over: a model that learnt on grey faces then meets no colour."""
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+
+class FeaturesConfig(BaseModel):
+    """Features that someone else extracted, a vector or a sequence of vectors a segment."""
+
+    model_config = ConfigDict(extra="forbid")
+    kind: Literal["features"] = "features"
+    width: int = Field(ge=1)
+    """Length of one feature vector."""
+    dim: int = Field(64, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    pool: Literal["attention", "statistics"] = "attention"
+
+
+EncoderConfig = Annotated[TextConfig | SpeechConfig | FaceConfig | FeaturesConfig, Field(discriminator="kind")]
+
+
+def with_kind(encoders: Any) -> Any:
+    """Let `{"text": {…}}` stand for `{"text": {"kind": "text", …}}`."""
+    if not isinstance(encoders, dict):
+        return encoders
+    return {m: {"kind": m, **c} if isinstance(c, dict) else c for m, c in encoders.items()}
+
+
+def allowed(modality: Modality, config: EncoderConfig) -> bool:
+    """Whether `config` can encode `modality`."""
+    return config.kind in (modality, "features")

@@ -1,0 +1,138 @@
+"""Face crops → one ViT state a frame, with seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import timm
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from emofuse.encoders.config import FaceConfig
+from emofuse.encoders.sources import resolve_source
+from emofuse.types import Modality, Segment, Tokens
+
+
+class FaceProcessor:
+    """Segment → the crops of the person seen most, at the network's size."""
+
+    def __init__(self, image_size: int, grayscale: bool) -> None:
+        self.image_size = image_size
+        self.grayscale = grayscale
+
+    def __call__(self, segment: Segment) -> dict[str, np.ndarray] | None:
+        """pixels uint8 [frames, 3, size, size]; times float32, mask bool [frames]."""
+        tracks = [t for t in segment.faces if len(t.crops)]
+        if not tracks:
+            return None
+        track = max(tracks, key=lambda t: len(t.crops))
+        pixels = np.stack([self._fit(crop) for crop in track.crops]).transpose(0, 3, 1, 2)
+        times = np.asarray(track.times, np.float32) - np.float32(segment.start)
+        return {"pixels": np.ascontiguousarray(pixels), "times": times, "mask": np.ones(len(times), bool)}
+
+    def _fit(self, crop: np.ndarray) -> np.ndarray:
+        if self.grayscale:
+            crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        size = self.image_size
+        if crop.shape[:2] == (size, size):
+            return crop
+        shrinks = crop.shape[0] > size
+        return cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+class ConvStem(nn.Module):
+    """Stride-2 3x3 convolutions in place of the patch projection (Xiao et al. 2021, "Early Convolutions Help…").
+
+    [batch, 3, size, size] → [batch, (size / 2^n)^2, embed_dim] for n = len(channels).
+    """
+
+    def __init__(
+        self,
+        img_size: int,
+        patch_size: int,
+        in_chans: int,
+        embed_dim: int,
+        channels: tuple[int, ...],
+        **_: Any,
+    ) -> None:
+        super().__init__()
+        if 2 ** len(channels) != patch_size:
+            raise ValueError(f"a stem of {len(channels)} stride-2 layers makes patches of {2 ** len(channels)}, not {patch_size}")
+        layers: list[nn.Module] = []
+        for out in channels:
+            layers += [nn.Conv2d(in_chans, out, 3, 2, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True)]
+            in_chans = out
+        self.net = nn.Sequential(*layers, nn.Conv2d(in_chans, embed_dim, 1))
+        self.grid_size = (img_size // patch_size, img_size // patch_size)
+        self.num_patches = self.grid_size[0] * self.grid_size[1]
+        self.patch_size = (patch_size, patch_size)
+        self.img_size = (img_size, img_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x).flatten(2).transpose(1, 2)
+
+    def feat_ratio(self, as_scalar: bool = True) -> int | tuple[int, int]:
+        """Pixels a patch spans, as timm asks it of a patch embedding."""
+        return max(self.patch_size) if as_scalar else self.patch_size
+
+
+class FaceEncoder(nn.Module):
+    """A timm ViT applied to each real frame; frames that are padding are never run."""
+
+    modality: Modality = "face"
+
+    def __init__(self, config: FaceConfig, checkpoint: Path | None = None) -> None:
+        super().__init__()
+        self.backbone, self.config = _build(config, pretrained=checkpoint is None)
+        self.dim: int = self.backbone.num_features
+        self.processor = FaceProcessor(self.config.image_size, self.config.grayscale)
+        self.register_buffer("mean", torch.tensor(self.config.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(self.config.std).view(3, 1, 1), persistent=False)
+
+    def prepare(self, segment: Segment) -> dict[str, np.ndarray] | None:
+        """See FaceProcessor; None when the segment has no face."""
+        return self.processor(segment)
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tokens:
+        """`pixels` uint8 (or float, 0 to 255) [batch, frames, 3, size, size] → one token a frame."""
+        mask = inputs["mask"]
+        frames = (inputs["pixels"][mask].float() / 255 - self.mean) / self.std
+        features = self.backbone.forward_head(self.backbone.forward_features(frames), pre_logits=True).float()
+        states = features.new_zeros(*mask.shape, self.dim)
+        states[mask] = features
+        return Tokens(states, mask, inputs["times"])
+
+
+def _build(config: FaceConfig, pretrained: bool) -> tuple[nn.Module, FaceConfig]:
+    if config.name is None and config.source is None:
+        return _from_scratch(config), config
+    described = dict(config.architecture or {})
+    if config.source is not None and pretrained:
+        source = resolve_source(config.source)
+        prefixed = source.startswith(("hf-hub:", "local-dir:")) or timm.is_model(source)
+        if not prefixed:
+            source = f"local-dir:{source}" if Path(source).is_dir() else f"hf-hub:{source}"
+        backbone = timm.create_model(source, pretrained=True, num_classes=0, **described)
+        name = backbone.pretrained_cfg["architecture"]
+    else:
+        name = config.name
+        backbone = timm.create_model(name, pretrained=False, num_classes=0, **described)
+    cfg = backbone.pretrained_cfg
+    size = described.get("img_size", cfg["input_size"][-1])
+    update: dict[str, Any] = {"name": name, "image_size": size, "architecture": described}
+    if pretrained and config.source is not None:
+        update |= {"mean": tuple(cfg["mean"]), "std": tuple(cfg["std"])}
+    return backbone, config.model_copy(update=update)
+
+
+def _from_scratch(config: FaceConfig) -> nn.Module:
+    described = dict(config.architecture or {})
+    stem = described.pop("stem", None)
+    if stem:
+        channels = tuple(stem)
+        described["embed_layer"] = lambda **kwargs: ConvStem(channels=channels, **kwargs)
+    return VisionTransformer(img_size=config.image_size, num_classes=0, **described)

@@ -1,0 +1,57 @@
+"""VADER's lexicon as features a word: valence, boosting, negation, emphasis, and the utterance's compound score."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+LEXICON_FEATURES = ("valence", "booster", "negation", "capitals", "exclamation", "compound")
+_PUNCTUATION = ".,!?;:'\"()[]…“”‘’"
+
+
+@functools.cache
+def _analyzer() -> SentimentIntensityAnalyzer:
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+    return SentimentIntensityAnalyzer()
+
+
+def lexicon_features(words: Sequence[str]) -> np.ndarray:
+    """float32 [words, features] in about [-1, 1]; zero for words the (English) lexicon does not know.
+
+    Source: Hutto & Gilbert 2014, VADER.
+    """
+    from vaderSentiment.vaderSentiment import BOOSTER_DICT, negated
+
+    analyzer = _analyzer()
+    text = " ".join(words)
+    compound = analyzer.polarity_scores(text)["compound"] if text else 0.0
+    shouting = text.isupper()
+    out = np.zeros((len(words), len(LEXICON_FEATURES)), np.float32)
+    for row, word in zip(out, words, strict=True):
+        bare = word.strip(_PUNCTUATION)
+        lower = bare.lower()
+        row[0] = word_valence(word)
+        row[1] = BOOSTER_DICT.get(lower, 0.0)
+        row[2] = float(negated([lower]))
+        row[3] = float(len(bare) > 1 and bare.isupper() and not shouting)
+        row[4] = min(word.count("!"), 3) / 3
+        row[5] = compound
+    return out
+
+
+def word_valence(word: str) -> float:
+    """Lexicon valence of one word, -1 to 1; an emoji scores as the words of its description; 0 when unknown."""
+    analyzer = _analyzer()
+    for form in (word.lower(), word.strip(_PUNCTUATION).lower()):
+        if form in analyzer.lexicon:
+            return analyzer.lexicon[form] / 4
+    described = [w for c in word for w in analyzer.emojis.get(c, "").split()]
+    scores = [analyzer.lexicon[w] / 4 for w in described if w in analyzer.lexicon]
+    return sum(scores) / len(scores) if scores else 0.0

@@ -1,0 +1,120 @@
+"""Waveform → wav2vec2-family states with seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+
+from emofuse.encoders.config import SpeechConfig
+from emofuse.encoders.masked_norm import mask_group_norm
+from emofuse.encoders.mel import HOP, MEL_BINS, WINDOW, log_mel, stack_frames
+from emofuse.encoders.sources import resolve_source
+from emofuse.types import SAMPLE_RATE, Modality, Segment, Tokens
+
+SHORTEST = SAMPLE_RATE // 10
+"""Samples; anything shorter is zero-padded to this, so that every front end yields a frame."""
+
+
+class SpeechProcessor:
+    """Segment → what the backbone's front end takes: stacked log-mel frames, or a normalised waveform."""
+
+    def __init__(self, *, spectral: bool, normalize: bool, stride: int) -> None:
+        self.spectral = spectral
+        self.normalize = normalize
+        self.stride = stride
+
+    def __call__(self, segment: Segment) -> dict[str, np.ndarray] | None:
+        """values float32 [frames, 160] (spectral) or [samples]; mask bool on the same axis."""
+        waveform = segment.waveform
+        if waveform is None or not waveform.size:
+            return None
+        if len(waveform) < SHORTEST:
+            waveform = np.pad(waveform, (0, SHORTEST - len(waveform)))
+        if self.spectral:
+            values = stack_frames(log_mel(waveform), self.stride, self.normalize)
+        elif self.normalize:
+            values = (waveform - waveform.mean()) / np.sqrt(waveform.var() + 1e-7)
+        else:
+            values = waveform
+        return {"values": values.astype(np.float32), "mask": np.ones(len(values), bool)}
+
+
+class SpeechEncoder(nn.Module):
+    """wav2vec2, HuBERT, WavLM or wav2vec2-BERT; padding never changes a row (masked group norm, attention mask)."""
+
+    modality: Modality = "speech"
+
+    def __init__(self, config: SpeechConfig, checkpoint: Path | None = None) -> None:
+        super().__init__()
+        normalize = config.normalize
+        if checkpoint is None and config.source is not None:
+            source = resolve_source(config.source)
+            self.backbone = AutoModel.from_pretrained(source, revision=config.revision)
+            if normalize is None:
+                extractor = AutoFeatureExtractor.from_pretrained(source, revision=config.revision)
+                normalize = bool(getattr(extractor, "do_normalize", True))
+        else:
+            self.backbone = AutoModel.from_config(_hf_config(config.architecture))
+        normalize = True if normalize is None else normalize
+        hf = self.backbone.config
+        # SpecAugment inside the backbone would draw from NumPy's global state: augmentation is ours and seeded.
+        hf.apply_spec_augment = False
+        self.config = config.model_copy(update={"architecture": hf.to_dict(), "normalize": normalize})
+        self.dim: int = hf.hidden_size
+        self.spectral = hf.model_type == "wav2vec2-bert"
+        stride = hf.feature_projection_input_dim // MEL_BINS if self.spectral else 1
+        self.processor = SpeechProcessor(spectral=self.spectral, normalize=normalize, stride=stride)
+        self.group_norm = [mask_group_norm(self.backbone)]  # in a list: it is the backbone's module, not ours
+        self.layer_weights = nn.Parameter(torch.zeros(hf.num_hidden_layers + 1)) if config.layer_sum else None
+        self._hop, self._window = self._frame(stride)
+
+    def prepare(self, segment: Segment) -> dict[str, np.ndarray] | None:
+        """See SpeechProcessor; None when the segment has no waveform."""
+        return self.processor(segment)
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tokens:
+        """`values` [batch, frames, mel] or [batch, samples], `mask` on the same axis → one token a backbone frame."""
+        mask = inputs["mask"]
+        norm = self.group_norm[0]
+        if norm is not None:
+            kernel, stride = self.backbone.config.conv_kernel[0], self.backbone.config.conv_stride[0]
+            norm.lengths = (mask.sum(1) - kernel) // stride + 1
+        states = self._states(inputs["values"], mask)
+        frames = self._frames(mask.sum(1))
+        index = torch.arange(states.shape[1], device=states.device)
+        times = (index * self._hop + self._window / 2).expand(len(states), -1)
+        return Tokens(states.float(), index < frames[:, None], times)
+
+    def _states(self, values: Tensor, mask: Tensor) -> Tensor:
+        key = "input_features" if self.spectral else "input_values"
+        out = self.backbone(
+            **{key: values}, attention_mask=mask.long(), output_hidden_states=self.layer_weights is not None
+        )
+        if self.layer_weights is None:
+            return out.last_hidden_state
+        weights = self.layer_weights.softmax(0)
+        return sum(w * h for w, h in zip(weights, out.hidden_states, strict=True))
+
+    def _frames(self, lengths: Tensor) -> Tensor:
+        """Backbone frames that `lengths` inputs yield."""
+        return lengths if self.spectral else self.backbone._get_feat_extract_output_lengths(lengths)
+
+    def _frame(self, stride: int) -> tuple[float, float]:
+        """Hop and receptive field of a backbone frame, in seconds."""
+        if self.spectral:
+            return stride * HOP / SAMPLE_RATE, ((stride - 1) * HOP + WINDOW) / SAMPLE_RATE
+        hop, window = 1, 1
+        for kernel, step in zip(self.backbone.config.conv_kernel, self.backbone.config.conv_stride, strict=True):
+            window += (kernel - 1) * hop
+            hop *= step
+        return hop / SAMPLE_RATE, window / SAMPLE_RATE
+
+
+def _hf_config(architecture: dict[str, Any] | None) -> Any:
+    described = dict(architecture or {})
+    return AutoConfig.for_model(described.pop("model_type"), **described)

@@ -1,0 +1,158 @@
+"""Words → BERT states with seconds, the lexicon joined."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+from emofuse.encoders.config import TextConfig
+from emofuse.encoders.lexicon import LEXICON_FEATURES, lexicon_features
+from emofuse.encoders.sources import resolve_source
+from emofuse.types import Modality, Segment, Tokens, Word
+
+
+class TextProcessor:
+    """Segment → word pieces with the second and the lexicon features of the word each belongs to."""
+
+    def __init__(self, config: TextConfig, tokenizer: Any) -> None:
+        self.config = config
+        self.tokenizer = tokenizer
+
+    def __call__(self, segment: Segment) -> dict[str, np.ndarray] | None:
+        """input_ids, token_type_ids int64 [pieces]; mask, own bool [pieces]; times float32; lexicon float32 [pieces, 6].
+
+        `own` marks the utterance's pieces and [CLS]; context is read by the encoder but not handed to fusion. Pieces
+        past `max_length` are cut: segments of the media road are short enough by construction.
+        """
+        words = [w for w in segment.words or () if w.text.strip()]
+        if not words:
+            return None
+        text, word_of_char = _join(words)
+        encoded = self.tokenizer(
+            text,
+            text_pair=self._context(segment.context) or None,
+            truncation="longest_first" if not segment.context else "only_second",
+            max_length=self._budget(text, segment),
+            return_offsets_mapping=True,
+        )
+        ids = np.asarray(encoded["input_ids"], np.int64)[: self.config.max_length]
+        sequence = encoded.sequence_ids(0)[: len(ids)]
+        owner = np.asarray(
+            [
+                word_of_char[min(start, len(word_of_char) - 1)] if s == 0 else -1
+                for s, (start, _) in zip(sequence, encoded["offset_mapping"], strict=False)
+            ]
+        )
+        middle = (segment.start + segment.end) / 2
+        centres = np.asarray([(w.start + w.end) / 2 for w in words], np.float32)
+        own = owner >= 0
+        arrays = {
+            "input_ids": ids,
+            "mask": np.ones(len(ids), bool),
+            "own": own | (np.arange(len(ids)) == 0),
+            "times": np.where(own, centres[owner], middle).astype(np.float32) - np.float32(segment.start),
+            "word": owner.astype(np.int64),
+        }
+        if "token_type_ids" in encoded:
+            arrays["token_type_ids"] = np.asarray(encoded["token_type_ids"], np.int64)[: len(ids)]
+        if self.config.lexicon:
+            arrays["lexicon"] = np.where(own[:, None], lexicon_features([w.text for w in words])[owner], 0).astype(np.float32)
+        return arrays
+
+    def _context(self, turns: Sequence[str]) -> str:
+        """The latest turns, newest first, so that truncation on the right forgets the oldest."""
+        return " ".join(reversed(turns[-self.config.context_turns :])) if self.config.context_turns else ""
+
+    def _budget(self, text: str, segment: Segment) -> int:
+        """Word pieces allowed; an utterance that alone fills them is cut after, since only context may be truncated."""
+        if not segment.context:
+            return self.config.max_length
+        return max(self.config.max_length, len(self.tokenizer(text)["input_ids"]) + 2)
+
+
+class TextEncoder(nn.Module):
+    """A BERT-family backbone and the lexicon's zero-initialised projection (Zhang et al. 2023, ControlNet, §3.1)."""
+
+    modality: Modality = "text"
+
+    def __init__(self, config: TextConfig, checkpoint: Path | None = None) -> None:
+        super().__init__()
+        if checkpoint is not None:
+            backbone = AutoModel.from_config(_hf_config(config.architecture))
+            tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+        elif config.source is not None:
+            source = resolve_source(config.source)
+            backbone = AutoModel.from_pretrained(source, revision=config.revision)
+            tokenizer = AutoTokenizer.from_pretrained(resolve_source(config.tokenizer or config.source), revision=config.revision)
+        else:
+            if config.tokenizer is None:
+                raise ValueError("a text encoder from scratch needs tokenizer: a hub id or a folder")
+            backbone = AutoModel.from_config(_hf_config(config.architecture))
+            tokenizer = AutoTokenizer.from_pretrained(resolve_source(config.tokenizer))
+        _drop_pooler(backbone)
+        self.config = config.model_copy(update={"architecture": backbone.config.to_dict()})
+        self.backbone = backbone
+        self.dim: int = backbone.config.hidden_size
+        self.processor = TextProcessor(self.config, tokenizer)
+        self.lexicon = nn.Linear(len(LEXICON_FEATURES), self.dim) if config.lexicon else None
+        if self.lexicon is not None:
+            nn.init.zeros_(self.lexicon.weight)
+            nn.init.zeros_(self.lexicon.bias)
+
+    def prepare(self, segment: Segment) -> dict[str, np.ndarray] | None:
+        """See TextProcessor; None when the segment has no words."""
+        return self.processor(segment)
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tokens:
+        """`inputs_embeds` [batch, pieces, dim] may stand in for `input_ids` (attribution, adversarial training)."""
+        fed = {"inputs_embeds": inputs["inputs_embeds"]} if "inputs_embeds" in inputs else {"input_ids": inputs["input_ids"]}
+        if "token_type_ids" in inputs:
+            fed["token_type_ids"] = inputs["token_type_ids"]
+        states = self.backbone(**fed, attention_mask=inputs["mask"].long()).last_hidden_state
+        if self.lexicon is not None:
+            states = states + self.lexicon(inputs["lexicon"].to(states.dtype))
+        return Tokens(states.float(), inputs["mask"] & inputs["own"], inputs["times"])
+
+    def embed(self, input_ids: Tensor) -> Tensor:
+        """Word-piece embeddings [batch, pieces, dim], before positions are added."""
+        return self.backbone.get_input_embeddings()(input_ids)
+
+    def save_tokenizer(self, folder: Path) -> None:
+        """Write the tokenizer's files beside the weights."""
+        self.processor.tokenizer.save_pretrained(folder)
+
+
+def _hf_config(architecture: dict[str, Any] | None) -> Any:
+    described = dict(architecture or {})
+    return AutoConfig.for_model(described.pop("model_type"), **described)
+
+
+def _drop_pooler(backbone: nn.Module) -> None:
+    """BERT's pooler is never used here; left in, it would be a parameter without gradient."""
+    if getattr(backbone, "pooler", None) is not None:
+        backbone.pooler = None
+
+
+def _join(words: Sequence[Word]) -> tuple[str, list[int]]:
+    """The words as one text, with the index of the word each character belongs to; no space between CJK words."""
+    text = ""
+    owner: list[int] = []
+    for index, word in enumerate(words):
+        if text and not (_is_cjk(text[-1]) and _is_cjk(word.text[0])):
+            text += " "
+            owner.append(index)
+        text += word.text
+        owner += [index] * len(word.text)
+    return text, owner
+
+
+def _is_cjk(character: str) -> bool:
+    return unicodedata.east_asian_width(character) in "WF"
+

@@ -1,0 +1,211 @@
+"""A checkpoint is a folder that describes itself: no other download, no pickle, checked before it is believed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from emofuse.errors import CheckpointError
+from emofuse.labels import TASKS
+from emofuse.model.config import SCHEMA_VERSION, ModelConfig
+
+if TYPE_CHECKING:
+    from emofuse.model.model import EmotionModel
+
+ACCEPTED = "a name shipped with emofuse (for example 'emofuse-small'), a folder written by save_pretrained, or a hub id 'owner/name'"
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def shipped() -> dict[str, Path]:
+    """Checkpoints that came with this installation, by name: in a clone from checkpoints/, else from the wheel."""
+    for home in (_PACKAGE / "_checkpoints", _PACKAGE.parent / "checkpoints"):
+        if home.is_dir():
+            return {p.parent.name: p.parent for p in sorted(home.glob("*/config.json"))}
+    return {}
+
+
+def locate(name_or_path: str | Path, *, revision: str | None = None, token: str | None = None) -> Path:
+    """The folder of a checkpoint; a hub id is downloaded into the hub's own cache.
+
+    Raises CheckpointError when there is no such folder, name or repository, or it cannot be reached.
+    """
+    name = str(name_or_path)
+    if name in shipped():
+        return shipped()[name]
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return _download(name, revision, token)
+    known = ", ".join(shipped()) or "none"
+    raise CheckpointError(f"no model {name!r}: give {ACCEPTED}; shipped here: {known}")
+
+
+def _download(repo_id: str, revision: str | None, token: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(repo_id, revision=revision, token=token))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"no folder {repo_id!r} here, and the hub repository of that name could not be read "
+            f"({type(error).__name__}); check the id, the network, or your token, or give {ACCEPTED}"
+        ) from error
+
+
+def read_config(folder: Path) -> ModelConfig:
+    """The checked configuration of a checkpoint folder.
+
+    Raises CheckpointError when it is not one of ours, of another schema version, or of another label space.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise CheckpointError(f"{folder} holds no config.json: it is not a model folder; give {ACCEPTED}")
+    try:
+        raw = json.loads(path.read_text("utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is not valid JSON ({error}); save the model again, or fetch it again") from error
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if version is None:
+        raise CheckpointError(f"{path} is not an emofuse configuration (it has no schema_version); give {ACCEPTED}")
+    if version != SCHEMA_VERSION:
+        raise CheckpointError(
+            f"{path} has schema_version {version}, this emofuse reads {SCHEMA_VERSION}; "
+            f"{'upgrade emofuse' if isinstance(version, int) and version > SCHEMA_VERSION else 'save it again with this version'}"
+        )
+    try:
+        config = ModelConfig.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise CheckpointError(f"{path}: {where}: {first['msg']}; the folder is damaged or was edited by hand") from error
+    _check_labels(path, config)
+    return config
+
+
+def _check_labels(path: Path, config: ModelConfig) -> None:
+    for task in config.tasks:
+        known = TASKS.get(task.name)
+        if known is not None and task.task() != known:
+            raise CheckpointError(
+                f"{path}: the label space of task {task.name!r} is {list(task.classes) or (task.low, task.high)}, this emofuse "
+                f"has {list(known.classes) or (known.low, known.high)}; retrain or load it with the version that wrote it "
+                f"({config.emofuse_version})"
+            )
+
+
+def load(
+    name_or_path: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    revision: str | None = None,
+    token: str | None = None,
+) -> EmotionModel:
+    """A model in evaluation mode, float32, from a name, a folder or a hub id.
+
+    Raises CheckpointError: see `locate` and `read_config`; also when the weights are missing, damaged, or do not fit.
+    """
+    from emofuse.model.model import EmotionModel
+
+    folder = locate(name_or_path, revision=revision, token=token)
+    config = read_config(folder)
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise CheckpointError(f"{folder} holds no model.safetensors; fetch or save the model again")
+    try:
+        tensors = load_file(weights)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{weights} cannot be read ({error}); the file is damaged: fetch or save it again") from error
+    model = EmotionModel(config, checkpoint=folder)
+    state = {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(f"{weights} does not fit {folder / 'config.json'}: {error}") from error
+    return model.to(device).eval()
+
+
+def save(
+    model: EmotionModel,
+    folder: str | Path,
+    *,
+    dtype: str = "float32",
+    recipe: str | None = None,
+    report: Mapping[str, Any] | None = None,
+    card: str | None = None,
+) -> Path:
+    """Write config.json, model.safetensors, the tokenizer, and recipe.yaml, report.json, README.md where given.
+
+    The folder appears whole or not at all, and replaces an earlier one; files in it that this does not write (plots)
+    are kept. `dtype` "float16" halves the size: weights are rounded, and read back as float32.
+    """
+    from emofuse import __version__
+
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        config = model.config.model_copy(update={"emofuse_version": __version__})
+        _write(building / "config.json", config.model_dump_json(indent=2))
+        save_file(_storable(model, getattr(torch, dtype)), building / "model.safetensors", metadata={"format": "pt"})
+        text = model.encoders["text"] if "text" in model.encoders else None
+        if hasattr(text, "save_tokenizer"):
+            text.save_tokenizer(building)
+        if recipe is not None:
+            _write(building / "recipe.yaml", recipe)
+        if report is not None:
+            _write(building / "report.json", json.dumps(report, indent=2, ensure_ascii=False))
+        if card is not None:
+            _write(building / "README.md", card)
+        _replace(building, folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return folder
+
+
+def push(model: EmotionModel, repo_id: str, *, private: bool = False, token: str | None = None, **contents: Any) -> str:
+    """Upload to the hub, creating the repository when it is not there; returns its address."""
+    from huggingface_hub import HfApi
+
+    api = HfApi(token=token)
+    api.create_repo(repo_id, private=private, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = save(model, Path(scratch) / repo_id.split("/")[-1], **contents)
+        return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload with emofuse"))
+
+
+def _storable(model: EmotionModel, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    return {
+        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous().clone()
+        for name, tensor in model.state_dict().items()
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text + "\n" if not text.endswith("\n") else text, "utf-8")
+
+
+def _replace(building: Path, folder: Path) -> None:
+    """Put `building` in the place of `folder`, carrying over files that only the old one has."""
+    os.chmod(building, 0o755)
+    if not folder.exists():
+        building.rename(folder)
+        return
+    for old in folder.iterdir():
+        new = building / old.name
+        if not new.exists():
+            shutil.copytree(old, new) if old.is_dir() else shutil.copy2(old, new)
+    retired = building.with_name(building.name + "-old")
+    folder.rename(retired)
+    building.rename(folder)
+    shutil.rmtree(retired)

@@ -1,0 +1,87 @@
+"""What describes a model: its tasks, its encoders, its fusion."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from emofuse.encoders.config import EncoderConfig, allowed, with_kind
+from emofuse.labels import TASKS, Task
+from emofuse.types import MODALITIES, Modality
+
+SCHEMA_VERSION = 1
+
+
+class FusionConfig(BaseModel):
+    """Size of the fusion transformer."""
+
+    model_config = ConfigDict(extra="forbid")
+    dim: int = Field(192, ge=8)
+    layers: int = Field(2, ge=1)
+    heads: int = Field(4, ge=1)
+    feedforward: int = Field(2, ge=1)
+    """Width of the feed-forward layers, in multiples of `dim`."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _divides(self) -> FusionConfig:
+        if self.dim % (2 * self.heads):
+            raise ValueError(f"dim {self.dim} must be a multiple of twice the number of heads ({2 * self.heads})")
+        return self
+
+
+class TaskConfig(BaseModel):
+    """A task as it stands in a checkpoint, whole, so that a later change of label space is noticed."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    kind: Literal["categorical", "multilabel", "scalar"]
+    classes: tuple[str, ...] = ()
+    low: float = 0.0
+    high: float = 1.0
+
+    def task(self) -> Task:
+        return Task(self.name, self.kind, self.classes, self.low, self.high)
+
+
+class ModelConfig(BaseModel):
+    """Everything needed to build the model without its weights."""
+
+    model_config = ConfigDict(extra="forbid")
+    schema_version: int = SCHEMA_VERSION
+    emofuse_version: str | None = None
+    tasks: tuple[TaskConfig, ...] = Field(min_length=1)
+    encoders: dict[Modality, EncoderConfig] = Field(min_length=1)
+    fusion: FusionConfig = FusionConfig()
+    head_dropout: float = Field(0.1, ge=0, lt=1)
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _named(cls, tasks: Any) -> Any:
+        """Let a task of `labels.TASKS` be given by its name."""
+        out = []
+        for task in tasks:
+            if isinstance(task, str):
+                if task not in TASKS:
+                    raise ValueError(f"unknown task {task!r}; valid: {', '.join(sorted(TASKS))}")
+                known = TASKS[task]
+                task = {k: getattr(known, k) for k in ("name", "kind", "classes", "low", "high")}
+            out.append(task)
+        return tuple(out)
+
+    @field_validator("encoders", mode="before")
+    @classmethod
+    def _kinds(cls, encoders: Any) -> Any:
+        return with_kind(encoders)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelConfig:
+        for modality, config in self.encoders.items():
+            if not allowed(modality, config):
+                raise ValueError(f"a {config.kind} encoder cannot encode {modality}; use kind {modality!r} or 'features'")
+        names = [task.name for task in self.tasks]
+        if len(set(names)) != len(names):
+            raise ValueError(f"each task may stand once; got {names}")
+        self.encoders = {m: self.encoders[m] for m in MODALITIES if m in self.encoders}
+        return self

@@ -1,0 +1,161 @@
+"""The model: encoders, fusion and heads as one module that describes and saves itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float32
+from torch import Tensor, nn
+
+from emofuse.batch import Batch, PreparedSample
+from emofuse.encoders.build import build_encoder
+from emofuse.labels import Task
+from emofuse.model.config import ModelConfig
+from emofuse.model.fusion import FusionTransformer
+from emofuse.model.heads import Head, ModalityHead
+from emofuse.types import MODALITIES, Modality, Segment, Tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """Raw outputs of a batch; `by_modality` holds rows for absent samples too, which mean nothing."""
+
+    logits: dict[str, Float[Tensor, "batch width"]]
+    by_modality: dict[Modality, dict[str, Float[Tensor, "batch width"]]]
+    state: Float[Tensor, "batch dim"]
+    """The fused state of the first task's query, unit length."""
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """Calibrated outputs of a batch as arrays: probabilities of classes, clipped values of scalars."""
+
+    tasks: dict[str, Float32[np.ndarray, "batch width"]]
+    by_modality: dict[Modality, dict[str, Float32[np.ndarray, "batch width"]]]
+    embedding: Float32[np.ndarray, "batch dim"]
+
+
+class EmotionModel(nn.Module):
+    """Text, speech and face encoders → fusion transformer → heads; any subset of the modalities may be there.
+
+    The fused logits of a task are the sum of what each present modality says alone, each at a learned weight (a
+    logarithmic opinion pool, exact for modalities that are independent given the label), and a correction that the
+    fusion transformer reads from all tokens. The correction starts at zero, so fusion starts from the pool.
+    """
+
+    def __init__(self, config: ModelConfig, checkpoint: Path | None = None) -> None:
+        """`checkpoint`: the folder whose tokenizer is used and whose weights are about to be loaded, if any."""
+        super().__init__()
+        self.encoders = nn.ModuleDict({m: build_encoder(m, c, checkpoint) for m, c in config.encoders.items()})
+        self.config = config.model_copy(update={"encoders": {m: e.config for m, e in self.encoders.items()}})
+        self.tasks: tuple[Task, ...] = tuple(t.task() for t in config.tasks)
+        self.modalities: tuple[Modality, ...] = tuple(m for m in MODALITIES if m in config.encoders)
+        dims: dict[Modality, int] = {m: self.encoders[m].dim for m in self.modalities}
+        self.fusion = FusionTransformer(config.fusion, dims, tuple(t.name for t in self.tasks))
+        self.heads = nn.ModuleDict({t.name: Head(t, config.fusion.dim, config.head_dropout, zero=True) for t in self.tasks})
+        self.modality_heads = nn.ModuleDict(
+            {m: ModalityHead(self.tasks, d, config.encoders[m].pool == "statistics", config.head_dropout) for m, d in dims.items()}
+        )
+        self.pool_weights = nn.ParameterDict({t.name: nn.Parameter(torch.ones(len(dims))) for t in self.tasks})
+
+    @property
+    def device(self) -> torch.device:
+        return self.fusion.queries.device
+
+    def prepare(self, segment: Segment, targets: Mapping[str, np.ndarray] | None = None) -> PreparedSample:
+        """Arrays of every modality the segment has and the model reads; on the CPU, without weights."""
+        return PreparedSample({m: self.encoders[m].prepare(segment) for m in self.modalities}, dict(targets or {}))
+
+    def encode(self, batch: Batch) -> dict[Modality, Tokens]:
+        """Tokens of each modality some row has; only the rows that have it, cut to their longest, are run."""
+        tokens: dict[Modality, Tokens] = {}
+        for modality in self.modalities:
+            if modality in batch.inputs and bool(batch.present[modality].any()):
+                tokens[modality] = self._encode(modality, batch.inputs[modality], batch.present[modality])
+        return tokens
+
+    def _encode(self, modality: Modality, inputs: dict[str, Tensor], present: Tensor) -> Tokens:
+        rows = present.nonzero().squeeze(1)
+        length = int(inputs["mask"][rows].any(0).nonzero().max()) + 1
+        cut = {k: v[rows][:, :length] if v.ndim > 1 else v[rows] for k, v in inputs.items()}
+        tokens: Tokens = self.encoders[modality](cut)
+        if len(rows) == len(present):
+            return tokens
+
+        def scatter(part: Tensor) -> Tensor:
+            return part.new_zeros(len(present), *part.shape[1:]).index_copy(0, rows, part)
+
+        return Tokens(scatter(tokens.states), scatter(tokens.mask), scatter(tokens.times))
+
+    def fuse(self, tokens: Mapping[Modality, Tokens], present: Mapping[Modality, Tensor]) -> Outputs:
+        """Outputs from tokens; `present` may take away modalities that `tokens` still holds."""
+        states = self.fusion(tokens, present)
+        alone = {m: self.modality_heads[m](t.states, t.mask) for m, t in tokens.items()}
+        logits = {}
+        for i, task in enumerate(self.tasks):
+            fused = self.heads[task.name](states[:, i])
+            pooled = self._pool(task, {m: out[task.name] for m, out in alone.items()}, present)
+            logits[task.name] = fused + pooled if pooled is not None else fused
+        return Outputs(logits, alone, F.normalize(states[:, 0], dim=-1))
+
+    def _pool(self, task: Task, alone: Mapping[Modality, Tensor], present: Mapping[Modality, Tensor]) -> Tensor | None:
+        """Weighted sum of the modalities' logits, or, for a scalar, their weighted mean."""
+        if not alone:
+            return None
+        weights = {m: self.pool_weights[task.name][self.modalities.index(m)] * present[m].float()[:, None] for m in alone}
+        total = sum((weights[m] * out for m, out in alone.items()), torch.zeros(()))
+        if task.kind != "scalar":
+            return total
+        return total / sum(weights.values(), torch.zeros(())).clamp(min=1e-6)
+
+    def forward(self, batch: Batch) -> Outputs:
+        return self.fuse(self.encode(batch), batch.present)
+
+    def decode(self, outputs: Outputs, batch: Batch) -> Decoded:
+        """Calibrated arrays; rows of `by_modality` are NaN where the modality is absent."""
+        subset = batch.subset_index()
+        tasks = {t.name: _numpy(self.heads[t.name].decode(outputs.logits[t.name], subset)) for t in self.tasks}
+        by_modality: dict[Modality, dict[str, np.ndarray]] = {}
+        for modality, logits in outputs.by_modality.items():
+            there = batch.present[modality]
+            single = torch.full_like(subset, 1 << MODALITIES.index(modality))
+            decoded = {}
+            for name, head in self.modality_heads[modality].tasks.items():
+                decoded[name] = _numpy(head.decode(logits[name], single).masked_fill(~there[:, None], torch.nan))
+            by_modality[modality] = decoded
+        return Decoded(tasks, by_modality, _numpy(outputs.state))
+
+    @torch.inference_mode()
+    def predict(self, batch: Batch) -> Decoded:
+        """Encode, fuse and decode on the model's device; the module must be in evaluation mode."""
+        batch = batch.to(self.device)
+        return self.decode(self(batch), batch)
+
+    def save_pretrained(self, folder: str | Path, **contents: Any) -> Path:
+        """Write a folder that describes itself; see `emofuse.model.checkpoint.save`."""
+        from emofuse.model.checkpoint import save
+
+        return save(self, folder, **contents)
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> EmotionModel:
+        """A model in evaluation mode by name, folder or hub id; see `emofuse.model.checkpoint.load`."""
+        from emofuse.model.checkpoint import load
+
+        return load(name_or_path, **options)
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload the folder `save_pretrained` would write; see `emofuse.model.checkpoint.push`."""
+        from emofuse.model.checkpoint import push
+
+        return push(self, repo_id, **options)
+
+
+def _numpy(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().float().cpu().numpy()
