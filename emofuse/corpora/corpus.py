@@ -1,0 +1,195 @@
+"""The contract of a corpus reader, what a reading hands back, and the checks a split must pass."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+from abc import ABC, abstractmethod
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from emofuse.errors import DataError, nearest
+from emofuse.types import Split, Utterance
+
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+Unit = Literal["speaker", "dialogue", "video"]
+Kind = Literal["missing", "unreadable", "truncated", "misaligned", "label", "row"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a corpus that its reader could not take: where, what, and how to mend it."""
+
+    where: str
+    kind: Kind
+    what: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" + (f"; {self.mend}" if self.mend else "")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A corpus as read: its utterances, what was wrong with the rest, and what the reader wants known."""
+
+    corpus: str
+    root: Path
+    utterances: tuple[Utterance, ...]
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def split(self, name: Split) -> tuple[Utterance, ...]:
+        """The utterances of one split."""
+        return tuple(u for u in self.utterances if u.split == name)
+
+    def summary(self) -> str:
+        """One line: how many utterances a split, how many problems of each kind."""
+        sizes = Counter(u.split for u in self.utterances)
+        kinds = Counter(p.kind for p in self.problems)
+        line = f"{self.corpus}: " + ", ".join(f"{sizes[s]} {s}" for s in SPLITS)
+        return line + (f"; problems: {', '.join(f'{n} {k}' for k, n in sorted(kinds.items()))}" if kinds else "")
+
+
+class Corpus(ABC):
+    """A reader of one corpus's published folder layout.
+
+    `scan` yields utterances of every split; the options it takes by keyword are the options of `read`.
+    """
+
+    name: ClassVar[str]
+    licence: ClassVar[str]
+    citation: ClassVar[str]
+    layout: ClassVar[str]
+    """The published layout, one path a line: the text of the error when it is not there."""
+    tasks: ClassVar[tuple[str, ...]]
+    disjoint: ClassVar[Unit | None] = None
+    """What no two splits may share."""
+    folds: ClassVar[tuple[str, ...]] = ()
+    """Names of the cross-validation folds, for the option `fold`."""
+
+    @abstractmethod
+    def scan(self, root: Path, log: Log, **options: Any) -> Iterable[Utterance]:
+        """Every utterance below root; what cannot be taken goes to the log."""
+
+    def read(self, root: str | Path, split: Split | None = None, **options: Any) -> Reading:
+        """The corpus at `root`, or one split of it.
+
+        Raises DataError when root is missing, is not in this corpus's layout, or an option is unknown.
+        """
+        root = Path(root).expanduser()
+        if split is not None and split not in SPLITS:
+            raise DataError(f"split {split!r} of {self.name}; {nearest(str(split), SPLITS)}")
+        self._check_options(options)
+        if not root.exists():
+            raise DataError(f"no folder {root} for corpus {self.name}; {self._expected()}")
+        log = Log()
+        utterances = tuple(self.scan(root, log, **options))
+        if not utterances and not log.problems:
+            raise DataError(f"{root} holds nothing of corpus {self.name}; {self._expected()}")
+        self._check_ids(utterances)
+        if self.disjoint:
+            check_disjoint(utterances, self.disjoint)
+        sizes = Counter(u.split for u in utterances)
+        for name in SPLITS:
+            if not sizes[name] and split in (None, name):
+                log.note(f"the {name} split is empty: none of its files are in {root}")
+        chosen = utterances if split is None else tuple(u for u in utterances if u.split == split)
+        return Reading(self.name, root, chosen, tuple(log.problems), tuple(log.notes))
+
+    def layout_error(self, root: Path, why: str) -> DataError:
+        """The error of a folder that is not in the published layout."""
+        return DataError(f"{root} is not {self.name}: {why}; {self._expected()}")
+
+    def choose_fold(self, fold: str | int | None) -> str | None:
+        """The checked name of a fold."""
+        if fold is None or str(fold) in self.folds:
+            return None if fold is None else str(fold)
+        raise DataError(f"fold {fold!r} of {self.name}; {nearest(str(fold), self.folds)}")
+
+    def _expected(self) -> str:
+        return f"the layout expected:\n{inspect.cleandoc(self.layout)}"
+
+    def _check_options(self, options: dict[str, Any]) -> None:
+        valid = [n for n, p in inspect.signature(self.scan).parameters.items() if p.kind is p.KEYWORD_ONLY]
+        for name in options:
+            if name not in valid:
+                raise DataError(f"corpus {self.name} has no option {name!r}; {nearest(name, valid) or 'it takes none'}")
+
+    def _check_ids(self, utterances: Sequence[Utterance]) -> None:
+        twice = [i for i, n in Counter(u.id for u in utterances).items() if n > 1]
+        if twice:
+            raise DataError(f"{self.name} gives the same id to several utterances: {', '.join(twice[:5])}")
+
+
+class Log:
+    """Collects problems and notes while a corpus is scanned."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.notes: list[str] = []
+
+    def problem(self, where: str | Path, kind: Kind, what: str, mend: str = "") -> None:
+        """List something that could not be taken."""
+        self.problems.append(Problem(str(where), kind, what, mend))
+
+    def note(self, text: str) -> None:
+        """Keep a remark once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+_READERS = {
+    "ch_sims": "ch_sims:ChSims",
+    "ch_sims_v2": "ch_sims:ChSimsV2",
+    "crema_d": "crema_d:CremaD",
+    "emodb": "emodb:EmoDB",
+    "ferplus": "ferplus:FerPlus",
+    "goemotions": "goemotions:GoEmotions",
+    "iemocap": "iemocap:Iemocap",
+    "manifest": "manifest:Manifest",
+    "meld": "meld:Meld",
+    "mosei": "mosi:Mosei",
+    "mosi": "mosi:Mosi",
+    "mosi_features": "features:MosiFeatures",
+    "mustard": "mustard:Mustard",
+    "ravdess": "ravdess:Ravdess",
+}
+CORPORA: tuple[str, ...] = tuple(_READERS)
+
+
+def corpus(name: str) -> Corpus:
+    """The reader of a corpus by name; its module is imported on the way. Raises DataError for an unknown name."""
+    if name not in _READERS:
+        raise DataError(f"no corpus {name!r}; {nearest(name, CORPORA)}")
+    module, cls = _READERS[name].split(":")
+    return getattr(importlib.import_module(f"emofuse.corpora.{module}"), cls)()
+
+
+def read(name: str, root: str | Path, split: Split | None = None, **options: Any) -> Reading:
+    """The corpus `name` in the folder (for a manifest: the file) `root`."""
+    return corpus(name).read(root, split, **options)
+
+
+def check_disjoint(utterances: Iterable[Utterance], by: Unit = "speaker") -> None:
+    """Raise DataError when two splits share a speaker, or a dialogue (a video is kept as the dialogue of its parts)."""
+    where: dict[str, set[str]] = defaultdict(set)
+    for u in utterances:
+        unit = u.speaker if by == "speaker" else u.dialogue
+        if unit is None:
+            raise DataError(f"utterance {u.id} has no {by}, so its split cannot be shown to be disjoint by {by}")
+        where[unit].add(u.split)
+    shared = sorted(unit for unit, splits in where.items() if len(splits) > 1)
+    if shared:
+        listed = ", ".join(f"{unit} ({' and '.join(sorted(where[unit]))})" for unit in shared[:5])
+        raise DataError(f"{len(shared)} {by}s are in more than one split: {listed}; keep each {by} in one split")
+
+
+def split_hash(utterances: Iterable[Utterance]) -> str:
+    """SHA-256 over the sorted ids with their splits: two reports with one hash were measured on one split."""
+    lines = sorted(f"{u.corpus}\t{u.id}\t{u.split}" for u in utterances)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
