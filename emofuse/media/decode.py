@@ -220,7 +220,7 @@ class _AudioTrack:
         self.damaged += bad
         for frame in frames:
             self.decoded += 1
-            time = None if frame.time is None else frame.time - self.zero
+            time = _seconds(self.stream, frame, self.zero)
             if time is not None:
                 self.reached = max(self.reached, time + frame.samples / frame.sample_rate)
                 if self.reached < self.start - 0.2:
@@ -278,7 +278,8 @@ class _VideoTrack:
 
     def _time(self, frame: av.VideoFrame) -> float:
         """Seconds of the clip; a frame without a timestamp follows the one before."""
-        time = self.counted / self.fps if frame.time is None else frame.time - self.zero
+        time = _seconds(self.stream, frame, self.zero)
+        time = self.counted / self.fps if time is None else time
         self.counted += 1
         return max(0.0, time)
 
@@ -296,6 +297,11 @@ def _decoded(stream: Any, packet: av.Packet | None) -> tuple[list[Any], int]:
         return [], 0
     except av.error.FFmpegError:
         return [], 1
+
+
+def _seconds(stream: Any, frame: av.VideoFrame | av.AudioFrame, zero: float) -> float | None:
+    """When a frame begins, in seconds of the clip; frames flushed at the end know their ticks but not the clock's rate."""
+    return None if frame.pts is None else float(frame.pts * stream.time_base) - zero
 
 
 def _streams(container: av.container.InputContainer, path: Path) -> tuple[Any, Any]:

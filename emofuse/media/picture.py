@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cached_property
 from os import PathLike
-from typing import cast
+from typing import Any
 
 import av
 import cv2
 import numpy as np
-from av.sidedata.sidedata import SideData
 from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -87,7 +85,8 @@ def turned(picture: np.ndarray, orientation: Orientation) -> np.ndarray:
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """How a decoded frame must be turned, from its display matrix (ISO 14496-12, 8.3.2), flips included."""
-    for data in cast("Iterable[SideData]", frame.side_data.values()):
+    side_data: Any = frame.side_data
+    for data in side_data:
         if data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
             if abs(b) + abs(c) > abs(a) + abs(d):
