@@ -300,7 +300,7 @@ def _decoded(stream: Any, packet: av.Packet | None) -> tuple[list[Any], int]:
 
 
 def _seconds(stream: Any, frame: av.VideoFrame | av.AudioFrame, zero: float) -> float | None:
-    """When a frame begins, in seconds of the clip; frames flushed at the end know their ticks but not the clock's rate."""
+    """When a frame begins, in seconds of the clip; flushed frames know only their ticks."""
     return None if frame.pts is None else float(frame.pts * stream.time_base) - zero
 
 
