@@ -44,7 +44,8 @@ def test_tuned_threshold_is_as_good_as_any(rows: list[tuple[bool, int]]) -> None
     truth = np.array([[t] for t, _ in rows], dtype=float)
     probs = np.array([[s / 10] for _, s in rows])
     tuned = multilabel_f1(truth, probs, tune_thresholds(truth, probs))
-    every = [reference.f1_score(truth[:, 0], probs[:, 0] >= cut, zero_division=0) for cut in np.linspace(0, 1, 41)]
+    guesses = probs >= np.linspace(0, 1, 41)
+    every = 2 * (truth * guesses).sum(axis=0) / (truth.sum() + guesses.sum(axis=0))
     assert tuned == pytest.approx(max(every), **EXACT)
 
 
