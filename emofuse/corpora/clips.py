@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from emofuse.corpora.corpus import Kind, Log
 
@@ -35,6 +36,8 @@ def look(path: Path, verify: bool = True) -> Clip:
         return Clip(path, kind="truncated", what="the file has 0 bytes")
     if not verify:
         return Clip(path)
+    if _is_pointer(path):
+        return Clip(path, kind="missing", what="a Git LFS pointer stands in for the file (git lfs pull fetches it)")
     suffix = path.suffix.lower()
     if suffix in _IMAGE:
         return _look_image(path)
@@ -48,6 +51,13 @@ def usable(path: Path, log: Log, verify: bool = True, mend: str = "fetch the fil
         return clip
     log.problem(path, clip.kind, clip.what, mend)
     return None
+
+
+def _is_pointer(path: Path) -> bool:
+    if path.stat().st_size > 1024:
+        return False
+    with path.open("rb") as file:
+        return file.read(40).startswith(b"version https://git-lfs")
 
 
 def _look_image(path: Path) -> Clip:
@@ -93,6 +103,7 @@ def _riff_shortfall(path: Path) -> int:
 
 def _look_container(path: Path) -> Clip:
     import av
+    from av.error import FFmpegError
 
     try:
         with av.open(str(path)) as container:
@@ -103,12 +114,12 @@ def _look_container(path: Path) -> Clip:
                 reached = _last_packet(container, seconds)
                 if reached < seconds - max(1.0, 0.1 * seconds):
                     return Clip(path, seconds, "truncated", f"the media ends at {reached:.1f} of {seconds:.1f} s")
-    except (av.FFmpegError, ValueError) as error:
+    except (FFmpegError, ValueError) as error:
         return Clip(path, kind="unreadable", what=f"no media can be read ({error})")
     return Clip(path, seconds)
 
 
-def _last_packet(container, seconds: float) -> float:
+def _last_packet(container: Any, seconds: float) -> float:
     import av
 
     container.seek(int(max(0.0, seconds - 1.0) * av.time_base))

@@ -17,7 +17,7 @@ from emofuse.types import Split, Utterance
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 Unit = Literal["speaker", "dialogue", "video"]
-Kind = Literal["missing", "unreadable", "truncated", "misaligned", "label", "row"]
+Kind = Literal["missing", "unreadable", "truncated", "misaligned", "label", "row", "duplicate", "leak"]
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,11 @@ class Corpus(ABC):
         if fold is None or str(fold) in self.folds:
             return None if fold is None else str(fold)
         raise DataError(f"fold {fold!r} of {self.name}; {nearest(str(fold), self.folds)}")
+
+    def choose(self, option: str, value: str, valid: Iterable[str]) -> None:
+        """Raise DataError when an option's value is not one of the valid ones."""
+        if value not in (valid := tuple(valid)):
+            raise DataError(f"{self.name} option {option}={value!r}; {nearest(str(value), valid)}")
 
     def _expected(self) -> str:
         return f"the layout expected:\n{inspect.cleandoc(self.layout)}"

@@ -53,7 +53,7 @@ def read_features(path: str | Path) -> Features:
             lacking = {*ARRAYS, "valence", "name"} - set(file.files)
             if lacking:
                 raise DataError(f"{path} has no array {', '.join(sorted(lacking))}; it has {', '.join(file.files)}")
-            arrays = {m: np.asarray(file[a], dtype=np.float32) for a, m in ARRAYS.items()}
+            arrays: dict[Modality, np.ndarray] = {m: np.asarray(file[a], dtype=np.float32) for a, m in ARRAYS.items()}
             valence, names = np.asarray(file["valence"], dtype=np.float32), file["name"].astype(str)
             texts = file["text_raw"].astype(str) if "text_raw" in file.files else np.full(len(names), "")
     except (OSError, ValueError, zipfile.BadZipFile) as error:

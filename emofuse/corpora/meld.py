@@ -34,7 +34,7 @@ class Meld(Corpus):
     licence = "GPL-3.0 (repository); clips for research"
     citation = "Poria et al. 2019, MELD: A Multimodal Multi-Party Dataset for Emotion Recognition in Conversations, ACL"
     layout = """
-        ROOT/train_sent_emo.csv, ROOT/dev_sent_emo.csv, ROOT/test_sent_emo.csv   (or in ROOT/train/, … or ROOT/data/MELD/)
+        ROOT/train_sent_emo.csv, ROOT/dev_sent_emo.csv, ROOT/test_sent_emo.csv   (or in ROOT/train/, …)
         ROOT/train_splits/dia0_utt0.mp4                 clips, optional
         ROOT/dev_splits_complete/dia0_utt0.mp4
         ROOT/output_repeated_splits_test/dia0_utt0.mp4
@@ -48,7 +48,9 @@ class Meld(Corpus):
         """Every utterance of the csv files that are there, dialogue by dialogue."""
         if context < 0:
             raise DataError(f"meld option context={context}; a number of turns, at least 0")
-        found = {s: _first(root, f"{s}/{f}", f, f"data/MELD/{f}") for s, (f, _) in FILES.items()}
+        found: dict[Split, Path | None] = {
+            s: _first(root, f"{s}/{f}", f, f"data/MELD/{f}") for s, (f, _) in FILES.items()
+        }
         if not any(found.values()):
             raise self.layout_error(root, "none of its csv files is there")
         for split, path in found.items():

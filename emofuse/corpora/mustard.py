@@ -72,7 +72,7 @@ class Mustard(Corpus):
 
 
 def scenes(entries: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """The scene of each utterance, named after its first: utterances of a show that share a longer line belong together."""
+    """The scene of each utterance, named after one of them: utterances of a show that share a line are one scene."""
     leader: dict[str, str] = {}
     by_line: dict[tuple[str, str], str] = {}
 

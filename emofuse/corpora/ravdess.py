@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from emofuse.corpora.clips import usable
 from emofuse.corpora.corpus import Corpus, Log
-from emofuse.errors import DataError, nearest
 from emofuse.types import Split, Utterance
 
-MODALITIES = {"01": "audio-visual", "02": "video", "03": "audio"}
-CHANNELS = {"01": "speech", "02": "song"}
+CHANNELS = {"01": "audio-visual", "02": "video", "03": "audio"}
+VOCALS = {"01": "speech", "02": "song"}
 EMOTIONS = {
     "01": "neutral", "02": "calm", "03": "happy", "04": "sad",
     "05": "angry", "06": "fearful", "07": "disgust", "08": "surprised",
@@ -23,18 +23,19 @@ SUFFIXES = {".wav", ".flac", ".mp4"}
 
 
 class Ravdess(Corpus):
-    """Options: `channel` (audio, audio-visual, video; all found by default), `vocal` (speech, song, all),
-    `transcript` (off: the two sentences say nothing of the emotion), `verify`."""
+    """Options: `channel` (audio, audio-visual, video), `vocal` (speech, song, all), `transcript` (off: the two
+    sentences say nothing of the emotion), `verify`.
+
+    The channels hold the same performances, so one is read at a time.
+    """
 
     name = "ravdess"
     licence = "CC BY-NC-SA 4.0"
-    citation = (
-        "Livingstone & Russo 2018, The Ryerson Audio-Visual Database of Emotional Speech and Song, PLoS ONE 13(5)"
-    )
+    citation = "Livingstone & Russo 2018, The Ryerson Audio-Visual Database of Emotional Speech and Song, PLoS ONE 13"
     layout = """
-        ROOT/Actor_01/03-01-01-01-01-01-01.wav   (or .flac; audio)
+        ROOT/Actor_01/03-01-01-01-01-01-01.wav   (or .flac; 03 audio)
         ROOT/Actor_01/01-01-01-01-01-01-01.mp4   (01 audio-visual, 02 video only)
-        … to Actor_24; the names mean modality-channel-emotion-intensity-statement-repetition-actor
+        … to Actor_24; the names mean channel-vocal-emotion-intensity-statement-repetition-actor
         """
     tasks: ClassVar[tuple[str, ...]] = ("emotion",)
     disjoint = "speaker"
@@ -44,34 +45,28 @@ class Ravdess(Corpus):
         root: Path,
         log: Log,
         *,
-        channel: Literal["audio", "audio-visual", "video", "all"] = "all",
+        channel: Literal["audio", "audio-visual", "video"] = "audio",
         vocal: Literal["speech", "song", "all"] = "speech",
         transcript: bool = False,
         verify: bool = True,
     ) -> Iterator[Utterance]:
-        """Every clip below root whose name is RAVDESS's, by actor."""
-        _one_of("channel", channel, (*MODALITIES.values(), "all"))
-        _one_of("vocal", vocal, (*CHANNELS.values(), "all"))
-        paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES)
-        if not paths:
-            raise self.layout_error(root, "it holds no .wav, .flac or .mp4")
-        for path in paths:
-            utterance = self._utterance(path, log, transcript)
-            modality, voice = path.stem[:2], path.stem[3:5]
-            if utterance is None or channel not in ("all", MODALITIES[modality]):
+        """Every clip of the channel below root, by actor."""
+        self.choose("channel", channel, CHANNELS.values())
+        self.choose("vocal", vocal, (*VOCALS.values(), "all"))
+        there: Counter[str] = Counter()
+        for path in sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES):
+            parts = path.stem.split("-")
+            if not _is_name(parts):
+                log.problem(path, "row", "not a RAVDESS name such as 03-01-05-01-02-01-16", "rename or move it")
                 continue
-            if vocal in ("all", CHANNELS[voice]) and usable(path, log, verify):
-                yield utterance
+            there[CHANNELS[parts[0]]] += 1
+            if CHANNELS[parts[0]] == channel and vocal in ("all", VOCALS[parts[1]]) and usable(path, log, verify):
+                yield self._utterance(path, parts, transcript)
+        if not there[channel]:
+            others = f"it has {', '.join(sorted(there))}: set the option channel" if there else "no clip is in it"
+            raise self.layout_error(root, f"nothing of the {channel} channel; {others}")
 
-    def _utterance(self, path: Path, log: Log, transcript: bool) -> Utterance | None:
-        parts = path.stem.split("-")
-        tables = (MODALITIES, CHANNELS, EMOTIONS, INTENSITIES, STATEMENTS, {"01", "02"})
-        ok = len(parts) == 7 and all(p in t for p, t in zip(parts[:6], tables, strict=True)) and parts[6].isdigit()
-        if not ok or not 1 <= int(parts[6]) <= 24:
-            log.problem(
-                path, "row", "not a RAVDESS name (seven two-digit numbers, actor 01 to 24)", "rename or move it"
-            )
-            return None
+    def _utterance(self, path: Path, parts: list[str], transcript: bool) -> Utterance:
         return Utterance(
             id=path.stem,
             corpus=self.name,
@@ -88,6 +83,7 @@ def split_of(actor: int) -> Split:
     return "train" if actor <= 16 else "dev" if actor <= 20 else "test"
 
 
-def _one_of(option: str, value: str, valid: tuple[str, ...]) -> None:
-    if value not in valid:
-        raise DataError(f"ravdess option {option}={value!r}; {nearest(value, valid)}")
+def _is_name(parts: list[str]) -> bool:
+    tables = (CHANNELS, VOCALS, EMOTIONS, INTENSITIES, STATEMENTS, {"01", "02"})
+    known = len(parts) == 7 and all(part in table for part, table in zip(parts[:6], tables, strict=True))
+    return known and parts[6].isdigit() and 1 <= int(parts[6]) <= 24

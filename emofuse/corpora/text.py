@@ -27,5 +27,5 @@ def table(path: Path, delimiter: str = ",") -> Iterable[tuple[int, dict[str, str
     except UnicodeDecodeError:
         text = data.decode("cp1252", errors="replace")
     reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter)
-    for row in reader:
-        yield reader.line_num, {k: (v or "") for k, v in row.items() if k is not None}
+    for number, row in enumerate(reader, start=2):
+        yield number, {k: (v or "") for k, v in row.items() if k is not None}
