@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int
 
-from emofuse.evaluation.metrics.undefined import said_elsewhere, warn
+from emofuse.evaluation.metrics.undefined import counted_elsewhere, warn
 
 Statistic = Callable[..., float]
 """Takes the arrays it was given with, their rows resampled, and returns one number."""
@@ -63,7 +63,7 @@ def bootstrap(
         warn("an interval of no samples is undefined: NaN")
         return Interval(estimate, float("nan"), float("nan"), level, 0)
     groups = _groups(clusters, len(arrays[0]))
-    with said_elsewhere():
+    with counted_elsewhere():
         values = np.array([statistic(*(a[rows] for a in arrays)) for rows in _resampled(groups, resamples, seed)])
     return _interval(estimate, values, level, len(groups))
 
@@ -95,7 +95,7 @@ def compare_paired(
         warn("a comparison on no samples is undefined: NaN")
         return Comparison(score_a, score_b, nothing, float("nan"), float("nan"))
     groups = _groups(clusters, len(targets))
-    with said_elsewhere():
+    with counted_elsewhere():
         drawn = np.array(
             [
                 statistic(targets[rows], b[rows]) - statistic(targets[rows], a[rows])
@@ -147,7 +147,7 @@ def _permutation(
     if np.isnan(observed):
         return float("nan")
     count = extreme = 0
-    with said_elsewhere():
+    with counted_elsewhere():
         for swaps in _all_swaps(len(groups)) if exact else _random_swaps(len(groups), draws, seed):
             swap = swaps[owner].reshape(-1, *[1] * (a.ndim - 1))
             shifted = abs(statistic(targets, np.where(swap, a, b)) - statistic(targets, np.where(swap, b, a)))

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from emofuse.evaluation.metrics import classification, confidence, multilabel, regression
-from emofuse.evaluation.metrics.undefined import MetricWarning, said_elsewhere
+from emofuse.evaluation.metrics.undefined import MetricWarning, counted_elsewhere
 from emofuse.labels import Task
 
 
@@ -47,7 +47,7 @@ def classification_report(
     probs, targets, unlabelled = _labelled(probs, targets, len(classes))
     truth, guess = targets.argmax(axis=1), probs.argmax(axis=1)
     notes = _notes_on_classes(truth, guess, classes)
-    with said_elsewhere():
+    with counted_elsewhere():
         confusion = classification.confusion_matrix(truth, guess, len(classes))
         each = classification.per_class(confusion)
         aurocs = [classification.auroc(truth == k, probs[:, k]) for k in range(len(classes))]
@@ -93,7 +93,7 @@ def multilabel_report(
     present = targets >= multilabel.POSITIVE
     notes = ["nothing to score: every metric is undefined"] if not len(targets) else []
     notes += [f"{name}: no sample has it" for k, name in enumerate(classes) if len(targets) and not present[:, k].any()]
-    with said_elsewhere():
+    with counted_elsewhere():
         each = multilabel.multilabel_f1_per_class(targets, probs, thresholds)
         report = {
             "kind": "multilabel",
@@ -129,7 +129,7 @@ def regression_report(
     if len(targets):
         sides = (("targets", targets), ("predictions", predictions))
         notes += [f"the {side} are all {v[0]:g}: correlation is undefined" for side, v in sides if np.ptp(v) == 0]
-    with said_elsewhere():
+    with counted_elsewhere():
         report: dict[str, Any] = {
             "kind": "scalar",
             "n": len(targets),

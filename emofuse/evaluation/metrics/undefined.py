@@ -17,7 +17,7 @@ def warn(message: str) -> None:
 
 
 @contextmanager
-def said_elsewhere() -> Iterator[None]:
+def counted_elsewhere() -> Iterator[None]:
     """For resampling, which meets one gap many times, and reports, which name it better: they say so once."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MetricWarning)
