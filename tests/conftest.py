@@ -32,3 +32,81 @@ def real_clip(corpora_root: Path) -> Path:
 def repository() -> Path:
     """The checkout the tests run in."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a BERT word-piece tokenizer of letters and a few words, in the published format."""
+    from transformers import BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tokenizer")
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789!?.,':;-"
+    words = ["happy", "sad", "not", "i", "am", "so", "this", "is", "great", "terrible"]
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{c}" for c in letters), *words, *"我很高兴"]
+    vocabulary = folder / "vocab.txt"
+    vocabulary.write_text("\n".join(dict.fromkeys(pieces)), "utf-8")
+    BertTokenizerFast(vocab=str(vocabulary), do_lower_case=True).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tiny_tokenizer: Path):
+    """Configuration of a three-modality model of some ten thousand weights, from scratch."""
+    from emofuse.model.config import ModelConfig
+
+    bert = {"model_type": "bert", "vocab_size": 120, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    bert |= {"intermediate_size": 32, "max_position_embeddings": 256}
+    speech = {"model_type": "wav2vec2-bert", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    speech |= {"intermediate_size": 32, "feature_projection_input_dim": 160, "conv_depthwise_kernel_size": 7}
+    speech |= {"position_embeddings_type": "rotary"}
+    face = {"patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "stem": [8, 8, 8]}
+    return ModelConfig.model_validate(
+        {
+            "tasks": ["emotion", "polarity", "intensity"],
+            "encoders": {
+                "text": {"tokenizer": str(tiny_tokenizer), "architecture": bert},
+                "speech": {"architecture": speech, "pool": "statistics"},
+                "face": {"architecture": face, "image_size": 32, "grayscale": True},
+            },
+            "fusion": {"dim": 16, "layers": 2, "heads": 2},
+        }
+    )
+
+
+@pytest.fixture
+def tiny_model(tiny_config):
+    """A three-modality model with random weights, in evaluation mode; the heads are random too, not zero."""
+    import torch
+
+    from emofuse.model.model import EmotionModel
+
+    torch.manual_seed(0)
+    model = EmotionModel(tiny_config).eval()
+    for head in model.heads.values():
+        torch.nn.init.normal_(head.linear.weight, std=0.3)
+    return model
+
+
+@pytest.fixture
+def make_segment():
+    """Builds a segment with all three modalities from a seed; length and word count vary with it."""
+    import numpy as np
+
+    from emofuse.types import FaceTrack, Segment, Word
+
+    def build(seed: int = 0) -> Segment:
+        rng = np.random.default_rng(seed)
+        seconds = float(rng.uniform(0.4, 2.0))
+        texts = ["i am so happy!", "this is not great", "sad", "terrible, i am so so sad this is not happy"]
+        parts = texts[seed % len(texts)].split()
+        edges = 1.0 + np.linspace(0, seconds, len(parts) + 1)
+        words = tuple(Word(p, float(a), float(b)) for p, a, b in zip(parts, edges[:-1], edges[1:], strict=True))
+        waveform = (rng.standard_normal(int(seconds * 16_000)) * 0.1).astype(np.float32)
+        frames = int(rng.integers(1, 5))
+        crops = rng.integers(0, 255, (frames, 40, 40, 3), dtype=np.uint8)
+        times = np.linspace(1.0, 1.0 + seconds, frames, dtype=np.float32)
+        track = FaceTrack(0, crops, times, np.zeros((frames, 4), np.float32), np.ones(frames, np.float32))
+        context = ("A: this is great",) if seed % 2 else ()
+        return Segment(str(seed), 1.0, 1.0 + seconds, words, waveform, (track,), context)
+
+    return build

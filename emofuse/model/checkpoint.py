@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -197,7 +196,8 @@ def _write(path: Path, text: str) -> None:
 
 def _replace(building: Path, folder: Path) -> None:
     """Put `building` in the place of `folder`, carrying over files that only the old one has."""
-    os.chmod(building, 0o755)
+    building.chmod(0o755)
+    (building / "model.safetensors").chmod(0o644)
     if not folder.exists():
         building.rename(folder)
         return
