@@ -1,1 +1,33 @@
+"""Multimodal emotion recognition: a clip goes in, what is felt in its words, voice and face comes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emofuse.pipeline.analysis import Analysis
+    from emofuse.pipeline.inference import Pipeline, load
+    from emofuse.types import Prediction
+
 __version__ = "0.1.0"
+__all__ = ["Analysis", "Pipeline", "Prediction", "__version__", "load"]
+
+_HOMES = {
+    "load": "emofuse.pipeline.inference",
+    "Pipeline": "emofuse.pipeline.inference",
+    "Analysis": "emofuse.pipeline.analysis",
+    "Prediction": "emofuse.types",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Fetch a public name on first use, so that `import emofuse` stays quick and loads no heavy package."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

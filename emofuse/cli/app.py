@@ -1,0 +1,52 @@
+"""The commands in one application, and what happens when one of them fails."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from emofuse import __version__
+from emofuse.cli.info import info
+from emofuse.cli.outputs import complain
+from emofuse.cli.predict import predict
+from emofuse.errors import EmofuseError
+
+app = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
+app.command()(predict)
+app.command()(info)
+
+UsageError: type = typer.BadParameter.__bases__[0]
+
+
+@app.callback(invoke_without_command=True)
+def common(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
+) -> None:
+    """What is felt in a clip, when, by whom, and which of the words, the voice and the face said so."""
+    if version:
+        typer.echo(__version__)
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """The exit code of a command: errors the caller can mend become one line on stderr and a 2."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    if debug:
+        given = ["--debug", *(word for word in given if word != "--debug")]
+    try:
+        return app(args=given, prog_name="emofuse", standalone_mode=False) or 0
+    except UsageError as error:
+        return complain(error.format_message())
+    except EmofuseError as error:
+        if debug:
+            raise
+        return complain(str(error))

@@ -1,0 +1,95 @@
+"""`emofuse predict`: clips in, a table or files out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from emofuse.cli.outputs import Outputs, complain
+from emofuse.errors import EmofuseError, MediaError
+
+if TYPE_CHECKING:
+    from emofuse.pipeline.analysis import Analysis
+
+DEFAULT_MODEL = "emofuse-small"
+
+
+def predict(
+    clips: Annotated[
+        list[Path] | None, typer.Argument(metavar="CLIP…", help="Videos, recordings, pictures, or folders of them.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Words to judge, alone or as what is said in the clip.")] = None,
+    transcript: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The clip's words: .srt, .vtt or .txt.")
+    ] = None,
+    json: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write JSON; - is stdout.")] = None,
+    csv: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write a CSV table; - is stdout.")] = None,
+    srt: Annotated[Path | None, typer.Option(metavar="PATH", help="Write SubRip captions.")] = None,
+    vtt: Annotated[Path | None, typer.Option(metavar="PATH", help="Write WebVTT captions.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Draw the timeline.")] = None,
+    model: Annotated[str, typer.Option(metavar="NAME", help="A shipped model, a folder, or a hub id.")] = DEFAULT_MODEL,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    asr: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Hear the words with this Whisper model, e.g. small.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Segments judged at once.")] = 16,
+) -> None:
+    """Say what is felt in clips, pictures or words: a table, or files.
+
+    Of several clips, JSON and CSV hold all; captions and timelines then go to a folder, a file a clip.
+    """
+    several = bool(clips) and (len(clips) > 1 or clips[0].is_dir())
+    outputs = Outputs(json, csv, {".srt": srt, ".vtt": vtt, ".png": plot}, several)
+    sources = _expand(clips or [])
+    _check_words(sources, text, transcript)
+    outputs.check(sources)
+
+    from emofuse.pipeline.inference import load
+
+    pipeline = load(model, device=device, asr=asr)
+    if several:
+        results = dict(zip(sources, pipeline.predict_many(sources, batch_size), strict=True))
+    else:
+        source = next(iter(sources), None)
+        analysis = pipeline(source, text=text, transcript=transcript, batch_size=batch_size, progress=True)
+        results = {source: analysis}
+    outputs.write(results)
+    raise typer.Exit(_report(results.values(), table=not outputs.stdout_taken))
+
+
+def _expand(clips: Sequence[Path]) -> list[Path]:
+    """Files as they are, folders as the media in them, each once. Raises `MediaError` for a folder without any."""
+    from emofuse.media.accepted import existing_file
+    from emofuse.pipeline.sources import media_in
+
+    if len(clips) == 1 and not clips[0].is_dir():
+        return [existing_file(clips[0])]
+    return list(dict.fromkeys(path for clip in clips for path in (media_in(clip) if clip.is_dir() else [clip])))
+
+
+def _check_words(sources: Sequence[Path], text: str | None, transcript: Path | None) -> None:
+    """Words belong to one clip, and come from one place."""
+    if not sources and text is None:
+        raise MediaError(
+            "nothing to judge: give a clip (emofuse predict clip.mp4) or words (emofuse predict --text '…')"
+        )
+    if text is not None and transcript is not None:
+        raise MediaError("--text and --transcript both give the words: leave one out")
+    if len(sources) > 1 and (text is not None or transcript is not None):
+        raise MediaError(f"--text and --transcript are the words of one clip, and {len(sources)} clips were given")
+
+
+def _report(results: Iterable[Analysis | EmofuseError], table: bool) -> int:
+    """Tables on stdout, a line on stderr for each clip that failed; the exit code."""
+    from emofuse.cli.table import show
+
+    code = 0
+    for result in results:
+        if isinstance(result, EmofuseError):
+            code = complain(str(result))
+        elif table:
+            show(result)
+    return code

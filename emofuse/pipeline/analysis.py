@@ -1,0 +1,79 @@
+"""What a clip's analysis holds, and the shapes it can be handed on in."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emofuse.errors import require_package
+from emofuse.pipeline import formats
+from emofuse.types import Prediction, Word
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The emotions of one clip: as a whole, by segment and person, with what was left out and why.
+
+    `overall` is None, and `segments` empty, when nothing in the source could be judged; `notes` say why.
+    """
+
+    source: str | None
+    """The path as it was given; None for a text or an array."""
+    duration: float | None
+    """Seconds; None where time has no meaning (a text, a picture)."""
+    model: str
+    overall: Prediction | None
+    segments: list[Prediction]
+    """In the order of time; in one segment the person who speaks comes first."""
+    transcript: tuple[Word, ...] | None
+    """None = the words are not known."""
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON shape; a value the model was not trained for is None."""
+        return formats.as_dict(self)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row a prediction, with the columns of the CSV; needs the extra `data`."""
+        require_package("pandas", extra="data")
+        import pandas
+
+        rows = formats.as_rows(self)
+        return pandas.DataFrame(rows, columns=formats.columns(rows))
+
+    def save(self, path: str | Path) -> Path:
+        """Write JSON, CSV, SubRip or WebVTT, as the ending of the path says; the file appears whole or not at all.
+
+        Raises `MediaError` for an ending it does not know.
+        """
+        return formats.save(self, path)
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw the timeline, fused and by modality, as PNG, PDF or SVG; needs the extra `plot`."""
+        from emofuse.pipeline.timeline import draw
+
+        return draw(self, path)
+
+    def words_of(self, prediction: Prediction) -> str:
+        """What is said in a prediction's time by the person it is about; "" where nothing is or nothing is known.
+
+        A word belongs where its middle falls; the clip's last segment also takes one that falls on its very end.
+        """
+        if "text" not in prediction.present:
+            return ""
+        middles, last = self._index
+        upper = bisect_right if prediction.end >= last else bisect_left
+        spoken = slice(bisect_left(middles, prediction.start), upper(middles, prediction.end))
+        return " ".join(word.text for word in (self.transcript or ())[spoken])
+
+    @cached_property
+    def _index(self) -> tuple[list[float], float]:
+        """The words' middles, and where the last segment ends."""
+        middles = [(word.start + word.end) / 2 for word in self.transcript or ()]
+        return middles, max((p.end for p in self.segments), default=0.0)

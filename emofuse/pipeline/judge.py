@@ -1,0 +1,95 @@
+"""Segments in, predictions out: prepared, bucketed by length, run in batches, decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+
+from emofuse.batch import Batch, collate
+from emofuse.labels import Task
+from emofuse.model.model import Decoded, EmotionModel
+from emofuse.types import Modality, Prediction, Segment
+
+Key = TypeVar("Key")
+PADDED_SECONDS = 96.0
+"""The most a batch may hold, padding included, so that long segments do not fill the memory."""
+
+
+def judge(
+    model: EmotionModel, segments: Iterable[tuple[Key, int | None, Segment]], batch_size: int
+) -> Iterator[tuple[Key, Prediction | None]]:
+    """(key, prediction) for each (key, person, segment), in order; None where the model finds nothing it can read.
+
+    At most `batch_size` segments are held at a time, whatever the number that goes through.
+    """
+    source = iter(segments)
+    while chunk := list(islice(source, batch_size)):
+        answers: dict[int, Prediction | None] = {}
+        for bucket in buckets([segment.end - segment.start for _, _, segment in chunk]):
+            batch = collate([model.prepare(chunk[i][2]) for i in bucket])
+            decoded = model.predict(batch)
+            for row, i in enumerate(bucket):
+                _, person, segment = chunk[i]
+                answers[i] = prediction(model.tasks, batch, decoded, row, segment, person)
+        yield from ((key, answers[i]) for i, (key, _, _) in enumerate(chunk))
+
+
+def buckets(seconds: Sequence[float]) -> list[list[int]]:
+    """Indices in groups of similar length: none over PADDED_SECONDS, the longest at most twice the shortest (or 2 s)."""
+    groups: list[list[int]] = []
+    for i in sorted(range(len(seconds)), key=lambda i: seconds[i]):
+        group = groups[-1] if groups else []
+        fits = (
+            group and seconds[i] <= max(2 * seconds[group[0]], 2.0) and seconds[i] * (len(group) + 1) <= PADDED_SECONDS
+        )
+        if fits:
+            group.append(i)
+        else:
+            groups.append([i])
+    return groups
+
+
+def prediction(
+    tasks: Sequence[Task], batch: Batch, decoded: Decoded, row: int, segment: Segment, person: int | None
+) -> Prediction | None:
+    """One row of a decoded batch with its names; None when none of the model's modalities is present in it."""
+    present: frozenset[Modality] = frozenset(m for m, there in batch.present.items() if bool(there[row]))
+    if not present:
+        return None
+    values = _named(tasks, decoded.tasks, row)
+    return Prediction(
+        start=segment.start,
+        end=segment.end,
+        person=person,
+        present=present,
+        **{name: values.get(task) for task, name in _FIELDS.items()},
+        others={task: value for task, value in values.items() if task not in _FIELDS},
+        by_modality={
+            m: alone["emotion"]
+            for m, outputs in decoded.by_modality.items()
+            if m in present and "emotion" in (alone := _named(tasks, outputs, row))
+        },
+        embedding=decoded.embedding[row].copy(),
+    )
+
+
+_FIELDS = {
+    "emotion": "emotions",
+    "polarity": "polarity",
+    "intensity": "intensity",
+    "valence": "valence",
+    "arousal": "arousal",
+}
+
+
+def _named(tasks: Sequence[Task], outputs: Mapping[str, np.ndarray], row: int) -> dict[str, dict[str, float] | float]:
+    """Task → {class: probability}, or a number for a scalar."""
+    return {
+        task.name: dict(zip(task.classes, map(float, outputs[task.name][row]), strict=True))
+        if task.classes
+        else float(outputs[task.name][row, 0])
+        for task in tasks
+    }

@@ -1,0 +1,81 @@
+"""The clip as a whole, from its segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from emofuse.types import MODALITIES, Prediction
+
+
+def overall(predictions: Sequence[Prediction]) -> Prediction | None:
+    """The weighted mean of all predictions of a clip, None when there are none.
+
+    A prediction weighs its seconds times the number of modalities it rests on, so that a word said to the camera
+    counts for more than a glimpse of a face; where no prediction has a length (a text, a picture), the modalities
+    alone. Each modality's own line weighs by seconds over the predictions it is present in. The embedding is the mean
+    brought back to unit length. `person` is kept when everything is about one person.
+    """
+    if not predictions:
+        return None
+    seconds = np.array([p.end - p.start for p in predictions])
+    if not seconds.any():
+        seconds = np.ones(len(predictions))
+    weights = seconds * np.array([len(p.present) for p in predictions])
+    people = {p.person for p in predictions}
+    modalities = [m for m in MODALITIES if any(m in p.by_modality for p in predictions)]
+    return Prediction(
+        start=min(p.start for p in predictions),
+        end=max(p.end for p in predictions),
+        person=people.pop() if len(people) == 1 else None,
+        present=frozenset().union(*(p.present for p in predictions)),
+        emotions=_mean_table((p.emotions for p in predictions), weights),
+        polarity=_mean_table((p.polarity for p in predictions), weights),
+        intensity=_mean((p.intensity for p in predictions), weights),
+        valence=_mean((p.valence for p in predictions), weights),
+        arousal=_mean((p.arousal for p in predictions), weights),
+        others=_mean_others([p.others for p in predictions], weights),
+        by_modality={m: _mean_table((p.by_modality.get(m) for p in predictions), seconds) or {} for m in modalities},
+        embedding=_mean_direction([p.embedding for p in predictions], weights),
+    )
+
+
+def _mean(values: Iterable[float | None], weights: np.ndarray) -> float | None:
+    """The weighted mean of the values that are there; equal weights where the given ones are all zero."""
+    pairs = [(v, w) for v, w in zip(values, weights, strict=True) if v is not None]
+    if not pairs:
+        return None
+    found, share = (np.array(column, dtype=float) for column in zip(*pairs, strict=True))
+    return float(np.average(found, weights=share if share.any() else None))
+
+
+def _mean_table(tables: Iterable[Mapping[str, float] | None], weights: np.ndarray) -> dict[str, float] | None:
+    """The weighted mean of each entry over the tables that are there."""
+    rows = list(tables)
+    names = next((list(row) for row in rows if row), None)
+    if names is None:
+        return None
+    return {name: _mean((row[name] if row else None for row in rows), weights) or 0.0 for name in names}
+
+
+def _mean_others(
+    others: Sequence[Mapping[str, Mapping[str, float] | float]], weights: np.ndarray
+) -> dict[str, dict[str, float] | float]:
+    """The weighted mean of each further head, be it a table or a number."""
+    result: dict[str, dict[str, float] | float] = {}
+    for task in dict.fromkeys(name for row in others for name in row):
+        values = [row.get(task) for row in others]
+        tables = [v if isinstance(v, Mapping) else None for v in values]
+        mean = _mean_table(tables, weights) or _mean((v if isinstance(v, float) else None for v in values), weights)
+        if mean is not None:
+            result[task] = mean
+    return result
+
+
+def _mean_direction(vectors: Sequence[np.ndarray | None], weights: np.ndarray) -> np.ndarray | None:
+    """The weighted mean of unit vectors, at unit length; None when they cancel or there are none."""
+    found = [(v, w) for v, w in zip(vectors, weights, strict=True) if v is not None]
+    total = np.sum([v * w for v, w in found], axis=0) if found else np.zeros(1)
+    length = float(np.linalg.norm(total))
+    return (total / length).astype(np.float32) if length > 0 else None

@@ -1,0 +1,116 @@
+"""The timeline picture: what was felt when, fused and as each modality alone saw it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emofuse import plots
+from emofuse.errors import MediaError, nearest
+from emofuse.labels import EMOTIONS
+from emofuse.pipeline.formats import write_whole
+from emofuse.types import MODALITIES, Prediction
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from emofuse.pipeline.analysis import Analysis
+
+ENDINGS = (".png", ".pdf", ".svg")
+COLOURS = dict(zip(EMOTIONS, plots.COLOURS, strict=True))
+Row = tuple[str, list[tuple[float, float, Mapping[str, float]]]]
+
+
+def rows(predictions: Sequence[Prediction]) -> list[Row]:
+    """(name, [(start, end, emotions)]): a fused row for each person, then one a modality, of those who speak."""
+    people = sorted({p.person for p in predictions if p.person is not None})
+    fused: list[Row] = []
+    if len(people) > 1:
+        for who in people:
+            fused.append(
+                (f"person {who}", [(p.start, p.end, p.emotions or {}) for p in predictions if p.person == who])
+            )
+        nobody = [(p.start, p.end, p.emotions or {}) for p in predictions if p.person is None]
+        fused += [("nobody in view", nobody)] if nobody else []
+    else:
+        fused.append(("fused", [(p.start, p.end, p.emotions or {}) for p in predictions]))
+    first = {(p.start, p.end): p for p in reversed(predictions)}.values()
+    alone: list[Row] = [
+        (m, [(p.start, p.end, p.by_modality[m]) for p in first if m in p.by_modality]) for m in MODALITIES
+    ]
+    return fused + [row for row in alone if row[1]]
+
+
+def draw(analysis: Analysis, path: str | Path) -> Path:
+    """Write the timeline: stacked probabilities of the emotions over time, valence and arousal below where known.
+
+    Raises `MediaError` for an ending it does not know, `MissingExtraError` without matplotlib.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in ENDINGS:
+        raise MediaError(f"cannot draw to {str(path)!r}: {nearest(target.suffix, ENDINGS)}")
+    picture = io.BytesIO()
+    with plots.style():
+        figure(analysis).savefig(
+            picture, format=target.suffix.lower()[1:], metadata=_UNDATED.get(target.suffix.lower())
+        )
+    return write_whole(target, picture.getvalue())
+
+
+_UNDATED = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+
+
+def figure(analysis: Analysis) -> Figure:
+    """One strip a row of `rows`, on one axis of seconds; without predictions, the notes say why there is nothing."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    strips = rows(analysis.segments)
+    feelings = [p for p in analysis.segments if p.valence is not None or p.arousal is not None]
+    sheet = Figure(figsize=(9, 0.9 * len(strips) + 1.3 * bool(feelings) + 1.0), layout="constrained")
+    axes = sheet.subplots(len(strips) + bool(feelings), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, (name, spans) in zip(axes, strips, strict=False):
+        _stack(axis, name, spans)
+    if feelings:
+        _lines(axes[-1], feelings)
+    if not analysis.segments:
+        reason = "\n".join(analysis.notes) or "nothing to judge"
+        axes[0].text(0.5, 0.5, reason, transform=axes[0].transAxes, ha="center", va="center").set_in_layout(False)
+    end = max((p.end for p in analysis.segments), default=0.0)
+    axes[-1].set_xlim(0, max(end, 1e-3))
+    axes[-1].set_xlabel("seconds")
+    patches = [Patch(color=colour, label=name) for name, colour in COLOURS.items()]
+    sheet.legend(handles=patches, loc="outside upper center", ncols=len(patches), fontsize=8, handlelength=1)
+    return sheet
+
+
+def _stack(axis: Axes, name: str, spans: Sequence[tuple[float, float, Mapping[str, float]]]) -> None:
+    """One strip: the probabilities of each segment, stacked; nothing is drawn between segments."""
+    times = np.array([at for start, end, _ in spans for at in (start, max(end, start + 1e-3), end)])
+    bottom = np.zeros(len(times))
+    for emotion, colour in COLOURS.items():
+        shares = np.array([e.get(emotion, 0.0) for *_, e in spans])
+        top = bottom + np.stack([shares, shares, np.full_like(shares, np.nan)], axis=1).ravel()
+        axis.fill_between(times, bottom, top, color=colour, linewidth=0)
+        bottom = top
+    axis.set(ylim=(0, 1), yticks=[])
+    axis.set_ylabel(name, rotation=0, ha="right", va="center")
+    axis.grid(visible=False)
+    axis.spines["left"].set_visible(False)
+
+
+def _lines(axis: Axes, predictions: Sequence[Prediction]) -> None:
+    """Valence and arousal, each from -1 to 1, a level a segment."""
+    for index, name in enumerate(("valence", "arousal")):
+        spans = [(p.start, p.end, value) for p in predictions if (value := getattr(p, name)) is not None]
+        if spans:
+            starts, ends, values = zip(*spans, strict=True)
+            axis.hlines(values, starts, ends, color=plots.COLOURS[index], linestyle=plots.LINES[index], label=name)
+    axis.axhline(0, color=plots.FAINT, linewidth=0.5)
+    axis.set_ylim(-1, 1)
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
