@@ -46,7 +46,9 @@ def look(path: Path, verify: bool = True) -> Clip:
 
 def usable(path: Path, log: Log, verify: bool = True, mend: str = "fetch the file again") -> Clip | None:
     """The clip when it is whole; else its problem goes to the log and None comes back."""
-    clip = look(path, verify)
+    clip = log.looked.get(path)
+    if clip is None:
+        clip = log.looked[path] = look(path, verify)
     if clip.kind is None:
         return clip
     log.problem(path, clip.kind, clip.what, mend)

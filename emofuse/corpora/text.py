@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,6 +27,6 @@ def table(path: Path, delimiter: str = ",") -> Iterable[tuple[int, dict[str, str
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("cp1252", errors="replace")
-    reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     for number, row in enumerate(reader, start=2):
         yield number, {k: (v or "") for k, v in row.items() if k is not None}

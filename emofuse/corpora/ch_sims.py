@@ -1,0 +1,84 @@
+"""CH-SIMS and CH-SIMS v2: Chinese clips with a label for the whole and one for each modality on its own."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from emofuse.corpora.clips import usable
+from emofuse.corpora.corpus import Corpus, Log
+from emofuse.corpora.labelled import find_clip, rows
+from emofuse.types import Utterance
+
+LABELS = {
+    "label": "sentiment",
+    "label_T": "sentiment_text",
+    "label_A": "sentiment_audio",
+    "label_V": "sentiment_vision",
+}
+
+
+class ChSims(Corpus):
+    """Options: `verify`. The published split is by clip: one video has clips in several splits (a note counts them)."""
+
+    name = "ch_sims"
+    licence = "research"
+    citation = "Yu et al. 2020, CH-SIMS: A Chinese Multimodal Sentiment Analysis Dataset…, ACL"
+    layout = """
+        ROOT/label.csv               video_id, clip_id, text, label, label_T, label_A, label_V, annotation, mode
+        ROOT/Raw/video_0001/0001.mp4
+        """
+    tasks: ClassVar[tuple[str, ...]] = (
+        "sims_sentiment", "sims_text", "sims_audio", "sims_vision", "polarity", "intensity",
+    )  # fmt: skip
+    table: ClassVar[tuple[str, ...]] = ("label.csv",)
+
+    def scan(self, root: Path, log: Log, *, verify: bool = True) -> Iterator[Utterance]:
+        """Every row of the table whose clip or text is there."""
+        path = next((root / name for name in self.table if (root / name).is_file()), None)
+        if path is None:
+            raise self.layout_error(root, f"no {self.table[0]}")
+        raw = root / "Raw"
+        if not raw.is_dir():
+            log.note("no folder Raw: utterances are text alone")
+        splits: dict[str, set[str]] = defaultdict(set)
+        try:
+            for row in rows(path, tuple(LABELS), 1.0):
+                if row.wrong or row.mode is None:
+                    log.problem(row.where, "label", row.wrong, "mend the row")
+                    continue
+                splits[row.video].add(row.mode)
+                mend = "its utterance is read as text alone"
+                clip = usable(find_clip(raw / row.video, row.clip), log, verify, mend) if raw.is_dir() else None
+                if clip is None and not row.text.strip():
+                    log.problem(row.where, "row", "neither clip nor text", "it is left out")
+                    continue
+                yield Utterance(
+                    id=f"{row.video}_{row.clip}",
+                    corpus=self.name,
+                    split=row.mode,
+                    speaker=row.video,
+                    dialogue=row.video,
+                    media=clip.path if clip else None,
+                    text=row.text.strip() or None,
+                    labels={LABELS[name]: value for name, value in row.numbers.items()},
+                )
+        except KeyError as error:
+            raise self.layout_error(path, f"no column {error.args[0]}") from error
+        shared = sum(len(found) > 1 for found in splits.values())
+        if shared:
+            log.note(f"{shared} of {len(splits)} videos have clips in several splits, as published")
+
+
+class ChSimsV2(ChSims):
+    """Options: `verify`. The supervised part, CH-SIMS v2(s)."""
+
+    name = "ch_sims_v2"
+    citation = "Liu et al. 2022, Make Acoustic and Visual Cues Matter: CH-SIMS v2.0 Dataset…, ICMI"
+    layout = """
+        ROOT/meta.csv                video_id, clip_id, text, label, label_T, label_A, label_V, annotation, mode
+        ROOT/Raw/aqgy3_0001/00000.mp4
+        """
+    table = ("meta.csv", "label.csv")

@@ -1,0 +1,176 @@
+"""IEMOCAP: five sessions of two actors, scripted and improvised; categories by vote, valence, activation, dominance."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from emofuse.corpora.clips import usable
+from emofuse.corpora.corpus import Corpus, Log
+from emofuse.corpora.text import repair
+from emofuse.errors import DataError
+from emofuse.types import Split, Utterance
+
+SESSIONS = ("1", "2", "3", "4", "5")
+CODES = ("neu", "hap", "sad", "ang", "fea", "dis", "sur", "exc", "fru", "oth", "xxx")
+RATERS = {
+    "neutral": "neu", "happiness": "hap", "sadness": "sad", "anger": "ang", "fear": "fea", "disgust": "dis",
+    "surprise": "sur", "excited": "exc", "frustration": "fru", "other": "oth",
+}  # fmt: skip
+_TURN = re.compile(r"\[([\d.]+) - ([\d.]+)\]\t(\w+)\t(\w+)\t\[([\d.]+), ([\d.]+), ([\d.]+)\]")
+_SAID = re.compile(r"(\S+)\s+\[[\d.]+-[\d.]+\]:\s*(.*)")
+SLACK = 0.5
+"""Seconds by which a sentence's wav may differ from its times before it is called misaligned."""
+
+
+@dataclass
+class Turn:
+    """One line of an EmoEvaluation file with the raters' lines below it."""
+
+    name: str
+    start: float
+    end: float
+    code: str
+    scales: tuple[float, float, float]
+    votes: Counter[str] = field(default_factory=Counter)
+
+
+class Iemocap(Corpus):
+    """Options: `fold` (the session that is test, the one before it dev; 5), `media` (wav: one file a sentence; avi: the
+    dialogue's video with both actors side by side, cut by start and end), `votes` (every rater's categories instead
+    of the majority), `context` (how many earlier turns; 5), `verify`.
+    """
+
+    name = "iemocap"
+    licence = "IEMOCAP release form, research"
+    citation = "Busso et al. 2008, IEMOCAP: Interactive emotional dyadic motion capture database, LRE 42(4)"
+    layout = """
+        ROOT/Session1/dialog/EmoEvaluation/Ses01F_impro01.txt     times, category, [V, A, D], the raters' lines
+        ROOT/Session1/dialog/transcriptions/Ses01F_impro01.txt
+        ROOT/Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav
+        ROOT/Session1/dialog/avi/DivX/Ses01F_impro01.avi          for media: avi
+        … to Session5
+        """
+    tasks: ClassVar[tuple[str, ...]] = ("emotion", "iemocap4", "iemocap6", "valence", "arousal", "dominance")
+    disjoint = "speaker"
+    folds = SESSIONS
+
+    def scan(
+        self,
+        root: Path,
+        log: Log,
+        *,
+        fold: str | int = "5",
+        media: Literal["wav", "avi"] = "wav",
+        votes: bool = False,
+        context: int = 5,
+        verify: bool = True,
+    ) -> Iterator[Utterance]:
+        """Every evaluated turn, session by session, dialogue by dialogue."""
+        held = self.choose_fold(fold) or "5"
+        self.choose("media", media, ("wav", "avi"))
+        if context < 0:
+            raise DataError(f"iemocap option context={context}; a number of turns, at least 0")
+        sessions = [s for s in SESSIONS if (root / f"Session{s}" / "dialog" / "EmoEvaluation").is_dir()]
+        if not sessions:
+            raise self.layout_error(root, "no Session1/dialog/EmoEvaluation")
+        for session in sessions:
+            folder = root / f"Session{session}"
+            for path in sorted((folder / "dialog" / "EmoEvaluation").glob("Ses*.txt")):
+                said = _transcript(folder / "dialog" / "transcriptions" / path.name, log)
+                earlier: list[str] = []
+                for turn in sorted(read_evaluation(path, log), key=lambda t: t.start):
+                    clip = _clip(folder, turn, media, verify, log)
+                    text = said.get(turn.name)
+                    if clip or text:
+                        before = tuple(earlier[-context:]) if context else ()
+                        yield self._utterance(turn, clip, text, before, _split(session, held), votes)
+                    if text:
+                        earlier.append(f"{_speaker(turn.name)}: {text}")
+
+    def _utterance(
+        self, turn: Turn, clip: Path | None, text: str | None, context: tuple[str, ...], split: Split, votes: bool
+    ) -> Utterance:
+        whole_dialogue = clip is not None and clip.suffix == ".avi"
+        raters = {code: float(n) for code, n in sorted(turn.votes.items())}
+        valence, activation, dominance = turn.scales
+        return Utterance(
+            id=turn.name,
+            corpus=self.name,
+            split=split,
+            speaker=_speaker(turn.name),
+            dialogue=turn.name.rsplit("_", 1)[0],
+            media=clip,
+            start=turn.start if whole_dialogue else None,
+            end=turn.end if whole_dialogue else None,
+            text=text,
+            context=context,
+            labels={
+                "emotion": raters if votes and raters else turn.code,
+                "votes": raters,
+                "valence": valence,
+                "activation": activation,
+                "dominance": dominance,
+            },
+        )
+
+
+def _clip(folder: Path, turn: Turn, media: str, verify: bool, log: Log) -> Path | None:
+    dialogue = turn.name.rsplit("_", 1)[0]
+    sentence = folder / "sentences" / "wav" / dialogue / f"{turn.name}.wav"
+    path = sentence if media == "wav" else folder / "dialog" / "avi" / "DivX" / f"{dialogue}.avi"
+    clip = usable(path, log, verify, f"{turn.name} is read as text alone")
+    if clip is None or clip.seconds is None:
+        return clip.path if clip else None
+    off = abs(clip.seconds - (turn.end - turn.start)) if media == "wav" else turn.end - clip.seconds
+    if off <= SLACK:
+        return path
+    what = f"{turn.name} is at {turn.start} to {turn.end} s, the file lasts {clip.seconds:.2f} s"
+    log.problem(path, "misaligned", what, "it is read as text alone")
+    return None
+
+
+def read_evaluation(path: Path, log: Log) -> list[Turn]:
+    """The turns of an EmoEvaluation file, with the categories of its raters (`C-E…`, `C-F…`, `C-M…` lines) counted."""
+    turns: list[Turn] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), start=1):
+        where = f"{path.name} row {number}"
+        if line.startswith("["):
+            found = _TURN.match(line)
+            if not found or found[4] not in CODES:
+                log.problem(
+                    where, "row", f"not a turn: {line[:60]!r}", "[start - end] name category [V, A, D] belongs there"
+                )
+                continue
+            start, end, v, a, d = (float(found[i]) for i in (1, 2, 5, 6, 7))
+            if not (start < end and all(1 <= s <= 5.5 for s in (v, a, d))):
+                log.problem(where, "row", f"times or scales out of range: {line[:60]!r}", "start < end, scales 1 to 5")
+                continue
+            turns.append(Turn(found[3], start, end, found[4], (min(v, 5.0), min(a, 5.0), min(d, 5.0))))
+        elif line.startswith("C-E") and turns:
+            for name in line.partition("\t")[2].partition("(")[0].split(";"):
+                if name.strip().lower().removesuffix(" state") in RATERS:
+                    turns[-1].votes[RATERS[name.strip().lower().removesuffix(" state")]] += 1
+    return turns
+
+
+def _transcript(path: Path, log: Log) -> dict[str, str]:
+    if not path.is_file():
+        log.problem(path, "missing", "no transcript", "its dialogue is read without text")
+        return {}
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    return {found[1]: repair(found[2]) for found in map(_SAID.match, lines) if found}
+
+
+def _speaker(turn: str) -> str:
+    return f"{turn[:5]}_{turn.rsplit('_', 1)[1][0]}"
+
+
+def _split(session: str, held: str) -> Split:
+    if session == held:
+        return "test"
+    return "dev" if session == SESSIONS[SESSIONS.index(held) - 1] else "train"
