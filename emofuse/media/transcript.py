@@ -1,0 +1,297 @@
+"""Words and when they are said: from srt, vtt, plain text and strings, or from speech recognition."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from emofuse.errors import MediaError, require_package
+from emofuse.media.accepted import TEXT_SUFFIXES, existing_file, unreadable
+from emofuse.types import Word
+
+LARGEST_TEXT = 2_000_000
+"""Bytes a text or a transcript may have: about forty hours of talk."""
+
+_STAMP = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[,.:](\d{1,6}))?"
+_ARROW = re.compile(rf"^\s*{_STAMP}\s*-+>\s*{_STAMP}(?:\s.*)?$")
+_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
+_INLINE_STAMP = re.compile(r"<(\d[\d:.,]*)>")
+_TAG = re.compile(r"</?[A-Za-z][^<>]{0,200}>|<\d[\d:.,]*>|\{\\[^{}]*\}")
+_SPEAKER = re.compile(r"^\s*(?:[-–—]\s*)?(?:>>\s*)?([^\W\d_][\w.'’ -]{0,30}?)\s*:\s+(?=\S)")
+_KEPT = "\t\u200c\u200d"
+"""Control characters that belong to text: the tabulator, and the joiners of Persian, Hindi and emoji."""
+_NO_SPACES = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    r"\U00020000-\U0003134f]"
+)
+"""Thai, Lao, Burmese, Khmer, kana and Han: scripts written without spaces between words."""
+
+
+@dataclass(frozen=True)
+class Cue:
+    """A stretch of text with the seconds it is said in (None = not known) and who says it (None = not said)."""
+
+    text: str
+    start: float | None = None
+    end: float | None = None
+    speaker: str | None = None
+
+    @property
+    def timed(self) -> bool:
+        """Whether the seconds are known."""
+        return self.start is not None and self.end is not None
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """The cues of a whole clip, in order of time where they have times."""
+
+    cues: tuple[Cue, ...]
+
+    @property
+    def timed(self) -> bool:
+        """Whether every cue has its seconds."""
+        return bool(self.cues) and all(cue.timed for cue in self.cues)
+
+    @property
+    def text(self) -> str:
+        """All of it, without times and speakers."""
+        return " ".join(cue.text for cue in self.cues)
+
+
+def read_transcript(source: str | PathLike[str]) -> Transcript:
+    """Cues from a file or from a string; which of the two it is depends on the argument alone, never on the disk.
+
+    A `Path`, or a string of one line that ends in .srt, .vtt or .txt, is a file and must exist; every other string is
+    the text itself, in any of the three formats. Raises MediaError for what is missing, too long, not text, or has a
+    time that cannot be read (with its line).
+    """
+    if isinstance(source, str) and not (source.strip().lower().endswith(TEXT_SUFFIXES) and "\n" not in source.strip()):
+        return parse_transcript(source)
+    name = source.strip() if isinstance(source, str) else str(source)
+    transcript = parse_transcript(read_text(name), name)
+    if transcript.cues and not transcript.timed and not name.lower().endswith(".txt"):
+        raise MediaError(
+            f"{name} holds no times, from line 1 on ({transcript.cues[0].text[:60]!r}); a line of times reads "
+            "00:00:01,000 --> 00:00:02,500 (srt) or 00:01.000 --> 00:02.500 (vtt); name a text without times .txt"
+        )
+    return transcript
+
+
+def parse_transcript(text: str, name: str = "the transcript") -> Transcript:
+    """Cues from the text of an srt or vtt file, else a cue without times for each line; `name` is for errors."""
+    if len(text.encode("utf-8", "replace")) > LARGEST_TEXT:
+        raise _too_large(name, len(text))
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
+    lines = text.split("\n")
+    if lines[0].startswith("WEBVTT") or any(map(_is_time_line, lines)):
+        cues = _with_speakers(_timed_cues(lines, name))
+        return Transcript(tuple(sorted(cues, key=lambda cue: cue.start or 0.0)))
+    return Transcript(tuple(_with_speakers([Cue(_visible(line)) for line in lines if _visible(line)])))
+
+
+def read_text(path: str | PathLike[str]) -> str:
+    """A text file's characters: UTF-8 or UTF-16 by its mark, else UTF-8, else Latin-1; MediaError if it is not text."""
+    file = existing_file(path)
+    size = file.stat().st_size
+    if size > LARGEST_TEXT:
+        raise _too_large(file, size)
+    data = file.read_bytes()
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace").removeprefix("\ufeff")
+    if _looks_like_utf16(data):
+        return data.decode("utf-16-le" if data[1:2] == b"\x00" else "utf-16-be", "replace")
+    if b"\x00" in data:
+        raise unreadable(file, "it is not text (it holds zero bytes)", "give a UTF-8 srt, vtt or txt file")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def spread(text: str, start: float, end: float) -> tuple[Word, ...]:
+    """The words of a text over the seconds in which they are said, each with a share by its number of characters."""
+    tokens = tokenize(text)
+    sizes = [len(token) + 1 for token in tokens]
+    total, before, words = sum(sizes), 0, []
+    for token, size in zip(tokens, sizes, strict=True):
+        begin = start + (end - start) * before / total
+        before += size
+        words.append(Word(token, begin, start + (end - start) * before / total))
+    return tuple(words)
+
+
+def tokenize(text: str) -> list[str]:
+    """Words at spaces; text of scripts without spaces at every character, with its marks and punctuation attached."""
+    tokens: list[str] = []
+    for chunk in text.split():
+        tokens += _characters(chunk) if _NO_SPACES.search(chunk) else [chunk]
+    return tokens
+
+
+def join(words: Sequence[Word]) -> str:
+    """The text that `tokenize` came from: no space between characters of scripts that have none."""
+    text = ""
+    for word in words:
+        glued = text and _NO_SPACES.search(text[-1]) and _NO_SPACES.search(word.text[:1] or " ")
+        text += word.text if glued or not text else f" {word.text}"
+    return text
+
+
+@lru_cache(maxsize=1)
+def _recogniser(model: str, device: str) -> Any:
+    require_package("faster_whisper", "asr")
+    from faster_whisper import WhisperModel  # pyright: ignore[reportMissingImports]
+
+    try:
+        return WhisperModel(model, device=device, compute_type="default")
+    except (OSError, RuntimeError, ValueError) as error:
+        raise MediaError(
+            f"the speech recogniser {model!r} cannot be loaded ({str(error)[:200]}); give the hub id of a "
+            "faster-whisper model (for example 'small' or 'Systran/faster-whisper-small') or the folder of one"
+        ) from error
+
+
+def transcribe(
+    waveform: Float32[np.ndarray, " samples"],
+    model: str,
+    *,
+    language: str | None = None,
+    start: float = 0.0,
+    device: str = "auto",
+) -> tuple[Word, ...]:
+    """The words said in 16 kHz mono sound, with their seconds (counted from `start`), by faster-whisper.
+
+    `model` is a hub id, a size such as "small", or a local folder; `language` a code such as "en", None = guessed.
+    Raises MissingExtraError without the extra `asr`, MediaError when the model cannot be loaded.
+    """
+    found, _ = _recogniser(str(model), device).transcribe(
+        waveform, language=language, word_timestamps=True, condition_on_previous_text=False, beam_size=1
+    )
+    return tuple(
+        Word(word.word.strip(), start + float(word.start), start + float(word.end))
+        for part in found
+        for word in part.words or ()
+        if word.word.strip()
+    )
+
+
+def _timed_cues(lines: list[str], name: str) -> list[Cue]:
+    marks = [i for i in _outside_comments(lines) if _is_time_line(lines[i])]
+    cues: list[Cue] = []
+    for mark, following in zip(marks, [*marks[1:], len(lines)], strict=True):
+        start, end = _times(lines[mark], mark + 1, name)
+        body = lines[mark + 1 : following]
+        blank = next((i for i, line in enumerate(body) if not line.strip()), len(body))
+        if blank == len(body) and following < len(lines) and body and body[-1].strip().isdigit():
+            body.pop()
+        cue = _cue(" ".join(body[:blank]))
+        if cue.text:
+            cues.append(replace(cue, start=start, end=end))
+    return cues
+
+
+def _outside_comments(lines: list[str]) -> list[int]:
+    """Indices of the lines that belong to no NOTE, STYLE or REGION block of a vtt file."""
+    outside, inside, blank = [], False, True
+    for i, line in enumerate(lines):
+        if blank and line.startswith(("NOTE", "STYLE", "REGION")):
+            inside = True
+        blank = not line.strip()
+        inside = inside and not blank
+        if not inside:
+            outside.append(i)
+    return outside
+
+
+def _is_time_line(line: str) -> bool:
+    return "-->" in line and any(character.isdigit() for character in line)
+
+
+def _times(line: str, number: int, name: str) -> tuple[float, float]:
+    match = _ARROW.match(line)
+    if match is None:
+        raise MediaError(
+            f"{name}, line {number}: {line.strip()[:80]!r} is not a pair of times; write it as "
+            "00:00:01,000 --> 00:00:02,500 (srt) or 00:01.000 --> 00:02.500 (vtt)"
+        )
+    parts = match.groups()
+    start, end = (_to_seconds(parts[i : i + 4], line, number, name) for i in (0, 4))
+    if end < start:
+        raise MediaError(
+            f"{name}, line {number}: the cue ends ({end:g} s) before it starts ({start:g} s); mend its times"
+        )
+    return start, end
+
+
+def _to_seconds(parts: Sequence[str | None], line: str, number: int, name: str) -> float:
+    hours, minutes, seconds = (int(part or 0) for part in parts[:3])
+    if minutes > 59 or seconds > 59:
+        raise MediaError(
+            f"{name}, line {number}: {line.strip()[:80]!r} has more than 59 minutes or seconds; carry them over"
+        )
+    return hours * 3600 + minutes * 60 + seconds + (float(f"0.{parts[3]}") if parts[3] else 0.0)
+
+
+def _cue(raw: str) -> Cue:
+    """Text without mark-up and invisible characters, and the speaker whom a voice tag names."""
+    voice = _VOICE.search(raw)
+    speaker = _visible(html.unescape(voice.group(1))) if voice else None
+    return Cue(_visible(html.unescape(_TAG.sub("", raw))), speaker=speaker or None)
+
+
+def _visible(text: str) -> str:
+    return " ".join("".join(c for c in text if c in _KEPT or unicodedata.category(c) not in ("Cc", "Cf")).split())
+
+
+def _with_speakers(cues: Sequence[Cue]) -> list[Cue]:
+    """Cues with "NAME: " taken off their text; a name that is not in capitals needs a second cue that has one too."""
+    prefixes = [_SPEAKER.match(cue.text) if cue.speaker is None else None for cue in cues]
+    names = [match.group(1).strip() if match and _is_name(match.group(1)) else None for match in prefixes]
+    several = sum(name is not None for name in names) > 1
+    named = []
+    for cue, match, name in zip(cues, prefixes, names, strict=True):
+        takes = match is not None and name is not None and (several or name.isupper())
+        named.append(replace(cue, text=cue.text[match.end() :], speaker=name) if takes and match else cue)
+    return named
+
+
+def _is_name(text: str) -> bool:
+    """Whether words before a colon may name a speaker: at most three, none of which begins with a small letter."""
+    words = text.split()
+    return 1 <= len(words) <= 3 and all(not word[0].islower() for word in words)
+
+
+def _characters(chunk: str) -> list[str]:
+    """A run without spaces, cut before every character of a script without spaces; marks stay with what they mark."""
+    tokens: list[str] = []
+    for character in chunk:
+        extends = unicodedata.category(character)[0] in "MP" or character in "\u200d\ufe0f"
+        alone = bool(_NO_SPACES.search(character))
+        if tokens and (extends or (not alone and not _NO_SPACES.search(tokens[-1]))):
+            tokens[-1] += character
+        else:
+            tokens.append(character)
+    return tokens
+
+
+def _looks_like_utf16(data: bytes) -> bool:
+    sample = data[:2000]
+    zeros = [sample[parity::2].count(0) for parity in (0, 1)]
+    return len(sample) >= 4 and max(zeros) > 0.35 * len(sample) / 2 and min(zeros) == 0
+
+
+def _too_large(name: object, size: int) -> MediaError:
+    return MediaError(
+        f"cannot read {name}: {size / 1e6:.1f} MB of text are too much; at most {LARGEST_TEXT / 1e6:g} MB are valid: "
+        "cut it into parts"
+    )
