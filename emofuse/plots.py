@@ -172,13 +172,13 @@ def bars(
 
 
 def subset_table(
-    values: Mapping[frozenset[str], Mapping[str, float]],
+    values: Mapping[Any, Mapping[str, float]],
     modalities: Sequence[str],
     *,
     lower_is_better: frozenset[str] = frozenset({"ece", "brier", "nll", "mae"}),
     title: str = "What each subset of modalities gives",
 ) -> Figure:
-    """Subsets in rows, as filled dots under the modalities; metrics in columns, shaded by rank; the best one framed."""
+    """Rows are sets of modalities, as filled dots; columns are metrics, shaded by rank, the best one framed."""
     metrics = list(dict.fromkeys(name for row in values.values() for name in row))
     with style():
         figure, axes = _canvas(1.2 + 0.75 * len(modalities) + 0.95 * len(metrics), 0.9 + 0.34 * max(len(values), 1))
@@ -296,7 +296,7 @@ def _rectangle(corner: tuple[float, float], width: float, height: float, **looks
     return Rectangle(corner, width, height, **looks)
 
 
-def _rank(values: Mapping[frozenset[str], float], subset: frozenset[str]) -> float:
+def _rank(values: Mapping[Any, float], subset: Any) -> float:
     """0 for the worst, 1 for the best."""
     if subset not in values or len(values) < 2:
         return 0.0

@@ -7,12 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
-from emofuse.errors import CheckpointError, DataError
+from emofuse.evaluation.conformal import Conformal, ConformalScores
 from emofuse.evaluation.metrics import MetricWarning, brier, ece, nll
 from emofuse.evaluation.metrics.undefined import warn
 from emofuse.labels import Task
@@ -130,114 +130,6 @@ def fit_temperatures(
     }
 
 
-@dataclass(frozen=True)
-class Conformal:
-    """Sets of classes that hold the true one with a promised probability, whatever the model (Vovk et al. 2005).
-
-    Split conformal: the promise holds on average over samples exchangeable with those it was fitted on, which must not
-    be those the model was trained or calibrated on. "lac" gives the smallest sets on average (Sadinle et al. 2019);
-    "aps" adapts to hard samples with larger sets and covers classes more evenly (Romano et al. 2020; the randomised
-    form where `seed` is given to `predict_sets`, else the conservative one).
-    """
-
-    method: Literal["lac", "aps"]
-    coverage: float
-    threshold: float
-    """The highest score a class may have and still be in the set; inf when fitted on too few samples."""
-    n: int
-    classes: tuple[str, ...]
-    widest: int | None = None
-    """A set with more classes than this is an abstention; None = never abstain."""
-
-    @classmethod
-    def fit(
-        cls,
-        probs: Float[np.ndarray, "n k"],
-        labels: Int[np.ndarray, " n"] | Float[np.ndarray, "n k"],
-        coverage: float,
-        *,
-        classes: Sequence[str],
-        method: Literal["lac", "aps"] = "lac",
-        widest: int | None = None,
-        seed: int | None = None,
-    ) -> Conformal:
-        """The ⌈(n+1)·coverage⌉-th smallest score of the true class; soft `labels` count as their leading class.
-
-        Where n is so small that this rank is n + 1, every set must hold every class: a `MetricWarning` says so. Raises
-        ValueError for a coverage outside (0, 1) and for shapes that do not fit.
-        """
-        probs, labels = _calibration_rows(probs, labels, len(classes))
-        if not 0 < coverage < 1:
-            raise ValueError(f"coverage {coverage} is not between 0 and 1; 0.9 promises nine of ten")
-        if method not in ("lac", "aps"):
-            raise ValueError(f"method {method!r} is not known; valid: lac, aps")
-        scores = np.sort(_scores(probs, method, _uniform(seed, len(probs)))[np.arange(len(probs)), labels])
-        rank = math.ceil((len(scores) + 1) * coverage - 1e-9)
-        if rank > len(scores):
-            warn(f"{len(scores)} samples cannot promise a coverage of {coverage:g}: every set holds every class")
-        threshold = float(scores[rank - 1]) if rank <= len(scores) else math.inf
-        return cls(method, coverage, threshold, len(scores), tuple(classes), widest)
-
-    def members(self, probs: Float[np.ndarray, "n k"], *, seed: int | None = None) -> Bool[np.ndarray, "n k"]:
-        """Which classes are in the set of each row; the leading class always is, so that no set is empty."""
-        probs = np.asarray(probs, dtype=np.float64)
-        if probs.ndim != 2 or probs.shape[1] != len(self.classes):
-            raise ValueError(f"probs {probs.shape} must be samples × {len(self.classes)} classes")
-        inside = _scores(probs, self.method, _uniform(seed, len(probs))) <= self.threshold
-        inside[np.arange(len(probs)), probs.argmax(axis=1)] = True
-        return inside
-
-    def predict_sets(self, probs: Float[np.ndarray, "n k"], *, seed: int | None = None) -> list[tuple[str, ...] | None]:
-        """The set of each row, most probable class first; None = abstained, the set being wider than `widest`."""
-        probs = np.asarray(probs, dtype=np.float64)
-        sets: list[tuple[str, ...] | None] = []
-        for row, inside in zip(probs, self.members(probs, seed=seed), strict=True):
-            order = [k for k in np.argsort(-row, kind="stable") if inside[k]]
-            too_wide = self.widest is not None and len(order) > self.widest
-            sets.append(None if too_wide else tuple(self.classes[k] for k in order))
-        return sets
-
-    def assess(
-        self,
-        probs: Float[np.ndarray, "n k"],
-        labels: Int[np.ndarray, " n"] | Float[np.ndarray, "n k"],
-        *,
-        seed: int | None = None,
-    ) -> dict[str, float]:
-        """Coverage reached, mean set size and share of abstentions on other samples; NaN when there are none."""
-        probs, labels = _calibration_rows(probs, labels, len(self.classes))
-        if not len(probs):
-            warn("the coverage on no samples is undefined: NaN")
-            return {"n": 0, "coverage": math.nan, "size": math.nan, "abstained": math.nan}
-        inside = self.members(probs, seed=seed)
-        sizes = inside.sum(axis=1)
-        return {
-            "n": len(probs),
-            "coverage": float(inside[np.arange(len(probs)), labels].mean()),
-            "size": float(sizes.mean()),
-            "abstained": float(np.mean(sizes > self.widest)) if self.widest is not None else 0.0,
-        }
-
-    def to_json(self) -> str:
-        """All of it, as JSON; an infinite threshold is null."""
-        fields: dict[str, Any] = asdict(self)
-        fields["threshold"] = None if math.isinf(self.threshold) else self.threshold
-        return json.dumps(fields)
-
-    @classmethod
-    def from_json(cls, text: str) -> Conformal:
-        """The inverse of `to_json`; raises CheckpointError when the text is not that."""
-        try:
-            fields = json.loads(text)
-            fields["classes"] = tuple(fields["classes"])
-            fields["threshold"] = math.inf if fields["threshold"] is None else float(fields["threshold"])
-            return cls(**fields)
-        except (ValueError, TypeError, KeyError) as error:
-            raise CheckpointError(
-                f"not a saved conformal predictor ({error}); write one with Conformal.to_json"
-            ) from error
-
-
 def save_calibration(calibrations: Mapping[str, Mapping[str, Calibration]], path: Path) -> None:
     """Write `fit_temperatures`' answer as JSON, under a temporary name first."""
     plain = {subset: {task: asdict(c) for task, c in each.items()} for subset, each in calibrations.items()}
@@ -246,42 +138,10 @@ def save_calibration(calibrations: Mapping[str, Mapping[str, Calibration]], path
     temporary.replace(path)
 
 
-def _calibration_rows(probs: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Labelled rows only, labels as indices."""
-    probs, labels = np.asarray(probs, dtype=np.float64), np.asarray(labels)
-    if probs.ndim != 2 or probs.shape[1] != classes or len(labels) != len(probs):
-        raise ValueError(
-            f"probs {probs.shape} must be samples × {classes} classes, with as many labels ({len(labels)})"
-        )
-    if labels.ndim == 2:
-        kept = ~np.isnan(labels).any(axis=1)
-        probs, labels = probs[kept], labels[kept].argmax(axis=1)
-    if np.isnan(probs).any():
-        raise DataError("some probabilities are NaN: the model diverged, or was fed what it cannot read")
-    return probs, labels.astype(np.int64)
-
-
-def _scores(probs: np.ndarray, method: str, uniform: np.ndarray | None) -> Float[np.ndarray, "n k"]:
-    """How odd each class would be as the truth: 1 − p, or the mass of the classes at least as probable (less u·p)."""
-    if method == "lac":
-        return 1 - probs
-    order = np.argsort(-probs, axis=1, kind="stable")
-    ranked = np.take_along_axis(probs, order, axis=1)
-    mass = np.cumsum(ranked, axis=1)
-    if uniform is not None:
-        mass = mass - uniform[:, None] * ranked
-    scores = np.empty_like(mass)
-    np.put_along_axis(scores, order, mass, axis=1)
-    return scores
-
-
-def _uniform(seed: int | None, n: int) -> np.ndarray | None:
-    return None if seed is None else np.random.default_rng(seed).random(n)
-
-
 __all__ = [
     "Calibration",
     "Conformal",
+    "ConformalScores",
     "MetricWarning",
     "calibrate",
     "fit_temperature",

@@ -1,0 +1,123 @@
+"""Is one model better than another, on the same samples, by more than chance?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emofuse.errors import DataError
+from emofuse.evaluation.evaluate import Evaluation, plain
+from emofuse.evaluation.metrics import Comparison, compare_paired, mcnemar
+from emofuse.evaluation.metrics.undefined import counted_elsewhere
+from emofuse.evaluation.outputs import GIVEN, Collected, load, scalar
+from emofuse.evaluation.scores import LABELS, LOWER_IS_BETTER, scores_of
+from emofuse.labels import TASKS, Task
+
+
+@dataclass(frozen=True, eq=False)
+class TaskComparison:
+    """Two models on one task: every metric's difference b − a with its interval and p-values."""
+
+    task: str
+    n: int
+    clusters: int
+    metrics: dict[str, Comparison]
+    mcnemar: float | None
+    """Exact p over samples taken as independent; None for a task without classes."""
+
+
+def compare(
+    a: Evaluation | Collected | str | Path,
+    b: Evaluation | Collected | str | Path,
+    *,
+    tasks: tuple[Task, ...] = (),
+    resamples: int = 1000,
+) -> dict[str, TaskComparison]:
+    """Paired differences on the samples both were evaluated on, by task; a path is an evaluation's folder.
+
+    `tasks` are those of a model's own that no path can tell.
+    Raises DataError when they share no labelled sample, or disagree on a target.
+    """
+    first, second = _collected(a), _collected(b)
+    places_b = {name: i for i, name in enumerate(second.ids)}
+    shared = [(i, places_b[name]) for i, name in enumerate(first.ids) if name in places_b]
+    if not shared:
+        raise DataError("the two evaluations share no sample: evaluate both models on the same corpus and split")
+    rows_a, rows_b = (np.array(side) for side in zip(*shared, strict=True))
+    known = TASKS | {t.name: t for given in (a, b) if isinstance(given, Evaluation) for t in _tasks(given)}
+    known |= {t.name: t for t in tasks}
+    found = {}
+    for name in first.targets:
+        if name in second.targets and name in known:
+            compared = _task(known[name], first, second, rows_a, rows_b, resamples)
+            if compared:
+                found[name] = compared
+    if not found:
+        raise DataError("the two evaluations share no labelled task: evaluate both models on the same corpus and split")
+    return found
+
+
+def to_dict(found: dict[str, TaskComparison]) -> dict[str, Any]:
+    """Ready for JSON."""
+    return plain({name: asdict(each) for name, each in found.items()})
+
+
+def to_text(found: dict[str, TaskComparison], names: tuple[str, str] = ("A", "B")) -> str:
+    """A table a task: both scores, the difference with its interval, and the p-values."""
+    lines = []
+    for each in found.values():
+        lines.append(f"{each.task}: {each.n} samples in {each.clusters} clusters")
+        lines.append(f"  {'':16}{names[0]:>10}{names[1]:>10}  difference [95 %]            p boot.  p perm.")
+        for metric, c in each.metrics.items():
+            d = c.difference
+            better = " (lower is better)" if metric in LOWER_IS_BETTER else ""
+            lines.append(
+                f"  {LABELS[metric]:16}{c.a:10.3f}{c.b:10.3f}  {d.estimate:+.3f} [{d.low:+.3f}, {d.high:+.3f}]"
+                f"  {c.p_bootstrap:9.3f}{c.p_permutation:9.3f}{better}"
+            )
+        if each.mcnemar is not None:
+            lines.append(f"  McNemar's exact p (samples taken as independent): {each.mcnemar:.3f}")
+    return "\n".join(lines)
+
+
+def _tasks(found: Evaluation) -> list[Task]:
+    return [each.task for each in found.tasks.values()]
+
+
+def _collected(given: Evaluation | Collected | str | Path) -> Collected:
+    if isinstance(given, Evaluation):
+        return given.collected
+    if isinstance(given, Collected):
+        return given
+    path = Path(given)
+    return load(path / "predictions.npz" if path.is_dir() else path)
+
+
+def _task(
+    task: Task, a: Collected, b: Collected, rows_a: np.ndarray, rows_b: np.ndarray, resamples: int
+) -> TaskComparison | None:
+    targets, other = a.targets[task.name][rows_a], b.targets[task.name][rows_b]
+    if targets.shape != other.shape or not np.allclose(targets, other, equal_nan=True, atol=1e-6):
+        raise DataError(
+            f"the two evaluations disagree on the targets of {task.name}: their labels were folded differently"
+        )
+    kept = a.rows(GIVEN, task.name)[rows_a] & b.rows(GIVEN, task.name)[rows_b]
+    if not kept.any():
+        return None
+    targets = scalar(task, targets[kept])
+    left, right = (scalar(task, c.values[GIVEN][task.name][r][kept]) for c, r in ((a, rows_a), (b, rows_b)))
+    clusters = np.array(a.clusters)[rows_a][kept]
+    several = clusters if len(set(clusters)) > 1 else None
+    with counted_elsewhere():
+        compared = {
+            metric: compare_paired(score, targets, left, right, clusters=several, resamples=resamples)
+            for metric, score in scores_of(task).items()
+        }
+        p = None
+        if task.kind == "categorical":
+            truth = targets.argmax(axis=1)
+            p = mcnemar(left.argmax(axis=1) == truth, right.argmax(axis=1) == truth)
+    return TaskComparison(task.name, len(targets), len(set(clusters)), compared, p)

@@ -1,0 +1,220 @@
+"""Prediction sets with a promised coverage: "joy or surprise, nine times out of ten", or no answer at all."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from emofuse.errors import CheckpointError, DataError
+from emofuse.evaluation.metrics.undefined import warn
+
+Method = Literal["lac", "aps"]
+
+
+@dataclass(frozen=True)
+class ConformalScores:
+    """How odd the true class looked on calibration samples: all that a set of any coverage needs (Vovk et al. 2005)."""
+
+    method: Method
+    classes: tuple[str, ...]
+    scores: tuple[float, ...]
+    """Ascending."""
+
+    @classmethod
+    def fit(
+        cls,
+        probs: Float[np.ndarray, "n k"],
+        labels: Int[np.ndarray, " n"] | Float[np.ndarray, "n k"],
+        *,
+        classes: Sequence[str],
+        method: Method = "lac",
+        seed: int | None = None,
+        most: int | None = None,
+    ) -> ConformalScores:
+        """Scores of the labelled rows; soft `labels` count as their leading class.
+
+        `most` keeps a random that many, so that a checkpoint stays small; the promise holds all the same. `seed` asks
+        for randomised APS scores. Raises ValueError for shapes or a method that do not fit, DataError for NaN.
+        """
+        if method not in ("lac", "aps"):
+            raise ValueError(f"method {method!r} is not known; valid: lac, aps")
+        probs, labels = _calibration_rows(probs, labels, len(classes))
+        scores = _scores(probs, method, _uniform(seed, len(probs)))[np.arange(len(probs)), labels]
+        if most is not None and len(scores) > most:
+            scores = np.random.default_rng(0).choice(scores, most, replace=False)
+        return cls(method, tuple(classes), tuple(np.sort(scores).tolist()))
+
+    def at(self, coverage: float, *, widest: int | None = None) -> Conformal:
+        """The predictor of this coverage: its threshold is the ⌈(n+1)·coverage⌉-th smallest score.
+
+        Where n is so small that this rank is n + 1, every set must hold every class: a `MetricWarning` says so. Raises
+        ValueError for a coverage outside (0, 1).
+        """
+        if not 0 < coverage < 1:
+            raise ValueError(f"coverage {coverage} is not between 0 and 1; 0.9 promises nine of ten")
+        rank = math.ceil((len(self.scores) + 1) * coverage - 1e-9)
+        if rank > len(self.scores):
+            warn(f"{len(self.scores)} samples cannot promise a coverage of {coverage:g}: every set holds every class")
+        threshold = self.scores[rank - 1] if rank <= len(self.scores) else math.inf
+        return Conformal(self.method, coverage, threshold, len(self.scores), self.classes, widest)
+
+
+def save_conformal(table: Mapping[str, Mapping[str, ConformalScores]], path: Path) -> None:
+    """Write `{subset of modalities: {task: scores}}` as JSON, under a temporary name first."""
+    plain = {
+        subset: {task: asdict(s) | {"scores": [round(x, 6) for x in s.scores]} for task, s in each.items()}
+        for subset, each in table.items()
+    }
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(plain), encoding="utf-8")
+    temporary.replace(path)
+
+
+def load_conformal(path: Path) -> dict[str, dict[str, ConformalScores]]:
+    """The inverse of `save_conformal`; raises CheckpointError when the file is not that."""
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            subset: {
+                task: ConformalScores(s["method"], tuple(s["classes"]), tuple(map(float, s["scores"])))
+                for task, s in each.items()
+            }
+            for subset, each in table.items()
+        }
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{path} holds no conformal scores ({error}); write it with save_conformal") from error
+
+
+@dataclass(frozen=True)
+class Conformal:
+    """Sets of classes that hold the true one with a promised probability, whatever the model (Vovk et al. 2005).
+
+    Split conformal: the promise holds on average over samples exchangeable with those it was fitted on, which must not
+    be those the model was trained or calibrated on. "lac" gives the smallest sets on average (Sadinle et al. 2019);
+    "aps" adapts to hard samples with larger sets and covers classes more evenly (Romano et al. 2020; the randomised
+    form where `seed` is given to `predict_sets`, else the conservative one).
+    """
+
+    method: Method
+    coverage: float
+    threshold: float
+    """The highest score a class may have and still be in the set; inf when fitted on too few samples."""
+    n: int
+    classes: tuple[str, ...]
+    widest: int | None = None
+    """A set with more classes than this is an abstention; None = never abstain."""
+
+    @classmethod
+    def fit(
+        cls,
+        probs: Float[np.ndarray, "n k"],
+        labels: Int[np.ndarray, " n"] | Float[np.ndarray, "n k"],
+        coverage: float,
+        *,
+        classes: Sequence[str],
+        method: Method = "lac",
+        widest: int | None = None,
+        seed: int | None = None,
+    ) -> Conformal:
+        """`ConformalScores.fit(…).at(coverage)`, for one coverage."""
+        scores = ConformalScores.fit(probs, labels, classes=classes, method=method, seed=seed)
+        return scores.at(coverage, widest=widest)
+
+    def members(self, probs: Float[np.ndarray, "n k"], *, seed: int | None = None) -> Bool[np.ndarray, "n k"]:
+        """Which classes are in the set of each row; the leading class always is, so that no set is empty."""
+        probs = np.asarray(probs, dtype=np.float64)
+        if probs.ndim != 2 or probs.shape[1] != len(self.classes):
+            raise ValueError(f"probs {probs.shape} must be samples × {len(self.classes)} classes")
+        inside = _scores(probs, self.method, _uniform(seed, len(probs))) <= self.threshold
+        inside[np.arange(len(probs)), probs.argmax(axis=1)] = True
+        return inside
+
+    def predict_sets(self, probs: Float[np.ndarray, "n k"], *, seed: int | None = None) -> list[tuple[str, ...] | None]:
+        """The set of each row, most probable class first; None = abstained, the set being wider than `widest`."""
+        probs = np.asarray(probs, dtype=np.float64)
+        sets: list[tuple[str, ...] | None] = []
+        for row, inside in zip(probs, self.members(probs, seed=seed), strict=True):
+            order = [k for k in np.argsort(-row, kind="stable") if inside[k]]
+            too_wide = self.widest is not None and len(order) > self.widest
+            sets.append(None if too_wide else tuple(self.classes[k] for k in order))
+        return sets
+
+    def assess(
+        self,
+        probs: Float[np.ndarray, "n k"],
+        labels: Int[np.ndarray, " n"] | Float[np.ndarray, "n k"],
+        *,
+        seed: int | None = None,
+    ) -> dict[str, float]:
+        """Coverage reached, mean set size and share of abstentions on other samples; NaN when there are none."""
+        probs, labels = _calibration_rows(probs, labels, len(self.classes))
+        if not len(probs):
+            warn("the coverage on no samples is undefined: NaN")
+            return {"n": 0, "coverage": math.nan, "size": math.nan, "abstained": math.nan}
+        inside = self.members(probs, seed=seed)
+        sizes = inside.sum(axis=1)
+        return {
+            "n": len(probs),
+            "coverage": float(inside[np.arange(len(probs)), labels].mean()),
+            "size": float(sizes.mean()),
+            "abstained": float(np.mean(sizes > self.widest)) if self.widest is not None else 0.0,
+        }
+
+    def to_json(self) -> str:
+        """All of it, as JSON; an infinite threshold is null."""
+        fields: dict[str, Any] = asdict(self)
+        fields["threshold"] = None if math.isinf(self.threshold) else self.threshold
+        return json.dumps(fields)
+
+    @classmethod
+    def from_json(cls, text: str) -> Conformal:
+        """The inverse of `to_json`; raises CheckpointError when the text is not that."""
+        try:
+            fields = json.loads(text)
+            fields["classes"] = tuple(fields["classes"])
+            fields["threshold"] = math.inf if fields["threshold"] is None else float(fields["threshold"])
+            return cls(**fields)
+        except (ValueError, TypeError, KeyError) as error:
+            raise CheckpointError(
+                f"not a saved conformal predictor ({error}); write one with Conformal.to_json"
+            ) from error
+
+
+def _calibration_rows(probs: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labelled rows only, labels as indices."""
+    probs, labels = np.asarray(probs, dtype=np.float64), np.asarray(labels)
+    if probs.ndim != 2 or probs.shape[1] != classes or len(labels) != len(probs):
+        raise ValueError(
+            f"probs {probs.shape} must be samples × {classes} classes, with as many labels ({len(labels)})"
+        )
+    if labels.ndim == 2:
+        kept = ~np.isnan(labels).any(axis=1)
+        probs, labels = probs[kept], labels[kept].argmax(axis=1)
+    if np.isnan(probs).any():
+        raise DataError("some probabilities are NaN: the model diverged, or was fed what it cannot read")
+    return probs, labels.astype(np.int64)
+
+
+def _scores(probs: np.ndarray, method: str, uniform: np.ndarray | None) -> Float[np.ndarray, "n k"]:
+    """How odd each class would be as the truth: 1 − p, or the mass of the classes at least as probable (less u·p)."""
+    if method == "lac":
+        return 1 - probs
+    order = np.argsort(-probs, axis=1, kind="stable")
+    ranked = np.take_along_axis(probs, order, axis=1)
+    mass = np.cumsum(ranked, axis=1)
+    if uniform is not None:
+        mass = mass - uniform[:, None] * ranked
+    scores = np.empty_like(mass)
+    np.put_along_axis(scores, order, mass, axis=1)
+    return scores
+
+
+def _uniform(seed: int | None, n: int) -> np.ndarray | None:
+    return None if seed is None else np.random.default_rng(seed).random(n)

@@ -1,0 +1,279 @@
+"""A model on a split of a corpus: every number of the report, with what it rests on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emofuse import pages
+from emofuse.corpora.corpus import corpus as reader_of
+from emofuse.corpora.corpus import split_hash
+from emofuse.errors import DataError
+from emofuse.evaluation.audit import calibration_of, conformal_of, groups_of, worst_of
+from emofuse.evaluation.metrics import Interval, MetricWarning, bootstrap, task_report, tune_thresholds
+from emofuse.evaluation.metrics.undefined import counted_elsewhere
+from emofuse.evaluation.outputs import GIVEN, SUBSETS, Collected, collect, name_of, save, scalar
+from emofuse.evaluation.samples import Sample, samples_of
+from emofuse.evaluation.scores import leading, scores_of
+from emofuse.labels import Task
+from emofuse.model.model import EmotionModel
+from emofuse.types import Split
+
+
+@dataclass(frozen=True, eq=False)
+class TaskEvaluation:
+    """All that is measured of one task."""
+
+    task: Task
+    leading: str
+    """The metric that the corpus's protocol judges by."""
+    report: dict[str, Any]
+    """See `metrics.task_report`, of every sample with the modalities it has."""
+    intervals: dict[str, Interval]
+    subsets: dict[str, dict[str, Any]]
+    """Subset of modalities → n, metrics, the leading metric's interval; no entry where no sample has the subset."""
+    calibration: dict[str, dict[str, Any]]
+    """`GIVEN` or a subset → NLL, Brier and ECE before and after the checkpoint's temperature, and the curves."""
+    conformal: dict[str, dict[str, Any]]
+    """Method → coverage asked, coverage and set size found on held-out halves."""
+    groups: dict[str, dict[str, dict[str, Any]]]
+    """Kind of group → group → n, leading metric, interval."""
+    worst: list[dict[str, Any]]
+    """The most confident errors, the worst first."""
+    thresholds: list[float] | None = None
+    """Of a multilabel task, tuned on these very samples: for use on others."""
+    cross_tuned: dict[str, float] | None = None
+    """Of a multilabel task: F1 with the thresholds that the other half of the samples gave."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What `evaluate` found: the protocol, and each task that had a label."""
+
+    protocol: dict[str, Any]
+    tasks: dict[str, TaskEvaluation]
+    notes: list[str]
+    collected: Collected = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain and ready for JSON: what is undefined (NaN) is None."""
+        tasks = {name: dataclasses.asdict(found) for name, found in self.tasks.items()}
+        return plain({"protocol": self.protocol, "tasks": tasks, "notes": self.notes})
+
+    def summary(self) -> dict[str, float]:
+        """`task.metric` → value, the leading metric of each task: one line a task."""
+        return {f"{n}.{t.leading}": t.intervals[t.leading].estimate for n, t in self.tasks.items()}
+
+
+def evaluate(
+    model: EmotionModel,
+    samples: Sequence[Sample],
+    *,
+    protocol: Mapping[str, Any] | None = None,
+    corpus: str = "",
+    coverage: float = 0.9,
+    resamples: int = 1000,
+    batch_size: int = 32,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Metrics with intervals, subsets, calibration, prediction sets, groups and worst errors of every labelled task.
+
+    Undefined numbers are NaN, each explained in `notes`. Raises DataError when no sample is labelled.
+    """
+    collected = collect(model, samples, batch_size=batch_size, progress=progress)
+    by_id = {s.id: s for s in samples}
+    if len(by_id) != len(samples):
+        raise DataError("two samples share an id; give each its own, so that errors and comparisons can name them")
+    notes: list[str] = []
+    tasks: dict[str, TaskEvaluation] = {}
+    for task in model.tasks:
+        if not collected.rows(GIVEN, task.name).any():
+            continue
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", MetricWarning)
+            tasks[task.name] = _task(collected, samples, task, corpus, coverage, resamples)
+        notes += _noted(task, tasks[task.name].report["notes"], caught)
+    if not tasks:
+        raise DataError("no sample carries a label of any of the model's tasks; choose a corpus that does")
+    about = {"corpus": corpus, "n": len(samples), "clusters": len(set(collected.clusters))} | dict(protocol or {})
+    return Evaluation(about, tasks, list(dict.fromkeys(notes)), collected)
+
+
+def evaluate_checkpoint(
+    model: EmotionModel,
+    corpus: str,
+    root: str | Path,
+    split: Split = "dev",
+    out: str | Path | None = None,
+    *,
+    limit: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Mapping[str, str | None]] | None = None,
+    name: str = "",
+    coverage: float = 0.9,
+    resamples: int = 1000,
+    batch_size: int = 32,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """`evaluate` on a split of a corpus; with `out`, report.html, report.md, report.json and predictions.npz in it.
+
+    `limit` takes that many utterances, spread evenly. `options` go to the corpus reader, `overrides` to the folding of
+    labels. Raises DataError when the folder is not the corpus's, or the split is empty.
+    """
+    reader = reader_of(corpus)
+    reading = reader.read(root, split, **dict(options or {}))
+    if not reading.utterances:
+        raise DataError(
+            f"the {split} split of {corpus} is empty in {root}; {'; '.join(reading.notes) or 'choose another'}"
+        )
+    utterances = list(reading.utterances)
+    chosen = utterances if limit is None else [utterances[i] for i in _spread(len(utterances), limit)]
+    samples = samples_of(chosen, model.tasks, cluster=reader.disjoint, overrides=overrides)
+    protocol = {
+        "model": name,
+        "emofuse": model.config.emofuse_version,
+        "corpus": corpus,
+        "citation": reader.citation,
+        "licence": reader.licence,
+        "split": split,
+        "split_hash": split_hash(utterances),
+        "evaluated_hash": split_hash(chosen),
+        "utterances": len(utterances),
+        "limit": limit,
+        "n": len(samples),
+        "unlabelled": len(chosen) - len(samples),
+        "cluster": reader.disjoint or "utterance",
+        "options": dict(options or {}),
+        "overrides": {k: dict(v) for k, v in (overrides or {}).items()},
+        "problems": dict(Counter(p.kind for p in reading.problems)),
+        "reader_notes": list(reading.notes),
+        "resamples": resamples,
+    }
+    found = evaluate(
+        model, samples, protocol=protocol, corpus=corpus, coverage=coverage, resamples=resamples, batch_size=batch_size,
+        progress=progress,
+    )  # fmt: skip
+    if out is not None:
+        write(found, out, samples)
+    return found
+
+
+def write(found: Evaluation, out: str | Path, samples: Sequence[Sample] = ()) -> Path:
+    """report.html, report.md, report.json and predictions.npz in the folder `out`; `samples` show the worst errors."""
+    from emofuse.evaluation.report import html_report, markdown_report
+
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    save(found.collected, out / "predictions.npz")
+    pages.write_text(out / "report.json", json.dumps(found.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
+    pages.write_text(out / "report.md", markdown_report(found))
+    pages.write_text(out / "report.html", html_report(found, samples))
+    return out
+
+
+def plain(value: Any) -> Any:
+    """Dicts, lists, strings, numbers and None: numbers that are not finite become None."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, (np.floating, float)):
+        return float(value) if math.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def _task(
+    collected: Collected, samples: Sequence[Sample], task: Task, corpus: str, coverage: float, resamples: int
+) -> TaskEvaluation:
+    name, lead = task.name, leading(task, corpus)
+    rows = collected.rows(GIVEN, name)
+    targets, values = collected.targets[name][rows], collected.values[GIVEN][name][rows]
+    clusters = np.array(collected.clusters)[rows]
+    with counted_elsewhere():
+        intervals = {
+            metric: bootstrap(
+                score, scalar(task, targets), scalar(task, values), clusters=clusters, resamples=resamples
+            )
+            for metric, score in scores_of(task).items()
+        }
+    if len(set(clusters)) == 1:
+        warnings.warn(
+            f"a single speaker, dialogue or video ({clusters[0]}): intervals speak of no other",
+            MetricWarning,
+            stacklevel=2,
+        )
+    categorical = task.kind == "categorical"
+    thresholds = cross = None
+    if task.kind == "multilabel":
+        thresholds, cross = _tuned(task, targets, values)
+    return TaskEvaluation(
+        task=task,
+        leading=lead,
+        report=task_report(task, values, targets, quiet=True),
+        intervals=intervals,
+        subsets=_subsets(collected, task, lead, min(resamples, 300)),
+        calibration=calibration_of(collected, task) if categorical else {},
+        conformal=conformal_of(values, targets, task, coverage) if categorical else {},
+        groups=groups_of(collected, samples, task, lead, min(resamples, 300)),
+        worst=worst_of(collected, samples, task),
+        thresholds=thresholds,
+        cross_tuned=cross,
+    )
+
+
+def _subsets(collected: Collected, task: Task, lead: str, resamples: int) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for subset in SUBSETS:
+        condition = name_of(subset)
+        if condition not in collected.values:
+            continue
+        rows = collected.rows(condition, task.name)
+        if not rows.any():
+            continue
+        targets, values = collected.targets[task.name][rows], collected.values[condition][task.name][rows]
+        report = task_report(task, values, targets, quiet=True)
+        kept = {k: v for k, v in report.items() if isinstance(v, float)}
+        with counted_elsewhere():
+            score = scores_of(task)[lead]
+            clusters = np.array(collected.clusters)[rows]
+            interval = bootstrap(
+                score, scalar(task, targets), scalar(task, values), clusters=clusters, resamples=resamples
+            )
+        found[condition] = {"n": int(rows.sum()), **kept, "interval": interval}
+    return found
+
+
+def _tuned(task: Task, targets: np.ndarray, values: np.ndarray) -> tuple[list[float], dict[str, float]]:
+    """Thresholds from all samples, and F1 where each half is scored with the thresholds of the other."""
+    with counted_elsewhere():
+        half = np.random.default_rng(0).permutation(len(targets)) % 2 == 0
+        cuts = np.empty_like(values)
+        for part in (half, ~half):
+            cuts[part] = tune_thresholds(targets[~part], values[~part])
+        decided = (values >= cuts).astype(np.float64)
+        scores = scores_of(task)
+        crossed = {metric: scores[metric](targets, decided) for metric in ("macro_f1", "micro_f1")}
+        return tune_thresholds(targets, values).tolist(), crossed
+
+
+def _noted(task: Task, notes: Sequence[str], caught: Sequence[warnings.WarningMessage]) -> list[str]:
+    said = [str(w.message) for w in caught if issubclass(w.category, MetricWarning)]
+    return [f"{task.name}: {text}" for text in dict.fromkeys([*notes, *said])]
+
+
+def _spread(n: int, limit: int) -> list[int]:
+    """At most `limit` places, spread over the whole, always the same."""
+    return sorted(np.random.default_rng(0).permutation(n)[:limit].tolist())

@@ -1,0 +1,342 @@
+"""An evaluation as a page a person can judge by, and as Markdown for a repository."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from emofuse import pages, plots
+from emofuse.encoders.lexicon import word_valence
+from emofuse.evaluation.audit import FEWEST, gap
+from emofuse.evaluation.evaluate import Evaluation, TaskEvaluation
+from emofuse.evaluation.metrics import Interval
+from emofuse.evaluation.outputs import GIVEN, SUBSETS, name_of
+from emofuse.evaluation.samples import Sample
+from emofuse.evaluation.scores import LABELS, LOWER_IS_BETTER
+from emofuse.types import MODALITIES, Segment
+
+SHOWN = {
+    "categorical": ("uar", "accuracy", "macro_f1", "ece"),
+    "multilabel": ("macro_f1", "micro_f1"),
+    "scalar": ("mae", "ccc"),
+}
+SUBSETS_INTRO = (
+    "One checkpoint, with no word of what is missing: each line scores the samples that have all of its modalities, "
+    "with every other modality taken away."
+)
+
+
+def html_report(found: Evaluation, samples: Sequence[Sample] = ()) -> str:
+    """One file with its pictures inside; `samples` lend the worst errors their words, sounds and faces."""
+    by_id = {s.id: s for s in samples}
+    title = _title(found)
+    parts = [f"<h1>{escape(title)}</h1>", *(f'<p class="lead">{escape(line)}</p>' for line in _headlines(found))]
+    if found.notes:
+        notes = "".join(f"<li>{escape(n)}</li>" for n in found.notes)
+        parts.append(f'<div class="note"><p>What these numbers cannot say:</p><ul>{notes}</ul></div>')
+    parts.append("<h2>Protocol</h2>" + pages.table(("", ""), _protocol(found)))
+    for task in found.tasks.values():
+        parts.append(f"<h2>{escape(task.task.name)}</h2>")
+        parts += [_metrics(task), _classes(task), _subset_section(task), _calibration(task), _conformal(task)]
+        parts += [_groups(task), _worst(task, by_id)]
+    return pages.page(title, "\n".join(p for p in parts if p))
+
+
+def markdown_report(found: Evaluation) -> str:
+    """The same numbers as text and tables, without pictures."""
+    lines = [f"# {_title(found)}", "", *(f"{line}\n" for line in _headlines(found))]
+    if found.notes:
+        lines += ["What these numbers cannot say:", "", *(f"- {n}" for n in found.notes), ""]
+    lines += ["## Protocol", "", *_markdown_table(("", ""), _protocol(found)), ""]
+    for task in found.tasks.values():
+        lines += [f"## {task.task.name}", "", *_markdown_table(*_metric_rows(task)), ""]
+        if "per_class" in task.report:
+            lines += ["### Classes", "", *_markdown_table(*_class_rows(task)), ""]
+        lines += ["### Subsets of modalities", "", SUBSETS_INTRO, "", *_markdown_table(*_subset_rows(task)), ""]
+        if task.calibration:
+            lines += ["### Calibration", "", *_markdown_table(*_calibration_rows(task)), ""]
+        if task.conformal:
+            lines += ["### Prediction sets", "", *_markdown_table(*_conformal_rows(task)), ""]
+        for kind, groups in task.groups.items():
+            lines += [
+                f"### By {kind}",
+                "",
+                _gap_sentence(task, groups),
+                "",
+                *_markdown_table(*_group_rows(task, kind)),
+                "",
+            ]
+        if task.worst:
+            lines += ["### Worst errors", "", *_markdown_table(*_worst_rows(task)), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number for people; what is undefined is a dash."""
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _title(found: Evaluation) -> str:
+    p = found.protocol
+    what = " ".join(str(p[k]) for k in ("corpus", "split") if p.get(k))
+    return f"{p.get('model') or 'a model'} on {what or 'samples'}"
+
+
+def _headlines(found: Evaluation) -> list[str]:
+    lines = []
+    for name, task in found.tasks.items():
+        i = task.intervals[task.leading]
+        lines.append(f"{name}: {LABELS[task.leading]} {_band(i)} over {task.report['n']} samples")
+    return lines
+
+
+def _band(i: Interval) -> str:
+    if math.isnan(i.low):
+        return number(i.estimate)
+    return f"{number(i.estimate)} ({100 * i.level:.0f} % interval {number(i.low)} to {number(i.high)})"
+
+
+def _protocol(found: Evaluation) -> list[tuple[str, str]]:
+    names = {
+        "model": "model", "emofuse": "emofuse", "corpus": "corpus", "citation": "source", "licence": "licence",
+        "split": "split", "split_hash": "split hash", "evaluated_hash": "hash of what was evaluated",
+        "utterances": "utterances in the split", "limit": "limit", "n": "samples evaluated", "unlabelled": "unlabelled",
+        "clusters": "clusters", "cluster": "intervals resample by", "resamples": "resamples",
+        "options": "reader options", "overrides": "changes to the folding of labels",
+        "problems": "problems in the files", "reader_notes": "reader's notes",
+    }  # fmt: skip
+    rows = []
+    for key, label in names.items():
+        value = found.protocol.get(key)
+        if value is None or value in ("", {}, []):
+            continue
+        if isinstance(value, Mapping):
+            value = ", ".join(f"{k} {v}" for k, v in value.items())
+        rows.append((label, "; ".join(value) if isinstance(value, list) else str(value)))
+    return rows
+
+
+def _metric_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows = [(LABELS[n], number(i.estimate), f"{number(i.low)} – {number(i.high)}") for n, i in task.intervals.items()]
+    rest = [k for k in LABELS if k in task.report and k not in task.intervals]
+    rows += [(LABELS[k], number(task.report[k]), "") for k in rest]
+    for metric, value in (task.cross_tuned or {}).items():
+        rows.append((f"{LABELS[metric]}, thresholds tuned on the other half", number(value), ""))
+    return ("metric", "value", "interval"), rows
+
+
+def _metrics(task: TaskEvaluation) -> str:
+    drawn = {
+        LABELS[n]: (i.estimate, i.low, i.high)
+        for n, i in task.intervals.items()
+        if task.task.kind != "scalar" or n != "mae"
+    }
+    lowest = min([0.0, *(v[0] for v in drawn.values() if not math.isnan(v[0]))])
+    picture = _figure(plots.bars(drawn, limits=(lowest, 1.15)), "metrics")
+    return f'<div class="row"><div>{pages.table(*_metric_rows(task), numbers=(1, 2))}</div><div>{picture}</div></div>'
+
+
+def _class_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    each = task.report["per_class"]
+    columns = [c for c in ("precision", "recall", "f1", "auroc") if c in next(iter(each.values()))]
+    rows = [(name, *(number(v[c]) for c in columns), str(v["support"])) for name, v in each.items()]
+    return ("class", *("AUROC" if c == "auroc" else "F1" if c == "f1" else c for c in columns), "samples"), rows
+
+
+def _classes(task: TaskEvaluation) -> str:
+    if "per_class" not in task.report:
+        return ""
+    text = f"<h3>Classes</h3>{pages.table(*_class_rows(task), numbers=(1, 2, 3, 4, 5))}"
+    if "confusion" in task.report:
+        text += _figure(plots.confusion_matrix(task.report["confusion"], task.report["classes"]), "confusion matrix")
+    return text
+
+
+def _subset_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    columns = list(dict.fromkeys((task.leading, *SHOWN[task.task.kind])))
+    rows = []
+    for subset in SUBSETS:
+        values = task.subsets.get(name_of(subset))
+        if values is None:
+            rows.append((name_of(subset), *("–" for _ in columns), "", "0"))
+        else:
+            i = values["interval"]
+            rows.append((
+                name_of(subset), *(number(values.get(c)) for c in columns),
+                f"{number(i.low)} – {number(i.high)}", str(values["n"]),
+            ))  # fmt: skip
+    return ("subset", *(LABELS[c] for c in columns), f"interval of {LABELS[task.leading]}", "samples"), rows
+
+
+def _subset_section(task: TaskEvaluation) -> str:
+    text = f"<h3>Subsets of modalities</h3><p>{escape(SUBSETS_INTRO)}</p>"
+    if len(task.subsets) > 1:
+        columns = list(dict.fromkeys((task.leading, *SHOWN[task.task.kind])))
+        cells = {
+            frozenset(s): {LABELS[c]: task.subsets[name_of(s)].get(c, math.nan) for c in columns}
+            for s in SUBSETS
+            if name_of(s) in task.subsets
+        }
+        lower = frozenset(LABELS[m] for m in LOWER_IS_BETTER)
+        text += _figure(plots.subset_table(cells, MODALITIES, lower_is_better=lower), "metrics by subset of modalities")
+    return text + pages.table(*_subset_rows(task), numbers=range(1, 7))
+
+
+def _calibration_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows = []
+    for condition, c in task.calibration.items():
+        pairs = [f"{number(c['before'][m])} → {number(c['after'][m])}" for m in ("ece", "ece_mass", "brier", "nll")]
+        rows.append((condition, *pairs, str(c["n"])))
+    return ("modalities", "ECE", "ECE (equal mass)", "Brier", "NLL", "samples"), rows
+
+
+def _calibration(task: TaskEvaluation) -> str:
+    if not task.calibration:
+        return ""
+    pictures = []
+    for condition, c in task.calibration.items():
+        curves = {
+            name: (m["curve"]["confidence"], m["curve"]["accuracy"], m["curve"]["count"])
+            for name, m in (("temperature 1", c["before"]), ("calibrated", c["after"]))
+        }
+        eces = {"temperature 1": c["before"]["ece"], "calibrated": c["after"]["ece"]}
+        if condition == GIVEN or len(task.subsets) > 1:
+            drawn = plots.reliability_diagram(curves, eces=eces, title=condition)
+            pictures.append(_figure(drawn, f"reliability diagram, {condition}", width=380))
+    return (
+        "<h3>Calibration</h3><p>Of the samples given a confidence of 0.8, 80 % should be right. Before → after the "
+        "temperature in the checkpoint; where it was fitted on this very split, the second number flatters.</p>"
+        + pages.table(*_calibration_rows(task), numbers=range(1, 6))
+        + f'<div class="row">{"".join(pictures)}</div>'
+    )
+
+
+def _conformal_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows = [
+        (
+            m.upper(), number(c["asked"], 2), number(c["coverage"]),
+            f"{number(c['coverage_range'][0])} – {number(c['coverage_range'][1])}", number(c["size"], 2),
+        )
+        for m, c in task.conformal.items()
+    ]  # fmt: skip
+    return ("method", "coverage asked", "coverage found", "over the halvings", "classes in a set"), rows
+
+
+def _conformal(task: TaskEvaluation) -> str:
+    if not task.conformal:
+        return ""
+    return (
+        "<h3>Prediction sets</h3><p>In place of one class, a set that holds the true one as often as was asked: "
+        "fitted on random halves, judged on the other halves.</p>"
+        + pages.table(*_conformal_rows(task), numbers=range(1, 5))
+    )
+
+
+def _group_rows(task: TaskEvaluation, kind: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows = [
+        (g, number(v["interval"].estimate), f"{number(v['interval'].low)} – {number(v['interval'].high)}", str(v["n"]))
+        for g, v in task.groups[kind].items()
+    ]
+    return (kind, LABELS[task.leading], "interval", "samples"), rows
+
+
+def _gap_sentence(task: TaskEvaluation, groups: dict[str, dict[str, Any]]) -> str:
+    found = gap(groups)
+    if found is None:
+        return f"Fewer than two groups have {FEWEST} samples: too few to say that one is served worse than another."
+    high, low, distance = found
+    first, second = groups[high]["interval"], groups[low]["interval"]
+    apart = first.low > second.high
+    verdict = "their intervals do not overlap" if apart else "their intervals overlap, so chance may explain it"
+    metric = LABELS[task.leading]
+    return f"From {low} to {high}, {metric} differs by {number(distance)} (groups of {FEWEST} or more); {verdict}."
+
+
+def _groups(task: TaskEvaluation) -> str:
+    text = ""
+    for kind, groups in task.groups.items():
+        drawn = {f"{g} ({v['n']})": _triple(v["interval"]) for g, v in groups.items()}
+        text += f"<h3>By {escape(kind)}</h3><p>{escape(_gap_sentence(task, groups))}</p>"
+        text += _figure(plots.bars(drawn, xlabel=LABELS[task.leading]), f"{LABELS[task.leading]} by {kind}")
+    return text
+
+
+def _worst_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows = []
+    for e in task.worst:
+        truth, predicted = (_shown(e[k]) for k in ("truth", "predicted"))
+        rows.append((e["id"], truth, predicted, number(e.get("confidence"), 2), "+".join(e["present"])))
+    return ("sample", "truth", "predicted", "confidence", "modalities"), rows
+
+
+def _worst(task: TaskEvaluation, by_id: Mapping[str, Sample]) -> str:
+    if not task.worst:
+        return ""
+    cards = "".join(_card(e, by_id.get(e["id"])) for e in task.worst)
+    return f"<h3>Worst errors</h3><p>Where the model was furthest from the truth, and what it had before it.</p>{cards}"
+
+
+def _card(error: dict[str, Any], sample: Sample | None) -> str:
+    said = f"<b>{escape(_shown(error['predicted']))}</b>"
+    if "confidence" in error:
+        said += f" at {100 * error['confidence']:.0f} %"
+    said += f"; the truth is <b>{escape(_shown(error['truth']))}</b>"
+    if "truth_probability" in error:
+        said += f", which it gave {100 * error['truth_probability']:.1f} %"
+        if error["truth_share"] < 0.99:
+            said += f" (raters agreed to {100 * error['truth_share']:.0f} %)"
+    alone = [f"{m} alone: {v['class']} ({100 * v['probability']:.0f} %)" for m, v in error.get("alone", {}).items()]
+    text = f"<p>Predicted {said}.</p>"
+    if len(alone) > 1:
+        text += f"<p>{escape('; '.join(alone))}.</p>"
+    evidence = _evidence(sample.load()) if sample is not None and sample.prepared is None else ""
+    return f'<div class="card">{text}{evidence}<p class="faint"><code>{escape(error["id"])}</code></p></div>'
+
+
+def _evidence(segment: Segment) -> str:
+    """The words with those of the lexicon marked, the outline of the voice, and a face."""
+    parts = []
+    faces = [track for track in segment.faces if len(track.crops)]
+    if faces:
+        track = max(faces, key=lambda t: len(t.crops))
+        parts.append(pages.picture(track.crops[int(np.argmax(track.quality))], "the face", width=96))
+    if segment.waveform is not None and len(segment.waveform):
+        seconds = segment.end - segment.start
+        parts.append(f"<div>{pages.waveform(segment.waveform)}<div class='faint'>{seconds:.1f} s</div></div>")
+    if segment.words:
+        words = " ".join(_word(w.text) for w in segment.words)
+        before = f'<div class="faint">{escape(segment.context[-1])}</div>' if segment.context else ""
+        parts.append(f"<div>{before}“{words}”</div>")
+    return f'<div class="row">{"".join(parts)}</div>'
+
+
+def _word(text: str) -> str:
+    value = word_valence(text)
+    if not value:
+        return escape(text)
+    return f'<u title="{value:+.2f} in the lexicon">{escape(text)}</u>'
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return number(value, 2)
+    return ", ".join(value) or "nothing" if isinstance(value, list) else str(value)
+
+
+def _triple(i: Interval) -> tuple[float, float, float]:
+    return i.estimate, i.low, i.high
+
+
+def _figure(figure: Any, alt: str, width: int | None = None) -> str:
+    return pages.image(plots.png(figure), alt, width=width, plot=True)
+
+
+def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
+
+    return [line(header), "|" + "---|" * len(header), *(line(r) for r in rows)]
