@@ -1,0 +1,127 @@
+"""Multimodal samples without a multimodal corpus: segments of one emotion from different corpora, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emofuse.errors import DataError
+from emofuse.loading import spread_words
+from emofuse.training.sections import Compose
+from emofuse.types import MODALITIES, FaceTrack, Modality, Segment, Utterance, Word
+
+if TYPE_CHECKING:
+    from emofuse.training.data import Item
+
+TASK = "emotion"
+SUBSETS: tuple[frozenset[Modality], ...] = tuple(frozenset(c) for n in (1, 2, 3) for c in combinations(MODALITIES, n))
+"""The seven, from the single modalities to all three."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A composition: the item that gives each modality."""
+
+    parts: Mapping[Modality, int]
+
+
+class Composer:
+    """Draws compositions over all subsets of modalities and puts their segments together."""
+
+    def __init__(self, items: Sequence[Item], options: Compose, size: int | None = None) -> None:
+        """`size`: how many in an epoch. Raises DataError when fewer than two modalities have labelled items."""
+        self.options = options
+        self.size = options.size if size is None else size
+        self.pools = _pools(items)
+        if len(self.pools) < 2:
+            raise DataError(
+                f"composed samples need labelled items of two modalities at least, found {sorted(self.pools)}; "
+                "add sources to data.sources or take data.compose out"
+            )
+        self.subsets = [s for s in SUBSETS if s <= set(self.pools)]
+        self.classes = sorted(set.intersection(*(set(pool) for pool in self.pools.values())))
+        counts = np.array([sum(len(pool[c]) for pool in self.pools.values()) for c in self.classes], np.float64)
+        odds = (counts / counts.sum()) ** (1 - options.balance)
+        self.odds = odds / odds.sum()
+
+    def draw(self, rng: np.random.Generator, number: int) -> Draw:
+        """The composition `number`: subsets take turns, so that each occurs equally often."""
+        subset = self.subsets[number % len(self.subsets)]
+        label = self.classes[rng.choice(len(self.classes), p=self.odds)]
+        order = [m for m in MODALITIES if m in subset]
+        labels = dict.fromkeys(order, label)
+        if len(order) > 1 and rng.random() < self.options.conflict:
+            labels[order[rng.integers(len(order))]] = self.classes[rng.choice(len(self.classes), p=self.odds)]
+        pools = {m: self.pools[m][labels[m]] for m in order}
+        return Draw({m: int(pool[rng.integers(len(pool))]) for m, pool in pools.items()})
+
+    def build(
+        self,
+        draw: Draw,
+        items: Sequence[Item],
+        cache: Callable[[Utterance], Segment],
+        rng: np.random.Generator,
+    ) -> tuple[Segment, dict[str, np.ndarray]]:
+        """One segment from the parts, and the mean of their targets where they have any."""
+        parts = {m: cache(items[i].utterance) for m, i in draw.parts.items()}
+        segment = join(parts, self.options.frames, rng)
+        targets = _mean([items[i].targets for i in draw.parts.values()])
+        return segment, targets
+
+
+def join(parts: Mapping[Modality, Segment], frames: int, rng: np.random.Generator) -> Segment:
+    """The words of one segment said over the sound of another, with the face of a third, on one clock from 0 s.
+
+    The clip lasts as long as its sound, else as its words, else 1 s. A single picture is seen 1 to `frames` times.
+    """
+    clock = parts.get("speech") or parts.get("text")
+    end = clock.end - clock.start if clock is not None and clock.end > clock.start else 1.0
+    out = Segment(id="+".join(p.id for p in parts.values()), start=0.0, end=end)
+    if "speech" in parts:
+        out = replace(out, waveform=parts["speech"].waveform)
+    if "text" in parts:
+        out = replace(out, words=_said(parts["text"], end), context=parts["text"].context)
+    if "face" in parts:
+        out = replace(out, faces=tuple(_shown(t, parts["face"], end, frames, rng) for t in parts["face"].faces))
+    return out
+
+
+def _said(text: Segment, end: float) -> tuple[Word, ...]:
+    """The words over 0 to `end` s, their own times stretched, or spread by length where they have none."""
+    words = text.words or ()
+    if text.end <= text.start:
+        return spread_words(" ".join(w.text for w in words), 0.0, end)
+    rate = end / (text.end - text.start)
+    return tuple(replace(w, start=(w.start - text.start) * rate, end=(w.end - text.start) * rate) for w in words)
+
+
+def _shown(track: FaceTrack, seen: Segment, end: float, frames: int, rng: np.random.Generator) -> FaceTrack:
+    if len(track.crops) > 1 or frames == 1:
+        rate = end / max(seen.end - seen.start, 1e-6)
+        return replace(track, times=np.clip((track.times - seen.start) * rate, 0, end))
+    times = np.sort(rng.uniform(0, end, int(rng.integers(1, frames + 1))))
+    still = np.zeros(len(times), int)
+    return replace(track, crops=track.crops[still], times=times, boxes=track.boxes[still], quality=track.quality[still])
+
+
+def _pools(items: Sequence[Item]) -> dict[Modality, dict[int, list[int]]]:
+    pools: dict[Modality, dict[int, list[int]]] = {}
+    for i, item in enumerate(items):
+        target = item.targets.get(TASK)
+        if target is None or np.isnan(target).any():
+            continue
+        for modality in item.modalities:
+            pools.setdefault(modality, {}).setdefault(int(target.argmax()), []).append(i)
+    return pools
+
+
+def _mean(targets: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    out = {}
+    for name in targets[0]:
+        known = [t[name] for t in targets if not np.isnan(t[name]).any()]
+        out[name] = np.mean(known, axis=0).astype(np.float32) if known else targets[0][name]
+    return out

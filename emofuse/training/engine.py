@@ -1,0 +1,287 @@
+"""The training loop: transformers' Trainer, over batches that are dataclasses and dev scores of our own.
+
+Trainer serves because a run can be killed at any step: it saves optimiser, schedule and every random state, and on
+resuming skips the batches already seen. It also brings accumulation, clipping, bf16 on CPU and GPU, DDP and FSDP,
+TensorBoard, W&B and hyperparameter search. What a batch holds depends on (seed, epoch, index) alone (see `mixing`), so
+a resumed run equals an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import rotate_checkpoints
+
+from emofuse.batch import Batch, collate
+from emofuse.errors import EmofuseError
+from emofuse.training.data import Samples
+from emofuse.training.mixing import Buckets, Shares
+from emofuse.training.objective import Objective
+from emofuse.training.optim import build_optimizer
+from emofuse.training.sections import Optim, Recipe
+
+COMPLETE = "complete"
+"""The file that says a resumable state was written to its end."""
+AVERAGE = "average.safetensors"
+KEPT = 2
+
+
+class TrainingError(EmofuseError, RuntimeError):
+    """Training cannot go on: the loss is no number, or the disk is full. What was saved before stays."""
+
+
+class Average:
+    """Exponential moving average of the floating weights, its decay rising from 0.1 in the first steps."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.updates = 0
+        self.weights = {k: v.detach().clone() for k, v in _moving(module).items()}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        """One optimiser step has been taken."""
+        self.updates += 1
+        share = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for name, value in _moving(module).items():
+            self.weights[name].lerp_(value, share)
+
+    @torch.no_grad()
+    def swap(self, module: nn.Module) -> None:
+        """Exchange the module's weights and the average; a second call restores them."""
+        for name, value in _moving(module).items():
+            held = value.clone()
+            value.copy_(self.weights[name])
+            self.weights[name].copy_(held)
+
+    def save(self, path: Path) -> None:
+        """Write the average beside a resumable state."""
+        save_file({k: v.contiguous() for k, v in self.weights.items()} | {"updates": torch.tensor(self.updates)}, path)
+
+    def load(self, path: Path) -> None:
+        """Read what `save` wrote."""
+        tensors = load_file(path)
+        self.updates = int(tensors.pop("updates"))
+        for name, value in tensors.items():
+            self.weights[name].copy_(value)
+
+
+def _moving(module: nn.Module) -> dict[str, Tensor]:
+    """What an optimiser step may change: trainable parameters and floating buffers."""
+    found = {n: p for n, p in module.named_parameters() if p.requires_grad}
+    return found | {n: b for n, b in module.named_buffers() if b.is_floating_point()}
+
+
+class Loader(DataLoader):
+    """A DataLoader whose `set_epoch` reaches its batch sampler, and which leaves the global random state alone."""
+
+    def __init__(self, samples: Samples, batches: Buckets, workers: int) -> None:
+        super().__init__(
+            samples,
+            batch_sampler=batches,
+            num_workers=workers,
+            collate_fn=collate,
+            generator=torch.Generator().manual_seed(0),
+            multiprocessing_context="spawn" if workers else None,
+            persistent_workers=bool(workers),
+        )
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch that the next iteration yields."""
+        if isinstance(self.batch_sampler, Buckets):
+            self.batch_sampler.set_epoch(epoch)
+
+
+class EmotionTrainer(Trainer):
+    """Trainer over an Objective; `assess` gives the dev metrics, `eval_score` among them."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        arguments: TrainingArguments,
+        samples: Samples,
+        shares: Shares,
+        recipe: Recipe,
+        assess: Callable[[], dict[str, float]],
+        callbacks: Sequence[TrainerCallback],
+    ) -> None:
+        self.samples, self.shares, self.recipe, self.assess = samples, shares, recipe, assess
+        self.parts: dict[str, float] = {}
+        self.counted = 0
+        super().__init__(
+            model=objective, args=arguments, train_dataset=samples, eval_dataset=samples, callbacks=list(callbacks)
+        )
+        self.average = Average(objective, recipe.train.ema) if recipe.train.ema else None
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Length buckets over the epoch's share of every source; each process has its own part."""
+        batches = Buckets(
+            self.shares,
+            self.samples.lengths,
+            self.recipe.train.batch_size,
+            rank=self.args.process_index,
+            world=max(1, self.args.world_size),
+        )
+        return Loader(self.samples, batches, self.recipe.train.workers)
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Batch], None]:
+        """The batches of one optimiser step; the loss is a mean by batch, so nothing is counted."""
+        return [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)], None
+
+    def _prepare_inputs(self, inputs: Batch) -> Batch:  # type: ignore[override]
+        return inputs.to(self.args.device)
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Not counted."""
+        return 0
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """AdamW over the groups of `optim.parameter_groups`."""
+        if self.optimizer is None:
+            self.optimizer = build_optimizer(self.model.model, self.recipe.optim)  # type: ignore[union-attr]
+        return self.optimizer
+
+    def compute_loss(  # type: ignore[override]
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The objective's loss; raises TrainingError when it is not a number."""
+        parts = model(inputs)
+        loss = parts["loss"]
+        if not bool(torch.isfinite(loss.detach())):
+            raise TrainingError(
+                f"the loss is {float(loss.detach())} at step {self.state.global_step} "
+                f"({', '.join(f'{k} {float(v):g}' for k, v in parts.items() if k != 'loss')}); "
+                "lower optim.lr, or set optim.clip, or train.bf16=false; the last saved state stays"
+            )
+        self.counted += 1
+        for name, value in parts.items():
+            self.parts[name] = self.parts.get(name, 0.0) + float(value.detach())
+        return (loss, parts) if return_outputs else loss
+
+    def mean_parts(self) -> dict[str, float]:
+        """Means of the loss and its parts since the last call."""
+        means = {name: value / max(1, self.counted) for name, value in self.parts.items()}
+        self.parts, self.counted = {}, 0
+        return means
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # type: ignore[override]
+        """Dev metrics, of the averaged weights where there is an average."""
+        if self.average:
+            self.average.swap(self.model)
+        try:
+            metrics = self.assess()
+        finally:
+            if self.average:
+                self.average.swap(self.model)
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Write the state, then the mark that it is whole, and only then let older ones go."""
+        kept, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            super()._save_checkpoint(model, trial)
+            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            if self.args.should_save:
+                if self.average:
+                    self.average.save(folder / AVERAGE)
+                (folder / COMPLETE).touch()
+        except OSError as error:
+            raise disk_error(error, Path(self.args.output_dir)) from error
+        finally:
+            self.args.save_total_limit = kept
+        if self.args.should_save:
+            rotate_checkpoints(self.args.output_dir, kept, self.state.best_model_checkpoint, use_mtime=True)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if self.average and checkpoint is not None:
+            self.average.load(Path(checkpoint) / AVERAGE)
+
+    def _load_best_model(self) -> None:
+        super()._load_best_model()
+        best = self.state.best_model_checkpoint
+        if self.average and best is not None:
+            self.average.load(Path(best) / AVERAGE)
+            self.average.swap(self.model)
+
+
+class EverySteps(TrainerCallback):
+    """Save a resumable state every n steps beside the one at the end of each epoch."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        """Ask for a save."""
+        if state.global_step % self.steps == 0:
+            control.should_save = True
+        return control
+
+
+def disk_error(error: OSError, folder: Path) -> Exception:
+    """A full disk as an error that says what to do; any other error as it is."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return error
+    return TrainingError(
+        f"no space left on the disk of {folder}; the last complete state there stays: free some space and go on with "
+        "--resume, or set output.folder to another disk"
+    )
+
+
+def last_complete(folder: Path) -> Path | None:
+    """The latest resumable state that was written to its end."""
+    whole = [p for p in folder.glob("checkpoint-*") if (p / COMPLETE).is_file()]
+    return max(whole, key=lambda p: int(p.name.rpartition("-")[2]), default=None)
+
+
+def training_arguments(recipe: Recipe, folder: Path, seed: int) -> TrainingArguments:
+    """The recipe in Trainer's terms."""
+    train, optim = recipe.train, recipe.optim
+    cpu = train.device == "cpu" or (train.device == "auto" and not torch.cuda.is_available())
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=train.epochs,
+        per_device_train_batch_size=train.batch_size,
+        per_device_eval_batch_size=train.eval_batch_size,
+        gradient_accumulation_steps=train.accumulation,
+        learning_rate=optim.lr,
+        lr_scheduler_type=_schedule(optim),
+        warmup_steps=_warmup(optim),
+        max_grad_norm=optim.clip,
+        use_cpu=cpu,
+        seed=seed,
+        data_seed=seed,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        logging_strategy="epoch",
+        save_total_limit=KEPT,
+        load_best_model_at_end=True,
+        metric_for_best_model="score",
+        greater_is_better=True,
+        logging_nan_inf_filter=False,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        report_to=["wandb"] if recipe.output.wandb else [],
+        run_name=recipe.name,
+        ddp_find_unused_parameters=True,
+    )
+
+
+def _schedule(optim: Optim) -> str:
+    return "constant_with_warmup" if optim.schedule == "constant" else optim.schedule
+
+
+def _warmup(optim: Optim) -> float:
+    """Trainer reads a number below 1 as a share of all steps."""
+    return min(optim.warmup, 0.999)

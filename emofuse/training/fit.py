@@ -1,0 +1,285 @@
+"""One training run from a recipe to a checkpoint folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers.trainer_callback import PrinterCallback
+
+from emofuse.errors import RecipeError
+from emofuse.model.model import EmotionModel
+from emofuse.training.compose import Composer
+from emofuse.training.data import Gathered, Item, MediaCache, Samples, gather
+from emofuse.training.engine import EmotionTrainer, EverySteps, disk_error, last_complete, training_arguments
+from emofuse.training.mixing import Shares
+from emofuse.training.objective import Objective
+from emofuse.training.recipe import dump_recipe
+from emofuse.training.report import Progress, RunLog, build_report, plot_curves
+from emofuse.training.sections import Recipe
+from emofuse.training.start import apply_strategies, build, parameter_counts
+from emofuse.training.validate import (
+    LOWER_IS_BETTER,
+    Collected,
+    DevSet,
+    batches,
+    check_metric,
+    collect,
+    metrics_of,
+    score,
+    set_temperatures,
+)
+
+
+def fit(
+    recipe: Recipe,
+    *,
+    resume: bool = False,
+    limit: int | None = None,
+    dry_run: bool = False,
+    command: str = "",
+) -> Path:
+    """Train as the recipe says; returns the checkpoint folder (with `dry_run`, where it would be).
+
+    `limit`: at most so many utterances a source and split. `resume` goes on from the last complete state of an
+    interrupted run. With `seeds`, each has a run of its own, `summary.json` holds mean ± standard deviation, and the
+    checkpoint of the best dev score is returned. Raises RecipeError, DataError, TrainingError.
+    """
+    check_metric(recipe.train.metric, recipe.model.all_tasks())
+    if dry_run:
+        from emofuse.training.plan import show_plan
+
+        show_plan(recipe, limit)
+        return recipe.folder / "model"
+    if recipe.train.threads:
+        torch.set_num_threads(recipe.train.threads)
+    if recipe.seeds is None:
+        return Run(recipe, recipe.seed, recipe.folder, limit, command).go(resume)
+    folders = {s: Run(recipe, s, recipe.folder / f"seed-{s}", limit, command).go(resume) for s in recipe.seeds}
+    return _summarise(recipe, folders)
+
+
+@dataclass
+class Data:
+    """What a run learns from and is chosen on."""
+
+    gathered: list[Gathered]
+    samples: Samples
+    shares: Shares
+    dev: list[DevSet]
+    counts: dict[str, np.ndarray]
+
+
+def assemble(recipe: Recipe, seed: int, model: EmotionModel, limit: int | None) -> Data:
+    """Read every source; raises DataError when there is nothing to train on or to choose by."""
+    gathered = [gather(recipe, source, model.tasks, limit) for source in recipe.data.sources]
+    items = [item for g in gathered for item in g.train]
+    cache = MediaCache(recipe.data.cache_mb << 20)
+    compose = recipe.data.compose
+    composer = Composer(items, compose, _fewer(compose.size, limit)) if compose else None
+    samples = Samples(
+        items,
+        model,
+        cache,
+        seed=seed,
+        augment=recipe.augment,
+        composer=composer,
+        modality_dropout=recipe.data.modality_dropout,
+    )
+    weights = [s.weight for s in recipe.data.sources]
+    shares = Shares([len(g.train) for g in gathered], weights, composer.size if composer else 0, seed)
+    if not len(shares):
+        raise RecipeError("no source has anything to train on; set data.sources.N.train to true for one")
+    return Data(gathered, samples, shares, dev_sets(recipe, gathered, model, cache, limit), _counts(gathered, model))
+
+
+def _fewer(size: int, limit: int | None) -> int:
+    return size if limit is None else min(size, 7 * limit)
+
+
+def dev_sets(
+    recipe: Recipe, gathered: Sequence[Gathered], model: EmotionModel, cache: MediaCache, limit: int | None
+) -> list[DevSet]:
+    """One set a source with dev utterances, and one a subset of modalities where samples are composed."""
+    sets = []
+    for g in gathered:
+        if g.dev:
+            samples = Samples(g.dev, model, cache, seed=0)
+            sets.append(DevSet(_unused(g.source.corpus, sets), samples, [(0, i) for i in range(len(g.dev))]))
+    items: list[Item] = [item for g in gathered for item in g.dev]
+    if recipe.data.compose and items:
+        plain = recipe.data.compose.model_copy(update={"conflict": 0.0})
+        each = _fewer(plain.dev_size, limit)
+        composer = Composer(items, plain, 1)
+        number = len(composer.subsets)
+        composer.size = each * number
+        samples = Samples(items, model, cache, seed=0, composer=composer)
+        for i, subset in enumerate(composer.subsets):
+            keys = [(0, len(items) + i + number * k) for k in range(each)]
+            sets.append(DevSet("composed " + "+".join(sorted(subset)), samples, keys))
+    if not sets:
+        raise RecipeError("no source has a dev split to choose the epoch by; keep evaluate: true for one that has")
+    return sets
+
+
+def _unused(name: str, sets: Sequence[DevSet]) -> str:
+    taken = sum(s.name.split("#")[0] == name for s in sets)
+    return f"{name}#{taken + 1}" if taken else name
+
+
+def _counts(gathered: Sequence[Gathered], model: EmotionModel) -> dict[str, np.ndarray]:
+    """Expected samples a class in one epoch, by task."""
+    counts = {t.name: np.zeros(t.width) for t in model.tasks}
+    for g in gathered:
+        for item in g.train:
+            for name, target in item.targets.items():
+                counts[name] += g.source.weight * np.nan_to_num(target)
+    return counts
+
+
+class Run:
+    """One seed of a recipe in a folder of its own."""
+
+    def __init__(self, recipe: Recipe, seed: int, folder: Path, limit: int | None, command: str) -> None:
+        self.recipe, self.seed, self.folder, self.limit, self.command = recipe, seed, folder, limit, command
+        self.states = folder / "states"
+
+    def go(self, resume: bool) -> Path:
+        """Train, choose, calibrate, save; returns the checkpoint folder."""
+        finished = self.folder / "model" / "report.json"
+        if resume and finished.is_file():
+            return finished.parent
+        self._clear(resume)
+        started = time.time()
+        with RunLog(self.folder, resume) as log:
+            torch.manual_seed(self.seed)
+            model, taken = build(self.recipe)
+            frozen = apply_strategies(model, self.recipe.strategy)
+            data = assemble(self.recipe, self.seed, model, self.limit)
+            log.say(f"{self.recipe.name}, seed {self.seed}")
+            for line in (*taken, *(g.describe() for g in data.gathered), *_parameters(model)):
+                log.say("  " + line)
+            trainer = self._trainer(model, frozen, data, log)
+            state = last_complete(self.states) if resume else None
+            if state is not None:
+                log.say(f"going on from {state.name}")
+            try:
+                trainer.train(resume_from_checkpoint=str(state) if state else None)
+                return self._finish(trainer, model, data, log, started)
+            except OSError as error:
+                raise disk_error(error, self.folder) from error
+
+    def _clear(self, resume: bool) -> None:
+        there = self.states.exists() or (self.folder / "model").exists()
+        if there and not resume:
+            if not self.recipe.output.overwrite:
+                raise RecipeError(
+                    f"{self.folder} holds a run already; go on with --resume, choose another output.folder, "
+                    "or start anew with output.overwrite=true"
+                )
+            shutil.rmtree(self.states, ignore_errors=True)
+
+    def _trainer(self, model: EmotionModel, frozen: set[Any], data: Data, log: RunLog) -> EmotionTrainer:
+        objective = Objective(model, self.recipe.loss, data.counts, frozen, self.recipe.train.bf16)
+        arguments = training_arguments(self.recipe, self.states, self.seed)
+        progress = Progress(log, self.recipe)
+        callbacks: list[TrainerCallback] = [progress, *log.writers(self.recipe)]
+        if self.recipe.train.patience:
+            callbacks.append(EarlyStoppingCallback(self.recipe.train.patience))
+        if self.recipe.train.save_steps:
+            callbacks.append(EverySteps(self.recipe.train.save_steps))
+        trainer = EmotionTrainer(
+            objective,
+            arguments,
+            data.samples,
+            data.shares,
+            self.recipe,
+            lambda: self._assess(model, data.dev),
+            callbacks,
+        )
+        trainer.pop_callback(PrinterCallback)
+        progress.trainer = trainer
+        return trainer
+
+    def _assess(self, model: EmotionModel, sets: Sequence[DevSet]) -> dict[str, float]:
+        """Dev metrics in Trainer's flat names; `eval_score` is the recipe's metric, negated where less is more."""
+        found = {s.name: metrics_of(model.tasks, c) for s, c in zip(sets, self._collect(model, sets), strict=True)}
+        value = score(self.recipe.train.metric, found, sets)
+        if np.isnan(value):
+            raise RecipeError(
+                f"train.metric {self.recipe.train.metric!r} is not defined on any dev set "
+                f"({', '.join(s.name for s in sets)}); choose a metric of a task that they are labelled with"
+            )
+        sign = -1 if self.recipe.train.metric.partition(".")[2] in LOWER_IS_BETTER else 1
+        flat = {
+            f"eval_{name}/{task}.{metric}": v
+            for name, tasks in found.items()
+            for task, values in tasks.items()
+            for metric, v in values.items()
+            if metric != "n"
+        }
+        return {"eval_score": sign * value, **flat}
+
+    def _collect(self, model: EmotionModel, sets: Sequence[DevSet]) -> list[Collected]:
+        size = self.recipe.train.eval_batch_size
+        return [collect(model, batches(s.samples, s.keys, size), self.recipe.train.bf16) for s in sets]
+
+    def _finish(self, trainer: EmotionTrainer, model: EmotionModel, data: Data, log: RunLog, started: float) -> Path:
+        """Temperatures and metrics of the best weights, and the folder that holds them."""
+        target = self.folder / "model"
+        if not trainer.is_world_process_zero():
+            return target
+        collected = self._collect(model, data.dev)
+        temperatures = set_temperatures(model, collected)
+        metrics = {s.name: metrics_of(model.tasks, c) for s, c in zip(data.dev, collected, strict=True)}
+        report = build_report(
+            self.recipe,
+            seed=self.seed,
+            command=self.command,
+            limit=self.limit,
+            data=data.gathered,
+            metrics=metrics,
+            temperatures=temperatures,
+            history=trainer.state.log_history,
+            seconds=time.time() - started,
+            parameters=parameter_counts(model),
+        )
+        recipe = dump_recipe(self.recipe.model_copy(update={"root": None}))
+        model.save_pretrained(target, recipe=recipe, report=report)
+        plot_curves(report["curves"], target / "curves.png")
+        log.say(
+            f"dev {self.recipe.train.metric} {report['score']:.4f} at epoch {report['best_epoch']}; saved in {target}"
+        )
+        return target
+
+
+def _parameters(model: EmotionModel) -> list[str]:
+    counts = parameter_counts(model)
+    return [f"{part}: {learns:,} of {total:,} parameters learn" for part, (learns, total) in counts.items()]
+
+
+def _summarise(recipe: Recipe, folders: dict[int, Path]) -> Path:
+    """Mean ± standard deviation over seeds of every dev metric, in summary.json; the best seed's checkpoint."""
+    reports = {s: json.loads((f / "report.json").read_text("utf-8")) for s, f in folders.items()}
+    first = next(iter(reports.values()))["metrics"]
+    summary: dict[str, Any] = {"recipe": recipe.name, "seeds": list(folders), "metrics": {}}
+    for name, tasks in first.items():
+        for task, values in tasks.items():
+            for metric in values:
+                over = np.array([r["metrics"][name][task][metric] for r in reports.values()], np.float64)
+                mean, spread = float(over.mean()), float(over.std(ddof=1)) if len(over) > 1 else 0.0
+                summary["metrics"][f"{name}/{task}.{metric}"] = {"mean": mean, "std": spread}
+    path = recipe.folder / "summary.json"
+    scratch = path.with_name(".summary.json")
+    scratch.write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
+    scratch.replace(path)
+    best = max(reports, key=lambda s: reports[s]["score"] * reports[s]["sign"])
+    return folders[best]
