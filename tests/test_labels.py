@@ -187,7 +187,12 @@ def test_what_does_not_fold_is_an_error_that_names_the_nearest(arguments, messag
 
 
 def test_a_manifest_folds_by_the_name_of_its_column():
-    labels = {"emotion": "joy", "polarity": {"positive": 3.0, "neutral": 1.0}, "valence": 0.5, "goemotions28": "joy|love"}
+    labels = {
+        "emotion": "joy",
+        "polarity": {"positive": 3.0, "neutral": 1.0},
+        "valence": 0.5,
+        "goemotions28": "joy|love",
+    }
     assert shares(MANIFEST, labels) == {"joy": 1.0}
     assert shares(MANIFEST, labels, "polarity") == {"positive": 0.75, "neutral": 0.25}
     assert shares(MANIFEST, labels, "goemotions28") == {"joy": 1.0, "love": 1.0}

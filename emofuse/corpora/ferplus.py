@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
 from emofuse.corpora.clips import usable
 from emofuse.corpora.corpus import Corpus, Log
+from emofuse.corpora.text import table
 from emofuse.types import Split, Utterance
 
 VOTES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
@@ -35,56 +35,49 @@ class FerPlus(Corpus):
 
     def scan(self, root: Path, log: Log, *, verify: bool = True) -> Iterator[Utterance]:
         """Every row of the csv that names an image which is there."""
-        table = root / "fer2013new.csv"
-        if not table.is_file():
+        path = root / "fer2013new.csv"
+        if not path.is_file():
             raise self.layout_error(root, "no fer2013new.csv")
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            lacking = {"Usage", "Image name", *VOTES} - set(reader.fieldnames or ())
-            if lacking:
-                raise self.layout_error(root, f"fer2013new.csv has no column {', '.join(sorted(lacking))}")
-            rows = list(reader)
-        there = {folder: (root / folder).is_dir() for _, folder in FOLDERS.values()}
-        if not any(there.values()):
+        rows = list(table(path))
+        lacking = {"Usage", "Image name", *VOTES} - set(rows[0][1] if rows else ())
+        if lacking:
+            raise self.layout_error(root, f"fer2013new.csv has no column {', '.join(sorted(lacking))}")
+        images = {f: {p.name for p in (root / f).iterdir()} for _, f in FOLDERS.values() if (root / f).is_dir()}
+        if not images:
             raise self.layout_error(root, "none of its image folders is there")
-        seen: set[str] = set()
-        nameless = sum(not row["Image name"] for row in rows)
+        nameless = sum(not row["Image name"] for _, row in rows)
         if nameless:
             log.note(f"{nameless} rows of fer2013new.csv name no image: nothing to read for them")
-        for number, row in enumerate(rows, start=2):
-            utterance = self._utterance(root, number, row, there, seen, log, verify)
-            if utterance:
-                yield utterance
+        seen: set[str] = set()
+        for number, row in rows:
+            where, name = f"fer2013new.csv row {number}", row["Image name"]
+            if row["Usage"] not in FOLDERS:
+                log.problem(where, "row", f"Usage {row['Usage']!r}", f"valid: {', '.join(FOLDERS)}")
+                continue
+            split, folder = FOLDERS[row["Usage"]]
+            if not name or folder not in images:
+                continue
+            image, votes = root / folder / name, _votes(row)
+            if name in seen:
+                log.problem(where, "duplicate", f"image {name} has a row already", "the first row holds")
+            elif votes is None:
+                log.problem(where, "label", "a vote is not a number", "every vote is a count")
+            elif name not in images[folder]:
+                log.problem(image, "missing", "no such file", "fetch the images again")
+            elif not verify or usable(image, log):
+                yield Utterance(
+                    id=image.stem,
+                    corpus=self.name,
+                    split=split,
+                    speaker=image.stem,
+                    media=image,
+                    labels={"emotion": votes},
+                )
+            seen.add(name)
 
-    def _utterance(
-        self,
-        root: Path,
-        number: int,
-        row: dict[str, str],
-        there: dict[str, bool],
-        seen: set[str],
-        log: Log,
-        verify: bool,
-    ) -> Utterance | None:
-        where, name = f"fer2013new.csv row {number}", row["Image name"]
-        if row["Usage"] not in FOLDERS:
-            log.problem(where, "row", f"Usage {row['Usage']!r}", f"valid: {', '.join(FOLDERS)}")
-            return None
-        split, folder = FOLDERS[row["Usage"]]
-        if not name or not there[folder]:
-            return None
-        if name in seen:
-            log.problem(where, "row", f"image {name} has a row already", "the first row holds")
-            return None
-        seen.add(name)
-        try:
-            votes = {key: float(row[key]) for key in VOTES}
-        except (TypeError, ValueError):
-            log.problem(where, "label", "a vote is not a number", "every vote is a count")
-            return None
-        if not usable(root / folder / name, log, verify):
-            return None
-        stem = Path(name).stem
-        return Utterance(
-            id=stem, corpus=self.name, split=split, speaker=stem, media=root / folder / name, labels={"emotion": votes}
-        )
+
+def _votes(row: dict[str, str]) -> dict[str, float] | None:
+    try:
+        return {name: float(row[name]) for name in VOTES}
+    except ValueError:
+        return None

@@ -82,7 +82,7 @@ def _csv(path: Path, text: str) -> tuple[list[str], list[tuple[int, dict[str, An
         if not cells:
             continue
         row: dict[str, Any] = dict(zip(columns, cells, strict=False))
-        if any(cell.strip() for cell in cells[len(columns) :]):
+        if len(cells) > len(columns) and any(cells):
             row[_WRONG] = f"{len(cells)} cells under {len(columns)} columns"
         rows.append((number, row))
     return columns, rows

@@ -58,7 +58,7 @@ def test_emodb_leaves_one_speaker_out(corpora_root):
 def test_ferplus(corpora_root):
     found = reading(corpora_root, "ferplus", verify=False)
     assert sizes(found) == (28_558, 3_579, 0)
-    assert [p.kind for p in found.problems] == ["row"] * 3
+    assert [p.kind for p in found.problems] == ["duplicate"] * 3
     assert any("158 rows" in note for note in found.notes)
     assert sum(emotions(found, "dev").values()) == pytest.approx(3_529, abs=1)
 
