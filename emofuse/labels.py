@@ -134,7 +134,7 @@ _GOEMOTIONS_SENTIMENT: dict[str, str | None] = {
     "realization": None, "surprise": None, "curiosity": None, "confusion": None,
     "neutral": "neutral",
 }  # fmt: skip
-"""goemotions/data/sentiment_mapping.json; the four it calls ambiguous fold to nothing."""
+"""goemotions/data/sentiment_dict.json; the four it calls ambiguous fold to nothing."""
 
 _FERPLUS: dict[str, str | None] = {
     "neutral": "neutral", "happiness": "joy", "surprise": "surprise", "sadness": "sadness", "anger": "anger",
