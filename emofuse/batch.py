@@ -37,7 +37,7 @@ class Batch:
 
     inputs: dict[Modality, dict[str, Tensor]]
     """Modality → arrays [batch, time, …] (or [batch]); a modality that no row has is not a key."""
-    present: dict[Modality, Bool[Tensor, "batch"]]
+    present: dict[Modality, Bool[Tensor, " batch"]]
     """Every modality the model knows is a key."""
     targets: dict[str, Float[Tensor, "batch width"]] = field(default_factory=dict)
 
@@ -56,7 +56,7 @@ class Batch:
             {k: move(v) for k, v in self.targets.items()},
         )
 
-    def without(self, *gone: Modality, rows: Bool[Tensor, "batch"] | None = None) -> Batch:
+    def without(self, *gone: Modality, rows: Bool[Tensor, " batch"] | None = None) -> Batch:
         """This batch as if the modalities `gone` had never been there, in all rows or in those that `rows` marks."""
         present = dict(self.present)
         inputs = dict(self.inputs)

@@ -35,7 +35,8 @@ def require_package(module: str, extra: str) -> None:
     """Raise `MissingExtraError` naming the extra to install when `module` cannot be imported."""
     if importlib.util.find_spec(module) is None:
         raise MissingExtraError(
-            f"this needs the package {module!r}, which is not installed; install it with: pip install 'emofuse[{extra}]'"
+            f"this needs the package {module!r}, which is not installed; "
+            f"install it with: pip install 'emofuse[{extra}]'"
         )
 
 

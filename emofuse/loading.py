@@ -14,29 +14,22 @@ PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 FACE_CROPS = frozenset({"ferplus"})
 """Corpora whose pictures are faces already cut out: no detector looks for a face in them."""
 
+FEATURES = ".npz"
+"""Ready-made features hold no media; such an utterance has its text alone."""
+
 
 def load_segment(utterance: Utterance) -> Segment:
-    """The words, the voice and the faces of an utterance; the voice is cut to where it speaks.
-
-    A tail of exact zeros is padding, not sound, and is dropped (EMO-DB's files are padded to one length, which would
-    give the label away). Raises MediaError when the media cannot be read.
-    """
+    """The words, the voice and the faces of an utterance; raises MediaError when its media cannot be read."""
     waveform, faces = None, ()
-    if utterance.media is not None:
+    if utterance.media is not None and utterance.media.suffix != FEATURES:
         if utterance.media.suffix.lower() in PICTURES:
             faces = _picture(utterance)
         else:
-            waveform = voice(read_audio(utterance.media, utterance.start, utterance.end))
+            waveform = read_audio(utterance.media, utterance.start, utterance.end)
     start = utterance.start or 0.0
     end = start + (len(waveform) / SAMPLE_RATE if waveform is not None else 0.0)
     words = spread_words(utterance.text, start, end) if utterance.text else None
     return Segment(utterance.id, start, end, words, waveform, faces, utterance.context, utterance.labels)
-
-
-def voice(waveform: np.ndarray) -> np.ndarray:
-    """The stretch from the first to the last speech, as voice activity finds it; the whole where it finds none."""
-    sounding = np.flatnonzero(waveform)
-    return waveform[: sounding[-1] + 1] if len(sounding) else waveform
 
 
 def spread_words(text: str, start: float, end: float) -> tuple[Word, ...]:

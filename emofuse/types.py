@@ -58,10 +58,10 @@ class FaceTrack:
 
     person: int
     crops: UInt8[np.ndarray, "frames h w 3"]
-    times: Float[np.ndarray, "frames"]
+    times: Float[np.ndarray, " frames"]
     boxes: Float[np.ndarray, "frames 4"]
     """x, y, width, height in pixels of the upright source frame."""
-    quality: Float[np.ndarray, "frames"]
+    quality: Float[np.ndarray, " frames"]
     """0 to 1, from size, sharpness and frontality; higher is better."""
 
 
@@ -73,7 +73,7 @@ class Segment:
     start: float
     end: float
     words: tuple[Word, ...] | None = None
-    waveform: Float32[np.ndarray, "samples"] | None = None
+    waveform: Float32[np.ndarray, " samples"] | None = None
     """Mono at SAMPLE_RATE, in [-1, 1], covering start to end."""
     faces: tuple[FaceTrack, ...] = ()
     context: tuple[str, ...] = ()
@@ -141,7 +141,7 @@ class Prediction:
     """Heads beyond the standard five, by task name (for example sarcasm)."""
     by_modality: dict[Modality, dict[str, float]] = field(default_factory=dict)
     """Emotions as each present modality alone sees them."""
-    embedding: Float32[np.ndarray, "dim"] | None = None
+    embedding: Float32[np.ndarray, " dim"] | None = None
     """The fused state, unit length."""
     explanation: Any | None = None
 

@@ -54,7 +54,13 @@ def tiny_config(tiny_tokenizer: Path):
     """Configuration of a three-modality model of some ten thousand weights, from scratch."""
     from emofuse.model.config import ModelConfig
 
-    bert = {"model_type": "bert", "vocab_size": 120, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    bert = {
+        "model_type": "bert",
+        "vocab_size": 120,
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
     bert |= {"intermediate_size": 32, "max_position_embeddings": 256}
     speech = {"model_type": "wav2vec2-bert", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     speech |= {"intermediate_size": 32, "feature_projection_input_dim": 160, "conv_depthwise_kernel_size": 7}

@@ -12,7 +12,11 @@ from emofuse.batch import PreparedSample, collate, subset_name
 def sample(length: int | None, target: float = 0.0) -> PreparedSample:
     arrays = None
     if length is not None:
-        arrays = {"values": np.full((length, 2), 1.0, np.float32), "mask": np.ones(length, bool), "level": np.float32(3)}
+        arrays = {
+            "values": np.full((length, 2), 1.0, np.float32),
+            "mask": np.ones(length, bool),
+            "level": np.float32(3),
+        }
     return PreparedSample({"text": None, "speech": arrays}, {"intensity": np.array([target], np.float32)})
 
 

@@ -11,7 +11,7 @@ from emofuse.types import Modality
 
 
 def build_encoder(modality: Modality, config: EncoderConfig, checkpoint: Path | None = None) -> nn.Module:
-    """Weights from the configured source, or, given a `checkpoint` folder, only the shape (weights are loaded after)."""
+    """Weights from the configured source, or, given a `checkpoint` folder, the shape alone (weights come after)."""
     match config:
         case TextConfig():
             from emofuse.encoders.text import TextEncoder

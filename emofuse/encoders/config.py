@@ -56,6 +56,8 @@ class SpeechConfig(_Config):
 
     None = as the source's feature extractor says; True from scratch.
     """
+    trim: bool = True
+    """Leave out what is 30 dB below the loudest at either end, so that how a clip was cut does not matter."""
 
 
 class FaceConfig(_Config):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -61,7 +61,9 @@ class ConvStem(nn.Module):
     ) -> None:
         super().__init__()
         if 2 ** len(channels) != patch_size:
-            raise ValueError(f"a stem of {len(channels)} stride-2 layers makes patches of {2 ** len(channels)}, not {patch_size}")
+            raise ValueError(
+                f"a stem of {len(channels)} stride-2 layers makes patches of {2 ** len(channels)}, not {patch_size}"
+            )
         layers: list[nn.Module] = []
         for out in channels:
             layers += [nn.Conv2d(in_chans, out, 3, 2, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True)]
@@ -84,6 +86,8 @@ class FaceEncoder(nn.Module):
     """A timm ViT applied to each real frame; frames that are padding are never run."""
 
     modality: Modality = "face"
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, config: FaceConfig, checkpoint: Path | None = None) -> None:
         super().__init__()
@@ -117,11 +121,11 @@ def _build(config: FaceConfig, pretrained: bool) -> tuple[nn.Module, FaceConfig]
         if not prefixed:
             source = f"local-dir:{source}" if Path(source).is_dir() else f"hf-hub:{source}"
         backbone = timm.create_model(source, pretrained=True, num_classes=0, **described)
-        name = backbone.pretrained_cfg["architecture"]
+        name = cast(dict[str, Any], backbone.pretrained_cfg)["architecture"]
     else:
         name = config.name
         backbone = timm.create_model(name, pretrained=False, num_classes=0, **described)
-    cfg = backbone.pretrained_cfg
+    cfg = cast(dict[str, Any], backbone.pretrained_cfg)
     size = described.get("img_size", cfg["input_size"][-1])
     update: dict[str, Any] = {"name": name, "image_size": size, "architecture": described}
     if pretrained and config.source is not None:

@@ -31,7 +31,9 @@ class MaskedGroupNorm(nn.GroupNorm):
 def mask_group_norm(backbone: nn.Module) -> MaskedGroupNorm | None:
     """Swap the group norm of a wav2vec2-style waveform front end for a masked one; None where there is none."""
     extractor = getattr(backbone, "feature_extractor", None)
-    first = extractor.conv_layers[0] if extractor is not None else None
+    if extractor is None:
+        return None
+    first = extractor.conv_layers[0]
     norm = getattr(first, "layer_norm", None)
     if not isinstance(norm, nn.GroupNorm):
         return None

@@ -23,5 +23,7 @@ def resolve_source(source: str) -> str:
                 "install it with: pip install 'emofuse[train]'"
             ) from error
     if source.startswith((".", "/", "~")) and not Path(source).expanduser().exists():
-        raise CheckpointError(f"no model folder at {source!r}; give a folder that exists, or a hub id such as 'owner/name'")
+        raise CheckpointError(
+            f"no model folder at {source!r}; give a folder that exists, or a hub id such as 'owner/name'"
+        )
     return str(Path(source).expanduser()) if source.startswith("~") else source

@@ -19,20 +19,27 @@ from emofuse.types import SAMPLE_RATE, Modality, Segment, Tokens
 SHORTEST = SAMPLE_RATE // 10
 """Samples; anything shorter is zero-padded to this, so that every front end yields a frame."""
 
+FLOOR = 1e-3
+"""Power relative to the loudest 30 ms: -30 dB."""
+MARGIN = SAMPLE_RATE // 10
+
 
 class SpeechProcessor:
     """Segment → what the backbone's front end takes: stacked log-mel frames, or a normalised waveform."""
 
-    def __init__(self, *, spectral: bool, normalize: bool, stride: int) -> None:
+    def __init__(self, *, spectral: bool, normalize: bool, stride: int, trim: bool) -> None:
         self.spectral = spectral
         self.normalize = normalize
         self.stride = stride
+        self.trim = trim
 
     def __call__(self, segment: Segment) -> dict[str, np.ndarray] | None:
-        """values float32 [frames, 160] (spectral) or [samples]; mask bool on the same axis."""
+        """values float32 [frames, 160] (spectral) or [samples]; mask bool, same axis; offset, seconds left out."""
         waveform = segment.waveform
         if waveform is None or not waveform.size:
             return None
+        first, last = sounding(waveform) if self.trim else (0, len(waveform))
+        waveform = waveform[first:last]
         if len(waveform) < SHORTEST:
             waveform = np.pad(waveform, (0, SHORTEST - len(waveform)))
         if self.spectral:
@@ -41,7 +48,20 @@ class SpeechProcessor:
             values = (waveform - waveform.mean()) / np.sqrt(waveform.var() + 1e-7)
         else:
             values = waveform
-        return {"values": values.astype(np.float32), "mask": np.ones(len(values), bool)}
+        mask = np.ones(len(values), bool)
+        offset = np.asarray(first / SAMPLE_RATE, np.float32)
+        return {"values": values.astype(np.float32), "mask": mask, "offset": offset}
+
+
+def sounding(waveform: np.ndarray) -> tuple[int, int]:
+    """First and last sample within FLOOR of the loudest moment, with MARGIN around; all of it when it is silent."""
+    frame = SAMPLE_RATE // 100
+    padded = np.pad(waveform, (0, -len(waveform) % frame)).reshape(-1, frame)
+    power = np.convolve(np.square(padded, dtype=np.float32).mean(1), np.full(3, 1 / 3), "same")
+    loud = np.flatnonzero(power > power.max() * FLOOR)
+    if not len(loud):
+        return 0, len(waveform)
+    return max(0, loud[0] * frame - MARGIN), min(len(waveform), (loud[-1] + 1) * frame + MARGIN)
 
 
 class SpeechEncoder(nn.Module):
@@ -68,7 +88,7 @@ class SpeechEncoder(nn.Module):
         self.dim: int = hf.hidden_size
         self.spectral = hf.model_type == "wav2vec2-bert"
         stride = hf.feature_projection_input_dim // MEL_BINS if self.spectral else 1
-        self.processor = SpeechProcessor(spectral=self.spectral, normalize=normalize, stride=stride)
+        self.processor = SpeechProcessor(spectral=self.spectral, normalize=normalize, stride=stride, trim=config.trim)
         self.group_norm = [mask_group_norm(self.backbone)]  # in a list: it is the backbone's module, not ours
         self.layer_weights = nn.Parameter(torch.zeros(hf.num_hidden_layers + 1)) if config.layer_sum else None
         self._hop, self._window = self._frame(stride)
@@ -87,7 +107,7 @@ class SpeechEncoder(nn.Module):
         states = self._states(inputs["values"], mask)
         frames = self._frames(mask.sum(1))
         index = torch.arange(states.shape[1], device=states.device)
-        times = (index * self._hop + self._window / 2).expand(len(states), -1)
+        times = inputs["offset"][:, None] + index * self._hop + self._window / 2
         return Tokens(states.float(), index < frames[:, None], times)
 
     def _states(self, values: Tensor, mask: Tensor) -> Tensor:
@@ -98,7 +118,7 @@ class SpeechEncoder(nn.Module):
         if self.layer_weights is None:
             return out.last_hidden_state
         weights = self.layer_weights.softmax(0)
-        return sum(w * h for w, h in zip(weights, out.hidden_states, strict=True))
+        return torch.einsum("l,lbtd->btd", weights, torch.stack(out.hidden_states))
 
     def _frames(self, lengths: Tensor) -> Tensor:
         """Backbone frames that `lengths` inputs yield."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
@@ -26,7 +25,7 @@ class TextProcessor:
         self.tokenizer = tokenizer
 
     def __call__(self, segment: Segment) -> dict[str, np.ndarray] | None:
-        """input_ids, token_type_ids int64 [pieces]; mask, own bool [pieces]; times float32; lexicon float32 [pieces, 6].
+        """input_ids, token_type_ids, word int64, mask, own bool, times float32 [pieces]; lexicon float32 [pieces, 6].
 
         `own` marks the utterance's pieces and [CLS]; context is read by the encoder but not handed to fusion. Pieces
         past `max_length` are cut: segments of the media road are short enough by construction.
@@ -63,7 +62,9 @@ class TextProcessor:
         if "token_type_ids" in encoded:
             arrays["token_type_ids"] = np.asarray(encoded["token_type_ids"], np.int64)[: len(ids)]
         if self.config.lexicon:
-            arrays["lexicon"] = np.where(own[:, None], lexicon_features([w.text for w in words])[owner], 0).astype(np.float32)
+            arrays["lexicon"] = np.where(own[:, None], lexicon_features([w.text for w in words])[owner], 0).astype(
+                np.float32
+            )
         return arrays
 
     def _context(self, turns: Sequence[str]) -> str:
@@ -90,7 +91,9 @@ class TextEncoder(nn.Module):
         elif config.source is not None:
             source = resolve_source(config.source)
             backbone = AutoModel.from_pretrained(source, revision=config.revision)
-            tokenizer = AutoTokenizer.from_pretrained(resolve_source(config.tokenizer or config.source), revision=config.revision)
+            tokenizer = AutoTokenizer.from_pretrained(
+                resolve_source(config.tokenizer or config.source), revision=config.revision
+            )
         else:
             if config.tokenizer is None:
                 raise ValueError("a text encoder from scratch needs tokenizer: a hub id or a folder")
@@ -112,7 +115,11 @@ class TextEncoder(nn.Module):
 
     def forward(self, inputs: dict[str, Tensor]) -> Tokens:
         """`inputs_embeds` [batch, pieces, dim] may stand in for `input_ids` (attribution, adversarial training)."""
-        fed = {"inputs_embeds": inputs["inputs_embeds"]} if "inputs_embeds" in inputs else {"input_ids": inputs["input_ids"]}
+        fed = (
+            {"inputs_embeds": inputs["inputs_embeds"]}
+            if "inputs_embeds" in inputs
+            else {"input_ids": inputs["input_ids"]}
+        )
         if "token_type_ids" in inputs:
             fed["token_type_ids"] = inputs["token_type_ids"]
         states = self.backbone(**fed, attention_mask=inputs["mask"].long()).last_hidden_state
@@ -136,8 +143,8 @@ def _hf_config(architecture: dict[str, Any] | None) -> Any:
 
 def _drop_pooler(backbone: nn.Module) -> None:
     """BERT's pooler is never used here; left in, it would be a parameter without gradient."""
-    if getattr(backbone, "pooler", None) is not None:
-        backbone.pooler = None
+    if isinstance(getattr(backbone, "pooler", None), nn.Module):
+        backbone.register_module("pooler", None)
 
 
 def _join(words: Sequence[Word]) -> tuple[str, list[int]]:
@@ -155,4 +162,3 @@ def _join(words: Sequence[Word]) -> tuple[str, list[int]]:
 
 def _is_cjk(character: str) -> bool:
     return unicodedata.east_asian_width(character) in "WF"
-

@@ -15,13 +15,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from emofuse.errors import CheckpointError
-from emofuse.labels import TASKS
+from emofuse.labels import TASKS, Task
 from emofuse.model.config import SCHEMA_VERSION, ModelConfig
 
 if TYPE_CHECKING:
     from emofuse.model.model import EmotionModel
 
-ACCEPTED = "a name shipped with emofuse (for example 'emofuse-small'), a folder written by save_pretrained, or a hub id 'owner/name'"
+ACCEPTED = (
+    "a name shipped with emofuse (for example 'emofuse-small'), a folder written by save_pretrained, "
+    "or a hub id 'owner/name'"
+)
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -78,16 +81,19 @@ def read_config(folder: Path) -> ModelConfig:
     if version is None:
         raise CheckpointError(f"{path} is not an emofuse configuration (it has no schema_version); give {ACCEPTED}")
     if version != SCHEMA_VERSION:
+        newer = isinstance(version, int) and version > SCHEMA_VERSION
         raise CheckpointError(
             f"{path} has schema_version {version}, this emofuse reads {SCHEMA_VERSION}; "
-            f"{'upgrade emofuse' if isinstance(version, int) and version > SCHEMA_VERSION else 'save it again with this version'}"
+            f"{'upgrade emofuse' if newer else 'save it again with this version'}"
         )
     try:
         config = ModelConfig.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise CheckpointError(f"{path}: {where}: {first['msg']}; the folder is damaged or was edited by hand") from error
+        raise CheckpointError(
+            f"{path}: {where}: {first['msg']}; the folder is damaged or was edited by hand"
+        ) from error
     _check_labels(path, config)
     return config
 
@@ -97,10 +103,13 @@ def _check_labels(path: Path, config: ModelConfig) -> None:
         known = TASKS.get(task.name)
         if known is not None and task.task() != known:
             raise CheckpointError(
-                f"{path}: the label space of task {task.name!r} is {list(task.classes) or (task.low, task.high)}, this emofuse "
-                f"has {list(known.classes) or (known.low, known.high)}; retrain or load it with the version that wrote it "
-                f"({config.emofuse_version})"
+                f"{path}: the label space of task {task.name!r} is {_space(task.task())}, this emofuse has "
+                f"{_space(known)}; retrain, or load it with the version that wrote it ({config.emofuse_version})"
             )
+
+
+def _space(task: Task) -> list[str] | tuple[float, float]:
+    return list(task.classes) or (task.low, task.high)
 
 
 def load(
@@ -124,7 +133,9 @@ def load(
     try:
         tensors = load_file(weights)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{weights} cannot be read ({error}); the file is damaged: fetch or save it again") from error
+        raise CheckpointError(
+            f"{weights} cannot be read ({error}); the file is damaged: fetch or save it again"
+        ) from error
     model = EmotionModel(config, checkpoint=folder)
     state = {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
     try:
@@ -157,9 +168,9 @@ def save(
         config = model.config.model_copy(update={"emofuse_version": __version__})
         _write(building / "config.json", config.model_dump_json(indent=2))
         save_file(_storable(model, getattr(torch, dtype)), building / "model.safetensors", metadata={"format": "pt"})
-        text = model.encoders["text"] if "text" in model.encoders else None
-        if hasattr(text, "save_tokenizer"):
-            text.save_tokenizer(building)
+        for encoder in model.encoders.values():
+            if hasattr(encoder, "save_tokenizer"):
+                encoder.save_tokenizer(building)
         if recipe is not None:
             _write(building / "recipe.yaml", recipe)
         if report is not None:

@@ -79,7 +79,9 @@ class ModelConfig(BaseModel):
     def _consistent(self) -> ModelConfig:
         for modality, config in self.encoders.items():
             if not allowed(modality, config):
-                raise ValueError(f"a {config.kind} encoder cannot encode {modality}; use kind {modality!r} or 'features'")
+                raise ValueError(
+                    f"a {config.kind} encoder cannot encode {modality}; use kind {modality!r} or 'features'"
+                )
         names = [task.name for task in self.tasks]
         if len(set(names)) != len(names):
             raise ValueError(f"each task may stand once; got {names}")

@@ -94,7 +94,9 @@ class FusionTransformer(nn.Module):
         self.dim = config.dim
         self.modalities: tuple[Modality, ...] = tuple(dims)
         self.tasks = tasks
-        self.project = nn.ModuleDict({m: nn.Sequential(nn.LayerNorm(d), nn.Linear(d, config.dim)) for m, d in dims.items()})
+        self.project = nn.ModuleDict(
+            {m: nn.Sequential(nn.LayerNorm(d), nn.Linear(d, config.dim)) for m, d in dims.items()}
+        )
         self.kind = nn.ParameterDict({m: nn.Parameter(torch.randn(config.dim) * 0.02) for m in dims})
         self.absent = nn.ParameterDict({m: nn.Parameter(torch.randn(config.dim) * 0.02) for m in dims})
         self.queries = nn.Parameter(torch.randn(len(tasks), config.dim) * 0.02)
@@ -103,7 +105,7 @@ class FusionTransformer(nn.Module):
         self.token_norm = nn.LayerNorm(config.dim)
 
     def forward(
-        self, tokens: Mapping[Modality, Tokens], present: Mapping[Modality, Bool[Tensor, "batch"]]
+        self, tokens: Mapping[Modality, Tokens], present: Mapping[Modality, Bool[Tensor, " batch"]]
     ) -> Float[Tensor, "batch q dim"]:
         """One state a task, in the order of `tasks`; `tokens` may lack modalities that no row has."""
         states, masks = [], []

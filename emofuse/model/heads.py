@@ -16,6 +16,8 @@ SUBSETS = 8
 class Head(nn.Module):
     """State → logits (classes) or a value (scalar) of one task, with a temperature for each subset of modalities."""
 
+    temperature: Tensor
+
     def __init__(self, task: Task, dim: int, dropout: float = 0.0, zero: bool = False) -> None:
         super().__init__()
         self.task = task
@@ -36,7 +38,7 @@ class Head(nn.Module):
         return (per_row * labelled).sum() / labelled.sum().clamp(min=1)
 
     def decode(
-        self, logits: Float[Tensor, "batch width"], subset: Int[Tensor, "batch"]
+        self, logits: Float[Tensor, "batch width"], subset: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch width"]:
         """Probabilities at the temperature of each row's subset; a scalar is clipped to the task's range."""
         if self.task.kind == "scalar":
@@ -45,7 +47,9 @@ class Head(nn.Module):
         return scaled.softmax(-1) if self.task.kind == "categorical" else scaled.sigmoid()
 
 
-def task_loss(task: Task, logits: Float[Tensor, "batch width"], target: Float[Tensor, "batch width"]) -> Float[Tensor, "batch"]:
+def task_loss(
+    task: Task, logits: Float[Tensor, "batch width"], target: Float[Tensor, "batch width"]
+) -> Float[Tensor, " batch"]:
     """Loss a row: cross-entropy with a distribution, binary cross-entropy, or squared error in units of the range."""
     if task.kind == "categorical":
         return -(target * logits.log_softmax(-1)).sum(-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -56,11 +56,16 @@ class EmotionModel(nn.Module):
         self.config = config.model_copy(update={"encoders": {m: e.config for m, e in self.encoders.items()}})
         self.tasks: tuple[Task, ...] = tuple(t.task() for t in config.tasks)
         self.modalities: tuple[Modality, ...] = tuple(m for m in MODALITIES if m in config.encoders)
-        dims: dict[Modality, int] = {m: self.encoders[m].dim for m in self.modalities}
+        dims: dict[Modality, int] = {m: cast(int, self.encoders[m].dim) for m in self.modalities}
         self.fusion = FusionTransformer(config.fusion, dims, tuple(t.name for t in self.tasks))
-        self.heads = nn.ModuleDict({t.name: Head(t, config.fusion.dim, config.head_dropout, zero=True) for t in self.tasks})
+        self.heads = nn.ModuleDict(
+            {t.name: Head(t, config.fusion.dim, config.head_dropout, zero=True) for t in self.tasks}
+        )
         self.modality_heads = nn.ModuleDict(
-            {m: ModalityHead(self.tasks, d, config.encoders[m].pool == "statistics", config.head_dropout) for m, d in dims.items()}
+            {
+                m: ModalityHead(self.tasks, d, config.encoders[m].pool == "statistics", config.head_dropout)
+                for m, d in dims.items()
+            }
         )
         self.pool_weights = nn.ParameterDict({t.name: nn.Parameter(torch.ones(len(dims))) for t in self.tasks})
 
@@ -96,7 +101,9 @@ class EmotionModel(nn.Module):
     def fuse(self, tokens: Mapping[Modality, Tokens], present: Mapping[Modality, Tensor]) -> Outputs:
         """Outputs from tokens; `present` may take away modalities that `tokens` still holds."""
         states = self.fusion(tokens, present)
-        alone = {m: self.modality_heads[m](t.states, t.mask) for m, t in tokens.items()}
+        alone: dict[Modality, dict[str, Tensor]] = {
+            m: self.modality_heads[m](t.states, t.mask) for m, t in tokens.items()
+        }
         logits = {}
         for i, task in enumerate(self.tasks):
             fused = self.heads[task.name](states[:, i])
@@ -108,7 +115,9 @@ class EmotionModel(nn.Module):
         """Weighted sum of the modalities' logits, or, for a scalar, their weighted mean."""
         if not alone:
             return None
-        weights = {m: self.pool_weights[task.name][self.modalities.index(m)] * present[m].float()[:, None] for m in alone}
+        weights = {
+            m: self.pool_weights[task.name][self.modalities.index(m)] * present[m].float()[:, None] for m in alone
+        }
         total = sum((weights[m] * out for m, out in alone.items()), torch.zeros(()))
         if task.kind != "scalar":
             return total

@@ -53,7 +53,9 @@ def test_half_precision_is_half_the_size_and_near(tiny_model, saved, batch, tmp_
     assert sizes[0] < 0.65 * sizes[1]
     loaded = EmotionModel.from_pretrained(half)
     assert {p.dtype for p in loaded.parameters()} == {torch.float32}
-    np.testing.assert_allclose(tiny_model.predict(batch).tasks["emotion"], loaded.predict(batch).tasks["emotion"], atol=5e-3)
+    np.testing.assert_allclose(
+        tiny_model.predict(batch).tasks["emotion"], loaded.predict(batch).tasks["emotion"], atol=5e-3
+    )
 
 
 def test_saving_again_replaces_weights_and_keeps_other_files(tiny_model, saved):

@@ -1,0 +1,87 @@
+"""The face encoder: small ViT with a stem, hub folders, greys, frames as tokens."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import timm
+import torch
+from pydantic import ValidationError
+
+from emofuse.batch import PreparedSample, collate
+from emofuse.encoders.config import FaceConfig
+from emofuse.encoders.face import FaceEncoder
+from emofuse.types import FaceTrack, Segment
+
+SMALL = {"patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2}
+
+
+def track(frames: int, size: int = 40, seed: int = 0, person: int = 0) -> FaceTrack:
+    crops = np.random.default_rng(seed).integers(0, 255, (frames, size, size, 3), dtype=np.uint8)
+    times = np.linspace(2, 3, frames).astype(np.float32)
+    return FaceTrack(person, crops, times, np.zeros((frames, 4), np.float32), np.ones(frames, np.float32))
+
+
+def segment(*tracks: FaceTrack) -> Segment:
+    return Segment("x", 2.0, 3.0, faces=tracks)
+
+
+def encode(encoder: FaceEncoder, *segments: Segment):
+    batch = collate([PreparedSample({"face": encoder.prepare(s)}) for s in segments])
+    with torch.no_grad():
+        return encoder(batch.inputs["face"])
+
+
+@pytest.mark.parametrize("stem", [None, [4, 8, 8]])
+def test_one_token_a_frame_and_padding_is_never_run(stem):
+    architecture = SMALL | ({"stem": stem} if stem else {})
+    encoder = FaceEncoder(FaceConfig(image_size=32, architecture=architecture)).eval()
+    tokens = encode(encoder, segment(track(3)), segment(track(1, seed=1)))
+    assert tokens.states.shape == (2, 3, 16)
+    assert tokens.mask.tolist() == [[True] * 3, [True, False, False]]
+    assert tokens.times[0].tolist() == [0, 0.5, 1]
+    assert (tokens.states[1, 1:] == 0).all()
+    torch.testing.assert_close(
+        tokens.states[1, :1], encode(encoder, segment(track(1, seed=1))).states[0], atol=1e-5, rtol=1e-4
+    )
+
+
+def test_a_stem_must_fit_the_patch():
+    with pytest.raises(ValueError, match="a stem of 2 stride-2 layers makes patches of 4, not 8"):
+        FaceEncoder(FaceConfig(image_size=32, architecture=SMALL | {"stem": [4, 8]}))
+
+
+def test_a_model_of_greys_does_not_see_colour():
+    encoder = FaceEncoder(FaceConfig(image_size=32, grayscale=True, architecture=SMALL)).eval()
+    pixels = encoder.prepare(segment(track(1)))["pixels"]
+    assert (pixels[:, 0] == pixels[:, 1]).all() and (pixels[:, 0] == pixels[:, 2]).all()
+
+
+def test_the_person_seen_most_is_shown():
+    encoder = FaceEncoder(FaceConfig(image_size=32, architecture=SMALL)).eval()
+    few, many = track(1), track(4, seed=1, person=1)
+    assert len(encoder.prepare(segment(few, many))["mask"]) == 4
+    assert encoder.prepare(segment()) is None
+    assert encoder.prepare(segment(track(0))) is None
+
+
+def test_a_local_folder_in_hub_format(tmp_path):
+    torch.manual_seed(0)
+    original = timm.create_model("vit_tiny_patch16_224", img_size=32, depth=1, num_classes=3).eval()
+    original.pretrained_cfg["mean"] = (0.4, 0.4, 0.4)
+    timm.models.save_for_hf(original, tmp_path / "vit", model_args={"img_size": 32, "depth": 1})
+    encoder = FaceEncoder(FaceConfig(source=str(tmp_path / "vit"), architecture={"img_size": 32, "depth": 1})).eval()
+    assert encoder.config.name == "vit_tiny_patch16_224" and encoder.config.image_size == 32
+    assert encoder.config.mean == (0.4, 0.4, 0.4)
+    picture = torch.from_numpy(encoder.prepare(segment(track(1)))["pixels"]).float() / 255
+    with torch.no_grad():
+        features = original.forward_features((picture - encoder.mean) / encoder.std)
+        expected = original.forward_head(features, pre_logits=True)
+    torch.testing.assert_close(encode(encoder, segment(track(1))).states[0], expected, atol=1e-5, rtol=1e-4)
+    rebuilt = FaceEncoder(encoder.config, checkpoint=tmp_path)
+    rebuilt.load_state_dict(encoder.state_dict())
+
+
+def test_a_configuration_says_where_weights_come_from():
+    with pytest.raises(ValidationError, match="give a source"):
+        FaceConfig()

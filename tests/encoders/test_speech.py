@@ -1,0 +1,147 @@
+"""The speech encoder: the four families from hub folders, padding, seconds, mel parity."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    HubertConfig,
+    HubertModel,
+    SeamlessM4TFeatureExtractor,
+    Wav2Vec2BertConfig,
+    Wav2Vec2BertModel,
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2Model,
+    WavLMConfig,
+    WavLMModel,
+)
+
+from emofuse.batch import PreparedSample, collate
+from emofuse.encoders.config import SpeechConfig
+from emofuse.encoders.mel import log_mel, stack_frames
+from emofuse.encoders.speech import SpeechEncoder, sounding
+from emofuse.types import Segment
+
+SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+FRONT = {"conv_dim": (8,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
+FAMILIES = {
+    "wav2vec2-group": (Wav2Vec2Model, Wav2Vec2Config(**SHAPE, **FRONT, feat_extract_norm="group")),
+    "wav2vec2-layer": (
+        Wav2Vec2Model,
+        Wav2Vec2Config(**SHAPE, **FRONT, feat_extract_norm="layer", do_stable_layer_norm=True),
+    ),
+    "hubert": (HubertModel, HubertConfig(**SHAPE, **FRONT)),
+    "wavlm": (WavLMModel, WavLMConfig(**SHAPE, **FRONT)),
+    "wav2vec2-bert": (Wav2Vec2BertModel, Wav2Vec2BertConfig(**SHAPE, position_embeddings_type="relative_key")),
+}
+
+
+def tone(seconds: float, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return (0.1 * rng.standard_normal(int(seconds * 16_000))).astype(np.float32)
+
+
+def segment(waveform: np.ndarray) -> Segment:
+    return Segment("x", 5.0, 5.0 + len(waveform) / 16_000, waveform=waveform)
+
+
+@pytest.fixture(params=FAMILIES, scope="module")
+def folder(request, tmp_path_factory):
+    """A tiny model of the family in the published format."""
+    cls, config = FAMILIES[request.param]
+    path = tmp_path_factory.mktemp(request.param)
+    torch.manual_seed(0)
+    cls(config).save_pretrained(path)
+    extractor = (
+        SeamlessM4TFeatureExtractor()
+        if request.param == "wav2vec2-bert"
+        else Wav2Vec2FeatureExtractor(do_normalize=True)
+    )
+    extractor.save_pretrained(path)
+    return path
+
+
+def encode(encoder: SpeechEncoder, *waveforms: np.ndarray):
+    batch = collate([PreparedSample({"speech": encoder.prepare(segment(w))}) for w in waveforms])
+    with torch.no_grad():
+        return encoder(batch.inputs["speech"])
+
+
+@pytest.mark.parametrize("layer_sum", [False, True])
+def test_every_family_scores_a_row_the_same_alone_and_in_a_batch(folder, layer_sum):
+    encoder = SpeechEncoder(SpeechConfig(source=str(folder), layer_sum=layer_sum)).eval()
+    waveforms = [tone(0.3), tone(1.1, 1), tone(0.05, 2)]
+    together = encode(encoder, *waveforms)
+    for i, waveform in enumerate(waveforms):
+        alone = encode(encoder, waveform)
+        assert alone.mask.all()
+        frames = alone.mask.shape[1]
+        assert together.mask[i].sum() == frames
+        torch.testing.assert_close(together.states[i, :frames], alone.states[0], atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(together.times[i, :frames], alone.times[0])
+
+
+def test_weights_of_the_hub_folder_are_used_and_describe_themselves(folder):
+    one, other = (SpeechEncoder(SpeechConfig(source=str(folder))).eval() for _ in range(2))
+    torch.testing.assert_close(encode(one, tone(0.5)).states, encode(other, tone(0.5)).states)
+    rebuilt = SpeechEncoder(one.config, checkpoint=folder).eval()
+    rebuilt.load_state_dict(one.state_dict())
+    torch.testing.assert_close(encode(one, tone(0.5)).states, encode(rebuilt, tone(0.5)).states)
+
+
+def test_without_the_masked_norm_padding_would_leak(folder):
+    encoder = SpeechEncoder(SpeechConfig(source=str(folder))).eval()
+    if encoder.group_norm[0] is None:
+        pytest.skip("no group norm in this family")
+    inputs = collate([PreparedSample({"speech": encoder.prepare(segment(tone(s)))}) for s in (0.3, 1.5)]).inputs[
+        "speech"
+    ]
+    with torch.no_grad():
+        masked = encoder(inputs).states[0, :10]
+        encoder.group_norm[0].lengths = None
+        encoder.group_norm[0].forward = lambda x: torch.nn.GroupNorm.forward(encoder.group_norm[0], x)
+        leaking = encoder(inputs).states[0, :10]
+    assert (masked - leaking).abs().max() > 1e-3
+
+
+def test_seconds_follow_the_sound(folder):
+    encoder = SpeechEncoder(SpeechConfig(source=str(folder))).eval()
+    tokens = encode(encoder, tone(2.0))
+    assert 0 < tokens.times[0, 0] < 0.03 and 1.9 < tokens.times[0, -1] < 2.01
+    silence = np.zeros(16_000, np.float32)
+    late = encode(encoder, np.concatenate([silence, tone(1.0), silence]))
+    assert 0.85 < late.times[0, 0] < 1.0 and late.times[0, -1] < 2.2
+
+
+def test_what_is_said_does_not_depend_on_how_the_clip_was_cut():
+    encoder = SpeechEncoder(SpeechConfig(architecture={"model_type": "wav2vec2-bert", **SHAPE})).eval()
+    silence, voice = np.zeros(4_800, np.float32), tone(1.0)
+    one, other = (encode(encoder, np.concatenate([np.resize(silence, n), voice, silence])) for n in (4_800, 16_000))
+    torch.testing.assert_close(one.states, other.states, atol=1e-4, rtol=1e-3)
+    assert other.times[0, 0] - one.times[0, 0] == pytest.approx(0.7, abs=1e-4)
+
+
+def test_mel_is_that_of_the_published_extractor():
+    waveform = tone(1.3)
+    ours = stack_frames(log_mel(waveform), 2, normalize=True)
+    theirs = SeamlessM4TFeatureExtractor()(waveform, sampling_rate=16_000, return_tensors="np")["input_features"][0]
+    np.testing.assert_allclose(ours, theirs[: len(ours)], atol=5e-4)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_stride_sets_the_rate_of_tokens(stride):
+    shape = {"model_type": "wav2vec2-bert", "feature_projection_input_dim": 80 * stride, **SHAPE}
+    tokens = encode(SpeechEncoder(SpeechConfig(architecture=shape)).eval(), tone(1.0))
+    assert tokens.states.shape[1] == 98 // stride
+    assert float(tokens.times[0, 1] - tokens.times[0, 0]) == pytest.approx(0.01 * stride, abs=1e-5)
+
+
+def test_silence_and_nothing():
+    encoder = SpeechEncoder(SpeechConfig(architecture={"model_type": "wav2vec2-bert", **SHAPE})).eval()
+    assert encoder.prepare(Segment("x", 0, 1)) is None
+    assert encoder.prepare(segment(np.zeros(0, np.float32))) is None
+    assert torch.isfinite(encode(encoder, np.zeros(8_000, np.float32)).states).all()
+    assert torch.isfinite(encode(encoder, tone(0.001)).states).all()
+    assert sounding(np.zeros(100, np.float32)) == (0, 100)

