@@ -6,6 +6,7 @@ import hashlib
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -32,11 +33,13 @@ class Features:
     """-3 to 3."""
     texts: tuple[str, ...]
 
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.names)}
+
     def row(self, name: str) -> dict[Modality, Float[np.ndarray, " features"]]:
         """The feature vectors of the utterance `name`, by modality. Raises DataError when there is none."""
-        if not hasattr(self, "_rows"):
-            object.__setattr__(self, "_rows", {n: i for i, n in enumerate(self.names)})
-        index = self._rows.get(name)  # type: ignore[attr-defined]
+        index = self._rows.get(name)
         if index is None:
             raise DataError(f"no features of an utterance {name!r}; names look like {self.names[0]!r}")
         return {modality: values[index] for modality, values in self.arrays.items()}

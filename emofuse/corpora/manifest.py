@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ class Manifest(Corpus):
     """Options: `strict` (True: a bad row is an error; False: it is left out and listed), `dev_share` (without a column
     `split`, this share of the speakers, dialogues or files is dev; 0.2), `context` (how many earlier turns of the same
     dialogue; 5), `tasks` (columns of tasks of your own: name → classes, or [] for a number), `overrides` (column →
-    the file's word → class), `verify`.
+    the file's word → class, None = says nothing), `verify`. Labels come out in the words of the tasks.
     """
 
     name = MANIFEST
@@ -105,7 +106,7 @@ def checked(
             _check_media(record, problems, verify)
         _check_duplicate(record, seen, problems)
         if len(problems.problems) == before:
-            good.append(record)
+            good.append(replace(record, labels=_translate(record.labels, overrides)))
     if not rows:
         problems.problem(path, "row", "the table has a header and no rows", "add a row for each utterance")
     _check_leaks(good, problems)
@@ -121,6 +122,25 @@ def _check_labels(
                 fold(MANIFEST, record.labels, tasks[name], overrides.get(name))
             except DataError as error:
                 problems.problem(record.where, "label", str(error), f"correct the column {name} or leave it empty")
+
+
+def _translate(labels: dict[str, Any], overrides: dict[str, dict[str, str | None]]) -> dict[str, Any]:
+    """The labels in the words of the tasks; a word that an override maps to nothing is gone."""
+    translated: dict[str, Any] = {}
+    for name, value in labels.items():
+        words = overrides.get(name)
+        if words and isinstance(value, str):
+            parts = [words.get(part.strip(), part.strip()) for part in value.split("|")]
+            value = "|".join(part for part in parts if part)
+        elif words and isinstance(value, dict):
+            votes: Counter[str] = Counter()
+            for own, weight in value.items():
+                if (word := words.get(own, own)) is not None:
+                    votes[word] += weight
+            value = dict(votes)
+        if value not in ("", {}):
+            translated[name] = value
+    return translated
 
 
 def _check_media(record: Record, problems: Log, verify: bool) -> None:

@@ -126,7 +126,17 @@ def test_a_task_of_ones_own_has_classes_or_a_number(folder, make):
     tasks = {"mood": ["fine", "foul"], "weight": []}
     assert [p.where for p in check_manifest(path, tasks)] == ["row 3"]
     assert check_manifest(path, tasks, {"mood": {"grim": "foul"}}) == []
-    assert len(read("manifest", path, tasks=tasks, overrides={"mood": {"grim": "foul"}}).utterances) == 2
+    found = read("manifest", path, tasks=tasks, overrides={"mood": {"grim": "foul"}})
+    assert [u.labels for u in found.utterances] == [{"mood": "fine", "weight": 7.0}, {"mood": "foul", "weight": 8.0}]
+
+
+def test_overrides_translate_ones_own_words(folder, make):
+    rows = 'a,happy\nb,other\nc,joy\nd,"{""happy"": 2, ""joy"": 1, ""other"": 4}"\n'
+    path = make.text(folder / "my.csv", "text,emotion\n" + rows)
+    found = read("manifest", path, overrides={"emotion": {"happy": "joy", "other": None}})
+    assert [u.labels for u in found.utterances] == [
+        {"emotion": "joy"}, {}, {"emotion": "joy"}, {"emotion": {"joy": 3.0}},
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -178,7 +188,7 @@ plain = st.text(string.ascii_letters + " ,;\t\"'|{}é我\n", max_size=12).map(st
     number=st.none() | st.floats(-1, 1, allow_nan=False),
     ending=st.sampled_from([".csv", ".jsonl"]),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 def test_what_is_written_reads_back(tmp_path, texts, label, number, ending):
     labels = {k: v for k, v in {"emotion": label, "valence": number}.items() if v is not None}
     written = tuple(
