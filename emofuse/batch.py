@@ -96,11 +96,13 @@ def collate(samples: Sequence[PreparedSample]) -> Batch:
     """
     if not samples:
         raise ValueError("a batch needs at least one sample")
-    modalities = tuple(samples[0].inputs)
+    modalities: tuple[Modality, ...] = tuple(samples[0].inputs)
     if any(tuple(s.inputs) != modalities for s in samples):
         raise ValueError("all samples of a batch must come from the same model: their modalities differ")
-    present = {m: torch.tensor([s.inputs[m] is not None for s in samples]) for m in modalities}
-    inputs = {m: _pad([s.inputs[m] for s in samples]) for m in modalities if bool(present[m].any())}
+    present: dict[Modality, Tensor] = {m: torch.tensor([s.inputs[m] is not None for s in samples]) for m in modalities}
+    inputs: dict[Modality, dict[str, Tensor]] = {
+        m: _pad([s.inputs[m] for s in samples]) for m in modalities if bool(present[m].any())
+    }
     tasks = samples[0].targets.keys()
     targets = {t: torch.from_numpy(np.stack([np.asarray(s.targets[t], np.float32) for s in samples])) for t in tasks}
     return Batch(inputs, present, targets)

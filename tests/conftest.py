@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
+
+CHECKED = ("emofuse.types", "emofuse.batch", "emofuse.model", "emofuse.encoders")
+"""Modules whose shapes and types are checked at every call in the tests, and only there."""
+install_import_hook(CHECKED, "beartype.beartype")
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -123,7 +123,7 @@ def _build(config: FaceConfig, pretrained: bool) -> tuple[nn.Module, FaceConfig]
         backbone = timm.create_model(source, pretrained=True, num_classes=0, **described)
         name = cast(dict[str, Any], backbone.pretrained_cfg)["architecture"]
     else:
-        name = config.name
+        name = cast(str, config.name)
         backbone = timm.create_model(name, pretrained=False, num_classes=0, **described)
     cfg = cast(dict[str, Any], backbone.pretrained_cfg)
     size = described.get("img_size", cfg["input_size"][-1])
