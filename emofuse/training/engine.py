@@ -120,6 +120,8 @@ class EmotionTrainer(Trainer):
             model=objective, args=arguments, train_dataset=samples, eval_dataset=samples, callbacks=list(callbacks)
         )
         self.average = Average(objective, recipe.train.ema) if recipe.train.ema else None
+        if self.average:
+            self.add_callback(Averaging(self.average, objective))
 
     def get_train_dataloader(self) -> DataLoader:
         """Length buckets over the epoch's share of every source; each process has its own part."""
@@ -213,6 +215,18 @@ class EmotionTrainer(Trainer):
         if self.average and best is not None:
             self.average.load(Path(best) / AVERAGE)
             self.average.swap(self.model)
+
+
+class Averaging(TrainerCallback):
+    """Takes every optimiser step into the average."""
+
+    def __init__(self, average: Average, module: nn.Module) -> None:
+        self.average, self.module = average, module
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        """The weights have just changed."""
+        self.average.update(self.module)
+        return control
 
 
 class EverySteps(TrainerCallback):
