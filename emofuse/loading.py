@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from emofuse.media.decode import read_audio
+from emofuse.media.decode import stream
+from emofuse.media.faces import FaceCollector, FaceOptions, faces_in_image
 from emofuse.media.picture import read_image
-from emofuse.types import SAMPLE_RATE, FaceTrack, Segment, Utterance, Word
+from emofuse.media.waveform import AudioBlock
+from emofuse.types import FaceTrack, Segment, Utterance, Word
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 FACE_CROPS = frozenset({"ferplus"})
@@ -20,16 +22,31 @@ FEATURES = ".npz"
 
 def load_segment(utterance: Utterance) -> Segment:
     """The words, the voice and the faces of an utterance; raises MediaError when its media cannot be read."""
-    waveform, faces = None, ()
+    start = utterance.start or 0.0
+    waveform, faces, end = None, (), start
     if utterance.media is not None and utterance.media.suffix != FEATURES:
         if utterance.media.suffix.lower() in PICTURES:
-            faces = _picture(utterance)
+            faces = _picture(utterance.media, cropped=utterance.corpus in FACE_CROPS)
         else:
-            waveform = read_audio(utterance.media, utterance.start, utterance.end)
-    start = utterance.start or 0.0
-    end = start + (len(waveform) / SAMPLE_RATE if waveform is not None else 0.0)
+            waveform, faces, end = _clip(utterance.media, start, utterance.end)
     words = spread_words(utterance.text, start, end) if utterance.text else None
     return Segment(utterance.id, start, end, words, waveform, faces, utterance.context, utterance.labels)
+
+
+def _clip(path: Path, start: float, end: float | None) -> tuple[np.ndarray | None, tuple[FaceTrack, ...], float]:
+    """Sound and faces in one pass, and the second at which they end."""
+    blocks: list[np.ndarray] = []
+    collector = FaceCollector()
+    last = start
+    for piece in stream(path, start=start, end=end, frame_interval=FaceOptions().frame_interval):
+        if isinstance(piece, AudioBlock):
+            blocks.append(piece.samples)
+            last = max(last, piece.end)
+        else:
+            collector.push(piece)
+            last = max(last, piece.time)
+    waveform = np.concatenate(blocks) if blocks else None
+    return waveform, collector.tracks(start, last + 1e-6), last
 
 
 def spread_words(text: str, start: float, end: float) -> tuple[Word, ...]:
@@ -40,9 +57,10 @@ def spread_words(text: str, start: float, end: float) -> tuple[Word, ...]:
     return tuple(Word(p, float(a), float(b)) for p, a, b in zip(parts, times[:-1], times[1:], strict=True))
 
 
-def _picture(utterance: Utterance) -> tuple[FaceTrack, ...]:
-    path = Path(utterance.media)  # type: ignore[arg-type]
+def _picture(path: Path, cropped: bool) -> tuple[FaceTrack, ...]:
     rgb = read_image(path)
+    if not cropped:
+        return faces_in_image(rgb)
     height, width = rgb.shape[:2]
     box = np.array([[0, 0, width, height]], np.float32)
     return (FaceTrack(0, rgb[None], np.zeros(1, np.float32), box, np.ones(1, np.float32)),)
