@@ -9,6 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
+from cv2.data import haarcascades
 from jaxtyping import Float, UInt8
 
 from emofuse.errors import MediaError
@@ -50,13 +51,15 @@ NO_FACES = Faces(np.zeros((0, 4)), np.zeros(0), np.zeros(0))
 
 @runtime_checkable
 class FaceDetector(Protocol):
-    """Anything that finds faces; `colour` says whether it wants RGB or grey, `longest` to what side to shrink frames."""
+    """Anything that finds faces; `colour` is whether it wants RGB, `longest` the side to shrink frames to."""
 
     colour: bool
     longest: int
 
-    def detect(self, picture: np.ndarray, smallest: float = 0.07, effort: Effort = "quick") -> Faces:
-        """The faces whose side is at least `smallest` of the picture's longer side."""
+    def detect(
+        self, picture: np.ndarray, smallest: float = 0.07, largest: float = 1.0, effort: Effort = "quick"
+    ) -> Faces:
+        """The faces whose side is `smallest` to `largest` of the picture's longer side."""
         ...
 
 
@@ -75,34 +78,37 @@ class HaarDetector:
         self._frontal = _cascade("haarcascade_frontalface_alt2.xml")
         self._profile = _cascade("haarcascade_profileface.xml")
 
-    def detect(self, picture: UInt8[np.ndarray, "h w"], smallest: float = 0.07, effort: Effort = "quick") -> Faces:
-        """Upright squares; the cascade's own square already frames a face as FER2013 does (measured: 1.0 to 1.05 of it)."""
+    def detect(
+        self, picture: UInt8[np.ndarray, "h w"], smallest: float = 0.07, largest: float = 1.0, effort: Effort = "quick"
+    ) -> Faces:
+        """Upright squares; the cascade's own square frames a face as FER2013 does (its side is 0.99 to 1.05 of it)."""
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if picture.ndim == 3 else picture
         step = 1.05 if effort == "exhaustive" else self.scale
-        found = self._look(self._frontal, grey, smallest, step, 1.0)
+        found = self._look(self._frontal, grey, (smallest, largest), step, 1.0)
         if len(found) or effort == "quick":
             return found
         if effort == "exhaustive":
-            found = _merged([_tilted(self, grey, smallest, angle) for angle in (-20.0, 20.0)])
+            found = _merged([_tilted(self, grey, (smallest, largest), angle) for angle in (-20.0, 20.0)])
         if not len(found):
-            right = self._look(self._profile, grey, smallest, self.scale, 0.3)
-            mirrored = self._look(self._profile, np.ascontiguousarray(grey[:, ::-1]), smallest, self.scale, 0.3)
+            right = self._look(self._profile, grey, (smallest, largest), self.scale, 0.3)
+            turned = np.ascontiguousarray(grey[:, ::-1])
+            mirrored = self._look(self._profile, turned, (smallest, largest), self.scale, 0.3)
             boxes = mirrored.boxes.copy()
             boxes[:, 0] = grey.shape[1] - boxes[:, 0] - boxes[:, 2]
             found = _merged([right, Faces(boxes, mirrored.scores, mirrored.frontal)])
         return found
 
-    def tilted(self, grey: np.ndarray, smallest: float) -> Faces:
+    def tilted(self, grey: np.ndarray, sizes: tuple[float, float]) -> Faces:
         """Frontal faces of a picture that was turned."""
-        return self._look(self._frontal, grey, smallest, self.scale, 0.8)
+        return self._look(self._frontal, grey, sizes, self.scale, 0.8)
 
     def _look(
-        self, cascade: cv2.CascadeClassifier, grey: np.ndarray, smallest: float, step: float, frontal: float
+        self, cascade: cv2.CascadeClassifier, grey: np.ndarray, sizes: tuple[float, float], step: float, frontal: float
     ) -> Faces:
-        side = max(20, round(smallest * max(grey.shape)))
-        if min(grey.shape) < side:
+        least, most = (max(20, round(size * max(grey.shape))) for size in sizes)
+        if min(grey.shape) < least:
             return NO_FACES
-        boxes, hits = cascade.detectMultiScale2(grey, step, self.neighbours, minSize=(side, side))
+        boxes, hits = cascade.detectMultiScale2(grey, step, self.neighbours, 0, (least, least), (most, most))
         if not len(boxes):
             return NO_FACES
         scores = 1 - np.exp(-np.asarray(hits, float).ravel() / 8)
@@ -110,14 +116,14 @@ class HaarDetector:
 
 
 def _cascade(name: str) -> cv2.CascadeClassifier:
-    return cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / name))
+    return cv2.CascadeClassifier(str(Path(haarcascades) / name))
 
 
-def _tilted(detector: HaarDetector, grey: np.ndarray, smallest: float, angle: float) -> Faces:
+def _tilted(detector: HaarDetector, grey: np.ndarray, sizes: tuple[float, float], angle: float) -> Faces:
     """Faces of heads that lean by `angle` degrees, their squares turned back about their centres."""
     height, width = grey.shape
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
-    found = detector.tilted(cv2.warpAffine(grey, turn, (width, height), borderMode=cv2.BORDER_REPLICATE), smallest)
+    found = detector.tilted(cv2.warpAffine(grey, turn, (width, height), borderMode=cv2.BORDER_REPLICATE), sizes)
     if not len(found):
         return found
     back = cv2.invertAffineTransform(turn)
@@ -170,24 +176,32 @@ class YuNetDetector:
                 f"{YUNET_REPOSITORY}, or use HaarDetector(), which needs no file"
             ) from None
 
-    def detect(self, picture: UInt8[np.ndarray, "h w 3"], smallest: float = 0.07, effort: Effort = "quick") -> Faces:
+    def detect(
+        self,
+        picture: UInt8[np.ndarray, "h w 3"],
+        smallest: float = 0.07,
+        largest: float = 1.0,
+        effort: Effort = "quick",
+    ) -> Faces:
         """Squares about the face's centre, as in FER2013, with five landmarks."""
         if picture.ndim == 2:
             picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
         height, width = picture.shape[:2]
         self._network.setInputSize((width, height))
         _, rows = self._network.detect(np.ascontiguousarray(picture[..., ::-1]))
-        return NO_FACES if rows is None else from_yunet(rows, smallest * max(height, width))
+        return (
+            NO_FACES if rows is None else from_yunet(rows, smallest * max(height, width), largest * max(height, width))
+        )
 
 
-def from_yunet(rows: Float[np.ndarray, "faces 15"], smallest: float) -> Faces:
-    """YuNet's rows (box, five points, score) as faces framed like FER2013, those narrower than `smallest` left out.
+def from_yunet(rows: Float[np.ndarray, "faces 15"], smallest: float, largest: float = np.inf) -> Faces:
+    """YuNet's rows (box, five points, score) as faces framed like FER2013; others than `smallest` to `largest` go.
 
     Its box ends at the hairline and at the ears, so the square takes its height. How far the nose is off the middle
     of the eyes, against their distance, tells a turned head.
     """
     rows = np.asarray(rows, float)
-    rows = rows[rows[:, 2] >= smallest]
+    rows = rows[(rows[:, 2] >= smallest) & (rows[:, 2] <= largest)]
     points = rows[:, 4:14].reshape(-1, 5, 2)
     side = np.maximum(rows[:, 2], rows[:, 3])
     centre = rows[:, :2] + rows[:, 2:4] / 2

@@ -57,13 +57,14 @@ class VideoFrame:
         """The upright picture in full size."""
         return self._converted("rgb24", *self._stored)
 
-    def grey(self, longest: int) -> UInt8[np.ndarray, "h w"]:
-        """The upright picture in shades of grey, shrunk (never enlarged) until its longer side is `longest` pixels."""
+    def shrunk(self, longest: int, colour: bool = False) -> UInt8[np.ndarray, "h w *c"]:
+        """The upright picture, grey or RGB, made smaller (never larger) until its longer side is `longest` pixels."""
         scale = min(1.0, longest / max(self._stored))
         width, height = (max(1, round(side * scale)) for side in self._stored)
-        if self._frame is None:
-            return cv2.resize(cv2.cvtColor(self.rgb, cv2.COLOR_RGB2GRAY), (width, height), interpolation=cv2.INTER_AREA)
-        return self._converted("gray", width, height)
+        if self._frame is not None:
+            return self._converted("rgb24" if colour else "gray", width, height)
+        picture = self.rgb if colour else cv2.cvtColor(self.rgb, cv2.COLOR_RGB2GRAY)
+        return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
 
     def _converted(self, format: str, width: int, height: int) -> np.ndarray:
         assert self._frame is not None

@@ -1,0 +1,98 @@
+"""From a box to the crop a face encoder sees, and how good that crop is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float32, UInt8
+
+_STANDARD = 64
+"""Side, in pixels, of the grey copy that sharpness and symmetry are judged on."""
+_SHARP = 60.0
+"""Laplacian variance, after contrast is evened out, of a face that is half-way sharp."""
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """One square picture of one face, with where and when it was taken."""
+
+    time: float
+    """Seconds of the clip."""
+    picture: UInt8[np.ndarray, "side side 3"]
+    box: Float[np.ndarray, "4"]
+    """x, y, width, height in pixels of the upright frame; the square that was cut."""
+    quality: float
+    """0 to 1."""
+
+
+def squared(box: Float[np.ndarray, "4"], margin: float) -> Float[np.ndarray, "4"]:
+    """The square about a box's centre, wider by `margin` of its side on each side."""
+    side = max(box[2], box[3]) * (1 + 2 * margin)
+    return np.array([box[0] + box[2] / 2 - side / 2, box[1] + box[3] / 2 - side / 2, side, side])
+
+
+def cut(rgb: UInt8[np.ndarray, "h w 3"], square: Float[np.ndarray, "4"], size: int) -> UInt8[np.ndarray, "size size 3"]:
+    """The square of a picture, scaled once to `size`; where it reaches beyond the picture, the edge is continued."""
+    x, y, side = round(square[0]), round(square[1]), max(1, round(square[2]))
+    height, width = rgb.shape[:2]
+    left, top, right, bottom = max(0, x), max(0, y), min(width, x + side), min(height, y + side)
+    if right <= left or bottom <= top:
+        left, top = min(max(0, left), width - 1), min(max(0, top), height - 1)
+        right, bottom = left + 1, top + 1
+    piece = rgb[top:bottom, left:right]
+    borders = (max(0, top - y), max(0, y + side - bottom), max(0, left - x), max(0, x + side - right))
+    if any(borders):
+        piece = cv2.copyMakeBorder(piece, *borders, borderType=cv2.BORDER_REPLICATE)
+    shrinking = piece.shape[0] >= size
+    return cv2.resize(piece, (size, size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC)
+
+
+def quality(crop: UInt8[np.ndarray, "side side 3"], side: float, frontal: float, size: int) -> float:
+    """0 to 1: the geometric mean of size, sharpness and frontality; `side` is the face's in the frame, in pixels.
+
+    Size is full from `size` pixels on; sharpness is the variance of the Laplacian (Pech-Pacheco et al. 2000) of the
+    crop with its contrast evened out; frontality is the detector's, weighted with how alike the two halves are.
+    """
+    grey = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (_STANDARD, _STANDARD), interpolation=cv2.INTER_AREA)
+    even = (grey - np.float32(grey.mean())) * np.float32(40.0 / max(float(grey.std()), 4.0))
+    laplacian = float(cv2.Laplacian(even, cv2.CV_32F).var())
+    sharpness = laplacian / (laplacian + _SHARP)
+    blurred = cv2.GaussianBlur(even, (0, 0), 2.0)
+    likeness = float(np.corrcoef(blurred.ravel(), blurred[:, ::-1].ravel())[0, 1]) if even.any() else 0.0
+    frontality = frontal * (0.5 + 0.5 * max(0.0, likeness))
+    return float(np.clip((min(1.0, side / size) * sharpness * frontality) ** (1 / 3), 0.0, 1.0))
+
+
+def appearance(rgb: UInt8[np.ndarray, "h w 3"], box: Float[np.ndarray, "4"]) -> Float32[np.ndarray, " features"]:
+    """What somebody looks like, face, hair and collar, so that they are known again after a cut: unit length.
+
+    Colours of a 6 by 6 grid over twice the face's square, and a histogram of hue and saturation, each centred.
+    """
+    patch = cut(rgb, squared(box, 0.5), 48)
+    lab = cv2.cvtColor(patch, cv2.COLOR_RGB2LAB)
+    grid = cv2.resize(lab, (6, 6), interpolation=cv2.INTER_AREA).astype(np.float32)
+    grid = (grid - np.array([grid[..., 0].mean(), 128, 128], np.float32)) * np.array([0.5, 1.5, 1.5], np.float32)
+    hsv = cv2.cvtColor(patch, cv2.COLOR_RGB2HSV)
+    histogram = cv2.calcHist([hsv], [0, 1], None, [8, 6], [0, 180, 0, 256]).ravel()
+    histogram = np.sqrt(histogram / histogram.sum())
+    features = [part.ravel() / max(float(np.linalg.norm(part)), 1e-6) for part in (grid, histogram - histogram.mean())]
+    return (np.concatenate(features) / np.sqrt(2)).astype(np.float32)
+
+
+def chosen(crops: list[Crop], most: int) -> list[Crop]:
+    """The best crops, in order of time: the best of each of `most` equal stretches, then the best of what is left."""
+    if len(crops) <= most:
+        return sorted(crops, key=lambda crop: crop.time)
+    times = np.array([crop.time for crop in crops])
+    share = (times - times.min()) / max(float(np.ptp(times)), 1e-9)
+    stretches = np.minimum((share * most).astype(int), most - 1)
+    ranked = sorted(range(len(crops)), key=lambda i: -crops[i].quality)
+    first = {stretch: next(i for i in ranked if stretches[i] == stretch) for stretch in set(stretches.tolist())}
+    picked = set(first.values())
+    for i in ranked:
+        if len(picked) >= most:
+            break
+        picked.add(i)
+    return sorted((crops[i] for i in picked), key=lambda crop: crop.time)
