@@ -72,8 +72,8 @@ class Pool(nn.Module):
         self, states: Float[Tensor, "batch time dim"], mask: Bool[Tensor, "batch time"]
     ) -> Float[Tensor, "batch pooled"]:
         """A row without a real token pools to the mean of nothing: finite, and masked by presence further on."""
-        scores = self.score(states).squeeze(-1).masked_fill(~mask, torch.finfo(states.dtype).min)
-        weights = scores.softmax(-1)[..., None]
+        scores = self.score(states).squeeze(-1)
+        weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1)[..., None]
         mean = (weights * states).sum(1)
         if not self.statistics:
             return self.norm(mean)

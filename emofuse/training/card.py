@@ -17,15 +17,15 @@ HEADLINE = {
 
 LIMITS = """\
 ## What it cannot do
-It estimates which emotion a person *expresses*, as raters of the corpora above would label it; nobody's inner state
-can be read from a clip. Its training data are small: acted speech, few languages, posed or web-collected faces, scripted
-dialogue. Expect it to be worse on voices, faces, languages, ages and recording conditions that they lack. Where samples
+It estimates which emotion a person *expresses*, as raters of the corpora above would label it; nobody's inner
+state can be read from a clip. Its training data are small: acted speech, few languages, posed or web-collected faces,
+scripted dialogue. Expect it to be worse on voices, faces, languages, ages and recording conditions that they lack. Where samples
 were composed from corpora of single modalities, it has not seen recordings in which words, voice and face belong together.
 
 ## Uses
 Intended: research, teaching, search and annotation help, with a person in the loop.
-Excluded: decisions about people (hiring, credit, policing, insurance, health); emotion inference at work and in education,
-which the EU AI Act prohibits (Regulation 2024/1689, Article 5(1)(f)); covert surveillance; lie detection.
+Excluded: decisions about people (hiring, credit, policing, insurance, health); emotion inference at work and in
+education, which the EU AI Act prohibits (Regulation 2024/1689, Article 5(1)(f)); covert surveillance; lie detection.
 """
 
 
@@ -37,7 +37,8 @@ def build_card(recipe: Recipe, tasks: Sequence[Task], report: Mapping[str, Any])
         f"# {recipe.name}\n",
         f"Emotion recognition from {_list(list(recipe.model.encoders))}; tasks: {_list([t.name for t in tasks])}. "
         f"Trained with emofuse: `{report['command'] or 'emofuse train recipe.yaml'}` (seed {report['seed']}, "
-        f"{report['seconds'] / 60:.0f} minutes), best epoch {report['best_epoch']} by {report['metric']} on development data.\n",
+        f"{report['seconds'] / 60:.0f} minutes), best epoch {report['best_epoch']} by {report['metric']} on "
+        "development data.\n",
         '```python\nimport emofuse\n\nmodel = emofuse.load("PATH OR NAME OF THIS FOLDER")\n```\n',
         _data(report),
         _quality(tasks, report),

@@ -17,6 +17,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from emofuse.errors import RecipeError
 from emofuse.model.model import EmotionModel
+from emofuse.training.card import build_card
 from emofuse.training.compose import Composer
 from emofuse.training.data import Gathered, Item, MediaCache, Samples, gather
 from emofuse.training.engine import EmotionTrainer, EverySteps, disk_error, last_complete, training_arguments
@@ -237,6 +238,7 @@ class Run:
         target = self.folder / "model"
         if not trainer.is_world_process_zero():
             return target
+        round_weights(model, getattr(torch, self.recipe.output.dtype))
         collected = self._collect(model, data.dev)
         temperatures = set_temperatures(model, collected)
         metrics = {s.name: metrics_of(model.tasks, c) for s, c in zip(data.dev, collected, strict=True)}
@@ -253,12 +255,21 @@ class Run:
             parameters=parameter_counts(model),
         )
         recipe = dump_recipe(self.recipe.model_copy(update={"root": None}))
-        model.save_pretrained(target, recipe=recipe, report=report)
+        card = build_card(self.recipe, model.tasks, report)
+        model.save_pretrained(target, dtype=self.recipe.output.dtype, recipe=recipe, report=report, card=card)
         plot_curves(report["curves"], target / "curves.png")
         log.say(
             f"dev {self.recipe.train.metric} {report['score']:.4f} at epoch {report['best_epoch']}; saved in {target}"
         )
         return target
+
+
+@torch.no_grad()
+def round_weights(model: EmotionModel, dtype: torch.dtype) -> None:
+    """Round to what the checkpoint will hold, so that what is measured is what is shipped."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point():
+            tensor.copy_(tensor.to(dtype).to(tensor.dtype))
 
 
 def _parameters(model: EmotionModel) -> list[str]:
