@@ -262,7 +262,7 @@ class Output(Section):
     folder: str = "runs/{name}"
     """`{name}` is the recipe's name; the checkpoint is its sub-folder `model`."""
     dtype: Literal["float32", "float16"] = "float32"
-    """Of the saved weights; float16 halves the folder, and dev metrics and temperatures are those of the rounded ones."""
+    """Of the saved weights; float16 halves the folder; dev metrics and temperatures are those of the rounded ones."""
     overwrite: bool = False
     """Start anew in a folder that holds an earlier run; without it that is an error."""
     tensorboard: bool = True
