@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from emofuse.media.transcript import Cue, join, spread
+from emofuse.media.transcript import Cue, spread
 from emofuse.media.voice import CHUNK, CHUNK_SECONDS, VoiceActivity
 from emofuse.media.waveform import AudioBlock
 from emofuse.types import Word
@@ -55,7 +55,7 @@ class Span:
 
 
 class Joiner:
-    """Puts short neighbours together: holds one span back until the next, or the passing of time, decides."""
+    """Puts short neighbours of one speaker, and what overlaps, together: holds one span back until it is final."""
 
     def __init__(self, options: SegmentOptions) -> None:
         self._options = options
@@ -68,8 +68,10 @@ class Joiner:
             return
         near = span.start - held.end <= self._options.join_gap and span.speaker == held.speaker
         short = min(span.length, held.length) < self._options.short
-        if near and short and span.end - held.start <= self._options.longest:
-            self._held = replace(held, end=max(held.end, span.end))
+        both = span.start < held.end - 0.05
+        if (both or (near and short)) and span.end - held.start <= self._options.longest:
+            speaker = held.speaker if held.speaker == span.speaker else None
+            self._held = replace(held, end=max(held.end, span.end), speaker=speaker)
         else:
             yield held
 
@@ -228,17 +230,6 @@ def cue_spans(cues: Sequence[Cue], options: SegmentOptions | None = None) -> lis
         assert cue.start is not None and cue.end is not None
         for start, end in _parts(cue.text, cue.start, cue.end, options.longest):
             spans += joiner.push(Span(start, end, "cue", cue.speaker))
-    return spans + list(joiner.finish())
-
-
-def text_spans(words: Sequence[Word], options: SegmentOptions | None = None) -> list[Span]:
-    """Spans of words that come without sound: by sentences, short ones joined, long ones split."""
-    options = options or SegmentOptions()
-    joiner = Joiner(options)
-    spans: list[Span] = []
-    for sentence in sentences(words):
-        for start, end in _parts(join(sentence), sentence[0].start, sentence[-1].end, options.longest):
-            spans += joiner.push(Span(start, end, "cue"))
     return spans + list(joiner.finish())
 
 

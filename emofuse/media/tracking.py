@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from emofuse.media.crops import Crop, appearance, cut, quality, squared
-from emofuse.media.detectors import NO_FACES, Effort, FaceDetector, Faces, HaarDetector, overlap
+from emofuse.media.detectors import NO_FACES, FaceDetector, Faces, HaarDetector, overlap
 from emofuse.media.picture import VideoFrame
 
 
@@ -104,14 +104,14 @@ class FaceTracker:
         if self._tracks and frame.time < self._next_scan - 1e-6:
             return _joined([self._near(track, small) for track in self._tracks])
         self._next_scan = frame.time + self.options.scan_interval
-        effort: Effort = "quick"
-        if not self._tracks:
-            effort = "deep" if self._idle % 5 == 0 else "quick"
-            self._idle += 1
-        if effort == "quick" or max(frame.width, frame.height) <= self.detector.longest:
-            return self.detector.detect(small, self.options.smallest, effort=effort)
+        found = self.detector.detect(small, self.options.smallest)
+        if len(found) or self._tracks:
+            return found
+        self._idle += 1
+        if self._idle % 5 != 1:
+            return found
         larger = frame.shrunk(self.detector.longest * 3 // 2, self.detector.colour)
-        found = self.detector.detect(larger, self.options.smallest, effort=effort)
+        found = self.detector.detect(larger, self.options.smallest, effort="deep")
         return found.moved(larger.shape[1] / small.shape[1], 0, 0)
 
     def _near(self, track: _Track, small: np.ndarray) -> Faces:
@@ -156,7 +156,7 @@ class FaceTracker:
     def _seen(self, track: _Track, box: np.ndarray, frontal: float, grey: np.ndarray, frame: VideoFrame) -> None:
         moved = box[:2] + box[2:] / 2 - track.box[:2] - track.box[2:] / 2
         track.velocity = 0.5 * track.velocity + 0.5 * moved
-        track.box = 0.3 * track.box + 0.7 * box if np.abs(moved).max() < 0.1 * box[2] else box
+        track.box = _steadied(track.box, box)
         track.patch, track.seen, track.frontal, track.followed = _patch(grey, track.box), frame.time, frontal, True
         track.sightings += 1
 
@@ -216,6 +216,15 @@ class FaceTracker:
 def _ahead(track: _Track) -> np.ndarray:
     """Where the track should be in the next frame."""
     return np.array([*(track.box[:2] + track.velocity), *track.box[2:]])
+
+
+def _steadied(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """The new box, its side drawn towards the old one's, since cascades know sizes only in steps."""
+    if not 0.75 < new[2] / old[2] < 1.33:
+        return new
+    side = 0.6 * old[2] + 0.4 * new[2]
+    centre = new[:2] + new[2:] / 2
+    return np.array([*(centre - side / 2), side, side])
 
 
 def _patch(grey: np.ndarray, box: np.ndarray) -> np.ndarray:

@@ -196,7 +196,7 @@ def _timed_cues(lines: list[str], name: str) -> list[Cue]:
             body.pop()
         cue = _cue(" ".join(body[:blank]))
         if cue.text:
-            cues.append(replace(cue, start=start, end=end))
+            cues.append(replace(cue, start=start, end=end if end > start else start + len(cue.text) / 15))
     return cues
 
 

@@ -1,0 +1,130 @@
+"""What was handed in, checked and sorted: sound and pictures on a clock, a still, words; nothing is analysed yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from emofuse.errors import MediaError
+from emofuse.media.accepted import ACCEPTED, TEXT_SUFFIXES, existing_file
+from emofuse.media.decode import ClipInfo, VideoFrame, probe, stream
+from emofuse.media.picture import read_image
+from emofuse.media.transcript import Cue, Transcript, read_transcript
+from emofuse.media.waveform import BLOCK, AudioBlock, as_waveform
+from emofuse.types import SAMPLE_RATE
+
+PathOrName = str | PathLike[str]
+_STILL_MARKS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM")
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """One thing to analyse: any of sound, moving pictures, a still and words."""
+
+    name: str
+    info: ClipInfo | None = None
+    """Of a video or sound file."""
+    waveform: Float32[np.ndarray, " samples"] | None = None
+    """Of sound in memory."""
+    still: UInt8[np.ndarray, "h w 3"] | None = None
+    transcript: Transcript | None = None
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether there is sound."""
+        return self.waveform is not None or (self.info is not None and self.info.has_audio)
+
+    @property
+    def has_video(self) -> bool:
+        """Whether there are moving pictures."""
+        return self.info is not None and self.info.has_video
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds; None where there is no clock, or the file does not say."""
+        if self.waveform is not None:
+            return self.waveform.size / SAMPLE_RATE
+        return (self.info.duration or None) if self.info is not None else None
+
+    def items(
+        self, frame_interval: float = 0.0, video: bool = True, notes: list[str] | None = None
+    ) -> Iterator[AudioBlock | VideoFrame]:
+        """Sound and pictures in one pass, as `decode.stream` gives them."""
+        if self.info is not None:
+            yield from stream(
+                self.info.path, video=video and self.has_video, frame_interval=frame_interval, notes=notes
+            )
+        elif self.waveform is not None:
+            for i in range(0, self.waveform.size, BLOCK):
+                yield AudioBlock(i / SAMPLE_RATE, self.waveform[i : i + BLOCK])
+
+
+def open_clip(
+    source: PathOrName | None = None,
+    *,
+    audio: tuple[int, np.ndarray] | None = None,
+    image: PathOrName | np.ndarray | None = None,
+    text: str | None = None,
+    transcript: PathOrName | None = None,
+) -> Clip:
+    """Checks every input and reads those that are small; MediaError for what is missing, doubled or not what it says.
+
+    `source` is always a path: of a video, of sound, of a still, or of a text. `text` is always text. `transcript` is
+    text or a file of it, told apart as `read_transcript` does.
+    """
+    if all(given is None for given in (source, audio, image, text, transcript)):
+        raise MediaError(f"nothing was handed in; {ACCEPTED}")
+    words = _words(text, transcript)
+    waveform = _sound(audio)
+    still = None if image is None else read_image(image)
+    if source is None:
+        return Clip(
+            "audio" if audio is not None else "image" if image is not None else "text", None, waveform, still, words
+        )
+    for name, given in (("audio", audio), ("image", image)):
+        if given is not None:
+            raise MediaError(f"source= and {name}= were both given; a clip is one file, or audio=, image= and text=")
+    path = existing_file(source)
+    if path.suffix.lower() in TEXT_SUFFIXES:
+        if words is not None:
+            raise MediaError(f"{path} is a text, and text= or transcript= was given too; give one of them")
+        return Clip(path.name, transcript=read_transcript(path))
+    if _is_still(path):
+        return Clip(path.name, still=read_image(path), transcript=words)
+    return Clip(path.name, probe(path), transcript=words)
+
+
+def _words(text: str | None, transcript: PathOrName | None) -> Transcript | None:
+    if text is not None and transcript is not None:
+        raise MediaError("text= and transcript= were both given; give one of them")
+    if transcript is not None:
+        if not isinstance(transcript, (str, PathLike)):
+            raise MediaError(f"a transcript is a string or a path, not {type(transcript).__name__}; {ACCEPTED}")
+        return read_transcript(transcript)
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise MediaError(
+            f"text is a string, not {type(text).__name__}; a text file is a source or a transcript; {ACCEPTED}"
+        )
+    return Transcript(tuple(Cue(" ".join(line.split())) for line in text.splitlines() if line.strip()))
+
+
+def _sound(audio: object) -> np.ndarray | None:
+    if audio is None:
+        return None
+    if not isinstance(audio, (tuple, list)) or len(audio) != 2:
+        raise MediaError(f"audio is a pair (rate in Hz, array), not {type(audio).__name__}; a sound file is a source")
+    return as_waveform(*audio)
+
+
+def _is_still(path: Path) -> bool:
+    """Whether a file begins as a picture does, whatever its name says."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    return head.startswith(_STILL_MARKS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
