@@ -9,16 +9,25 @@ from typing import Annotated
 import typer
 
 from emofuse import __version__
+from emofuse.cli.data import data
+from emofuse.cli.evaluate import evaluate
 from emofuse.cli.info import info
 from emofuse.cli.outputs import complain
 from emofuse.cli.predict import predict
+from emofuse.cli.train import train
 from emofuse.errors import EmofuseError
 
 app = typer.Typer(
-    add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: the decorated one takes longer to import than all the rest
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(predict)
 app.command()(info)
+app.command()(train)
+app.command()(evaluate)
+app.add_typer(data, name="data")
 
 UsageError: type = typer.BadParameter.__bases__[0]
 

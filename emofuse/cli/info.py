@@ -58,7 +58,8 @@ def size(weights: Path) -> str:
 
     try:
         with safe_open(weights, framework="np") as file:
-            count = sum(prod(file.get_slice(name).get_shape()) for name in file.keys())
+            names = list(file.keys())
+            count = sum(prod(file.get_slice(name).get_shape()) for name in names)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{weights} cannot be read ({error}); fetch or save the model again") from error
     return f"{count / 1e6:.1f} million, {weights.stat().st_size / 1e6:.0f} MB"

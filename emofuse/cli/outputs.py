@@ -65,16 +65,16 @@ class Outputs:
                 result.to_dict() if isinstance(result, Analysis) else {"source": str(source), "error": str(result)}
                 for source, result in results.items()
             ]
-            _put(self.json, formats.dump(shapes if self.several else shapes[0]))
+            put(self.json, formats.dump(shapes if self.several else shapes[0]))
         if self.csv and (good or self.several):
-            _put(self.csv, formats.csv_text(*good.values()))
+            put(self.csv, formats.csv_text(*good.values()))
         for ending, target in self.each.items():
             for source, result in good.items() if target else ():
                 path = target / f"{source.stem if source else 'text'}{ending}" if self.several else target
                 result.plot(path) if ending == ".png" else result.save(path)
 
 
-def _put(target: str, text: str) -> None:
+def put(target: str, text: str) -> None:
     """Text to stdout, or to a file as a whole."""
     from emofuse.pipeline.formats import write_whole
 

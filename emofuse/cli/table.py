@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from emofuse.corpora.stats import Statistics
 from emofuse.pipeline.analysis import Analysis
 from emofuse.types import MODALITIES, Prediction
 
@@ -25,6 +26,28 @@ def show(analysis: Analysis) -> None:
         console.print(Text(f"note: {note}", style="dim"), highlight=False)
 
 
+def show_statistics(counted: Statistics) -> None:
+    """Print what a data set holds: a line a split, then the labels."""
+    splits = list(counted.utterances)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("", *splits):
+        table.add_column(name, justify="left" if not name else "right")
+    for name in ("utterances", "speakers", "dialogues", "hours"):
+        counts = getattr(counted, name)
+        if not any(counts.values()):
+            continue
+        table.add_row(name, *(f"{counts.get(split, 0):{'.2f' if name == 'hours' else ''}}" for split in splits))
+    for label, by_split in counted.names.items():
+        for name in sorted({name for counts in by_split.values() for name in counts}):
+            table.add_row(f"{label}: {name}", *(f"{by_split.get(split, {}).get(name, 0):g}" for split in splits))
+    for label, by_split in counted.numbers.items():
+        cells = [by_split.get(split) for split in splits]
+        table.add_row(f"{label}: mean ± std", *(f"{c['mean']:.2f} ± {c['std']:.2f}" if c else "" for c in cells))
+    Console().print(table)
+    if counted.unmeasured:
+        Console().print(Text(f"note: the length of {counted.unmeasured} files is not known", style="dim"))
+
+
 def _headline(overall: Prediction) -> Text:
     """The three leading emotions of the clip, and the values that are known."""
     ranked = sorted((overall.emotions or {}).items(), key=lambda pair: -pair[1])[:3]
@@ -38,15 +61,14 @@ def _headline(overall: Prediction) -> Text:
 
 
 def _table(analysis: Analysis) -> Table:
-    """Columns that say nothing for this clip (a single person, no words, an untrained value) are left out."""
+    """Columns that say nothing for this clip (one person, no words, a modality that is absent) are left out."""
     segments = analysis.segments
-    columns: dict[str, list[str]] = {"time": [f"{_clock(p.start)} – {_clock(p.end)}" for p in segments]}
+    columns: dict[str, list[str]] = {"time": [f"{_clock(p.start)}–{_clock(p.end)}" for p in segments]}
     if len({p.person for p in segments}) > 1:
         columns["person"] = ["" if p.person is None else str(p.person) for p in segments]
     columns["emotion"] = [_leading(p.emotions) for p in segments]
     for modality in MODALITIES:
-        columns[modality] = [_leading(p.by_modality.get(modality)) for p in segments]
-    columns["polarity"] = [_leading(p.polarity) for p in segments]
+        columns[modality] = [_leading(p.by_modality.get(modality)).rpartition(" ")[0] for p in segments]
     columns["words"] = [analysis.words_of(p) for p in segments]
     table = Table(box=None, pad_edge=False, header_style="dim")
     shown = {name: cells for name, cells in columns.items() if any(cells)}

@@ -25,6 +25,8 @@ def judge(
 
     At most `batch_size` segments are held at a time, whatever the number that goes through.
     """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; at least 1 segment must be judged at a time")
     source = iter(segments)
     while chunk := list(islice(source, batch_size)):
         answers: dict[int, Prediction | None] = {}
@@ -38,7 +40,7 @@ def judge(
 
 
 def buckets(seconds: Sequence[float]) -> list[list[int]]:
-    """Indices in groups of similar length: none over PADDED_SECONDS, the longest at most twice the shortest (or 2 s)."""
+    """Indices in groups of similar length: none over PADDED_SECONDS, the longest at most twice the shortest or 2 s."""
     groups: list[list[int]] = []
     for i in sorted(range(len(seconds)), key=lambda i: seconds[i]):
         group = groups[-1] if groups else []

@@ -27,4 +27,4 @@ def by_person(segment: Segment) -> list[tuple[int | None, Segment]]:
 def _in_view(track: FaceTrack) -> float:
     """Mean area of the face in pixels times the seconds it is seen for; a single glimpse counts as a frame of video."""
     area = float(np.mean(track.boxes[:, 2] * track.boxes[:, 3]))
-    return area * max(float(track.times[-1] - track.times[0]), 0.04)
+    return area * max(float(np.ptp(track.times)), 0.04)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from emofuse.pipeline.analysis import Analysis
 
 ENDINGS = (".png", ".pdf", ".svg")
-COLOURS = dict(zip(EMOTIONS, plots.COLOURS, strict=True))
+COLOURS = {emotion: plots.COLOURS[i] for emotion, i in zip(EMOTIONS, (6, 1, 0, 2, 3, 5, 4), strict=True)}
+"""Pale for neutral, gold for joy, blue for sadness, red for anger, and so on."""
 Row = tuple[str, list[tuple[float, float, Mapping[str, float]]]]
 
 

@@ -1,0 +1,67 @@
+"""`emofuse data`: whether a data set can be trained on, and what is in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emofuse.cli.outputs import complain
+from emofuse.errors import DataError
+
+data = typer.Typer(help="Check your own data, and count what is in it.", rich_markup_mode=None)
+
+
+@data.command()
+def check(
+    manifest: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV, JSONL or Parquet manifest.")],
+    task: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=A,B", help="A label column of your own and its classes.")
+    ] = None,
+) -> None:
+    """Name every row of a manifest that cannot be used, and how to mend it; exit code 2 when there is one."""
+    from emofuse.corpora.manifest import check_manifest
+
+    problems = check_manifest(manifest, own_tasks(task or []))
+    for problem in problems:
+        typer.echo(str(problem))
+    if problems:
+        raise typer.Exit(complain(f"{manifest} has {len(problems)} problem{'s' * (len(problems) > 1)}"))
+    typer.echo(f"{manifest} is fine")
+
+
+@data.command()
+def stats(
+    root: Annotated[Path, typer.Argument(metavar="PATH", help="A manifest, or the folder of a known corpus.")],
+    corpus: Annotated[str, typer.Option(help="Whose layout the folder has: ravdess, meld, …")] = "manifest",
+    json: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write the counts as JSON; - is stdout.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Draw them.")] = None,
+) -> None:
+    """Count utterances, speakers and hours by split, and labels by class."""
+    from emofuse.corpora.corpus import read
+    from emofuse.corpora.stats import plot_statistics, statistics
+
+    counted = statistics(read(corpus, root).utterances)
+    if json is not None:
+        from emofuse.cli.outputs import put
+        from emofuse.pipeline.formats import dump
+
+        put(json, dump(counted.to_dict()))
+    if plot is not None:
+        plot_statistics(counted, plot)
+    if json != "-":
+        from emofuse.cli.table import show_statistics
+
+        show_statistics(counted)
+
+
+def own_tasks(given: list[str]) -> dict[str, list[str]]:
+    """`NAME=A,B` → {NAME: [A, B]}; no classes = any number. Raises `DataError`."""
+    tasks = {}
+    for text in given:
+        name, equals, classes = text.partition("=")
+        if not name or not equals:
+            raise DataError(f"--task {text!r} is not NAME=CLASS,CLASS (or NAME= for a column of numbers)")
+        tasks[name] = [part.strip() for part in classes.split(",") if part.strip()]
+    return tasks
