@@ -15,6 +15,8 @@ from emofuse.errors import DataError, nearest
 
 EMOTIONS = ("neutral", "joy", "sadness", "anger", "fear", "disgust", "surprise")
 POLARITIES = ("negative", "neutral", "positive")
+SENTIMENT2 = ("negative", "non-negative")
+"""The two classes of the published tables of CMU-MOSI, CMU-MOSEI and CH-SIMS; zero is non-negative."""
 GOEMOTIONS = (
     "admiration", "amusement", "anger", "annoyance", "approval", "caring", "confusion", "curiosity", "desire",
     "disappointment", "disapproval", "disgust", "embarrassment", "excitement", "fear", "gratitude", "grief", "joy",
@@ -57,6 +59,7 @@ TASKS: dict[str, Task] = {
         Task("arousal", "scalar", low=-1.0, high=1.0),
         Task("dominance", "scalar", low=-1.0, high=1.0),
         Task("sentiment", "scalar", low=-3.0, high=3.0),
+        Task("sentiment2", "categorical", SENTIMENT2),
         Task("sarcasm", "categorical", ("literal", "sarcastic")),
         Task("goemotions28", "multilabel", GOEMOTIONS),
         Task("goemotions_ekman", "multilabel", EMOTIONS),
@@ -99,9 +102,10 @@ class Number:
 
 @dataclass(frozen=True)
 class Sign:
-    """A folding of a number into polarity: below zero negative, zero neutral, above zero positive."""
+    """A folding of a number by its sign: the classes of what is below zero, zero, and above zero."""
 
     key: str
+    classes: tuple[str, str, str] = POLARITIES
 
 
 Folding = Names | Number | Sign
@@ -152,10 +156,12 @@ _MOSEI: dict[str, str | None] = {
     "fear": "fear",
 }  # fmt: skip
 
+_TWO = Sign("sentiment", (SENTIMENT2[0], SENTIMENT2[1], SENTIMENT2[1]))
 _MOSI: dict[str, Folding] = {
     "sentiment": Number("sentiment"),
     "intensity": Number("sentiment", lambda s: abs(s) / 3),
     "polarity": Sign("sentiment"),
+    "sentiment2": _TWO,
 }
 _SIMS: dict[str, Folding] = {
     "sims_sentiment": Number("sentiment"),
@@ -164,6 +170,7 @@ _SIMS: dict[str, Folding] = {
     "sims_vision": Number("sentiment_vision"),
     "intensity": Number("sentiment", abs),
     "polarity": Sign("sentiment"),
+    "sentiment2": _TWO,
 }
 
 FOLDINGS: dict[str, dict[str, Folding]] = {
@@ -268,7 +275,7 @@ def fold(
     if isinstance(rule, Sign):
         target = unlabelled(task)
         target[:] = 0.0
-        target[task.classes.index(POLARITIES[int(np.sign(number)) + 1])] = 1.0
+        target[task.classes.index(rule.classes[int(np.sign(number)) + 1])] = 1.0
         return target
     scaled = rule.scale(number)
     if not task.low - 1e-6 <= scaled <= task.high + 1e-6:

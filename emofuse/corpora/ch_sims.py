@@ -31,7 +31,7 @@ class ChSims(Corpus):
         ROOT/Raw/video_0001/0001.mp4
         """
     tasks: ClassVar[tuple[str, ...]] = (
-        "sims_sentiment", "sims_text", "sims_audio", "sims_vision", "polarity", "intensity",
+        "sims_sentiment", "sims_text", "sims_audio", "sims_vision", "sentiment2", "polarity", "intensity",
     )  # fmt: skip
     table: ClassVar[tuple[str, ...]] = ("label.csv",)
 

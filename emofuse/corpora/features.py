@@ -83,7 +83,7 @@ class MosiFeatures(Corpus):
     layout = f"""
         ROOT/{FILE}   arrays text, audio, video, valence, name (video_index), text_raw
         """
-    tasks: ClassVar[tuple[str, ...]] = ("sentiment", "intensity", "polarity")
+    tasks: ClassVar[tuple[str, ...]] = ("sentiment", "sentiment2", "intensity", "polarity")
     disjoint = "video"
     folds = ("0", "1", "2", "3", "4")
 

@@ -51,7 +51,7 @@ class Mosi(Corpus):
                 ROOT/Raw/Video/Segmented/03bSnISJMiM_1.mp4
                 ROOT/Raw/Audio/WAV_16000/Segmented/03bSnISJMiM_1.wav     where there is no video
         """
-    tasks: ClassVar[tuple[str, ...]] = ("sentiment", "polarity", "intensity")
+    tasks: ClassVar[tuple[str, ...]] = ("sentiment", "sentiment2", "polarity", "intensity")
     disjoint = "video"
 
     def scan(self, root: Path, log: Log, *, verify: bool = True) -> Iterator[Utterance]:
@@ -134,7 +134,7 @@ class Mosei(Mosi):
         in both ROOT/Raw/Labels/*.csv             Input.VIDEO_ID, Input.CLIP, Answer.sentiment, Answer.anger, …
                                                   (a row a rater; needed for the emotions)
         """
-    tasks: ClassVar[tuple[str, ...]] = ("sentiment", "polarity", "intensity", "emotion", "mosei6")
+    tasks: ClassVar[tuple[str, ...]] = ("sentiment", "sentiment2", "polarity", "intensity", "emotion", "mosei6")
 
     def scan(self, root: Path, log: Log, *, verify: bool = True, folds_file: str | None = None) -> Iterator[Utterance]:
         """Every labelled segment whose clip or text is there."""

@@ -5,27 +5,46 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from emofuse.encoders.config import FeaturesConfig
 from emofuse.errors import DataError
 from emofuse.types import Modality, Segment, Tokens
 
+LIMIT = 10.0
+"""Deviations from the mean beyond which a feature is cut: extractors fail now and then."""
+
 
 class FeaturesEncoder(nn.Module):
-    """A normalised linear map of given vectors; it reads no media."""
+    """A standardised linear map of given vectors; it reads no media.
+
+    `mean` and `deviation` travel with the weights, so that features are given raw in training and after.
+    """
+
+    mean: Tensor
+    deviation: Tensor
 
     def __init__(self, modality: Modality, config: FeaturesConfig, checkpoint: Path | None = None) -> None:
         super().__init__()
         self.modality: Modality = modality
         self.config = config
         self.dim = config.dim
+        self.register_buffer("mean", torch.zeros(config.width))
+        self.register_buffer("deviation", torch.ones(config.width))
         self.project = nn.Sequential(
-            nn.LayerNorm(config.width),
+            nn.Dropout(config.dropout),
             nn.Linear(config.width, config.dim),
             nn.GELU(),
             nn.Dropout(config.dropout),
         )
+
+    @torch.no_grad()
+    def standardise(self, rows: np.ndarray) -> None:
+        """Take mean and deviation from the training rows [n, width]; a feature that never varies stays as it is."""
+        deviation = rows.std(0, dtype=np.float64)
+        self.mean.copy_(torch.from_numpy(rows.mean(0, dtype=np.float64)))
+        self.deviation.copy_(torch.from_numpy(np.where(deviation > 1e-8, deviation, 1.0)))
 
     def prepare(self, segment: Segment) -> dict[str, np.ndarray] | None:
         """Raises DataError: a model over features cannot read a clip."""
@@ -36,7 +55,8 @@ class FeaturesEncoder(nn.Module):
 
     def forward(self, inputs: dict[str, Tensor]) -> Tokens:
         """`features` [batch, time, width], `mask` bool and `times` float32 [batch, time]."""
-        return Tokens(self.project(inputs["features"]).float(), inputs["mask"], inputs["times"])
+        features = ((inputs["features"] - self.mean) / self.deviation).clamp(-LIMIT, LIMIT)
+        return Tokens(self.project(features).float(), inputs["mask"], inputs["times"])
 
 
 def prepare_features(features: np.ndarray) -> dict[str, np.ndarray]:
