@@ -21,7 +21,7 @@ from emofuse.types import MODALITIES
 FEWEST = 20
 """Samples below which a group's figure is listed but left out of the gap between groups."""
 MOST_GROUPS = 30
-HALVES = 20
+HALVES = 100
 """Random halvings over which the coverage of prediction sets is averaged."""
 ERRORS = 12
 

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import warnings
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,14 +14,12 @@ from typing import Any
 import numpy as np
 
 from emofuse import pages
-from emofuse.corpora.corpus import corpus as reader_of
-from emofuse.corpora.corpus import split_hash
 from emofuse.errors import DataError
 from emofuse.evaluation.audit import calibration_of, conformal_of, groups_of, worst_of
 from emofuse.evaluation.metrics import Interval, MetricWarning, bootstrap, task_report, tune_thresholds
 from emofuse.evaluation.metrics.undefined import counted_elsewhere
 from emofuse.evaluation.outputs import GIVEN, SUBSETS, Collected, collect, name_of, save, scalar
-from emofuse.evaluation.samples import Sample, samples_of
+from emofuse.evaluation.samples import Sample, read_samples
 from emofuse.evaluation.scores import leading, scores_of
 from emofuse.labels import Task
 from emofuse.model.model import EmotionModel
@@ -129,35 +126,10 @@ def evaluate_checkpoint(
     `limit` takes that many utterances, spread evenly. `options` go to the corpus reader, `overrides` to the folding of
     labels. Raises DataError when the folder is not the corpus's, or the split is empty.
     """
-    reader = reader_of(corpus)
-    reading = reader.read(root, split, **dict(options or {}))
-    if not reading.utterances:
-        raise DataError(
-            f"the {split} split of {corpus} is empty in {root}; {'; '.join(reading.notes) or 'choose another'}"
-        )
-    utterances = list(reading.utterances)
-    chosen = utterances if limit is None else [utterances[i] for i in _spread(len(utterances), limit)]
-    samples = samples_of(chosen, model.tasks, cluster=reader.disjoint, overrides=overrides)
-    protocol = {
-        "model": name,
-        "emofuse": model.config.emofuse_version,
-        "corpus": corpus,
-        "citation": reader.citation,
-        "licence": reader.licence,
-        "split": split,
-        "split_hash": split_hash(utterances),
-        "evaluated_hash": split_hash(chosen),
-        "utterances": len(utterances),
-        "limit": limit,
-        "n": len(samples),
-        "unlabelled": len(chosen) - len(samples),
-        "cluster": reader.disjoint or "utterance",
-        "options": dict(options or {}),
-        "overrides": {k: dict(v) for k, v in (overrides or {}).items()},
-        "problems": dict(Counter(p.kind for p in reading.problems)),
-        "reader_notes": list(reading.notes),
-        "resamples": resamples,
-    }
+    samples, protocol = read_samples(
+        model, corpus, root, split, limit=limit, options=options, overrides=overrides, name=name
+    )
+    protocol["resamples"] = resamples
     found = evaluate(
         model, samples, protocol=protocol, corpus=corpus, coverage=coverage, resamples=resamples, batch_size=batch_size,
         progress=progress,
@@ -272,8 +244,3 @@ def _tuned(task: Task, targets: np.ndarray, values: np.ndarray) -> tuple[list[fl
 def _noted(task: Task, notes: Sequence[str], caught: Sequence[warnings.WarningMessage]) -> list[str]:
     said = [str(w.message) for w in caught if issubclass(w.category, MetricWarning)]
     return [f"{task.name}: {text}" for text in dict.fromkeys([*notes, *said])]
-
-
-def _spread(n: int, limit: int) -> list[int]:
-    """At most `limit` places, spread over the whole, always the same."""
-    return sorted(np.random.default_rng(0).permutation(n)[:limit].tolist())

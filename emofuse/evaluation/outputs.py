@@ -57,7 +57,7 @@ class Collected:
         return np.logical_and(known, ~np.isnan(self.values[condition][task]).any(axis=1))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def collect(
     model: EmotionModel,
     samples: Sequence[Sample],

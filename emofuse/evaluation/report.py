@@ -206,7 +206,7 @@ def _calibration(task: TaskEvaluation) -> str:
         eces = {"temperature 1": c["before"]["ece"], "calibrated": c["after"]["ece"]}
         if condition == GIVEN or len(task.subsets) > 1:
             drawn = plots.reliability_diagram(curves, eces=eces, title=condition)
-            pictures.append(_figure(drawn, f"reliability diagram, {condition}", width=380))
+            pictures.append(_figure(drawn, f"reliability diagram, {condition}"))
     return (
         "<h3>Calibration</h3><p>Of the samples given a confidence of 0.8, 80 % should be right. Before → after the "
         "temperature in the checkpoint; where it was fitted on this very split, the second number flatters.</p>"
@@ -331,8 +331,11 @@ def _triple(i: Interval) -> tuple[float, float, float]:
     return i.estimate, i.low, i.high
 
 
-def _figure(figure: Any, alt: str, width: int | None = None) -> str:
-    return pages.image(plots.png(figure), alt, width=width, plot=True)
+def _figure(figure: Any, alt: str) -> str:
+    """Shown at the size it was drawn for, whatever its resolution."""
+    png = plots.png(figure)
+    pixels = int.from_bytes(png[16:20], "big")
+    return pages.image(png, alt, width=round(96 * pixels / figure.dpi), plot=True)
 
 
 def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

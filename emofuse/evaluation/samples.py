@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from emofuse.batch import PreparedSample
-from emofuse.corpora.corpus import Unit
+from emofuse.corpora.corpus import Unit, split_hash
+from emofuse.corpora.corpus import corpus as reader_of
+from emofuse.corpora.features import Features, read_features
+from emofuse.encoders.features import prepare_features
+from emofuse.errors import DataError
 from emofuse.labels import Task, fold
 from emofuse.loading import load_segment
 from emofuse.model.model import EmotionModel
-from emofuse.types import Segment, Utterance
+from emofuse.types import Segment, Split, Utterance
 
 EMODB_WOMEN = frozenset({"08", "09", "13", "14", "16"})
 LANGUAGES = {"emodb": "German", "ch_sims": "Chinese", "ch_sims_v2": "Chinese"}
@@ -63,6 +71,74 @@ def samples_of(
         load = partial(load_segment, utterance)
         found.append(Sample(utterance.id, load, targets, own or utterance.id, groups_of(utterance)))
     return found
+
+
+def read_samples(
+    model: EmotionModel,
+    corpus: str,
+    root: str | Path,
+    split: Split,
+    *,
+    limit: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Mapping[str, str | None]] | None = None,
+    name: str = "",
+) -> tuple[list[Sample], dict[str, Any]]:
+    """The samples of a split and the protocol that says which they were.
+
+    `limit` takes that many utterances, spread evenly and always the same. `options` go to the corpus reader. Raises
+    DataError when the folder is not the corpus's, or the split is empty.
+    """
+    reader = reader_of(corpus)
+    reading = reader.read(root, split, **dict(options or {}))
+    utterances = list(reading.utterances)
+    if not utterances:
+        why = "; ".join(reading.notes) or "choose another"
+        raise DataError(f"the {split} split of {corpus} is empty in {root}: {why}")
+    chosen = utterances
+    if limit is not None:
+        chosen = [utterances[i] for i in sorted(np.random.default_rng(0).permutation(len(utterances))[:limit])]
+    samples = samples_of(chosen, model.tasks, cluster=reader.disjoint, overrides=overrides)
+    if corpus == "mosi_features":
+        samples = [_with_features(s, u) for s, u in zip(samples, _labelled(samples, chosen), strict=True)]
+    return samples, {
+        "model": name,
+        "emofuse": model.config.emofuse_version,
+        "corpus": corpus,
+        "citation": reader.citation,
+        "licence": reader.licence,
+        "split": split,
+        "split_hash": split_hash(utterances),
+        "evaluated_hash": split_hash(chosen),
+        "utterances": len(utterances),
+        "limit": limit,
+        "n": len(samples),
+        "unlabelled": len(chosen) - len(samples),
+        "cluster": reader.disjoint or "utterance",
+        "options": dict(options or {}),
+        "overrides": {k: dict(v) for k, v in (overrides or {}).items()},
+        "problems": dict(Counter(p.kind for p in reading.problems)),
+        "reader_notes": list(reading.notes),
+    }
+
+
+def _labelled(samples: Sequence[Sample], utterances: Sequence[Utterance]) -> list[Utterance]:
+    kept = {s.id for s in samples}
+    return [u for u in utterances if u.id in kept]
+
+
+def _with_features(sample: Sample, utterance: Utterance) -> Sample:
+    return replace(sample, prepared=partial(_features, utterance))
+
+
+def _features(utterance: Utterance) -> PreparedSample:
+    rows = _feature_file(str(utterance.media)).row(utterance.id)
+    return PreparedSample({m: prepare_features(row) for m, row in rows.items()})
+
+
+@functools.lru_cache(maxsize=1)
+def _feature_file(path: str) -> Features:
+    return read_features(path)
 
 
 def groups_of(utterance: Utterance) -> dict[str, str]:

@@ -1,0 +1,85 @@
+"""Multimodal samples out of corpora of one modality: what one says, another's voice and a third's face, of one class.
+
+They show whether fusion helps when a modality fails; they are no substitute for people who were filmed speaking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from emofuse.errors import DataError
+from emofuse.evaluation.samples import Sample
+from emofuse.types import MODALITIES, Modality, Segment
+
+
+def paired(
+    parts: Mapping[Modality, Sequence[Sample]], count: int, task: str = "emotion", seed: int = 0
+) -> list[Sample]:
+    """`count` samples, each of one labelled sample a modality of the same leading class; classes take turns.
+
+    Targets are the mean of the parts' targets where they have any; the cluster is that of the voice, else of the first
+    part. Raises DataError when there are not two modalities, or no class that all of them have.
+    """
+    pools = {m: _by_class(parts[m], task) for m in MODALITIES if m in parts}
+    classes = sorted(set.intersection(*(set(pool) for pool in pools.values()))) if pools else []
+    if len(pools) < 2 or not classes:
+        raise DataError(
+            f"pairs need labelled samples of {task} of two modalities at least; came {sorted(pools) or 'none'}"
+        )
+    rng = np.random.default_rng(seed)
+    found = []
+    for i in range(count):
+        label = classes[i % len(classes)]
+        chosen: dict[Modality, Sample] = {m: pool[label][rng.integers(len(pool[label]))] for m, pool in pools.items()}
+        owner = chosen.get("speech") or next(iter(chosen.values()))
+        name = "+".join([*(s.id for s in chosen.values()), f"#{i}"])
+        load = partial(_load, name, chosen)
+        found.append(Sample(name, load, _targets(list(chosen.values())), owner.cluster, owner.groups))
+    return found
+
+
+def join(parts: Mapping[Modality, Segment], name: str) -> Segment:
+    """Each part's own modality on one clock from 0 s, as long as the voice, else the words, else 1 s."""
+    clock = parts.get("speech") or parts.get("text")
+    end = clock.end - clock.start if clock is not None and clock.end > clock.start else 1.0
+    out = Segment(id=name, start=0.0, end=end)
+    if "speech" in parts:
+        out = replace(out, waveform=parts["speech"].waveform)
+    if "text" in parts:
+        said = parts["text"]
+        rate = end / max(said.end - said.start, 1e-6)
+        words = tuple(
+            replace(w, start=(w.start - said.start) * rate, end=(w.end - said.start) * rate) for w in said.words or ()
+        )
+        out = replace(out, words=words, context=said.context)
+    if "face" in parts:
+        seen = parts["face"]
+        rate = end / max(seen.end - seen.start, 1e-6)
+        tracks = tuple(replace(t, times=np.clip((t.times - seen.start) * rate, 0, end)) for t in seen.faces)
+        out = replace(out, faces=tracks)
+    return out
+
+
+def _load(name: str, chosen: Mapping[Modality, Sample]) -> Segment:
+    return join({m: s.load() for m, s in chosen.items()}, name)
+
+
+def _by_class(samples: Sequence[Sample], task: str) -> dict[int, list[Sample]]:
+    pool: dict[int, list[Sample]] = {}
+    for sample in samples:
+        target = sample.targets[task]
+        if not np.isnan(target).any():
+            pool.setdefault(int(target.argmax()), []).append(sample)
+    return pool
+
+
+def _targets(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
+    out = {}
+    for name, first in samples[0].targets.items():
+        known = [s.targets[name] for s in samples if not np.isnan(s.targets[name]).any()]
+        out[name] = np.mean(known, axis=0).astype(np.float32) if known else first
+    return out

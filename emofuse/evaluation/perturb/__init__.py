@@ -1,0 +1,1 @@
+"""What happens to words, voices and faces outside the laboratory, each as a function of severity."""

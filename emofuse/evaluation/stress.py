@@ -1,0 +1,334 @@
+"""How a model's score falls as its input gets worse, alone and with the other modalities left whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from emofuse import pages, plots
+from emofuse.batch import Batch
+from emofuse.errors import DataError, nearest
+from emofuse.evaluation.evaluate import plain
+from emofuse.evaluation.metrics import Interval, bootstrap
+from emofuse.evaluation.metrics.undefined import counted_elsewhere
+from emofuse.evaluation.outputs import GIVEN, Collected, Subset, collect, scalar
+from emofuse.evaluation.perturb.catalogue import Perturbation, catalogue
+from emofuse.evaluation.samples import Sample, read_samples
+from emofuse.evaluation.scores import LABELS, leading, scores_of
+from emofuse.labels import Task
+from emofuse.model.model import EmotionModel
+from emofuse.types import MODALITIES, Modality, Segment, Split
+
+TOGETHER = "with the others"
+ADVERSARIAL = (0.01, 0.03, 0.1, 0.3)
+"""Lengths of the adversarial step, relative to the length of the embedding."""
+CONTINUOUS = {"text": "inputs_embeds", "speech": "values", "face": "pixels"}
+VOICES = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One perturbation: the metric at each severity, for each condition."""
+
+    name: str
+    modality: Modality
+    unit: str
+    labels: tuple[str, ...]
+    """The severities as text, mild to severe."""
+    clean: dict[str, Interval]
+    """`MODALITY alone` and, where samples have others too, TOGETHER → the score unperturbed."""
+    points: dict[str, list[Interval]]
+    changed: list[float]
+    """Share of the samples that each severity changes at all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stress:
+    """Every perturbation of a model on one set of samples."""
+
+    protocol: dict[str, Any]
+    task: str
+    metric: str
+    curves: list[Curve] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return plain({"protocol": self.protocol, "task": self.task, "metric": self.metric, "curves": self.curves})
+
+
+def stress(
+    model: EmotionModel,
+    samples: Sequence[Sample],
+    out: str | Path | None = None,
+    *,
+    task: str = "emotion",
+    metric: str | None = None,
+    only: Sequence[str] | None = None,
+    corpus: str = "",
+    protocol: dict[str, Any] | None = None,
+    resamples: int = 200,
+    batch_size: int = 32,
+    progress: Callable[[str], None] | None = None,
+) -> Stress:
+    """Score the samples under every perturbation of the modalities they have (or `only` those named).
+
+    `metric` is the corpus's own where None. With `out`: stress.html, stress.md and stress.json in it. Raises DataError
+    for a task or perturbation that is not there, or samples without a label.
+    """
+    chosen = next((t for t in model.tasks if t.name == task), None)
+    if chosen is None:
+        raise DataError(f"the model has no task {task!r}; {nearest(task, (t.name for t in model.tasks))}")
+    labelled = [s for s in samples if not np.isnan(s.targets[task]).any()]
+    if not labelled:
+        raise DataError(f"no sample carries a label of {task}; choose another task or corpus")
+    runner = _Runner(model, labelled, chosen, metric or leading(chosen, corpus), resamples, batch_size)
+    for perturbation in _chosen(only, catalogue(_voices(labelled))):
+        if runner.has(perturbation.modality):
+            if progress:
+                progress(perturbation.name)
+            runner.perturb(perturbation)
+    for modality in model.modalities:
+        name = f"adversarial {modality}"
+        if runner.has(modality) and (only is None or name in only):
+            if progress:
+                progress(name)
+            runner.attack(name, modality)
+    found = Stress({"corpus": corpus, "n": len(labelled)} | (protocol or {}), task, runner.metric, runner.curves)
+    if out is not None:
+        write(found, out)
+    return found
+
+
+def stress_checkpoint(
+    model: EmotionModel,
+    corpus: str,
+    root: str | Path,
+    split: Split = "dev",
+    out: str | Path | None = None,
+    *,
+    limit: int | None = 200,
+    options: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Mapping[str, str | None]] | None = None,
+    name: str = "",
+    **how: Any,
+) -> Stress:
+    """`stress` on a split of a corpus; `how` goes to it, the rest as in `evaluate_checkpoint`."""
+    samples, protocol = read_samples(
+        model, corpus, root, split, limit=limit, options=options, overrides=overrides, name=name
+    )
+    return stress(model, samples, out, corpus=corpus, protocol=protocol, **how)
+
+
+def adversarial(model: EmotionModel, batch: Batch, modality: Modality, length: float, task: Task) -> Batch:
+    """The batch with one modality's first continuous representation moved against its label.
+
+    One step of `length` times each row's norm along the gradient of the loss (FGM, Miyato et al. 2017): word-piece
+    embeddings, mel frames or samples, pixels. Rows without the modality, or without a label, stay as they are.
+    """
+    if modality not in batch.inputs:
+        return batch
+    forget_inference(model)
+    arrays = dict(batch.inputs[modality])
+    key = CONTINUOUS[modality] if "features" not in arrays else "features"
+    if key == "inputs_embeds":
+        arrays[key] = model.encoders["text"].embed(arrays["input_ids"])  # type: ignore[operator]
+    start = arrays[key].detach().float()
+    moved = start.clone().requires_grad_()
+    with torch.enable_grad():
+        outputs = model(replace(batch, inputs=batch.inputs | {modality: arrays | {key: moved}}))
+        loss = model.heads[task.name].loss(outputs.logits[task.name], batch.targets[task.name])  # type: ignore[operator]
+        (gradient,) = torch.autograd.grad(loss, moved)
+    rows = (-1, *[1] * (start.ndim - 1))
+    size, slope = start.flatten(1).norm(dim=1).view(rows), gradient.flatten(1).norm(dim=1).view(rows)
+    step = torch.where(slope > 0, gradient / slope.clamp(min=1e-30), 0.0) * size * length
+    return replace(batch, inputs=batch.inputs | {modality: arrays | {key: start + step}})
+
+
+def write(found: Stress, out: str | Path) -> Path:
+    """stress.json, stress.md and stress.html in the folder `out`."""
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    pages.write_text(out / "stress.json", json.dumps(found.to_dict(), indent=2, allow_nan=False))
+    pages.write_text(out / "stress.md", markdown(found))
+    pages.write_text(out / "stress.html", html(found))
+    return out
+
+
+def html(found: Stress) -> str:
+    """A page of curves, one a perturbation."""
+    title = _title(found)
+    parts = [f"<h1>{title}</h1>", f"<p>{INTRO.format(metric=LABELS[found.metric], n=found.protocol['n'])}</p>"]
+    for modality in MODALITIES:
+        curves = [c for c in found.curves if c.modality == modality]
+        if curves:
+            drawn = "".join(f"<div>{_picture(c, found.metric)}</div>" for c in curves)
+            parts.append(f'<h2>{modality}</h2><div class="row">{drawn}</div>')
+    rows = [row for curve in found.curves for row in _rows(curve)]
+    parts.append("<h2>The numbers</h2>" + pages.table(HEADER, rows, numbers=(3, 4, 5)))
+    return pages.page(title, "\n".join(parts))
+
+
+def markdown(found: Stress) -> str:
+    """The same numbers as a table."""
+    rows = [row for curve in found.curves for row in _rows(curve)]
+    lines = ["| " + " | ".join(cells) + " |" for cells in (HEADER, ("---",) * len(HEADER), *rows)]
+    intro = INTRO.format(metric=LABELS[found.metric], n=found.protocol["n"])
+    return "\n".join([f"# {_title(found)}", "", intro, "", *lines]) + "\n"
+
+
+HEADER = ("perturbation", "severity", "condition", "score", "interval", "samples changed")
+INTRO = (
+    "{metric} on {n} samples, as one modality gets worse: read alone, and with the other modalities left whole where "
+    "samples have them. Adversarial steps are in the space of embeddings, relative to their length."
+)
+
+
+def forget_inference(model: torch.nn.Module) -> None:
+    """Drop position tables that a backbone cached under `torch.inference_mode`: no gradient may pass through them."""
+    for module in model.modules():
+        if getattr(module, "cached_rotary_positional_embedding", None) is not None:
+            module.cached_rotary_positional_embedding = None  # type: ignore[assignment]
+
+
+class _Runner:
+    """Scores conditions over fixed samples, and keeps the curves."""
+
+    def __init__(
+        self, model: EmotionModel, samples: list[Sample], task: Task, metric: str, resamples: int, batch_size: int
+    ) -> None:
+        self.model, self.samples, self.task, self.metric = model, samples, task, metric
+        self.resamples = resamples
+        self.batch_size = batch_size
+        self.curves: list[Curve] = []
+        singles: list[Subset] = [frozenset({m}) for m in model.modalities]
+        self.clean = collect(model, samples, subsets=singles, batch_size=batch_size)
+
+    def has(self, modality: Modality) -> bool:
+        """Whether the model reads it and any sample has it."""
+        return modality in self.model.modalities and bool(self._having(modality).any())
+
+    def perturb(self, perturbation: Perturbation) -> None:
+        """A curve of segments changed before they are prepared."""
+        touched: list[int] = []
+
+        def counted(change: Callable[[Segment], Segment], segment: Segment) -> Segment:
+            changed = change(segment)
+            touched.append(_differs(segment, changed))
+            return changed
+
+        results, shares = [], []
+        for severity in perturbation.severities:
+            touched.clear()
+            results.append(self._run(perturbation.modality, change=partial(counted, perturbation.at(severity))))
+            shares.append(sum(touched) / max(1, int(self._having(perturbation.modality).sum())))
+        p = perturbation
+        self._keep(p.name, p.modality, p.unit, p.labels, results, shares)
+
+    def attack(self, name: str, modality: Modality) -> None:
+        """A curve of batches moved against their labels."""
+        results = [
+            self._run(modality, embed=partial(self._attacked, modality=modality, length=length))
+            for length in ADVERSARIAL
+        ]
+        labels = tuple(f"{length:g}" for length in ADVERSARIAL)
+        self._keep(name, modality, "step, relative to the embedding", labels, results, [1.0] * len(results))
+
+    def _attacked(self, batch: Batch, modality: Modality, length: float) -> Batch:
+        return adversarial(self.model, batch, modality, length, self.task)
+
+    def _run(self, modality: Modality, **how: Any) -> Collected:
+        singles: list[Subset] = [frozenset({modality})]
+        return collect(self.model, self.samples, subsets=singles, batch_size=self.batch_size, **how)
+
+    def _keep(
+        self,
+        name: str,
+        modality: Modality,
+        unit: str,
+        labels: tuple[str, ...],
+        results: list[Collected],
+        shares: list[float],
+    ) -> None:
+        alone = self._having(modality)
+        several = alone & (self.clean.present != 1 << MODALITIES.index(modality))
+        conditions = {f"{modality} alone": (modality, alone)}
+        if several.any():
+            conditions[TOGETHER] = (GIVEN, several)
+            conditions[f"{modality} alone"] = (modality, several)
+        clean = {label: self._score(self.clean, *where) for label, where in conditions.items()}
+        points = {label: [self._score(r, *where) for r in results] for label, where in conditions.items()}
+        self.curves.append(Curve(name, modality, unit, labels, clean, points, shares))
+
+    def _score(self, collected: Collected, condition: str, rows: np.ndarray) -> Interval:
+        targets = scalar(self.task, collected.targets[self.task.name][rows])
+        values = scalar(self.task, collected.values[condition][self.task.name][rows])
+        clusters = np.array(collected.clusters)[rows]
+        several = clusters if len(set(clusters)) > 1 else None
+        with counted_elsewhere():
+            return bootstrap(
+                scores_of(self.task)[self.metric], targets, values, clusters=several, resamples=self.resamples
+            )
+
+    def _having(self, modality: Modality) -> np.ndarray:
+        return self.clean.present >> MODALITIES.index(modality) & 1 == 1
+
+
+def _chosen(only: Sequence[str] | None, known: dict[str, Perturbation]) -> list[Perturbation]:
+    if only is None:
+        return list(known.values())
+    valid = [*known, *(f"adversarial {m}" for m in MODALITIES)]
+    for name in only:
+        if name not in valid:
+            raise DataError(f"no perturbation {name!r}; {nearest(name, valid)}")
+    return [known[name] for name in only if name in known]
+
+
+def _voices(samples: Sequence[Sample]) -> list[np.ndarray]:
+    """The voices of some samples, for a babble of the corpus's own speakers."""
+    chosen = np.random.default_rng(0).permutation(len(samples))[:VOICES]
+    waveforms = [samples[i].load().waveform for i in chosen if samples[i].prepared is None]
+    return [w for w in waveforms if w is not None and len(w)]
+
+
+def _differs(before: Segment, after: Segment) -> bool:
+    if before is after:
+        return False
+    if before.words != after.words:
+        return True
+    if before.waveform is not after.waveform and not np.array_equal(before.waveform, after.waveform):  # type: ignore[arg-type]
+        return True
+    return any(not np.array_equal(a.crops, b.crops) for a, b in zip(before.faces, after.faces, strict=True))
+
+
+def _rows(curve: Curve) -> list[tuple[str, ...]]:
+    rows = []
+    for condition, intervals in curve.points.items():
+        everything = [("none", curve.clean[condition], 0.0), *zip(curve.labels, intervals, curve.changed, strict=True)]
+        for label, i, share in everything:
+            score, bounds = f"{i.estimate:.3f}", f"{i.low:.3f} – {i.high:.3f}"
+            rows.append((curve.name, f"{label} ({curve.unit})", condition, score, bounds, f"{100 * share:.0f} %"))
+    return rows
+
+
+def _picture(curve: Curve, metric: str) -> str:
+    lines = {
+        condition: [(x, (i.estimate, i.low, i.high)) for x, i in enumerate([curve.clean[condition], *intervals])]
+        for condition, intervals in curve.points.items()
+    }
+    figure = plots.severity_curves(
+        lines, xlabel=curve.unit, ylabel=LABELS[metric], ticks=("none", *curve.labels), title=curve.name
+    )
+    return pages.image(plots.png(figure), f"{LABELS[metric]} against {curve.name}", width=430, plot=True)
+
+
+def _title(found: Stress) -> str:
+    p = found.protocol
+    what = " ".join(str(p[k]) for k in ("corpus", "split") if p.get(k))
+    return f"{p.get('model') or 'a model'} under stress" + (f", {what}" if what else "") + f": {found.task}"
