@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from emofuse.batch import Batch
 from emofuse.labels import Task
 from emofuse.model.model import EmotionModel, Outputs
+from emofuse.training.cache import encode
 from emofuse.training.losses import (
     categorical_loss,
     class_weights,
@@ -31,7 +32,7 @@ def run(model: EmotionModel, batch: Batch, bf16: bool) -> Outputs:
     Encoders are nearly all of the work, and logits in bfloat16 have three digits.
     """
     with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-        tokens = model.encode(batch)
+        tokens = encode(model, batch)
     return model.fuse(tokens, batch.present)
 
 

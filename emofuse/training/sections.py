@@ -62,6 +62,14 @@ class Compose(Section):
     """Share of samples in which one modality carries another emotion; the target is then the mean of both."""
 
 
+class Cache(Section):
+    """A folder for decoded videos, inputs of modalities that are not augmented, and tokens of frozen encoders."""
+
+    folder: str = ".cache/emofuse"
+    gb: Annotated[float, Field(gt=0)] = 20.0
+    """Largest size, in GB; the least recently used leave first."""
+
+
 class Data(Section):
     """Which corpora, and how they are mixed."""
 
@@ -71,6 +79,8 @@ class Data(Section):
     """Probability that a sample with several modalities keeps only a random one of its subsets."""
     cache_mb: Annotated[int, Field(ge=0)] = 2048
     """Memory for decoded media, in MiB; the oldest entries leave first."""
+    cache: Cache | None = None
+    """None = nothing is kept on disk."""
 
 
 class Model(Section):
@@ -277,6 +287,8 @@ class Recipe(Section):
     seed: int = 0
     seeds: list[int] | None = None
     """Train once per seed and report mean ± standard deviation; `seed` alone otherwise."""
+    folds: Literal["all"] | list[str | int] | None = None
+    """Train once per fold of the corpus (its reader's option `fold`), for the recipes of one corpus that has them."""
     root: Path | None = None
     data: Data
     model: Model
