@@ -14,12 +14,12 @@ from torch import Tensor
 Weighting = Literal["none", "inverse_sqrt", "inverse", "effective"]
 
 
-def labelled(targets: Float[Tensor, "batch width"]) -> Bool[Tensor, "batch"]:
+def labelled(targets: Float[Tensor, "batch width"]) -> Bool[Tensor, " batch"]:
     """Rows with a target."""
     return ~targets.isnan().any(dim=-1)
 
 
-def masked_mean(values: Float[Tensor, "batch"], mask: Bool[Tensor, "batch"]) -> Float[Tensor, ""]:
+def masked_mean(values: Float[Tensor, " batch"], mask: Bool[Tensor, " batch"]) -> Float[Tensor, ""]:
     """Mean over the rows of the mask; a zero that keeps the graph where there are none."""
     chosen = torch.where(mask, values, torch.zeros_like(values))
     return chosen.sum() / mask.sum().clamp(min=1)
@@ -28,10 +28,10 @@ def masked_mean(values: Float[Tensor, "batch"], mask: Bool[Tensor, "batch"]) -> 
 def categorical_loss(
     logits: Float[Tensor, "batch classes"],
     targets: Float[Tensor, "batch classes"],
-    mask: Bool[Tensor, "batch"],
+    mask: Bool[Tensor, " batch"],
     *,
-    weights: Float[Tensor, "classes"] | None = None,
-    prior: Float[Tensor, "classes"] | None = None,
+    weights: Float[Tensor, " classes"] | None = None,
+    prior: Float[Tensor, " classes"] | None = None,
     adjustment: float = 0.0,
     focal: float = 0.0,
     smoothing: float = 0.0,
@@ -63,9 +63,9 @@ def categorical_loss(
 def multilabel_loss(
     logits: Float[Tensor, "batch classes"],
     targets: Float[Tensor, "batch classes"],
-    mask: Bool[Tensor, "batch"],
+    mask: Bool[Tensor, " batch"],
     *,
-    weights: Float[Tensor, "classes"] | None = None,
+    weights: Float[Tensor, " classes"] | None = None,
     focal: float = 0.0,
     smoothing: float = 0.0,
 ) -> Float[Tensor, ""]:
@@ -80,7 +80,7 @@ def multilabel_loss(
 
 
 def scalar_loss(
-    values: Float[Tensor, "batch"], targets: Float[Tensor, "batch"], mask: Bool[Tensor, "batch"], span: float
+    values: Float[Tensor, " batch"], targets: Float[Tensor, " batch"], mask: Bool[Tensor, " batch"], span: float
 ) -> Float[Tensor, ""]:
     """Smooth L1 of the error as a share of the scalar's range `span`, with its knee at a tenth of it."""
     targets = torch.where(mask, targets, values.detach())
@@ -88,7 +88,7 @@ def scalar_loss(
 
 
 def rdrop_loss(
-    first: Float[Tensor, "batch classes"], second: Float[Tensor, "batch classes"], mask: Bool[Tensor, "batch"]
+    first: Float[Tensor, "batch classes"], second: Float[Tensor, "batch classes"], mask: Bool[Tensor, " batch"]
 ) -> Float[Tensor, ""]:
     """Symmetric KL of two passes that differ in dropout alone (Liang et al. 2021, eq. 2)."""
     p, q = F.log_softmax(first, -1), F.log_softmax(second, -1)
@@ -97,7 +97,10 @@ def rdrop_loss(
 
 
 def contrastive_loss(
-    states: Float[Tensor, "batch dim"], classes: Float[Tensor, "batch"], mask: Bool[Tensor, "batch"], temperature: float
+    states: Float[Tensor, "batch dim"],
+    classes: Float[Tensor, " batch"],
+    mask: Bool[Tensor, " batch"],
+    temperature: float,
 ) -> Float[Tensor, ""]:
     """Supervised contrast on unit-length states (Khosla et al. 2020, eq. 2); rows without a partner do not count."""
     similar = states @ states.T / temperature
@@ -109,7 +112,7 @@ def contrastive_loss(
     return masked_mean(row, mask & (count > 0))
 
 
-def class_weights(kind: Weighting, counts: Float[np.ndarray, "classes"], beta: float = 0.999) -> np.ndarray | None:
+def class_weights(kind: Weighting, counts: Float[np.ndarray, " classes"], beta: float = 0.999) -> np.ndarray | None:
     """One weight a class, their mean over the data 1; classes that do not occur get 1.
 
     `inverse` and `inverse_sqrt` of the frequency; `effective` number of samples (Cui et al. 2019, eq. 2).
