@@ -19,9 +19,9 @@ from emofuse.corpora.features import Features, read_features
 from emofuse.encoders.features import prepare_features
 from emofuse.errors import DataError
 from emofuse.labels import Task, fold
-from emofuse.loading import load_segment
+from emofuse.loading import FEATURES, load_segment
 from emofuse.model.model import EmotionModel
-from emofuse.types import Segment, Split, Utterance
+from emofuse.types import Modality, Segment, Split, Utterance
 
 EMODB_WOMEN = frozenset({"08", "09", "13", "14", "16"})
 LANGUAGES = {"emodb": "German", "ch_sims": "Chinese", "ch_sims_v2": "Chinese"}
@@ -99,8 +99,8 @@ def read_samples(
     if limit is not None:
         chosen = [utterances[i] for i in sorted(np.random.default_rng(0).permutation(len(utterances))[:limit])]
     samples = samples_of(chosen, model.tasks, cluster=reader.disjoint, overrides=overrides)
-    if corpus == "mosi_features":
-        samples = [_with_features(s, u) for s, u in zip(samples, _labelled(samples, chosen), strict=True)]
+    if any(c.kind == "features" for c in model.config.encoders.values()):
+        samples = [_with_features(s, u, model) for s, u in zip(samples, _labelled(samples, chosen), strict=True)]
     return samples, {
         "model": name,
         "emofuse": model.config.emofuse_version,
@@ -127,13 +127,15 @@ def _labelled(samples: Sequence[Sample], utterances: Sequence[Utterance]) -> lis
     return [u for u in utterances if u.id in kept]
 
 
-def _with_features(sample: Sample, utterance: Utterance) -> Sample:
-    return replace(sample, prepared=partial(_features, utterance))
+def _with_features(sample: Sample, utterance: Utterance, model: EmotionModel) -> Sample:
+    return replace(sample, prepared=partial(_features, utterance, model.modalities))
 
 
-def _features(utterance: Utterance) -> PreparedSample:
+def _features(utterance: Utterance, modalities: Sequence[Modality]) -> PreparedSample:
+    if utterance.media is None or utterance.media.suffix != FEATURES:
+        raise DataError(f"{utterance.id} has media, not ready-made features: use a model with media encoders for it")
     rows = _feature_file(str(utterance.media)).row(utterance.id)
-    return PreparedSample({m: prepare_features(row) for m, row in rows.items()})
+    return PreparedSample({m: prepare_features(rows[m]) for m in modalities})
 
 
 @functools.lru_cache(maxsize=1)

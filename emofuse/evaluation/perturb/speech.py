@@ -34,11 +34,12 @@ def babble(waveform: Waveform, snr: float, rng: np.random.Generator, voices: Seq
 
 
 def clipping(waveform: Waveform, share: float, rng: np.random.Generator) -> Waveform:
-    """A level set so high that this share of the samples hits the ceiling; brought back to its old peak."""
-    ceiling = float(np.quantile(np.abs(waveform), 1 - share)) if len(waveform) else 0.0
-    if ceiling == 0:
+    """A level so high that this share of the samples (silence aside) hits the ceiling; at its old peak again."""
+    loudness = np.abs(waveform[waveform != 0])
+    if not len(loudness):
         return waveform
-    return _float(np.clip(waveform, -ceiling, ceiling) * (np.abs(waveform).max() / ceiling))
+    ceiling = float(np.quantile(loudness, 1 - share))
+    return _float(np.clip(waveform, -ceiling, ceiling) * (loudness.max() / ceiling))
 
 
 def telephone(waveform: Waveform, highest: float, rng: np.random.Generator) -> Waveform:

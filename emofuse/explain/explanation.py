@@ -1,0 +1,236 @@
+"""From numbers on tensors back to words, moments and parts of a face, and to a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from emofuse.batch import Batch, collate
+from emofuse.encoders.lexicon import word_valence
+from emofuse.explain.attribution import COMPLETE, Attribution, integrated_gradients
+from emofuse.explain.shapley import Shapley, class_of, shapley, task_of
+from emofuse.labels import Task
+from emofuse.model.model import EmotionModel
+from emofuse.types import SAMPLE_RATE, Modality, Segment
+
+WINDOW = 0.1
+"""Seconds of speech that share one score."""
+GRID = 8
+"""Cells along each side of a face's heat map."""
+REGIONS = ("the brow and eyes", "the nose and cheeks", "the mouth and chin")
+"""Thirds of a crop, from the top: crops are upright and cut around the face."""
+
+
+@dataclass(frozen=True)
+class WordEvidence:
+    """A word, when it is said, how it moved the answer, and what the lexicon makes of it (0 = not in it)."""
+
+    text: str
+    start: float
+    end: float
+    score: float
+    valence: float
+
+
+@dataclass(frozen=True, eq=False)
+class FaceEvidence:
+    """One frame: the picture the encoder saw, and how each cell of it moved the answer."""
+
+    time: float
+    picture: UInt8[np.ndarray, "h w 3"]
+    cells: Float[np.ndarray, "grid grid"]
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Why one segment was judged as it was; scores are shares of the change in log-odds from saying nothing."""
+
+    task: str
+    target: str | None
+    """The class explained; None for a scalar."""
+    answer: float
+    """Its probability, or the scalar's value."""
+    shapley: Shapley
+    words: tuple[WordEvidence, ...]
+    context: float
+    """Of earlier turns and sentence markers, together."""
+    speech_times: Float[np.ndarray, " windows"]
+    """Middles, seconds of the clip."""
+    speech_scores: Float[np.ndarray, " windows"]
+    faces: tuple[FaceEvidence, ...]
+    regions: dict[str, float]
+    lexicon: float
+    """What the lexicon's features added, within the words' scores."""
+    log_odds: tuple[float, float]
+    """Of the answer with everything, and of the baseline."""
+    error: float
+    """Sum of all scores less what they explain; see `complete`."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the scores add up to the change they explain."""
+        return abs(self.error) <= COMPLETE * abs(self.log_odds[0] - self.log_odds[1]) + 1e-3
+
+    def sentence(self) -> str:
+        """The explanation in plain words."""
+        what = f"{self.target} ({100 * self.answer:.0f} %)" if self.target else f"{self.task} {self.answer:.2f}"
+        parts = [f"The model finds {what}.", _who(self.shapley, self.target or self.task)]
+        if self.words:
+            parts += _what_words(self.words, self.target or self.task)
+        if self.speech_scores.size and self.speech_scores.max() > 0:
+            moment = float(self.speech_times[int(self.speech_scores.argmax())])
+            parts.append(f"In the voice, the moment around {moment:.1f} s spoke for it most.")
+        if self.regions and max(self.regions.values()) > 0:
+            parts.append(f"In the face, it is {max(self.regions, key=lambda r: self.regions[r])}.")
+        if not self.complete:
+            parts.append("The scores do not quite add up to the answer, so take the details with caution.")
+        return " ".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON, without the pictures."""
+        return {
+            "task": self.task,
+            "target": self.target,
+            "answer": self.answer,
+            "sentence": self.sentence(),
+            "modalities": dict(self.shapley.values),
+            "coalitions": dict(self.shapley.coalitions),
+            "words": [asdict(w) for w in self.words],
+            "context": self.context,
+            "lexicon": self.lexicon,
+            "speech": [
+                {"time": float(t), "score": float(s)}
+                for t, s in zip(self.speech_times, self.speech_scores, strict=True)
+            ],
+            "faces": [{"time": f.time, "cells": f.cells.tolist()} for f in self.faces],
+            "regions": dict(self.regions),
+            "log_odds": list(self.log_odds),
+            "error": self.error,
+        }
+
+
+def explain(
+    model: EmotionModel, segment: Segment, task: str = "emotion", target: str | None = None, *, steps: int | None = None
+) -> Explanation:
+    """Why the model says `target` (else the class it finds most probable) of a segment.
+
+    `steps` fixes the points of the quadrature; else they grow until the scores are complete. Raises DataError for an
+    unknown task or class, or a segment in which nothing is present. The model must be in evaluation mode.
+    """
+    chosen = task_of(model, task)
+    batch = collate([model.prepare(segment)])
+    values = model.predict(batch).tasks[task][0]
+    place = 0 if not chosen.classes else class_of(chosen, target) if target else int(values.argmax())
+    shares = shapley(model, batch, chosen, place)
+    attribution = integrated_gradients(model, batch, chosen, place, steps=steps)
+    return assemble(model, segment, batch, chosen, place, shares, attribution)
+
+
+def assemble(
+    model: EmotionModel, segment: Segment, batch: Batch, task: Task, place: int, shares: Shapley, found: Attribution
+) -> Explanation:
+    """Scores on tensors, carried to what a person knows."""
+    words, context, lexicon = _words(segment, batch, found)
+    times, speech = _speech(segment, batch, found, model)
+    faces = _faces(segment, batch, found)
+    cells = sum((f.cells for f in faces), np.zeros((GRID, GRID)))
+    thirds = np.array_split(cells, len(REGIONS), axis=0)
+    return Explanation(
+        task=task.name,
+        target=task.classes[place] if task.classes else None,
+        answer=shares.full,
+        shapley=shares,
+        words=words,
+        context=context,
+        speech_times=times,
+        speech_scores=speech,
+        faces=faces,
+        regions={r: float(t.sum()) for r, t in zip(REGIONS, thirds, strict=True)} if faces else {},
+        lexicon=lexicon,
+        log_odds=(found.answer, found.baseline),
+        error=found.error,
+    )
+
+
+def _words(segment: Segment, batch: Batch, found: Attribution) -> tuple[tuple[WordEvidence, ...], float, float]:
+    if ("text", "inputs_embeds") not in found.scores:
+        return (), 0.0, 0.0
+    pieces = found.scores["text", "inputs_embeds"].sum(axis=1)
+    lexicon = found.scores.get(("text", "lexicon"), np.zeros((len(pieces), 1))).sum(axis=1)
+    owner = batch.inputs["text"]["word"][0].cpu().numpy()
+    said = [w for w in segment.words or () if w.text.strip()]
+    both = pieces + lexicon
+    scores = np.bincount(owner[owner >= 0], weights=both[owner >= 0], minlength=len(said))
+    words = tuple(
+        WordEvidence(w.text, w.start, w.end, float(s), word_valence(w.text)) for w, s in zip(said, scores, strict=True)
+    )
+    return words, float(both[owner < 0].sum()), float(lexicon.sum())
+
+
+def _speech(
+    segment: Segment, batch: Batch, found: Attribution, model: EmotionModel
+) -> tuple[Float[np.ndarray, " windows"], Float[np.ndarray, " windows"]]:
+    scores = found.scores.get(("speech", "values"))
+    if scores is None:
+        return np.zeros(0), np.zeros(0)
+    each = scores.reshape(len(scores), -1).sum(axis=1)
+    step = _seconds_per_row(model)
+    offset = batch.inputs["speech"].get("offset")
+    start = segment.start + (float(offset[0]) if offset is not None else 0.0)
+    window = ((np.arange(len(each)) + 0.5) * step // WINDOW).astype(int)
+    return start + (np.arange(window[-1] + 1) + 0.5) * WINDOW, np.bincount(window, weights=each)
+
+
+def _seconds_per_row(model: EmotionModel) -> float:
+    """Seconds from one row of the speech encoder's input to the next: stacked mel frames, or single samples."""
+    encoder = model.encoders["speech"]
+    return encoder._hop if encoder.spectral else 1 / SAMPLE_RATE  # type: ignore[return-value]
+
+
+def _faces(segment: Segment, batch: Batch, found: Attribution) -> tuple[FaceEvidence, ...]:
+    scores = found.scores.get(("face", "pixels"))
+    if scores is None:
+        return ()
+    arrays = batch.inputs["face"]
+    pixels = arrays["pixels"][0].permute(0, 2, 3, 1).cpu().numpy().astype(np.uint8)
+    times = arrays["times"][0].cpu().numpy() + segment.start
+    maps = scores.sum(axis=1)
+    return tuple(FaceEvidence(float(t), p, _cells(m)) for t, p, m in zip(times, pixels, maps, strict=True))
+
+
+def _cells(scores: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "grid grid"]:
+    """Sums over a GRID × GRID partition, so that nothing is lost."""
+    rows = np.array_split(scores, GRID, axis=0)
+    return np.array([[cell.sum() for cell in np.array_split(row, GRID, axis=1)] for row in rows])
+
+
+def _who(shares: Shapley, target: str) -> str:
+    names: dict[Modality, str] = {"text": "the words", "speech": "the voice", "face": "the face"}
+    ranked = sorted(shares.values, key=lambda m: -shares.values[m])
+    if len(ranked) == 1:
+        return f"Only {names[ranked[0]]} could be judged."
+    top, last = ranked[0], ranked[-1]
+    if shares.values[top] <= 0:
+        return f"Nothing that is there speaks for {target}: the answer is what the model expects of anyone."
+    text = f"{names[top].capitalize()} spoke for it most"
+    return text + (f"; {names[last]} spoke against it." if shares.values[last] < -0.02 else ".")
+
+
+def _what_words(words: tuple[WordEvidence, ...], target: str) -> list[str]:
+    ranked = sorted(words, key=lambda w: -w.score)
+    strongest = [f"“{w.text}”" for w in ranked[:3] if w.score > 0.25 * max(ranked[0].score, 1e-9)]
+    parts = [f"Among the words, {_listed(strongest)} spoke for {target}."] if ranked[0].score > 0 else []
+    if ranked[-1].score < 0 and -ranked[-1].score > 0.5 * ranked[0].score:
+        parts.append(f"“{ranked[-1].text}” spoke against it.")
+    known = [w for w in words if w.valence]
+    if known:
+        listed = _listed([f"“{w.text}” ({'pleasant' if w.valence > 0 else 'unpleasant'})" for w in known[:6]])
+        parts.append(f"The lexicon knows {listed}.")
+    return parts
+
+
+def _listed(items: list[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

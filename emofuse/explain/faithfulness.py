@@ -1,0 +1,96 @@
+"""Whether an explanation explains the model: take away what it names, or take away the model."""
+
+from __future__ import annotations
+
+import copy
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from emofuse.batch import Batch
+from emofuse.explain.attribution import Attribution, answers, baselines, continuous_inputs, forget_inference
+from emofuse.labels import Task
+from emofuse.model.model import EmotionModel
+
+SHARES = tuple(i / 10 for i in range(11))
+
+
+@torch.no_grad()
+def deletion_curve(
+    model: EmotionModel,
+    batch: Batch,
+    task: Task,
+    target: int,
+    found: Attribution,
+    *,
+    order: Literal["top", "random", "bottom"] = "top",
+    seed: int = 0,
+) -> Float[np.ndarray, " shares"]:
+    """The answer as more and more moments (word pieces, frames of sound, pictures' patches) go to their baseline.
+
+    At SHARES of all moments, those with the highest scores first, at random, or the lowest first (Samek et al. 2017).
+    Moments of each modality are taken in proportion, so that no modality is compared with another.
+    """
+    forget_inference(model)
+    batch = batch.to(model.device)
+    given = continuous_inputs(model, batch)
+    empty = baselines(model, batch, given)
+    rng = np.random.default_rng(seed)
+    ranks = {}
+    for key, values in given.items():
+        score = _per_moment(found.scores[key])
+        key_score = rng.random(score.shape) if order == "random" else score if order == "bottom" else -score
+        ranks[key] = np.argsort(np.argsort(key_score, axis=None)).reshape(score.shape)
+        assert len(score) == values.shape[1]
+    path = {}
+    for key in given:
+        gone = np.stack([ranks[key] < share * ranks[key].size for share in SHARES])
+        mask = torch.as_tensor(_spread(gone, given[key].shape), device=model.device)
+        path[key] = torch.where(mask, empty[key], given[key])
+    return answers(model, batch, path, task, target).cpu().numpy().astype(np.float64)
+
+
+def randomised(model: EmotionModel, seed: int = 0) -> EmotionModel:
+    """The same architecture with weights drawn anew: explanations of it must differ (Adebayo et al. 2018)."""
+    other = copy.deepcopy(model)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weights in other.parameters():
+            spread = float(weights.std()) if weights.numel() > 1 else 0.0
+            weights.copy_(torch.randn(weights.shape, generator=generator) * spread + weights.mean().cpu())
+    return other.eval()
+
+
+def similarity(one: Attribution, other: Attribution) -> float:
+    """Spearman's rank correlation of two attributions' moments, averaged over the inputs both have."""
+    found = []
+    for key in one.scores.keys() & other.scores.keys():
+        a, b = (_per_moment(x.scores[key]).ravel() for x in (one, other))
+        if len(a) > 2 and np.ptp(a) > 0 and np.ptp(b) > 0:
+            ranks = [np.argsort(np.argsort(v)).astype(float) for v in (a, b)]
+            found.append(np.corrcoef(*ranks)[0, 1])
+    return float(np.mean(found)) if found else float("nan")
+
+
+PATCH = 8
+
+
+def _per_moment(scores: np.ndarray) -> np.ndarray:
+    """[time] for words and sound; [frames, rows, columns] of patches of PATCH pixels for pictures [frames, 3, h, w]."""
+    if scores.ndim == 4:
+        frames, _, height, width = scores.shape
+        summed = scores.sum(axis=1)[:, : height // PATCH * PATCH, : width // PATCH * PATCH]
+        return summed.reshape(frames, height // PATCH, PATCH, width // PATCH, PATCH).sum(axis=(2, 4))
+    return scores.reshape(len(scores), -1).sum(axis=1)
+
+
+def _spread(gone: np.ndarray, shape: torch.Size) -> np.ndarray:
+    """A mask of moments, as one over the numbers of the input, that broadcasts to [shares, *shape[1:]]."""
+    if gone.ndim == 4:
+        big = gone.repeat(PATCH, axis=2).repeat(PATCH, axis=3)
+        full = np.zeros((*gone.shape[:2], *shape[-2:]), dtype=bool)
+        full[..., : big.shape[2], : big.shape[3]] = big
+        return full[:, :, None]
+    return gone.reshape(*gone.shape, *[1] * (len(shape) - 2))

@@ -1,0 +1,85 @@
+"""Who said it: the exact share of each modality in the answer, over every coalition of those that are there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+from math import factorial
+
+import numpy as np
+import torch
+
+from emofuse.batch import Batch
+from emofuse.errors import DataError, nearest
+from emofuse.labels import Task
+from emofuse.model.model import EmotionModel
+from emofuse.types import MODALITIES, Modality, Tokens
+
+
+@dataclass(frozen=True)
+class Shapley:
+    """How far each present modality moves the answer; the values sum to `full` − `none`."""
+
+    values: dict[Modality, float]
+    full: float
+    """The answer with everything that is there."""
+    none: float
+    """The answer with nothing: what the model expects of anyone."""
+    coalitions: dict[str, float]
+    """'text+face' → the answer from these alone; 'none' too."""
+
+
+def shapley(model: EmotionModel, batch: Batch, task: Task, target: int = 0) -> Shapley:
+    """Shapley values (1953) of the probability of class `target`, or of a scalar's value, for a batch of one sample.
+
+    The 2^n coalitions of the n present modalities are fused as one batch, from tokens encoded once, each decoded at its
+    own subset's temperature. The model must be in evaluation mode. Raises DataError when nothing is present.
+    """
+    present: list[Modality] = [m for m in MODALITIES if m in batch.present and bool(batch.present[m][0])]
+    if len(batch) != 1 or not present:
+        raise DataError(f"an explanation needs one sample with a modality; came {len(batch)} with {present or 'none'}")
+    sets = [frozenset(c) for n in range(len(present) + 1) for c in combinations(present, n)]
+    answers = dict(zip(sets, _answers(model, batch, task, target, sets), strict=True))
+    whole = frozenset(present)
+    values = {m: _value(m, whole, answers) for m in present}
+    names = {"+".join(m for m in MODALITIES if m in s) or "none": float(v) for s, v in answers.items()}
+    return Shapley(values, float(answers[whole]), float(answers[frozenset()]), names)
+
+
+def task_of(model: EmotionModel, name: str) -> Task:
+    """The model's task of that name; raises DataError naming those it has."""
+    for task in model.tasks:
+        if task.name == name:
+            return task
+    raise DataError(f"the model has no task {name!r}; {nearest(name, (t.name for t in model.tasks))}")
+
+
+def class_of(task: Task, name: str) -> int:
+    """The place of a class; raises DataError naming those there are."""
+    if name not in task.classes:
+        raise DataError(f"{task.name} has no class {name!r}; {nearest(name, task.classes)}")
+    return task.classes.index(name)
+
+
+@torch.no_grad()
+def _answers(model: EmotionModel, batch: Batch, task: Task, target: int, sets: list[frozenset[Modality]]) -> np.ndarray:
+    batch = batch.to(model.device)
+    tokens = {m: _repeated(t, len(sets)) for m, t in model.encode(batch).items()}
+    there = {m: torch.tensor([m in s for s in sets], device=model.device) for m in batch.present}
+    logits = model.fuse(tokens, there).logits[task.name]
+    subset = replace(batch, present=there).subset_index()
+    decoded = model.heads[task.name].decode(logits.double(), subset)  # type: ignore[operator]
+    return decoded[:, target if task.classes else 0].cpu().numpy()
+
+
+def _repeated(tokens: Tokens, times: int) -> Tokens:
+    return Tokens(*(part.expand(times, *part.shape[1:]) for part in (tokens.states, tokens.mask, tokens.times)))
+
+
+def _value(modality: Modality, whole: frozenset[Modality], answers: dict[frozenset[Modality], float]) -> float:
+    n, others, total = len(whole), whole - {modality}, 0.0
+    for size in range(n):
+        weight = factorial(size) * factorial(n - size - 1) / factorial(n)
+        for chosen in combinations(sorted(others), size):
+            total += weight * float(answers[frozenset(chosen) | {modality}] - answers[frozenset(chosen)])
+    return total

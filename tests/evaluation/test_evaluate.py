@@ -1,0 +1,153 @@
+"""An evaluation from samples to reports: what it counts, what it says it cannot say, what it writes."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from emofuse.batch import collate
+from emofuse.errors import DataError
+from emofuse.evaluation import outputs
+from emofuse.evaluation.compare import compare, to_dict, to_text
+from emofuse.evaluation.evaluate import evaluate, plain, write
+from emofuse.evaluation.metrics import classification_report
+from emofuse.evaluation.outputs import GIVEN, SUBSETS, collect, name_of
+from emofuse.evaluation.pairs import paired
+from emofuse.evaluation.samples import Sample, samples_of, sex_of
+from emofuse.labels import TASKS
+from emofuse.types import MODALITIES, Utterance
+
+
+def test_collected_rows_equal_single_predictions(tiny_model, samples):
+    found = collect(tiny_model, samples, batch_size=5)
+    for i in (0, 1, 5, 6):
+        alone = tiny_model.predict(collate([samples[i].prepare(tiny_model)]))
+        np.testing.assert_allclose(found.values[GIVEN]["emotion"][i], alone.tasks["emotion"][0], atol=1e-5)
+        has = {m for bit, m in enumerate(MODALITIES) if found.present[i] >> bit & 1}
+        for subset in SUBSETS:
+            values = found.values[name_of(subset)]["emotion"][i]
+            if not subset <= has:
+                assert np.isnan(values).all()
+                continue
+            segment = samples[i].load().without(*(set(MODALITIES) - subset))
+            never = tiny_model.predict(collate([tiny_model.prepare(segment)]))
+            np.testing.assert_allclose(values, never.tasks["emotion"][0], atol=1e-5)
+
+
+def test_evaluation_counts_what_is_labelled_and_there(tiny_model, samples):
+    found = evaluate(tiny_model, samples, resamples=20, batch_size=8)
+    emotion = found.tasks["emotion"]
+    assert set(found.tasks) == {"emotion", "intensity"}  # polarity is labelled nowhere
+    assert (emotion.report["n"], found.tasks["intensity"].report["n"]) == (21, 24)
+    assert {n: s["n"] for n, s in found.tasks["intensity"].subsets.items()} == {
+        "text": 19, "speech": 24, "face": 16, "text+speech": 19, "text+face": 13, "speech+face": 16,
+        "text+speech+face": 13,
+    }  # fmt: skip
+    rows = found.collected.rows(GIVEN, "emotion")
+    again = classification_report(
+        found.collected.values[GIVEN]["emotion"][rows],
+        found.collected.targets["emotion"][rows],
+        TASKS["emotion"].classes,
+        quiet=True,
+    )
+    assert emotion.report["uar"] == again["uar"] == emotion.intervals["uar"].estimate
+    assert emotion.groups["sex"]["female"]["n"] + emotion.groups["sex"]["male"]["n"] == 21
+    assert len(emotion.groups["speaker"]) == 4
+    lost = [e["truth_probability"] for e in emotion.worst]
+    assert lost == sorted(lost)
+    assert all(e["truth"] != e["predicted"] for e in emotion.worst)
+
+
+def test_reports_are_self_contained_and_strict_json(tiny_model, samples, tmp_path):
+    found = evaluate(tiny_model, samples, resamples=10, batch_size=8, protocol={"model": "<tiny>", "split": "dev"})
+    write(found, tmp_path / "out", samples)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "predictions.npz", "report.html", "report.json", "report.md",
+    ]  # fmt: skip
+    html = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert not re.search(r'(src|href)="(?!data:)', html)
+    assert "&lt;tiny&gt; on dev" in html
+    assert "clip &lt;" in html
+    numbers = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    assert numbers["tasks"]["emotion"]["report"]["uar"] == pytest.approx(found.tasks["emotion"].report["uar"])
+    assert "| UAR |" in (tmp_path / "out" / "report.md").read_text("utf-8")
+    back = outputs.load(tmp_path / "out" / "predictions.npz")
+    assert back.ids == found.collected.ids
+    np.testing.assert_allclose(back.values[GIVEN]["emotion"], found.collected.values[GIVEN]["emotion"], atol=1e-6)
+
+
+def test_a_single_speaker_and_missing_classes_are_said(tiny_model, samples):
+    alone = [s for s in samples if s.cluster == "s1"]
+    found = evaluate(tiny_model, alone, resamples=10)
+    assert any("single speaker" in note for note in found.notes)
+    assert any("no sample is" in note for note in found.notes)
+
+
+def test_nothing_to_evaluate_is_an_error(tiny_model, samples):
+    with pytest.raises(DataError, match="nothing to evaluate"):
+        evaluate(tiny_model, [])
+    blank = {t: np.full_like(v, np.nan) for t, v in samples[0].targets.items()}
+    with pytest.raises(DataError, match="no sample carries a label"):
+        evaluate(tiny_model, [Sample("a", samples[0].load, blank, "s")], resamples=2)
+    with pytest.raises(DataError, match="share an id"):
+        evaluate(tiny_model, [samples[0], samples[0]], resamples=2)
+
+
+def test_a_model_compared_with_itself_does_not_differ(tiny_model, samples, tmp_path):
+    found = evaluate(tiny_model, samples, resamples=5, batch_size=8)
+    write(found, tmp_path, samples)
+    compared = compare(found, tmp_path, resamples=20)
+    assert set(compared) == {"emotion", "intensity"}
+    assert compared["emotion"].metrics["uar"].difference.estimate == pytest.approx(0.0, abs=1e-9)
+    assert compared["emotion"].metrics["uar"].p_permutation == 1.0
+    assert compared["emotion"].mcnemar == 1.0
+    assert json.dumps(to_dict(compared), allow_nan=False)
+    assert "UAR" in to_text(compared, ("new", "old"))
+
+
+def test_comparisons_need_the_same_samples_and_labels(tiny_model, samples):
+    first = collect(tiny_model, samples[:4], subsets=[])
+    with pytest.raises(DataError, match="share no sample"):
+        compare(first, collect(tiny_model, samples[4:6], subsets=[]))
+    other = collect(tiny_model, samples[:4], subsets=[])
+    other.targets["intensity"][0] = 0.123
+    with pytest.raises(DataError, match="folded differently"):
+        compare(first, other, resamples=5)
+    with pytest.raises(DataError, match="no predictions"):
+        compare(first, "nowhere.npz")
+
+
+def test_pairs_are_of_one_class_and_take_each_modality_from_its_own(samples):
+    labelled = [s for s in samples if not np.isnan(s.targets["emotion"]).any()]
+    for sample in paired({"text": labelled, "speech": labelled}, 6):
+        text, speech = sample.id.split("+")[:2]
+        origins = {s.id: s for s in labelled}
+        assert np.array_equal(origins[text].targets["emotion"], origins[speech].targets["emotion"])
+        segment = sample.load()
+        assert segment.present <= {"text", "speech"}
+        np.testing.assert_array_equal(segment.waveform, origins[speech].load().waveform)
+        assert all(0 <= w.start <= w.end <= segment.end + 1e-6 for w in segment.words or ())
+    with pytest.raises(DataError, match="two modalities"):
+        paired({"text": labelled}, 3)
+
+
+def test_samples_know_speaker_sex_and_cluster():
+    spoken = Utterance("u1", "ravdess", "dev", "actor_18", labels={"emotion": "happy"})
+    other = Utterance("u2", "ravdess", "dev", "actor_17", dialogue="d", labels={"emotion": "sad"})
+    none = Utterance("u3", "meld", "dev", "Ross", labels={})
+    tasks = (TASKS["emotion"],)
+    first, second = samples_of([spoken, other, none], tasks)
+    assert first.groups == {"language": "English", "speaker": "actor_18", "sex": "female"}
+    assert (first.cluster, second.groups["sex"]) == ("actor_18", "male")
+    assert samples_of([other], tasks, cluster="dialogue")[0].cluster == "d"
+    assert sex_of(Utterance("u", "emodb", "dev", "03")) == "male"
+    assert sex_of(none) is None
+
+
+def test_plain_has_no_numbers_that_json_lacks():
+    assert plain({"a": np.float32("nan"), "b": (np.int64(1), float("inf")), "c": np.array([1.5])}) == {
+        "a": None, "b": [1, None], "c": [1.5],
+    }  # fmt: skip

@@ -1,0 +1,168 @@
+"""Perturbations do what they say, more so when more severe, and always the same; stress scores them."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from emofuse.batch import collate
+from emofuse.errors import DataError
+from emofuse.evaluation.perturb import face, speech, text
+from emofuse.evaluation.perturb.catalogue import catalogue
+from emofuse.evaluation.stress import TOGETHER, adversarial, stress, write
+
+RATE = 16_000
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def tone(hertz: float, seconds: float = 1.0) -> np.ndarray:
+    return (0.3 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * RATE)) / RATE)).astype(np.float32)
+
+
+def power(x: np.ndarray) -> float:
+    return float(np.mean(np.square(x, dtype=np.float64)))
+
+
+@pytest.mark.parametrize("snr", [20.0, 0.0])
+def test_noise_has_the_ratio_asked_for(rng, snr):
+    clean = tone(200) * 0.1
+    for noisy in (speech.noise(clean, snr, rng), speech.babble(clean, snr, rng, [tone(300), tone(470, 0.3)])):
+        assert 10 * np.log10(power(clean) / power(noisy - clean)) == pytest.approx(snr, abs=0.1)
+
+
+def test_clipping_hits_the_share_asked_for(rng):
+    clean = (rng.standard_normal(RATE) * 0.05).astype(np.float32)
+    loud = speech.clipping(clean, 0.25, rng)
+    assert np.mean(np.abs(loud) > 0.999 * np.abs(loud).max()) == pytest.approx(0.25, abs=0.01)
+    assert np.abs(loud).max() == pytest.approx(np.abs(clean).max(), rel=1e-5)
+    assert not speech.clipping(np.zeros(100, np.float32), 0.5, rng).any()
+
+
+def test_the_telephone_cuts_low_and_high(rng):
+    for hertz, passes in ((100, False), (1000, True), (3000, True), (5000, False)):
+        heard = power(speech.telephone(tone(hertz), 3400, rng))
+        assert (heard > 0.5 * power(tone(hertz))) == passes
+
+
+def test_the_codec_keeps_the_length_and_the_tone_in_time(rng):
+    clean = tone(440, 1.3)
+    heard = speech.codec(clean, 24, rng)
+    assert heard.shape == clean.shape
+    assert heard.dtype == np.float32
+    assert np.corrcoef(heard[2000:-2000], clean[2000:-2000])[0, 1] > 0.9
+
+
+def test_silence_stays_silent(rng):
+    silence = np.zeros(4000, np.float32)
+    assert not speech.noise(silence, 0, rng).any()
+    assert not speech.babble(silence, 0, rng, [silence]).any()
+    np.testing.assert_array_equal(speech.babble(tone(300), 0, rng, []), tone(300))
+
+
+def test_faces_get_worse_with_severity(rng):
+    crop = cv2.resize(rng.integers(0, 255, (12, 12, 3), dtype=np.uint8), (48, 48), interpolation=cv2.INTER_CUBIC)
+
+    def distance(change, severity):
+        changed = change(crop, severity, rng)
+        assert changed.shape == crop.shape
+        assert changed.dtype == np.uint8
+        return np.abs(changed.astype(float) - crop).mean()
+
+    for change, mild, severe in (
+        (face.blur, 2, 16), (face.darkness, 0.5, 0.05), (face.occlusion, 0.1, 0.5), (face.low_resolution, 32, 8),
+        (face.jpeg, 50, 2),
+    ):  # fmt: skip
+        assert distance(change, mild) < distance(change, severe)
+    covered = (face.occlusion(crop, 0.25, rng) == 128).all(axis=2).mean()
+    assert covered == pytest.approx(0.25, abs=0.03)
+    np.testing.assert_array_equal(face.low_resolution(crop, 64, rng), crop)
+
+
+def test_words_change_as_asked(rng):
+    words = [f"word{c}{d}" for c in "abcdefghij" for d in "abcdefghij"]
+    slips = sum(a != b for a, b in zip(words, text.typos(words, 0.4, rng), strict=True))
+    assert 20 < slips <= 60
+    assert 55 < len(text.dropped(words, 0.25, rng)) < 95
+    assert len(text.dropped(["one"], 1.0, rng)) == 1
+    assert text.asr(["I'm", "SO", "happy!", "—"], 0.0, rng) == ["i'm", "so", "happy"]
+    assert text.asr(["!!!"], 0.4, rng) == ["uh"]
+
+
+def test_negations_and_emoji(rng):
+    said = ["I", "don't", "like", "it,", "not", "at", "all"]
+    assert text.negation(said, 1, rng) == ["I", "do", "not", "like", "it,", "not", "at", "all"]
+    assert text.negation(said, 2, rng) == ["I", "dont", "like", "it,", "not", "at", "all"]
+    assert text.negation(said, 3, rng) == ["I", "do", "like", "it,", "at", "all"]
+    assert text.negation(["not"], 3, rng) == ["not"]
+    typed = ["great", "😂!"]
+    assert text.emoji(typed, 1, rng) == ["great", "face", "with", "tears", "of", "joy", "!"]
+    assert text.emoji(typed, 2, rng) == ["great", "!"]
+    assert text.emoji(["sad"], 3, rng) == ["sad", "🙂"]
+
+
+def test_a_segment_is_always_changed_in_the_same_way_and_only_where_it_should(make_segment):
+    segment = make_segment(3)
+    for perturbation in catalogue([tone(300)]).values():
+        change = perturbation.at(perturbation.severities[-1])
+        once, again = change(segment), change(segment)
+        assert once.present == segment.present
+        assert once.words == again.words
+        np.testing.assert_array_equal(once.waveform, again.waveform)
+        if perturbation.modality != "speech":
+            assert once.waveform is segment.waveform
+        if perturbation.modality != "text":
+            assert once.words is segment.words
+        np.testing.assert_array_equal(once.faces[0].crops, again.faces[0].crops)
+        assert change(segment.without(perturbation.modality)).present == segment.present - {perturbation.modality}
+        assert len(perturbation.labels) == len(perturbation.severities)
+
+
+def test_an_adversarial_step_raises_the_loss_by_a_bounded_change(tiny_model, samples):
+    labelled = [s for s in samples if not np.isnan(s.targets["emotion"]).any()][:6]
+    batch = collate([s.prepare(tiny_model) for s in labelled])
+    task = tiny_model.tasks[0]
+    head = tiny_model.heads["emotion"]
+    before = head.loss(tiny_model(batch).logits["emotion"], batch.targets["emotion"]).item()
+    for modality in ("text", "speech", "face"):
+        moved = adversarial(tiny_model, batch, modality, 0.05, task)
+        after = head.loss(tiny_model(moved).logits["emotion"], batch.targets["emotion"]).item()
+        assert after > before
+    start, end = (
+        batch.inputs["speech"]["values"],
+        adversarial(tiny_model, batch, "speech", 0.05, task).inputs["speech"]["values"],
+    )
+    ratio = (end - start).flatten(1).norm(dim=1) / start.flatten(1).norm(dim=1)
+    np.testing.assert_allclose(ratio.numpy(), 0.05, rtol=1e-3)
+
+
+def test_stress_scores_alone_and_together(tiny_model, samples, tmp_path):
+    found = stress(tiny_model, samples, only=["noise", "emoji", "adversarial face"], resamples=10, batch_size=12)
+    assert [(c.name, c.modality) for c in found.curves] == [
+        ("noise", "speech"), ("emoji", "text"), ("adversarial face", "face"),
+    ]  # fmt: skip
+    noise, emoji = found.curves[0], found.curves[1]
+    assert set(noise.points) == {"speech alone", TOGETHER}
+    assert len(noise.points[TOGETHER]) == len(noise.labels) == 5
+    assert noise.changed == [1.0] * 5
+    assert emoji.changed == [0.0, 0.0, 1.0]
+    assert emoji.points[TOGETHER][0] == emoji.clean[TOGETHER]
+    write(found, tmp_path)
+    assert json.loads((tmp_path / "stress.json").read_text("utf-8"))["curves"][0]["name"] == "noise"
+    assert "data:image/png" in (tmp_path / "stress.html").read_text("utf-8")
+    assert "| noise | 20 (signal-to-noise ratio, dB) |" in (tmp_path / "stress.md").read_text("utf-8")
+
+
+def test_stress_refuses_what_it_does_not_know(tiny_model, samples):
+    with pytest.raises(DataError, match="did you mean 'noise'"):
+        stress(tiny_model, samples, only=["nois"])
+    with pytest.raises(DataError, match="valid: emotion"):
+        stress(tiny_model, samples, task="mood")
+    with pytest.raises(DataError, match="no sample carries"):
+        stress(tiny_model, samples, task="polarity")

@@ -1,0 +1,132 @@
+"""Explanations must add up, change with the model, and name what the model leans on."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+
+from emofuse.batch import collate
+from emofuse.errors import DataError
+from emofuse.explain.attribution import integrated_gradients
+from emofuse.explain.explanation import explain
+from emofuse.explain.faithfulness import deletion_curve, randomised, similarity
+from emofuse.explain.html import page_of, write_page
+from emofuse.explain.shapley import shapley, task_of
+from emofuse.types import MODALITIES
+
+SUBSETS = [s for n in (1, 2, 3) for s in combinations(MODALITIES, n)]
+
+
+def sample(model, make_segment, seed=3, gone=()):
+    segment = make_segment(seed).without(*gone)
+    return segment, collate([model.prepare(segment)])
+
+
+@pytest.mark.parametrize("kept", SUBSETS, ids="+".join)
+def test_shapley_values_sum_to_the_whole_less_nothing(tiny_model, make_segment, kept):
+    _, batch = sample(tiny_model, make_segment, gone=set(MODALITIES) - set(kept))
+    tiny_model.heads["emotion"].temperature.copy_(torch.linspace(0.5, 2, 8))
+    found = shapley(tiny_model, batch, task_of(tiny_model, "emotion"), 2)
+    assert set(found.values) == set(kept)
+    assert sum(found.values.values()) == pytest.approx(found.full - found.none, abs=1e-5)
+    assert len(found.coalitions) == 2 ** len(kept)
+    assert found.full == pytest.approx(float(tiny_model.predict(batch).tasks["emotion"][0, 2]), abs=1e-5)
+    for name, value in found.coalitions.items():
+        alone = batch.without(*(m for m in MODALITIES if m not in name))
+        if name != "none":
+            assert value == pytest.approx(float(tiny_model.predict(alone).tasks["emotion"][0, 2]), abs=1e-5)
+
+
+def test_shapley_of_a_scalar_and_of_two_samples(tiny_model, make_segment):
+    _, batch = sample(tiny_model, make_segment)
+    found = shapley(tiny_model, batch, task_of(tiny_model, "intensity"))
+    assert sum(found.values.values()) == pytest.approx(found.full - found.none, abs=1e-5)
+    two = collate([tiny_model.prepare(make_segment(i)) for i in range(2)])
+    with pytest.raises(DataError, match="one sample"):
+        shapley(tiny_model, two, task_of(tiny_model, "emotion"))
+    with pytest.raises(DataError, match="valid: emotion"):
+        task_of(tiny_model, "emotions")
+
+
+def test_gradients_add_up_to_the_change_they_explain(tiny_model, make_segment):
+    _, batch = sample(tiny_model, make_segment)
+    found = integrated_gradients(tiny_model, batch, task_of(tiny_model, "emotion"), 1)
+    assert abs(found.error) <= 0.02 * abs(found.answer - found.baseline) + 1e-4
+    assert set(found.scores) == {
+        ("text", "inputs_embeds"),
+        ("text", "lexicon"),
+        ("speech", "values"),
+        ("face", "pixels"),
+    }
+    assert all(np.abs(s).sum() > 0 for key, s in found.scores.items() if key != ("text", "lexicon"))
+
+
+def test_gradients_pass_after_a_prediction_of_the_same_length(tiny_model, make_segment):
+    _, batch = sample(tiny_model, make_segment)
+    tiny_model.predict(batch)  # under inference mode, which a backbone's caches outlive
+    integrated_gradients(tiny_model, batch, task_of(tiny_model, "emotion"), 1, steps=2)
+
+
+def test_randomised_weights_give_other_attributions(tiny_model, make_segment):
+    _, batch = sample(tiny_model, make_segment)
+    task = task_of(tiny_model, "emotion")
+    found = integrated_gradients(tiny_model, batch, task, 1, steps=8)
+    again = integrated_gradients(tiny_model, batch, task, 1, steps=8)
+    other = integrated_gradients(randomised(tiny_model), batch, task, 1, steps=8)
+    assert similarity(found, again) == pytest.approx(1.0)
+    assert abs(similarity(found, other)) < 0.7
+
+
+def test_deleting_what_ranks_highest_lowers_the_answer_fastest(tiny_model, make_segment):
+    task, top, random = task_of(tiny_model, "emotion"), [], []
+    for seed in range(3):
+        _, batch = sample(tiny_model, make_segment, seed)
+        target = int(tiny_model.predict(batch).tasks["emotion"][0].argmax())
+        found = integrated_gradients(tiny_model, batch, task, target, steps=16)
+        top.append(deletion_curve(tiny_model, batch, task, target, found))
+        random += [deletion_curve(tiny_model, batch, task, target, found, order="random", seed=s) for s in range(3)]
+        assert top[-1][0] == pytest.approx(found.answer, abs=1e-4)
+        assert top[-1][-1] == pytest.approx(found.baseline, abs=1e-4)
+    assert np.mean(top) < np.mean(random)
+
+
+def test_an_explanation_names_words_moments_and_regions(tiny_model, make_segment, tmp_path):
+    segment = make_segment(3)
+    found = explain(tiny_model, segment, target="joy")
+    assert [w.text for w in found.words] == [w.text for w in segment.words]
+    assert {w.text for w in found.words if w.valence < 0} == {"terrible,", "sad"}
+    assert {w.text for w in found.words if w.valence > 0} == {"happy"}
+    total = sum(w.score for w in found.words) + found.context + found.speech_scores.sum()
+    total += sum(f.cells.sum() for f in found.faces)
+    assert total == pytest.approx(found.log_odds[0] - found.log_odds[1] + found.error, abs=1e-6)
+    assert sum(found.regions.values()) == pytest.approx(sum(f.cells.sum() for f in found.faces))
+    assert segment.start <= found.speech_times.min() < found.speech_times.max() <= segment.end + 0.1
+    assert [f.time for f in found.faces] == pytest.approx(list(segment.faces[0].times), abs=1e-5)
+    assert found.target == "joy"
+    assert "joy" in found.sentence()
+    assert "“terrible,” (unpleasant)" in found.sentence()
+    assert found.to_dict()["words"][0]["text"] == "terrible,"
+    page = write_page(found, segment, tmp_path / "new" / "why.html", source="a <clip>").read_text("utf-8")
+    assert "a &lt;clip&gt;" in page
+    assert "http" not in page
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["why.html"]
+
+
+@pytest.mark.parametrize("kept", [("text",), ("speech",), ("face",)], ids="+".join)
+def test_one_modality_can_be_explained(tiny_model, make_segment, kept):
+    segment = make_segment(1).without(*(set(MODALITIES) - set(kept)))
+    found = explain(tiny_model, segment, steps=4)
+    assert (bool(found.words), bool(found.speech_scores.size), bool(found.faces)) == tuple(
+        m in kept for m in MODALITIES
+    )
+    assert "<h3>Who said it</h3>" not in page_of([(found, segment)])
+
+
+def test_what_cannot_be_explained_is_refused(tiny_model, make_segment):
+    with pytest.raises(DataError, match="valid: anger"):
+        explain(tiny_model, make_segment(0), target="happy")
+    with pytest.raises(DataError, match="valid: emotion"):
+        explain(tiny_model, make_segment(0), task="mood")

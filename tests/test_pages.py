@@ -1,0 +1,35 @@
+"""Pages: escaped, self-contained, whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emofuse import pages
+
+
+def test_text_is_escaped() -> None:
+    assert "<script>" not in pages.page("<script>", pages.table(("<script>",), [("<script>",)], numbers=(0,)))
+    assert 'alt="&quot;&gt;"' in pages.image(b"x", '">')
+
+
+def test_pictures_and_sounds_are_inside() -> None:
+    assert 'src="data:image/png;base64,iVBOR' in pages.picture(np.zeros((4, 4, 3), np.uint8), "black")
+    assert pages.waveform(np.zeros(0, np.float32)).startswith("<svg")
+
+
+def test_the_envelope_is_the_peak_of_each_stretch() -> None:
+    sound = np.concatenate([np.full(100, 0.1), np.full(100, -0.4)])
+    np.testing.assert_allclose(pages.envelope(sound, 4), [0.25, 0.25, 1, 1])
+    assert not pages.envelope(np.zeros(50), 5).any()
+    assert len(pages.envelope(np.ones(3), 10)) == 10
+
+
+def test_a_file_appears_whole(tmp_path: Path) -> None:
+    path = pages.write_text(tmp_path / "page.html", "é")
+    assert path.read_text("utf-8") == "é"
+    with pytest.raises(UnicodeEncodeError):
+        pages.write_text(tmp_path / "other.html", "\ud800")
+    assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
