@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from itertools import combinations
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from emofuse.batch import PreparedSample
 from emofuse.corpora.corpus import Reading, read
-from emofuse.errors import DataError
+from emofuse.corpora.features import Features, read_features
+from emofuse.encoders.features import FeaturesEncoder, prepare_features
+from emofuse.errors import DataError, RecipeError
 from emofuse.labels import Task, fold
-from emofuse.loading import load_segment
+from emofuse.loading import FEATURES, load_segment
 from emofuse.training.augment.face import augment_faces
 from emofuse.training.augment.speech import augment_speech, mask_features
 from emofuse.training.augment.text import augment_words
+from emofuse.training.cache import Arrays, InputCache
 from emofuse.training.compose import Composer, Draw
 from emofuse.training.mixing import Key
 from emofuse.training.sections import Augment, Recipe, Source
@@ -26,10 +31,14 @@ from emofuse.types import MODALITIES, Modality, Segment, Split, Utterance
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 SOUNDS = frozenset({".wav", ".flac", ".mp3", ".ogg", ".m4a", ".opus", ".sph"})
+Inputs = dict[Modality, Arrays | None]
 
 
 class Prepares(Protocol):
-    """What data needs of a model: arrays from a segment."""
+    """What data needs of a model: arrays from a segment, of each modality it reads."""
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]: ...
 
     def prepare(self, segment: Segment, targets: Mapping[str, np.ndarray] | None = None) -> PreparedSample: ...
 
@@ -43,13 +52,18 @@ class Item:
     modalities: frozenset[Modality]
 
     @property
+    def ready_made(self) -> bool:
+        """Whether its media is a file of features that someone else extracted."""
+        return self.utterance.media is not None and self.utterance.media.suffix == FEATURES
+
+    @property
     def length(self) -> float:
         """Roughly how many tokens, from the letters of text and the seconds (or the file's size) of sound."""
         u = self.utterance
         tokens = 1.0
         if "text" in self.modalities and u.text:
             tokens += (len(u.text) + sum(len(turn) for turn in u.context)) / 4
-        if "speech" in self.modalities and u.media is not None:
+        if "speech" in self.modalities and u.media is not None and not self.ready_made:
             seconds = u.end - (u.start or 0) if u.end is not None else u.media.stat().st_size / 20_000
             tokens += 50 * seconds
         return tokens
@@ -80,6 +94,7 @@ def gather(recipe: Recipe, source: Source, tasks: Sequence[Task], limit: int | N
     """
     reading = read(source.corpus, recipe.source_root(source), None, **source.options)
     reads = frozenset(source.modalities or MODALITIES) & frozenset(recipe.model.encoders)
+    _check_kinds(recipe, source, reading)
     found: dict[Split, list[Item]] = {"train": [], "dev": []}
     unlabelled = 0
     for split, items in found.items():
@@ -99,6 +114,17 @@ def gather(recipe: Recipe, source: Source, tasks: Sequence[Task], limit: int | N
     return Gathered(source, found["train"], found["dev"], unlabelled, reading)
 
 
+def _check_kinds(recipe: Recipe, source: Source, reading: Reading) -> None:
+    """Ready-made features need encoders of kind `features`."""
+    if any(u.media is not None and u.media.suffix == FEATURES for u in reading.utterances):
+        other = [m for m, e in recipe.model.encoders.items() if e.get("kind", m) != "features"]
+        if other:
+            raise RecipeError(
+                f"{source.corpus} holds ready-made features, which an encoder of {' and '.join(other)} cannot read; "
+                f"give model.encoders.{other[0]} {{kind: features, width: …}}"
+            )
+
+
 def _some(utterances: Sequence[Utterance], limit: int | None) -> Sequence[Utterance]:
     """At most `limit` of them, spread over the whole, always the same."""
     if limit is None or len(utterances) <= limit:
@@ -115,6 +141,8 @@ def _target(source: Source, utterance: Utterance, task: Task) -> np.ndarray:
 
 def modalities_of(utterance: Utterance) -> frozenset[Modality]:
     """What an utterance should have, told from its text and its file's ending (a video: speech and face)."""
+    if utterance.media is not None and utterance.media.suffix == FEATURES:
+        return frozenset(MODALITIES)
     found: set[Modality] = set()
     if utterance.text:
         found.add("text")
@@ -122,6 +150,34 @@ def modalities_of(utterance: Utterance) -> frozenset[Modality]:
         kind = utterance.media.suffix.lower()
         found |= {"face"} if kind in IMAGES else {"speech"} if kind in SOUNDS else {"speech", "face"}
     return frozenset(found)
+
+
+def takes_long(utterance: Utterance) -> bool:
+    """Whether decoding is worth keeping on disk: videos, in which faces are looked for."""
+    plain = IMAGES | SOUNDS | {FEATURES}
+    return utterance.media is not None and utterance.media.suffix.lower() not in plain
+
+
+@lru_cache(maxsize=4)
+def features_of(path: Path) -> Features:
+    """A file of ready-made features, read once."""
+    return read_features(path)
+
+
+def standardise(model: Any, items: Sequence[Item]) -> None:
+    """Give every features encoder the mean and deviation of the training items' features.
+
+    Raises RecipeError when the width of the features is not the encoder's.
+    """
+    rows = [features_of(i.utterance.media).row(i.utterance.id) for i in items if i.ready_made and i.utterance.media]
+    for modality, encoder in model.encoders.items():
+        if isinstance(encoder, FeaturesEncoder) and rows:
+            stacked = np.stack([row[modality] for row in rows])
+            if stacked.shape[1] != encoder.config.width:
+                raise RecipeError(
+                    f"model.encoders.{modality}.width is {encoder.config.width}, the features have {stacked.shape[1]}"
+                )
+            encoder.standardise(stacked)
 
 
 class MediaCache:
@@ -154,7 +210,8 @@ def _size(segment: Segment) -> int:
 class Samples(Dataset[PreparedSample]):
     """Items, then composed samples: `samples[epoch, index]` is always the same, whatever ran before or beside it.
 
-    `augment` None leaves samples as they are (dev). Indices from `len(items)` on are composed.
+    `augment` None leaves samples as they are (dev). Indices from `len(items)` on are composed. `store` gives the inputs
+    of modalities that are not augmented; composed samples, whose times are their own, do without.
     """
 
     def __init__(
@@ -167,6 +224,7 @@ class Samples(Dataset[PreparedSample]):
         augment: Augment | None = None,
         composer: Composer | None = None,
         modality_dropout: float = 0.0,
+        store: InputCache | None = None,
     ) -> None:
         self.items = items
         self.model = model
@@ -175,6 +233,8 @@ class Samples(Dataset[PreparedSample]):
         self.augment = augment
         self.composer = composer
         self.modality_dropout = modality_dropout
+        self.store = None if composer else store
+        self._stored = self.store.modalities - augmented(augment) if self.store else frozenset()
         self._lengths = np.array([item.length for item in items])
         self._voices = [i for i, item in enumerate(items) if "speech" in item.modalities]
 
@@ -192,31 +252,47 @@ class Samples(Dataset[PreparedSample]):
     def __getitem__(self, key: Key) -> PreparedSample:
         epoch, index = key
         rng = np.random.default_rng([self.seed, epoch, index])
-        if index < len(self.items):
-            item = self.items[index]
-            segment = self.cache(item.utterance).without(*(set(MODALITIES) - item.modalities))
-            targets = item.targets
-            if self.modality_dropout and rng.random() < self.modality_dropout:
-                segment = keep_random(segment, rng)
-        else:
+        if index >= len(self.items):
             assert self.composer is not None
             segment, targets = self.composer.build(self._draw(epoch, index), self.items, self.cache, rng)
-        return self._prepare(segment, targets, rng)
+            return PreparedSample(self._prepare(segment, rng), targets)
+        item = self.items[index]
+        inputs = self._features(item) if item.ready_made else self._inputs(item, rng)
+        if self.modality_dropout and rng.random() < self.modality_dropout:
+            inputs = keep_random(inputs, rng)
+        return PreparedSample(inputs, item.targets)
+
+    def _features(self, item: Item) -> Inputs:
+        assert item.utterance.media is not None
+        row = features_of(item.utterance.media).row(item.utterance.id)
+        return {m: prepare_features(row[m]) if m in item.modalities else None for m in self.model.modalities}
+
+    def _inputs(self, item: Item, rng: np.random.Generator) -> Inputs:
+        """Of each modality the item has: from the store where it is not augmented, else of the decoded segment."""
+        inputs: Inputs = dict.fromkeys(self.model.modalities)
+        load = partial(self.cache, item.utterance)
+        if self.store:
+            stored = item.modalities & self._stored
+            inputs |= {m: self.store.inputs(m, item.utterance, load) for m in self.model.modalities if m in stored}
+        rest = item.modalities - self._stored
+        if rest:
+            fresh = self._prepare(load().without(*(set(MODALITIES) - rest)), rng)
+            inputs |= {m: arrays for m, arrays in fresh.items() if m in rest}
+        return inputs
 
     def _draw(self, epoch: int, index: int) -> Draw:
         assert self.composer is not None
         return self.composer.draw(np.random.default_rng([self.seed, epoch, index, 1]), index - len(self.items))
 
-    def _prepare(self, segment: Segment, targets: dict[str, np.ndarray], rng: np.random.Generator) -> PreparedSample:
+    def _prepare(self, segment: Segment, rng: np.random.Generator) -> Inputs:
         if self.augment is None:
-            return self.model.prepare(segment, targets)
-        changed = self._augmented(segment, self.augment, rng)
-        sample = self.model.prepare(changed, targets)
-        speech = sample.inputs.get("speech")
+            return self.model.prepare(segment).inputs
+        inputs = self.model.prepare(self._augmented(segment, self.augment, rng)).inputs
+        speech = inputs.get("speech")
         spectral = speech is not None and "values" in speech and speech["values"].ndim == 2
         if speech is not None and spectral and rng.random() < self.augment.speech.mask:
             speech["values"] = mask_features(speech["values"], self.augment.speech, rng)
-        return sample
+        return inputs
 
     def _augmented(self, segment: Segment, options: Augment, rng: np.random.Generator) -> Segment:
         if segment.words:
@@ -237,11 +313,18 @@ class Samples(Dataset[PreparedSample]):
         return self.cache(self.items[self._voices[rng.integers(len(self._voices))]].utterance).waveform
 
 
-def keep_random(segment: Segment, rng: np.random.Generator) -> Segment:
-    """One of the non-empty subsets of what the segment has, all equally likely."""
-    there = sorted(segment.present)
+def augmented(options: Augment | None) -> frozenset[Modality]:
+    """The modalities that some chance of a change is set for."""
+    if options is None:
+        return frozenset()
+    return frozenset(m for m in MODALITIES if getattr(options, m) != type(getattr(options, m))())
+
+
+def keep_random(inputs: Inputs, rng: np.random.Generator) -> Inputs:
+    """One of the non-empty subsets of the modalities that are there, all equally likely."""
+    there = sorted(m for m, arrays in inputs.items() if arrays is not None)
     subsets = [c for n in range(1, len(there) + 1) for c in combinations(there, n)]
     if not subsets:
-        return segment
+        return inputs
     kept = subsets[rng.integers(len(subsets))]
-    return segment.without(*(m for m in MODALITIES if m not in kept))
+    return {m: arrays if m in kept else None for m, arrays in inputs.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -17,16 +16,19 @@ from transformers.trainer_callback import PrinterCallback
 
 from emofuse.errors import RecipeError
 from emofuse.model.model import EmotionModel
+from emofuse.training.cache import DiskCache, InputCache, SegmentCache
 from emofuse.training.card import build_card
 from emofuse.training.compose import Composer
-from emofuse.training.data import Gathered, Item, MediaCache, Samples, gather
+from emofuse.training.data import Gathered, Item, MediaCache, Samples, gather, standardise, takes_long
 from emofuse.training.engine import EmotionTrainer, EverySteps, disk_error, last_complete, training_arguments
+from emofuse.training.ensemble import PREDICTIONS, members, save_predictions, summarise
 from emofuse.training.mixing import Shares
 from emofuse.training.objective import Objective
 from emofuse.training.recipe import dump_recipe
 from emofuse.training.report import Progress, RunLog, build_report, plot_curves
 from emofuse.training.sections import Recipe
-from emofuse.training.start import apply_strategies, build, parameter_counts
+from emofuse.training.start import build, parameter_counts
+from emofuse.training.strategies import apply_strategies
 from emofuse.training.validate import (
     LOWER_IS_BETTER,
     Collected,
@@ -38,6 +40,7 @@ from emofuse.training.validate import (
     score,
     set_temperatures,
 )
+from emofuse.types import MODALITIES
 
 
 def fit(
@@ -51,8 +54,8 @@ def fit(
     """Train as the recipe says; returns the checkpoint folder (with `dry_run`, where it would be).
 
     `limit`: at most so many utterances a source and split. `resume` goes on from the last complete state of an
-    interrupted run. With `seeds`, each has a run of its own, `summary.json` holds mean ± standard deviation, and the
-    checkpoint of the best dev score is returned. Raises RecipeError, DataError, TrainingError.
+    interrupted run. With `seeds` or `folds`, each has a run of its own, `summary.json` holds mean ± standard deviation,
+    and the checkpoint of the best dev score is returned. Raises RecipeError, DataError, TrainingError.
     """
     check_metric(recipe.train.metric, recipe.model.all_tasks())
     if dry_run:
@@ -62,10 +65,10 @@ def fit(
         return recipe.folder / "model"
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
-    if recipe.seeds is None:
+    if recipe.seeds is None and recipe.folds is None:
         return Run(recipe, recipe.seed, recipe.folder, limit, command).go(resume)
-    folders = {s: Run(recipe, s, recipe.folder / f"seed-{s}", limit, command).go(resume) for s in recipe.seeds}
-    return _summarise(recipe, folders)
+    runs = [(label, Run(own, s, recipe.folder / label, limit, command)) for label, own, s in members(recipe)]
+    return summarise(recipe, {label: run.go(resume) for label, run in runs})
 
 
 @dataclass
@@ -83,7 +86,9 @@ def assemble(recipe: Recipe, seed: int, model: EmotionModel, limit: int | None) 
     """Read every source; raises DataError when there is nothing to train on or to choose by."""
     gathered = [gather(recipe, source, model.tasks, limit) for source in recipe.data.sources]
     items = [item for g in gathered for item in g.train]
-    cache = MediaCache(recipe.data.cache_mb << 20)
+    if not {"all", *MODALITIES} & set(recipe.model.init):
+        standardise(model, items)
+    cache, store = caches(recipe, model)
     compose = recipe.data.compose
     composer = Composer(items, compose, _fewer(compose.size, limit)) if compose else None
     samples = Samples(
@@ -94,12 +99,25 @@ def assemble(recipe: Recipe, seed: int, model: EmotionModel, limit: int | None) 
         augment=recipe.augment,
         composer=composer,
         modality_dropout=recipe.data.modality_dropout,
+        store=store,
     )
     weights = [s.weight for s in recipe.data.sources]
     shares = Shares([len(g.train) for g in gathered], weights, composer.size if composer else 0, seed)
     if not len(shares):
         raise RecipeError("no source has anything to train on; set data.sources.N.train to true for one")
-    return Data(gathered, samples, shares, dev_sets(recipe, gathered, model, cache, limit), _counts(gathered, model))
+    dev = dev_sets(recipe, gathered, model, cache, limit, store)
+    return Data(gathered, samples, shares, dev, _counts(gathered, model))
+
+
+def caches(recipe: Recipe, model: EmotionModel) -> tuple[MediaCache, InputCache | None]:
+    """Decoded media in memory, over what the recipe keeps on disk."""
+    options, memory = recipe.data.cache, recipe.data.cache_mb << 20
+    if options is None:
+        return MediaCache(memory), None
+    disk = DiskCache(options.folder, round(options.gb * 1e9))
+    learns = {m for m, e in model.encoders.items() if any(p.requires_grad for p in e.parameters())}
+    frozen = set(model.modalities) - learns if recipe.loss.adversarial == "none" else set()
+    return MediaCache(memory, SegmentCache(disk, takes_long)), InputCache(disk, model, frozen)
 
 
 def _fewer(size: int, limit: int | None) -> int:
@@ -107,13 +125,18 @@ def _fewer(size: int, limit: int | None) -> int:
 
 
 def dev_sets(
-    recipe: Recipe, gathered: Sequence[Gathered], model: EmotionModel, cache: MediaCache, limit: int | None
+    recipe: Recipe,
+    gathered: Sequence[Gathered],
+    model: EmotionModel,
+    cache: MediaCache,
+    limit: int | None,
+    store: InputCache | None = None,
 ) -> list[DevSet]:
     """One set a source with dev utterances, and one a subset of modalities where samples are composed."""
     sets = []
     for g in gathered:
         if g.dev:
-            samples = Samples(g.dev, model, cache, seed=0)
+            samples = Samples(g.dev, model, cache, seed=0, store=store)
             sets.append(DevSet(_unused(g.source.corpus, sets), samples, [(0, i) for i in range(len(g.dev))]))
     items: list[Item] = [item for g in gathered for item in g.dev]
     if recipe.data.compose and items:
@@ -256,6 +279,7 @@ class Run:
         )
         recipe = dump_recipe(self.recipe.model_copy(update={"root": None}))
         card = build_card(self.recipe, model.tasks, report)
+        save_predictions(self.folder / PREDICTIONS, model, data.dev, collected)
         model.save_pretrained(target, dtype=self.recipe.output.dtype, recipe=recipe, report=report, card=card)
         plot_curves(report["curves"], target / "curves.png")
         log.say(
@@ -275,22 +299,3 @@ def round_weights(model: EmotionModel, dtype: torch.dtype) -> None:
 def _parameters(model: EmotionModel) -> list[str]:
     counts = parameter_counts(model)
     return [f"{part}: {learns:,} of {total:,} parameters learn" for part, (learns, total) in counts.items()]
-
-
-def _summarise(recipe: Recipe, folders: dict[int, Path]) -> Path:
-    """Mean ± standard deviation over seeds of every dev metric, in summary.json; the best seed's checkpoint."""
-    reports = {s: json.loads((f / "report.json").read_text("utf-8")) for s, f in folders.items()}
-    first = next(iter(reports.values()))["metrics"]
-    summary: dict[str, Any] = {"recipe": recipe.name, "seeds": list(folders), "metrics": {}}
-    for name, tasks in first.items():
-        for task, values in tasks.items():
-            for metric in values:
-                over = np.array([r["metrics"][name][task][metric] for r in reports.values()], np.float64)
-                mean, spread = float(over.mean()), float(over.std(ddof=1)) if len(over) > 1 else 0.0
-                summary["metrics"][f"{name}/{task}.{metric}"] = {"mean": mean, "std": spread}
-    path = recipe.folder / "summary.json"
-    scratch = path.with_name(".summary.json")
-    scratch.write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
-    scratch.replace(path)
-    best = max(reports, key=lambda s: reports[s]["score"] * reports[s]["sign"])
-    return folders[best]
