@@ -11,20 +11,23 @@ from torch import nn
 from emofuse.model.model import EmotionModel
 from emofuse.training.sections import Optim
 
-_LAYERS = re.compile(r"(?:^|\.)(?:encoder\.layers?|transformer\.layers?|blocks|layers?)\.(\d+)\.")
+LAYERS = re.compile(r"(?:^|\.)(?:encoder\.layers?|transformer\.layers?|blocks|layers?)\.(\d+)\.")
 _TOP = re.compile(r"(?:^|\.)(?:norm|fc_norm|final_layer_norm|head|adapter|pooler)(?:\.|$)")
 
 
 def layer_count(encoder: nn.Module) -> int:
     """Transformer layers of an encoder's backbone; 0 for one without."""
-    found = [_LAYERS.search(name) for name, _ in encoder.named_parameters() if name.startswith("backbone.")]
+    found = [LAYERS.search(name) for name, _ in encoder.named_parameters() if name.startswith("backbone.")]
     return 1 + max((int(m.group(1)) for m in found if m), default=-1)
 
 
 def depth(name: str, layers: int) -> int:
-    """Place of an encoder's parameter: 0 for embeddings and front ends, i + 1 for layer i, layers + 1 above them."""
-    match = _LAYERS.search(name)
-    if not name.startswith("backbone.") or layers == 0:
+    """Place of an encoder's parameter: 0 for embeddings and front ends, i + 1 for layer i, layers + 1 above them.
+
+    Virtual tokens (`learned`) act in every layer and learn as the top does.
+    """
+    match = LAYERS.search(name)
+    if not name.startswith("backbone.") or layers == 0 or name == "backbone.learned":
         return layers + 1
     if match:
         return int(match.group(1)) + 1
@@ -32,8 +35,8 @@ def depth(name: str, layers: int) -> int:
 
 
 def decays(name: str, parameter: nn.Parameter) -> bool:
-    """Whether weight decay applies: not to norms, biases, single vectors, positions or queries."""
-    plain = ("queries", "pos_embed", "cls_token", "reg_token", "pool_weights")
+    """Whether weight decay applies: not to norms, biases, single vectors (IA3's too), positions or queries."""
+    plain = ("queries", "pos_embed", "cls_token", "reg_token", "pool_weights", "ia3_", "backbone.learned")
     return parameter.ndim > 1 and not any(part in name for part in plain)
 
 

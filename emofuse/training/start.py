@@ -1,4 +1,4 @@
-"""The model a run starts from: built from its recipe, parts taken over from checkpoints, encoders frozen or not."""
+"""The model a run starts from: built from its recipe, parts taken over from checkpoints."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from typing import Any
 
 from pydantic import ValidationError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from emofuse.errors import CheckpointError, RecipeError, nearest
 from emofuse.model.checkpoint import locate, read_config
 from emofuse.model.config import FusionConfig, ModelConfig
 from emofuse.model.model import EmotionModel
-from emofuse.training.optim import depth, layer_count
-from emofuse.training.sections import Recipe, Strategy
-from emofuse.types import MODALITIES, Modality
+from emofuse.training.sections import Recipe
+from emofuse.types import MODALITIES
 
 
 def model_config(recipe: Recipe) -> ModelConfig:
@@ -108,28 +107,6 @@ def _take_over(model: EmotionModel, part: str, folder: Path) -> str:
 
 def _like(tensor: Tensor, other: Tensor) -> Tensor:
     return tensor.to(other.dtype)
-
-
-def apply_strategies(model: EmotionModel, strategies: dict[Modality, Strategy]) -> set[Modality]:
-    """Freeze what each encoder's strategy freezes; returns the encoders in which nothing learns."""
-    frozen: set[Modality] = set()
-    for modality, encoder in model.encoders.items():
-        strategy = strategies.get(modality, Strategy())  # type: ignore[call-overload]
-        if strategy.kind == "frozen":
-            encoder.requires_grad_(False)
-            frozen.add(modality)  # type: ignore[arg-type]
-        elif strategy.kind == "top":
-            _freeze_below(encoder, strategy.layers)
-        elif strategy.kind != "full":
-            raise RecipeError(f"strategy.{modality}: {strategy.kind} is not there yet; valid: full, top, frozen")
-    return frozen
-
-
-def _freeze_below(encoder: nn.Module, layers: int) -> None:
-    count = layer_count(encoder)
-    for name, parameter in encoder.named_parameters():
-        if depth(name, count) <= count - layers:
-            parameter.requires_grad_(False)
 
 
 def parameter_counts(model: EmotionModel) -> dict[str, tuple[int, int]]:

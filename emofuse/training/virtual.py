@@ -1,0 +1,91 @@
+"""Learned tokens in front of a text backbone (prompt tuning), or learned keys and values in each of its layers."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformers import DynamicCache
+from transformers.modeling_outputs import BaseModelOutput
+
+Kind = Literal["prompt", "prefix"]
+NEEDS = {"prompt": "inputs_embeds", "prefix": "past_key_values"}
+"""The argument a backbone must take."""
+
+
+class VirtualTokens(nn.Module):
+    """A text backbone that also attends to `tokens` learned ones; its states stay those of the given tokens.
+
+    `prompt`: embeddings before the input's own (Lester et al. 2021, §2). `prefix`: keys and values before those of
+    every layer (Li and Liang 2021, §4.2, without reparametrisation), as P-tuning v2 has them for encoders. The learned
+    parameter has peft's shape, [tokens, dim] or [tokens, layers · 2 · dim], so that peft reads what is saved.
+    """
+
+    def __init__(self, inner: nn.Module, kind: Kind, tokens: int) -> None:
+        super().__init__()
+        config: Any = inner.config
+        width = config.hidden_size * (1 if kind == "prompt" else 2 * config.num_hidden_layers)
+        self.inner = inner
+        self.kind: Kind = kind
+        self.learned = nn.Parameter(torch.randn(tokens, width) * getattr(config, "initializer_range", 0.02))
+
+    @property
+    def config(self) -> Any:
+        """The inner backbone's configuration."""
+        return self.inner.config
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The inner backbone's word embeddings."""
+        return self.inner.get_input_embeddings()
+
+    def forward(
+        self,
+        *,
+        attention_mask: Int[Tensor, "batch time"],
+        input_ids: Int[Tensor, "batch time"] | None = None,
+        inputs_embeds: Float[Tensor, "batch time dim"] | None = None,
+        token_type_ids: Int[Tensor, "batch time"] | None = None,
+    ) -> BaseModelOutput:
+        """`last_hidden_state` [batch, time, dim] of the given tokens."""
+        if inputs_embeds is None:
+            inputs_embeds = self.get_input_embeddings()(input_ids)
+        count, batch = len(self.learned), len(inputs_embeds)
+        mask = torch.cat([attention_mask.new_ones(batch, count), attention_mask], 1)
+        fed: dict[str, Any] = {"attention_mask": mask}
+        if self.kind == "prompt":
+            prompts = self.learned.to(inputs_embeds.dtype).expand(batch, -1, -1)
+            fed["inputs_embeds"] = torch.cat([prompts, inputs_embeds], 1)
+            if token_type_ids is not None:
+                fed["token_type_ids"] = torch.cat([token_type_ids.new_zeros(batch, count), token_type_ids], 1)
+        else:
+            fed |= {"inputs_embeds": inputs_embeds, "past_key_values": self._cache(batch, inputs_embeds.dtype)}
+            if token_type_ids is not None:
+                fed["token_type_ids"] = token_type_ids
+        states = self.inner(**fed).last_hidden_state
+        return BaseModelOutput(last_hidden_state=states[:, -inputs_embeds.shape[1] :])
+
+    def _cache(self, batch: int, dtype: torch.dtype) -> DynamicCache:
+        heads = self.config.num_attention_heads
+        layers = self.learned.to(dtype).unflatten(1, (2 * self.config.num_hidden_layers, heads, -1))
+        layers = layers.permute(1, 2, 0, 3)[:, None].expand(-1, batch, -1, -1, -1)
+        cache = DynamicCache()
+        for index in range(self.config.num_hidden_layers):
+            cache.update(layers[2 * index], layers[2 * index + 1], index)
+        return cache
+
+
+def takes(backbone: nn.Module, kind: Kind) -> bool:
+    """Whether a backbone has what virtual tokens of this kind need."""
+    text = hasattr(backbone, "get_input_embeddings") and hasattr(backbone, "config")
+    return text and NEEDS[kind] in inspect.signature(backbone.forward).parameters
+
+
+def room(backbone: nn.Module) -> int | None:
+    """Positions that the backbone has, virtual tokens included; None where it has no limit."""
+    config: Any = backbone.config
+    positions = getattr(config, "max_position_embeddings", None)
+    offset = 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+    return positions - offset if isinstance(positions, int) and positions > 0 else None
