@@ -9,6 +9,7 @@ a resumed run equals an uninterrupted one.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,12 @@ from emofuse.training.mixing import Buckets, Shares
 from emofuse.training.objective import Objective
 from emofuse.training.optim import build_optimizer
 from emofuse.training.sections import Optim, Recipe
+from emofuse.training.strategies import RankBudget, rank_tuners
 
 COMPLETE = "complete"
 """The file that says a resumable state was written to its end."""
 AVERAGE = "average.safetensors"
+RANKS = "ranks.safetensors"
 KEPT = 2
 
 
@@ -119,6 +122,10 @@ class EmotionTrainer(Trainer):
         super().__init__(
             model=objective, args=arguments, train_dataset=samples, eval_dataset=samples, callbacks=list(callbacks)
         )
+        tuners = rank_tuners(objective.model)
+        self.ranks = RankBudget(tuners) if tuners else None
+        if self.ranks:
+            self.add_callback(self.ranks)
         self.average = Average(objective, recipe.train.ema) if recipe.train.ema else None
         if self.average:
             self.add_callback(Averaging(self.average, objective))
@@ -175,17 +182,20 @@ class EmotionTrainer(Trainer):
         return means
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # type: ignore[override]
-        """Dev metrics, of the averaged weights where there is an average."""
-        if self.average:
-            self.average.swap(self.model)
-        try:
-            metrics = self.assess()
-        finally:
-            if self.average:
-                self.average.swap(self.model)
+        """Dev metrics, of the averaged weights where there is an average; of several processes the first finds them."""
+        metrics = from_first(self._assess_average)
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _assess_average(self) -> dict[str, float]:
+        if self.average:
+            self.average.swap(self.model)
+        try:
+            return self.assess()
+        finally:
+            if self.average:
+                self.average.swap(self.model)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Write the state, then the mark that it is whole, and only then let older ones go."""
@@ -196,6 +206,10 @@ class EmotionTrainer(Trainer):
             if self.args.should_save:
                 if self.average:
                     self.average.save(folder / AVERAGE)
+                if self.ranks:
+                    self.ranks.save(folder / RANKS)
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
                 (folder / COMPLETE).touch()
         except OSError as error:
             raise disk_error(error, Path(self.args.output_dir)) from error
@@ -208,6 +222,8 @@ class EmotionTrainer(Trainer):
         super()._load_optimizer_and_scheduler(checkpoint)
         if self.average and checkpoint is not None:
             self.average.load(Path(checkpoint) / AVERAGE)
+        if self.ranks and checkpoint is not None:
+            self.ranks.load(Path(checkpoint) / RANKS)
 
     def _load_best_model(self) -> None:
         super()._load_best_model()
@@ -240,6 +256,27 @@ class EverySteps(TrainerCallback):
         if state.global_step % self.steps == 0:
             control.should_save = True
         return control
+
+
+def is_first() -> bool:
+    """Whether this is the only process of the run, or the first of several (torchrun, accelerate launch)."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def from_first(work: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """What `work` gives in the first process, in all of them; an error there is an error in each."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return work()
+    shared: list[Any] = [None, None]
+    if is_first():
+        try:
+            shared[0] = work()
+        except EmofuseError as error:
+            shared[1] = error
+    torch.distributed.broadcast_object_list(shared)
+    if shared[1] is not None:
+        raise shared[1]
+    return shared[0]
 
 
 def disk_error(error: OSError, folder: Path) -> Exception:
@@ -289,6 +326,7 @@ def training_arguments(recipe: Recipe, folder: Path, seed: int) -> TrainingArgum
         report_to=["wandb"] if recipe.output.wandb else [],
         run_name=recipe.name,
         ddp_find_unused_parameters=True,
+        ddp_timeout=24 * 3600,
     )
 
 

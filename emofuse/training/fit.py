@@ -14,13 +14,21 @@ import torch
 from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from emofuse.errors import RecipeError
+from emofuse.errors import RecipeError, require_package
 from emofuse.model.model import EmotionModel
+from emofuse.training.adapters import Adapter, adapters_of, merge, save_adapters
 from emofuse.training.cache import DiskCache, InputCache, SegmentCache
 from emofuse.training.card import build_card
 from emofuse.training.compose import Composer
 from emofuse.training.data import Gathered, Item, MediaCache, Samples, gather, standardise, takes_long
-from emofuse.training.engine import EmotionTrainer, EverySteps, disk_error, last_complete, training_arguments
+from emofuse.training.engine import (
+    EmotionTrainer,
+    EverySteps,
+    disk_error,
+    is_first,
+    last_complete,
+    training_arguments,
+)
 from emofuse.training.ensemble import PREDICTIONS, members, save_predictions, summarise
 from emofuse.training.mixing import Shares
 from emofuse.training.objective import Objective
@@ -40,7 +48,7 @@ from emofuse.training.validate import (
     score,
     set_temperatures,
 )
-from emofuse.types import MODALITIES
+from emofuse.types import MODALITIES, Modality
 
 
 def fit(
@@ -63,12 +71,15 @@ def fit(
 
         show_plan(recipe, limit)
         return recipe.folder / "model"
+    if recipe.output.wandb:
+        require_package("wandb", extra="wandb")
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
     if recipe.seeds is None and recipe.folds is None:
         return Run(recipe, recipe.seed, recipe.folder, limit, command).go(resume)
     runs = [(label, Run(own, s, recipe.folder / label, limit, command)) for label, own, s in members(recipe)]
-    return summarise(recipe, {label: run.go(resume) for label, run in runs})
+    folders = {label: run.go(resume) for label, run in runs}
+    return summarise(recipe, folders) if is_first() else recipe.folder
 
 
 @dataclass
@@ -181,9 +192,10 @@ class Run:
         finished = self.folder / "model" / "report.json"
         if resume and finished.is_file():
             return finished.parent
-        self._clear(resume)
+        if is_first():
+            self._clear(resume)
         started = time.time()
-        with RunLog(self.folder, resume) as log:
+        with RunLog(self.folder, resume, is_first()) as log:
             torch.manual_seed(self.seed)
             model, taken = build(self.recipe)
             frozen = apply_strategies(model, self.recipe.strategy)
@@ -197,7 +209,9 @@ class Run:
                 log.say(f"going on from {state.name}")
             try:
                 trainer.train(resume_from_checkpoint=str(state) if state else None)
-                return self._finish(trainer, model, data, log, started)
+                target = self._finish(trainer, model, data, log, started)
+                trainer.accelerator.wait_for_everyone()
+                return target
             except OSError as error:
                 raise disk_error(error, self.folder) from error
 
@@ -261,6 +275,8 @@ class Run:
         target = self.folder / "model"
         if not trainer.is_world_process_zero():
             return target
+        counts, adapters = parameter_counts(model), adapters_of(model)
+        merge(model)
         round_weights(model, getattr(torch, self.recipe.output.dtype))
         collected = self._collect(model, data.dev)
         temperatures = set_temperatures(model, collected)
@@ -275,17 +291,30 @@ class Run:
             temperatures=temperatures,
             history=trainer.state.log_history,
             seconds=time.time() - started,
-            parameters=parameter_counts(model),
+            parameters=counts,
         )
         recipe = dump_recipe(self.recipe.model_copy(update={"root": None}))
         card = build_card(self.recipe, model.tasks, report)
         save_predictions(self.folder / PREDICTIONS, model, data.dev, collected)
         model.save_pretrained(target, dtype=self.recipe.output.dtype, recipe=recipe, report=report, card=card)
         plot_curves(report["curves"], target / "curves.png")
+        self._save_apart(model, adapters, target / "adapters", log)
         log.say(
             f"dev {self.recipe.train.metric} {report['score']:.4f} at epoch {report['best_epoch']}; saved in {target}"
         )
         return target
+
+    def _save_apart(self, model: EmotionModel, adapters: dict[Modality, Adapter], folder: Path, log: RunLog) -> None:
+        """Adapters whose strategy says `merge: false`, and virtual tokens, which cannot be merged."""
+        apart = {
+            m: a
+            for m, a in adapters.items()
+            if not self.recipe.strategy[m].merge or self.recipe.strategy[m].kind in ("prefix", "prompt")
+        }
+        shutil.rmtree(folder, ignore_errors=True)
+        if apart:
+            save_adapters(model, apart, folder)
+            log.say(f"  adapters of {', '.join(apart)} alone in {folder}: emofuse.training.adapters.load_adapters")
 
 
 @torch.no_grad()

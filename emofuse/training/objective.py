@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from emofuse.batch import Batch
 from emofuse.labels import Task
 from emofuse.model.model import EmotionModel, Outputs
+from emofuse.training.adversarial import Neighbourhood, adversarial_loss
 from emofuse.training.cache import encode
 from emofuse.training.losses import (
     categorical_loss,
@@ -23,6 +24,7 @@ from emofuse.training.losses import (
     scalar_loss,
 )
 from emofuse.training.sections import Loss
+from emofuse.training.strategies import ORTHOGONALITY, orthogonality, singular_vectors
 from emofuse.types import Modality
 
 
@@ -53,6 +55,7 @@ class Objective(nn.Module):
         self.model = model
         self.options = options
         self.frozen = frozenset(frozen)
+        self.vectors = singular_vectors(model)
         for task in model.tasks:
             if task.kind == "scalar":
                 continue
@@ -74,6 +77,17 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """`loss` and its parts, scalars."""
+        if self.options.adversarial == "none":
+            parts = self._clean(batch)
+        else:
+            with Neighbourhood(self.model, self.options.epsilon) as near:
+                parts = self._clean(batch)
+                parts["adversarial"] = self._worst(near, _sum(parts), batch)
+        if self.vectors:
+            parts["orthogonality"] = ORTHOGONALITY * orthogonality(self.vectors)
+        return {"loss": _sum(parts), **{k: v.detach() for k, v in parts.items()}}
+
+    def _clean(self, batch: Batch) -> dict[str, Tensor]:
         outputs = run(self.model, batch, self.bf16)
         parts = self._parts(outputs, batch)
         if self.options.rdrop:
@@ -81,7 +95,16 @@ class Objective(nn.Module):
             for name, value in self._parts(second, batch).items():
                 parts[name] = (parts[name] + value) / 2
             parts["rdrop"] = self.options.rdrop * self._rdrop(outputs, second, batch)
-        return {"loss": torch.stack(list(parts.values())).sum(), **{k: v.detach() for k, v in parts.items()}}
+        return parts
+
+    def _worst(self, near: Neighbourhood, clean: Tensor, batch: Batch) -> Tensor:
+        kind: Any = self.options.adversarial
+        steps = self.options.adversarial_steps
+
+        def again() -> Tensor:
+            return _sum(self._parts(run(self.model, batch, self.bf16), batch))
+
+        return adversarial_loss(near, clean, again, kind, steps)
 
     def _parts(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         parts: dict[str, Tensor] = {}
@@ -131,3 +154,7 @@ class Objective(nn.Module):
         target = batch.targets[task.name]
         classes = target.nan_to_num().argmax(-1)
         return contrastive_loss(outputs.state.float(), classes, labelled(target), self.options.temperature)
+
+
+def _sum(parts: Mapping[str, Tensor]) -> Tensor:
+    return torch.stack(list(parts.values())).sum()

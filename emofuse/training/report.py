@@ -26,12 +26,16 @@ LIBRARIES = ("emofuse", "torch", "transformers", "accelerate", "timm", "numpy", 
 class RunLog:
     """Lines to the terminal and to `log.txt`; `metrics.csv` holds one row an epoch."""
 
-    def __init__(self, folder: Path, resume: bool) -> None:
+    def __init__(self, folder: Path, resume: bool, active: bool = True) -> None:
+        """`active` False, as in all processes of several but the first: nothing is written or shown."""
         self.folder = folder
         self.resume = resume
+        self.active = active
         self._file: TextIO | None = None
 
     def __enter__(self) -> RunLog:
+        if not self.active:
+            return self
         self.folder.mkdir(parents=True, exist_ok=True)
         self._file = (self.folder / "log.txt").open("a" if self.resume else "w", encoding="utf-8")
         if not self.resume:
@@ -44,6 +48,8 @@ class RunLog:
 
     def say(self, line: str) -> None:
         """One line, at once."""
+        if not self.active:
+            return
         sys.stderr.write(line + "\n")
         if self._file:
             self._file.write(f"{time.strftime('%H:%M:%S')} {line}\n")
@@ -61,7 +67,7 @@ class RunLog:
 
     def writers(self, recipe: Recipe) -> list[TrainerCallback]:
         """TensorBoard where it is installed and wanted."""
-        if not recipe.output.tensorboard or importlib.util.find_spec("tensorboard") is None:
+        if not self.active or not recipe.output.tensorboard or importlib.util.find_spec("tensorboard") is None:
             return []
         from torch.utils.tensorboard import SummaryWriter
         from transformers.integrations import TensorBoardCallback
@@ -109,7 +115,8 @@ class Progress(TrainerCallback):
             f"score {abs(metrics['eval_score']):.4f}{star} ({shown}), {seconds:.0f} s, {_clock(left)} left"
         )
         row = {"epoch": epoch, "step": state.global_step, "seconds": round(seconds, 1), "loss": losses.get("loss", "")}
-        self.log.row(row | dict(metrics))
+        if self.recipe.output.csv:
+            self.log.row(row | dict(metrics))
 
     def _chosen(self, key: str) -> bool:
         """The recipe's metric on each set."""

@@ -275,9 +275,12 @@ class Output(Section):
     """Of the saved weights; float16 halves the folder; dev metrics and temperatures are those of the rounded ones."""
     overwrite: bool = False
     """Start anew in a folder that holds an earlier run; without it that is an error."""
+    csv: bool = True
+    """`metrics.csv`, one row an epoch."""
     tensorboard: bool = True
     """When the package is installed."""
     wandb: bool = False
+    """Weights & Biases, as its own environment variables say; an error when the package is not installed."""
 
 
 class Recipe(Section):
