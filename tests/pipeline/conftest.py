@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from emofuse.labels import EMOTIONS, POLARITIES
+from emofuse.media.decode import VideoFrame, read_audio, stream
+from emofuse.model.model import EmotionModel
 from emofuse.pipeline.analysis import Analysis
+from emofuse.pipeline.inference import Pipeline
 from emofuse.pipeline.overall import overall
 from emofuse.types import Modality, Prediction, Word
 
@@ -56,7 +60,76 @@ def analysis(make_prediction) -> Analysis:
     return Analysis("a, clip.mp4", 4.0, "tiny", overall(segments), segments, words, ("two people are in view",))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sample(repository: Path) -> Path:
     """The clip that comes with the project: a face, a voice, three sentences in sample.srt."""
     return repository / "demo" / "samples" / "sample.mp4"
+
+
+@pytest.fixture(scope="session")
+def words(sample: Path) -> Path:
+    """What is said in the sample."""
+    return sample.with_suffix(".srt")
+
+
+@pytest.fixture(scope="session")
+def pipeline(tiny_config) -> Pipeline:
+    """The whole road around a model with random weights."""
+    import torch
+
+    torch.manual_seed(0)
+    model = EmotionModel(tiny_config)
+    for head in model.heads.values():
+        torch.nn.init.normal_(head.linear.weight, std=0.3)
+    return Pipeline(model, name="tiny")
+
+
+@pytest.fixture(scope="session")
+def whole(pipeline: Pipeline, sample: Path, words: Path) -> Analysis:
+    """The sample with its words, analysed."""
+    return pipeline(sample, transcript=words)
+
+
+@pytest.fixture(scope="session")
+def voice(sample: Path) -> tuple[int, np.ndarray]:
+    """The sample's voice, as a microphone would give it."""
+    return 16_000, read_audio(sample)
+
+
+@pytest.fixture(scope="session")
+def face(sample: Path) -> np.ndarray:
+    """A frame of the sample."""
+    return next(item.rgb for item in stream(sample, audio=False) if isinstance(item, VideoFrame))
+
+
+@pytest.fixture(scope="session")
+def bad(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> dict[str, tuple[Path, str]]:
+    """What people hand in by mistake: (path, what the message must say)."""
+    folder = tmp_path_factory.mktemp("bad")
+    (folder / "notes.mp4").write_bytes(b"these are not moving pictures\n" * 200)
+    (folder / "cut.mp4").write_bytes(_index_last(sample, folder / "whole.mp4").read_bytes()[:100_000])
+    (folder / "empty.mp4").touch()
+    (folder / "long.txt").write_text("I am so happy today. " * 500_000)
+    (folder / "texts").mkdir()
+    return {
+        "not media": (folder / "notes.mp4", r"it is not media, or was cut off .* copy, record or convert it again"),
+        "truncated": (folder / "cut.mp4", r"it is not media, or was cut off before its index was written"),
+        "zero bytes": (folder / "empty.mp4", r"the file is empty \(0 bytes\); record, copy or download it again"),
+        "long text": (folder / "long.txt", r"10\.5 MB of text are too much; at most 2 MB are valid: cut it into parts"),
+        "folder": (
+            folder / "texts",
+            r"it is a folder; name a file in it|the folder '.*' holds no media; it should hold",
+        ),
+        "missing": (folder / "nowhere.mp4", r"there is no such file; check the spelling and the folder of the path"),
+    }
+
+
+def _index_last(clip: Path, copy: Path) -> Path:
+    """The same clip with its index at the end, as a recorder writes it."""
+    with av.open(str(clip)) as source, av.open(str(copy), "w") as target:
+        tracks = {track.index: target.add_stream_from_template(track) for track in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = tracks[packet.stream.index]
+                target.mux(packet)
+    return copy

@@ -93,7 +93,7 @@ def test_an_unknown_ending_says_which_are_known(analysis, tmp_path, name):
 
 
 def test_a_missing_folder_is_named(analysis, tmp_path):
-    with pytest.raises(MediaError, match="cannot write .*No such file or directory"):
+    with pytest.raises(MediaError, match=r"cannot write .*No such file or directory"):
         analysis.save(tmp_path / "nowhere" / "a.json")
 
 
