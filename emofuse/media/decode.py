@@ -29,6 +29,8 @@ _SEEKABLE = ("mov", "matroska", "avi", "wav", "flac", "ogg")
 """Containers whose index lands where it says; the others are decoded from their start."""
 _PREROLL = 1.0
 """Seconds decoded and thrown away before `start`, for decoders that need to warm up."""
+_TICK = 2e-3
+"""Seconds by which a timestamp may be rounded (mkv counts in milliseconds)."""
 _SPARSE = 4.0
 """Source frames per wanted frame from which frames nobody refers to need not be decoded at all."""
 
@@ -267,7 +269,7 @@ class _VideoTrack:
             if self.end is not None and time >= self.end:
                 self.finished = True
                 return
-            if time + 0.5 / max(self.fps, 1.0) * (self.interval > 0) >= self.due and time >= self.start:
+            if time >= self.start and time + _TICK >= self.due:
                 self._next(time)
                 yield VideoFrame(
                     time, frame, orientation=orientation_of(frame), aspect=self.aspect, reformatter=self.reformatter
@@ -285,7 +287,7 @@ class _VideoTrack:
 
     def _next(self, time: float) -> None:
         if self.interval > 0:
-            steps = int((time - self.start) / self.interval + 0.5)
+            steps = int((time + _TICK - self.start) / self.interval)
             self.due = self.start + (steps + 1) * self.interval
 
 

@@ -83,16 +83,16 @@ class HaarDetector:
     ) -> Faces:
         """Upright squares; the cascade's own square frames a face as FER2013 does (its side is 0.99 to 1.05 of it)."""
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if picture.ndim == 3 else picture
-        step = 1.05 if effort == "exhaustive" else self.scale
-        found = self._look(self._frontal, grey, (smallest, largest), step, 1.0)
+        step, hits = (1.05, 3 * self.neighbours) if effort == "exhaustive" else (self.scale, self.neighbours)
+        found = self._look(self._frontal, grey, (smallest, largest), step, hits, 1.0)
         if len(found) or effort == "quick":
             return found
         if effort == "exhaustive":
             found = _merged([_tilted(self, grey, (smallest, largest), angle) for angle in (-20.0, 20.0)])
         if not len(found):
-            right = self._look(self._profile, grey, (smallest, largest), self.scale, 0.3)
+            right = self._look(self._profile, grey, (smallest, largest), self.scale, self.neighbours, 0.3)
             turned = np.ascontiguousarray(grey[:, ::-1])
-            mirrored = self._look(self._profile, turned, (smallest, largest), self.scale, 0.3)
+            mirrored = self._look(self._profile, turned, (smallest, largest), self.scale, self.neighbours, 0.3)
             boxes = mirrored.boxes.copy()
             boxes[:, 0] = grey.shape[1] - boxes[:, 0] - boxes[:, 2]
             found = _merged([right, Faces(boxes, mirrored.scores, mirrored.frontal)])
@@ -100,15 +100,21 @@ class HaarDetector:
 
     def tilted(self, grey: np.ndarray, sizes: tuple[float, float]) -> Faces:
         """Frontal faces of a picture that was turned."""
-        return self._look(self._frontal, grey, sizes, self.scale, 0.8)
+        return self._look(self._frontal, grey, sizes, self.scale, self.neighbours + 2, 0.8)
 
     def _look(
-        self, cascade: cv2.CascadeClassifier, grey: np.ndarray, sizes: tuple[float, float], step: float, frontal: float
+        self,
+        cascade: cv2.CascadeClassifier,
+        grey: np.ndarray,
+        sizes: tuple[float, float],
+        step: float,
+        neighbours: int,
+        frontal: float,
     ) -> Faces:
         least, most = (max(20, round(size * max(grey.shape))) for size in sizes)
         if min(grey.shape) < least:
             return NO_FACES
-        boxes, hits = cascade.detectMultiScale2(grey, step, self.neighbours, 0, (least, least), (most, most))
+        boxes, hits = cascade.detectMultiScale2(grey, step, neighbours, 0, (least, least), (most, most))
         if not len(boxes):
             return NO_FACES
         scores = 1 - np.exp(-np.asarray(hits, float).ravel() / 8)

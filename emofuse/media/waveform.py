@@ -175,8 +175,8 @@ def as_waveform(rate: int, array: np.ndarray) -> Float32[np.ndarray, " samples"]
     assembler = Assembler()
     blocks: list[np.ndarray] = []
     for i in range(0, channels.shape[1], rate):
-        chunk = _to_float(channels[:, i : i + rate])
-        frame = av.AudioFrame.from_ndarray(chunk, format="fltp", layout=_LAYOUTS[len(chunk) - 1])
+        interleaved = np.ascontiguousarray(_to_float(channels[:, i : i + rate]).T).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(interleaved, format="flt", layout=_LAYOUTS[len(channels) - 1])
         frame.sample_rate = rate
         blocks += [block.samples for block in assembler.push(frame)]
     blocks += [block.samples for block in assembler.finish()]
@@ -218,6 +218,6 @@ def _to_float(samples: np.ndarray) -> Float32[np.ndarray, "channels samples"]:
         worst = np.abs(samples).max(initial=0.0)
         if not worst <= LOUDEST:
             within_scale(samples)
-        return np.ascontiguousarray(samples, dtype=np.float32)
+        return samples.astype(np.float32)
     silence, scale = _SCALES[samples.dtype.name]
-    return np.ascontiguousarray(((samples.astype(np.float64) - silence) / scale).astype(np.float32))
+    return ((samples.astype(np.float64) - silence) / scale).astype(np.float32)

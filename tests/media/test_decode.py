@@ -1,0 +1,350 @@
+"""One pass over real files of every container: what comes out, when, and what an unreadable file says."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+
+from emofuse.errors import MediaError
+from emofuse.media.accepted import ACCEPTED, AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from emofuse.media.decode import AudioBlock, VideoFrame, probe, read_audio, stream
+from emofuse.types import SAMPLE_RATE
+
+WITH_VIDEO = [".mp4", ".mov", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".ts", ".wmv"]
+SOUND_ONLY = [".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aiff", ".wma"]
+
+
+def split(items) -> tuple[list[AudioBlock], list[VideoFrame]]:
+    items = list(items)
+    return [i for i in items if isinstance(i, AudioBlock)], [i for i in items if isinstance(i, VideoFrame)]
+
+
+def frequency(samples: np.ndarray) -> float:
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(samples.size)))
+    return float(np.argmax(spectrum) * SAMPLE_RATE / samples.size)
+
+
+@pytest.mark.parametrize("suffix", WITH_VIDEO)
+def test_every_video_container(make: SimpleNamespace, suffix: str) -> None:
+    path = make.clip(f"clip{suffix}", sound=make.tone(2.0, channels=2), pictures=make.picture, times=make.times(2.0))
+    info = probe(path)
+    assert info.name == path.name
+    assert info.has_audio and info.has_video
+    assert (info.width, info.height, info.channels, info.sample_rate) == (160, 120, 2, 48_000)
+    assert info.duration == pytest.approx(2.0, abs=0.15)
+    notes: list[str] = []
+    sound, pictures = split(stream(path, notes=notes))
+    assert notes == []
+    assert len(pictures) in (49, 50)
+    assert np.all(np.diff([f.time for f in pictures]) > 0)
+    assert pictures[-1].time == pytest.approx(1.96, abs=0.1)
+    assert pictures[0].rgb.shape == (120, 160, 3)
+    assert pictures[0].rgb[60, 40, 0] > 200 and pictures[0].rgb[60, 120, 2] > 200
+    samples = np.concatenate([b.samples for b in sound])
+    assert samples.size / SAMPLE_RATE == pytest.approx(2.0, abs=0.1)
+    assert frequency(samples[8000:24000]) == pytest.approx(440, abs=2)
+    assert np.abs(samples[8000:24000]).max() == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("suffix", SOUND_ONLY)
+def test_every_sound_container(make: SimpleNamespace, suffix: str) -> None:
+    path = make.clip(f"clip{suffix}", sound=make.tone(2.0))
+    info = probe(path)
+    assert info.has_audio and not info.has_video
+    assert info.duration == pytest.approx(2.0, abs=0.15)
+    samples = read_audio(path)
+    assert samples.dtype == np.float32
+    assert samples.size / SAMPLE_RATE == pytest.approx(2.0, abs=0.06)
+    assert frequency(samples[8000:24000]) == pytest.approx(440, abs=2)
+
+
+def test_every_suffix_the_package_claims_was_tried() -> None:
+    aliases = {".m4v": ".mp4", ".mpeg": ".mpg", ".aif": ".aiff"}
+    assert {aliases.get(s, s) for s in VIDEO_SUFFIXES} == set(WITH_VIDEO)
+    assert {aliases.get(s, s) for s in AUDIO_SUFFIXES} == set(SOUND_ONLY)
+
+
+def test_blocks_are_short_and_join_without_gap(make: SimpleNamespace) -> None:
+    path = make.clip("long.flac", sound=make.tone(7.3, rate=44_100), rate=44_100)
+    sound, _ = split(stream(path))
+    assert all(0 < b.samples.size <= SAMPLE_RATE for b in sound)
+    assert sound[0].start == 0.0
+    for before, after in itertools.pairwise(sound):
+        assert after.start == pytest.approx(before.end, abs=1e-9)
+    assert sound[-1].end == pytest.approx(7.3, abs=1e-3)
+
+
+def test_wav_is_read_to_the_sample(make: SimpleNamespace) -> None:
+    wave = make.tone(1.0, rate=SAMPLE_RATE)
+    path = make.clip("exact.wav", sound=wave, rate=SAMPLE_RATE)
+    np.testing.assert_allclose(read_audio(path), wave[0], atol=2 / 2**15)
+
+
+def test_part_of_a_file_is_that_part_of_the_whole(make: SimpleNamespace) -> None:
+    rng = np.random.default_rng(0)
+    noise = np.cumsum(rng.normal(0, 0.02, (1, 48_000 * 6)), axis=1).astype(np.float32)
+    noise -= np.convolve(noise[0], np.ones(200) / 200, mode="same").astype(np.float32)
+    noise = np.clip(noise, -0.9, 0.9)
+    for name in ("a.flac", "a.wav", "a.mkv"):
+        how = {"pictures": make.picture, "times": make.times(6.0)} if name.endswith("mkv") else {}
+        path = make.clip(name, sound=noise, **how)
+        whole = read_audio(path)
+        part = read_audio(path, 2.5, 4.25)
+        assert part.size == round(1.75 * SAMPLE_RATE)
+        np.testing.assert_allclose(part, whole[40_000:68_000], atol=2e-3)
+        assert read_audio(path, 5.5).size == pytest.approx(0.5 * SAMPLE_RATE, abs=50)
+        assert read_audio(path, 100.0).size == 0
+
+
+def test_parts_of_a_video_keep_the_clip_s_seconds(make: SimpleNamespace) -> None:
+    path = make.clip("c.mp4", sound=make.tone(6.0), pictures=make.picture, times=make.times(6.0))
+    sound, pictures = split(stream(path, start=3.0, end=4.0))
+    assert sound[0].start == 3.0 and sound[-1].end == pytest.approx(4.0)
+    assert [f.time for f in pictures] == pytest.approx([3.0 + i / 25 for i in range(25)], abs=1e-3)
+
+
+def test_frames_not_asked_for_are_not_there(make: SimpleNamespace) -> None:
+    path = make.clip("c.mkv", pictures=make.picture, times=make.times(4.0))
+    _, pictures = split(stream(path, frame_interval=0.5))
+    times = np.array([f.time for f in pictures])
+    assert len(times) in (7, 8)
+    assert np.abs(times - np.arange(len(times)) * 0.5).max() <= 0.16
+    assert not any("rgb" in vars(f) for f in pictures)
+
+
+def test_variable_frame_rate_goes_by_timestamps(make: SimpleNamespace) -> None:
+    times = [0.0, 0.04, 0.08, 1.0, 1.04, 2.5, 3.9]
+    path = make.clip("vfr.mkv", pictures=make.picture, times=times)
+    assert [f.time for f in split(stream(path))[1]] == pytest.approx(times, abs=2e-3)
+    thinned = [f.time for f in split(stream(path, frame_interval=0.1))[1]]
+    assert thinned == pytest.approx([0.0, 1.0, 2.5, 3.9], abs=2e-3)
+
+
+@pytest.mark.parametrize(("rotation", "hflip"), [*itertools.product([0, 90, 180, 270], [False, True])])
+def test_rotation_metadata_is_applied(make: SimpleNamespace, rotation: int, hflip: bool) -> None:
+    """The stored picture is laid so that every turn of it is told apart; FFmpeg's own autorotation is the reference."""
+    path = make.clip("turned.mp4", pictures=make.picture, times=[0.0, 0.1], rotation=rotation, hflip=hflip)
+    frame = split(stream(path))[1][0]
+    sideways = rotation in (90, 270)
+    assert (frame.width, frame.height) == ((120, 160) if sideways else (160, 120))
+    assert frame.rgb.shape[:2] == (frame.height, frame.width)
+    assert (probe(path).width, probe(path).height) == (frame.width, frame.height)
+    stored = make.picture(0.0)
+    turns = {(r, h): np.rot90(stored[:, ::-1] if h else stored, r) for r in range(4) for h in (False, True)}
+    errors = {
+        turn: np.abs(picture.astype(int) - frame.rgb).mean() if picture.shape == frame.rgb.shape else 255.0
+        for turn, picture in turns.items()
+    }
+    best = min(errors, key=lambda turn: errors[turn])
+    assert errors[best] < 12
+    assert best == _expected_turn(path)
+
+
+def _expected_turn(path: Path) -> tuple[int, bool]:
+    """Counter-clockwise quarter turns after an optional mirroring, from FFmpeg's reading of the display matrix."""
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        matrices = [np.frombuffer(bytes(d), np.int32) for d in frame.side_data if d.type.name == "DISPLAYMATRIX"]
+    if not matrices:
+        return 0, False
+    matrix = matrices[0]
+    a, b, _, c, d = (matrix[:5] / 65536.0).round().astype(int).tolist()
+    mirrored = a * d - b * c < 0
+    if mirrored:
+        a, b = -a, -b
+    angle = {(1, 0): 0, (0, 1): 3, (-1, 0): 2, (0, -1): 1}[(a, b)]
+    return angle, mirrored
+
+
+def test_late_audio_starts_at_its_second(make: SimpleNamespace) -> None:
+    for name in ("late.mkv", "late.mp4"):
+        path = make.clip(name, sound=make.tone(2.0), sound_start=1.5, pictures=make.picture, times=make.times(3.5))
+        samples = read_audio(path)
+        loud = np.flatnonzero(np.abs(samples) > 0.05)
+        assert loud[0] / SAMPLE_RATE == pytest.approx(1.5, abs=0.04)
+        assert samples.size / SAMPLE_RATE == pytest.approx(3.5, abs=0.1)
+        both, _ = split(stream(path))
+        np.testing.assert_array_equal(np.concatenate([b.samples for b in both]), samples)
+
+
+def test_late_video_keeps_its_distance_to_the_sound(make: SimpleNamespace) -> None:
+    path = make.clip("late.mkv", sound=make.tone(3.0), pictures=make.picture, times=[2.0 + t for t in make.times(1.0)])
+    sound, pictures = split(stream(path))
+    assert sound[0].start == 0.0
+    assert pictures[0].time == pytest.approx(2.0, abs=0.01)
+
+
+def test_video_without_sound_and_sound_without_video(make: SimpleNamespace) -> None:
+    silent = make.clip("silent.mp4", pictures=make.picture, times=make.times(1.0))
+    sound, pictures = split(stream(silent))
+    assert not sound and len(pictures) == 25
+    with pytest.raises(MediaError, match=r"no audio track, only video.*give a file that holds audio"):
+        read_audio(silent)
+    blind = make.clip("blind.wav", sound=make.tone(1.0))
+    with pytest.raises(MediaError, match="no video track, only audio"):
+        list(stream(blind, audio=False))
+
+
+def test_one_frame(make: SimpleNamespace) -> None:
+    for interval in (0.0, 0.2):
+        path = make.clip("one.mp4", pictures=make.picture, times=[0.0])
+        _, pictures = split(stream(path, frame_interval=interval))
+        assert len(pictures) == 1
+        assert pictures[0].rgb.shape == (120, 160, 3)
+
+
+def test_cover_picture_is_no_video(make: SimpleNamespace, tmp_path: Path) -> None:
+    path = tmp_path / "song.mp3"
+    with av.open(str(path), "w") as container:
+        audio = container.add_stream("libmp3lame", rate=48_000, layout="mono")
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 160, 120, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        frame = av.VideoFrame.from_ndarray(make.picture(0.0), format="rgb24").reformat(format="yuvj420p")
+        for packet in [*cover.encode(frame), *cover.encode(None)]:
+            container.mux(packet)
+        sound = av.AudioFrame.from_ndarray(make.tone(1.0), format="fltp", layout="mono")
+        sound.sample_rate = 48_000
+        container.mux(audio.encode(sound))
+        container.mux(audio.encode(None))
+    assert not probe(path).has_video
+    assert read_audio(path).size > 15_000
+
+
+def test_duration_is_counted_where_the_header_does_not_say(make: SimpleNamespace) -> None:
+    path = make.clip(
+        "live.webm", sound=make.tone(2.0), pictures=make.picture, times=make.times(2.0), options={"live": "1"}
+    )
+    with av.open(str(path)) as container:
+        assert container.duration is None
+    assert probe(path).duration == pytest.approx(2.0, abs=0.1)
+
+
+def test_pixels_that_are_not_square(tmp_path: Path, make: SimpleNamespace) -> None:
+    path = tmp_path / "dv.mp4"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 160, 120, "yuv420p"
+        video.codec_context.sample_aspect_ratio = 2
+        for packet in video.encode(av.VideoFrame.from_ndarray(make.picture(0.0), format="rgb24")):
+            container.mux(packet)
+        container.mux(video.encode(None))
+    frame = split(stream(path))[1][0]
+    assert (frame.width, frame.height) == (320, 120)
+    assert frame.rgb.shape == (120, 320, 3)
+    assert frame.shrunk(100).shape == (38, 100)
+    assert frame.shrunk(100, colour=True).shape == (38, 100, 3)
+
+
+def damaged(path: Path, share: float = 0.5, length: int = 400) -> Path:
+    data = bytearray(path.read_bytes())
+    rng = np.random.default_rng(3)
+    for where in (share, share + 0.1, share + 0.2):
+        begin = int(len(data) * where)
+        data[begin : begin + length] = rng.integers(0, 256, length, dtype=np.uint8).tobytes()
+    path.write_bytes(bytes(data))
+    return path
+
+
+def noisy(time: float) -> np.ndarray:
+    return np.random.default_rng(round(time * 1000)).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+
+
+def test_damage_in_the_middle_is_counted_not_fatal(make: SimpleNamespace) -> None:
+    for name in ("broken.ts", "broken.mkv", "broken.mp4"):
+        path = damaged(make.clip(name, sound=make.tone(4.0), pictures=noisy, times=make.times(4.0)))
+        notes: list[str] = []
+        sound, pictures = split(stream(path, notes=notes))
+        assert len(pictures) > 20
+        assert sum(b.samples.size for b in sound) > 2.5 * SAMPLE_RATE
+        assert any("damaged" in note for note in notes), (name, notes)
+
+
+def test_truncated_with_its_index_first_is_read_as_far_as_it_goes(make: SimpleNamespace) -> None:
+    path = make.clip(
+        "cut.mp4", sound=make.tone(6.0), pictures=noisy, times=make.times(6.0), options={"movflags": "faststart"}
+    )
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 6 // 10])
+    notes: list[str] = []
+    sound, pictures = split(stream(path, notes=notes))
+    assert 2.0 < sound[-1].end < 5.5 and pictures
+    assert any("could be read only up to" in n and "of the 6.0 s it announces" in n for n in notes)
+
+
+@pytest.mark.parametrize("keep", [0.9, 0.5])
+def test_truncated_without_index_says_so(make: SimpleNamespace, keep: float) -> None:
+    path = make.clip("cut.mp4", sound=make.tone(3.0), pictures=noisy, times=make.times(3.0))
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+    with pytest.raises(MediaError, match=r"cut\.mp4: it is not media, or was cut off .*truncated.*copy, record"):
+        probe(path)
+
+
+def test_a_header_with_nothing_behind_it(make: SimpleNamespace) -> None:
+    path = make.clip("head.mp4", pictures=noisy, times=make.times(1.0), options={"movflags": "faststart"})
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"mdat") + 8])
+    with pytest.raises(MediaError, match=r"nothing in it can be decoded.*copy, record or convert it again"):
+        list(stream(path))
+
+
+def test_what_is_not_media(tmp_path: Path) -> None:
+    for name, data in {
+        "text.mp4": b"this is no video at all, only words " * 50,
+        "noise.mp4": np.random.default_rng(1).bytes(20_000),
+        "list.m3u8": b"#EXTM3U\n#EXTINF:10,\nfile:///etc/hostname\n",
+        "list.txt.mp4": b"ffconcat version 1.0\nfile /etc/hostname\n",
+    }.items():
+        path = tmp_path / name
+        path.write_bytes(data)
+        with pytest.raises(MediaError) as raised:
+            list(stream(path))
+        assert str(path) in str(raised.value)
+
+
+def test_zero_bytes_missing_folder_address_and_no_path(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.wav"
+    empty.touch()
+    with pytest.raises(MediaError, match=r"empty\.wav: the file is empty \(0 bytes\); record, copy or download"):
+        probe(empty)
+    with pytest.raises(MediaError, match=r"none\.mp4: there is no such file; check the spelling"):
+        probe(tmp_path / "none.mp4")
+    with pytest.raises(MediaError, match="it is a folder; name a file in it; valid: "):
+        probe(tmp_path)
+    with pytest.raises(MediaError, match="it is an address, not a file; download it"):
+        probe("https://example.org/clip.mp4")
+    with pytest.raises(MediaError, match="a source is a path, not int; valid: "):
+        probe(7)  # type: ignore[arg-type]
+    with pytest.raises(MediaError, match="null byte"):
+        probe("a\0b")
+    assert ACCEPTED.startswith("valid: ")
+
+
+def test_subtitles_alone_are_neither_sound_nor_picture(tmp_path: Path) -> None:
+    path = tmp_path / "subs.mkv"
+    srt = tmp_path / "s.srt"
+    srt.write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
+    with av.open(str(srt)) as source, av.open(str(path), "w") as target:
+        track = target.add_stream_from_template(source.streams[0])
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = track
+                target.mux(packet)
+    with pytest.raises(MediaError, match=r"neither sound nor pictures .*\(tracks: subtitle\); valid: "):
+        probe(path)
+
+
+def test_the_real_clip(real_clip: Path) -> None:
+    info = probe(real_clip)
+    assert (info.width, info.height, info.sample_rate) == (1280, 720, 48_000)
+    notes: list[str] = []
+    sound, pictures = split(stream(real_clip, frame_interval=0.2, notes=notes))
+    assert notes == []
+    assert len(pictures) in range(15, 18)
+    assert sound[-1].end == pytest.approx(info.duration, abs=0.05)
