@@ -19,8 +19,9 @@ LIMITS = """\
 ## What it cannot do
 It estimates which emotion a person *expresses*, as raters of the corpora above would label it; nobody's inner
 state can be read from a clip. Its training data are small: acted speech, few languages, posed or web-collected faces,
-scripted dialogue. Expect it to be worse on voices, faces, languages, ages and recording conditions that they lack. Where samples
-were composed from corpora of single modalities, it has not seen recordings in which words, voice and face belong together.
+scripted dialogue. Expect it to be worse on voices, faces, languages, ages and recording conditions that they lack.
+Where samples were composed from corpora of single modalities, it has not seen recordings in which words, voice and
+face belong together.
 
 ## Uses
 Intended: research, teaching, search and annotation help, with a person in the loop.

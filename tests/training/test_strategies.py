@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from emofuse.batch import collate
+from emofuse.encoders.text import TextEncoder
+from emofuse.errors import CheckpointError, RecipeError
+from emofuse.model.config import ModelConfig
+from emofuse.model.model import EmotionModel
+from emofuse.training.adapters import adapters_of, load_adapters, merge, save_adapters
+from emofuse.training.optim import parameter_groups
+from emofuse.training.sections import Optim, Strategy
+from emofuse.training.start import parameter_counts
+from emofuse.training.strategies import RankBudget, apply_strategies, orthogonality, rank_tuners, singular_vectors
+from emofuse.training.virtual import VirtualTokens
+from emofuse.types import MODALITIES
+
+KINDS = ("full", "top", "frozen", "lora", "adalora", "ia3")
+
+
+def shaken(model: EmotionModel) -> EmotionModel:
+    """Random values in every trainable weight, as if it had learnt."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def logits(model: EmotionModel, make_segment) -> torch.Tensor:
+    batch = collate([model.prepare(make_segment(i)) for i in range(3)])
+    with torch.no_grad():
+        return torch.cat(list(model(batch).logits.values()), -1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_trainable_parameter_is_in_exactly_one_group(tiny_model, kind):
+    apply_strategies(tiny_model, {m: Strategy(kind=kind, layers=1) for m in MODALITIES})
+    groups = parameter_groups(tiny_model, Optim(layer_decay=0.5))
+    held = [id(p) for g in groups for p in g["params"]]
+    learns = [id(p) for p in tiny_model.parameters() if p.requires_grad]
+    assert len(held) == len(set(held))
+    assert set(held) == set(learns)
+
+
+@pytest.mark.parametrize("kind", ["prefix", "prompt"])
+def test_virtual_tokens_are_in_one_group_at_the_top_rate_without_decay(tiny_model, kind):
+    apply_strategies(tiny_model, {"text": Strategy(kind=kind, tokens=4)})
+    groups = parameter_groups(tiny_model, Optim(layer_decay=0.5, encoder_lr={"text": 0.1}))
+    (own,) = [g for g in groups if any(n.endswith("backbone.learned") for n in g["names"])]
+    assert own["lr"] == 0.1
+    assert own["weight_decay"] == 0
+    assert not any("backbone.inner" in n for g in groups for n in g["names"])
+
+
+def test_layers_below_learn_more_slowly(tiny_model):
+    groups = parameter_groups(tiny_model, Optim(lr=1.0, layer_decay=0.5, encoder_lr={"text": 0.1}))
+    rate = {n: g["lr"] for g in groups for n in g["names"]}
+    layers = [rate[f"encoders.text.backbone.encoder.layer.{i}.output.dense.weight"] for i in (0, 1)]
+    assert layers == pytest.approx([0.025, 0.05])
+    assert rate["encoders.text.backbone.embeddings.word_embeddings.weight"] == pytest.approx(0.0125)
+    assert rate["encoders.text.lexicon.weight"] == pytest.approx(0.1)
+    assert rate["fusion.queries"] == 1.0
+
+
+def test_top_leaves_only_the_last_layer_to_learn(tiny_model):
+    apply_strategies(tiny_model, {"text": Strategy(kind="top", layers=1)})
+    learns = {n for n, p in tiny_model.encoders["text"].backbone.named_parameters() if p.requires_grad}
+    assert learns
+    assert all(n.startswith("encoder.layer.1.") for n in learns)
+
+
+def test_frozen_learns_nothing_and_says_so(tiny_model):
+    assert apply_strategies(tiny_model, {"face": Strategy(kind="frozen")}) == {"face"}
+    assert parameter_counts(tiny_model)["face"][0] == 0
+
+
+def test_lora_trains_under_two_percent_of_bert_base(tiny_tokenizer: Path):
+    from emofuse.encoders.config import TextConfig
+
+    with torch.device("meta"):
+        encoder = TextEncoder(TextConfig(tokenizer=str(tiny_tokenizer), architecture={"model_type": "bert"}))
+        model = torch.nn.Module()
+        model.modalities, model.encoders = ("text",), torch.nn.ModuleDict({"text": encoder})
+        apply_strategies(model, {"text": Strategy(kind="lora")})  # type: ignore[arg-type]
+    total = sum(p.numel() for p in encoder.parameters())
+    learns = sum(p.numel() for p in encoder.parameters() if p.requires_grad)
+    assert total > 108_000_000
+    assert 0.005 < learns / total < 0.02
+
+
+@pytest.mark.parametrize("kind", ["lora", "adalora", "ia3"])
+def test_merged_adapters_give_the_same_output(tiny_model, make_segment, kind):
+    plain = logits(tiny_model, make_segment)
+    names = set(tiny_model.state_dict())
+    apply_strategies(tiny_model, {m: Strategy(kind=kind) for m in MODALITIES})
+    adapted = logits(shaken(tiny_model), make_segment)
+    merge(tiny_model)
+    assert (adapted - plain).abs().max() > 1e-2
+    assert torch.allclose(logits(tiny_model, make_segment), adapted, atol=1e-4)
+    assert set(tiny_model.state_dict()) == names
+
+
+@pytest.mark.parametrize("kind", ["lora", "adalora", "ia3", "prefix", "prompt"])
+def test_adapters_alone_over_the_base_are_the_trained_model(tiny_model, tiny_config, make_segment, tmp_path, kind):
+    base = EmotionModel(tiny_config)
+    base.load_state_dict(tiny_model.state_dict())
+    apply_strategies(tiny_model, {"text": Strategy(kind=kind, tokens=4)})
+    trained = logits(shaken(tiny_model), make_segment)
+    adapters = adapters_of(tiny_model)
+    merge(tiny_model)
+    folder = save_adapters(tiny_model, adapters, tmp_path / "adapters")
+    assert {p.name for p in (folder / "text").iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
+    assert not torch.allclose(logits(base.eval(), make_segment), trained, atol=1e-2)
+    assert torch.allclose(logits(load_adapters(folder, base), make_segment), trained, atol=1e-4)
+
+
+def test_an_encoder_from_scratch_needs_its_base(tiny_model, tmp_path):
+    apply_strategies(tiny_model, {"text": Strategy(kind="lora")})
+    folder = save_adapters(tiny_model, adapters_of(tiny_model), tmp_path / "adapters")
+    with pytest.raises(CheckpointError, match="pass base=MODEL"):
+        load_adapters(folder)
+
+
+@pytest.mark.parametrize("kind", ["prefix", "prompt"])
+def test_virtual_tokens_equal_those_of_peft(tiny_model, kind):
+    from peft import PrefixTuningConfig, PromptTuningConfig, get_peft_model
+
+    from emofuse.training.strategies import quiet_peft
+
+    inner = tiny_model.encoders["text"].backbone
+    own = VirtualTokens(inner, kind, 3).eval()
+    config = {"prefix": PrefixTuningConfig, "prompt": PromptTuningConfig}[kind]
+    with quiet_peft():
+        other = get_peft_model(inner, config(task_type="FEATURE_EXTRACTION", num_virtual_tokens=3)).eval()
+    other.prompt_encoder["default"].embedding.weight.data.copy_(own.learned.data)
+    ids, mask = torch.randint(1, 120, (2, 7)), torch.ones(2, 7, dtype=torch.long)
+    mask[1, 5:] = 0
+    ours = own(input_ids=ids, attention_mask=mask).last_hidden_state
+    assert torch.allclose(ours, other(input_ids=ids, attention_mask=mask).last_hidden_state[:, -7:], atol=1e-6)
+    alone = own(input_ids=ids[1:, :5], attention_mask=mask[1:, :5]).last_hidden_state
+    assert torch.allclose(ours[1:, :5], alone, atol=1e-5)
+
+
+def test_a_strategy_that_does_not_fit_names_those_that_do(tiny_model, tiny_config):
+    with pytest.raises(RecipeError, match=r"strategy\.speech: prefix.*lora, adalora, ia3"):
+        apply_strategies(tiny_model, {"speech": Strategy(kind="prefix")})
+    with pytest.raises(RecipeError, match="max_length="):
+        apply_strategies(tiny_model, {"text": Strategy(kind="prompt", tokens=200)})
+    with pytest.raises(RecipeError, match=r"no layer 'qeury'; did you mean .*query"):
+        apply_strategies(tiny_model, {"text": Strategy(kind="lora", targets=["qeury"])})
+    features = {"tasks": ["emotion"], "encoders": {"text": {"kind": "features", "width": 4}}}
+    with pytest.raises(RecipeError, match="valid: full, frozen"):
+        apply_strategies(EmotionModel(ModelConfig.model_validate(features)), {"text": Strategy(kind="lora")})
+
+
+def test_adapters_only_where_targets_say(tiny_model):
+    apply_strategies(tiny_model, {"face": Strategy(kind="lora", targets=["attn.qkv"])})
+    learns = [n for n, p in tiny_model.encoders["face"].backbone.named_parameters() if p.requires_grad]
+    assert learns
+    assert all("attn.qkv" in n for n in learns)
+
+
+def test_rank_budget_clears_ranks_and_comes_back_from_disk(tiny_model, tmp_path):
+    from types import SimpleNamespace
+
+    apply_strategies(tiny_model, {"text": Strategy(kind="adalora", rank=2)})
+    shaken(tiny_model)
+    tuners = rank_tuners(tiny_model)
+    budget = RankBudget(tuners)
+    state = SimpleNamespace(max_steps=6, global_step=0)
+    budget.on_train_begin(None, state, None)
+    for step in range(5):
+        state.global_step = step
+        for n, p in tuners["text"].named_parameters():
+            p.grad = torch.randn_like(p) if "lora_" in n and p.requires_grad else None
+        budget.on_optimizer_step(None, state, None)
+    singular = torch.cat([p.flatten() for n, p in tuners["text"].named_parameters() if ".lora_E." in n])
+    layers = len(singular) // 3
+    assert int((singular != 0).sum()) == 2 * layers
+    budget.save(tmp_path / "ranks.safetensors")
+    pattern = tuners["text"].peft_config["default"].rank_pattern
+    tuners["text"].peft_config["default"].rank_pattern = None
+    budget.load(tmp_path / "ranks.safetensors")
+    assert tuners["text"].peft_config["default"].rank_pattern == pattern
+
+
+def test_orthogonality_is_zero_for_orthonormal_vectors(tiny_model):
+    apply_strategies(tiny_model, {"text": Strategy(kind="adalora", rank=2)})
+    assert len(singular_vectors(tiny_model)) == 2 * 12
+    eye = torch.eye(2, 5)
+    assert orthogonality([eye, eye.T]) == 0
+    assert orthogonality([2 * eye]) == pytest.approx(3 * 2**0.5)
