@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from os import PathLike
 from typing import Any
 
@@ -188,7 +189,7 @@ def transcribe(
 def _timed_cues(lines: list[str], name: str) -> list[Cue]:
     marks = [i for i in _outside_comments(lines) if _is_time_line(lines[i])]
     cues: list[Cue] = []
-    for mark, following in zip(marks, [*marks[1:], len(lines)], strict=True):
+    for mark, following in pairwise([*marks, len(lines)]):
         start, end = _times(lines[mark], mark + 1, name)
         body = lines[mark + 1 : following]
         blank = next((i for i, line in enumerate(body) if not line.strip()), len(body))
