@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float32
+from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import fftconvolve, resample_poly
 
 from emofuse.training.sections import SpeechAugment
@@ -67,9 +68,10 @@ def mix(waveform: Waveform, noise: Waveform, snr: float) -> Waveform:
 
 def coloured_noise(length: int, exponent: float, rng: np.random.Generator) -> Waveform:
     """Noise whose power falls as 1/f^exponent: 0 white, 1 pink, 2 brown."""
-    spectrum = np.fft.rfft(rng.standard_normal(length))
-    frequency = np.maximum(np.fft.rfftfreq(length), 1 / max(length, 1))
-    return np.fft.irfft(spectrum / frequency ** (exponent / 2), length).astype(np.float32)
+    size = next_fast_len(max(length, 1), real=True)
+    spectrum = rfft(rng.standard_normal(size, dtype=np.float32))
+    frequency = np.maximum(rfftfreq(size), 1 / size).astype(np.float32)
+    return irfft(spectrum / frequency ** (exponent / 2), size)[:length]
 
 
 def reverberate(waveform: Waveform, decay: float, rng: np.random.Generator) -> Waveform:
@@ -98,10 +100,11 @@ def shift_pitch(waveform: Waveform, semitones: float) -> Waveform:
 
 def band_pass(waveform: Waveform, low: float, high: float) -> Waveform:
     """Only what lies between `low` and `high` Hz, with soft edges."""
-    spectrum = np.fft.rfft(waveform)
-    frequency = np.fft.rfftfreq(len(waveform), 1 / SAMPLE_RATE)
+    size = next_fast_len(max(len(waveform), 1), real=True)
+    spectrum = rfft(waveform, size)
+    frequency = rfftfreq(size, 1 / SAMPLE_RATE)
     gain = 1 / (1 + np.exp(-(frequency - low) / 30)) / (1 + np.exp((frequency - high) / 150))
-    return np.fft.irfft(spectrum * gain, len(waveform)).astype(np.float32)
+    return irfft(spectrum * gain, size)[: len(waveform)].astype(np.float32)
 
 
 def companded(waveform: Waveform) -> Waveform:
