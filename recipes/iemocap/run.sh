@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# recipes/iemocap/run.sh ROOT [RECIPE [KEY=VALUE]…]   RECIPE: small (two CPU cores, the default), base or lora
+set -euo pipefail
+exec "$(dirname -- "${BASH_SOURCE[0]}")/../run.sh" iemocap iemocap "$@"
