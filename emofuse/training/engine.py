@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -34,6 +35,8 @@ COMPLETE = "complete"
 """The file that says a resumable state was written to its end."""
 AVERAGE = "average.safetensors"
 RANKS = "ranks.safetensors"
+DISK_ERRORS = (OSError, RuntimeError, SafetensorError)
+"""What writing weights and states may raise."""
 KEPT = 2
 
 
@@ -211,8 +214,10 @@ class EmotionTrainer(Trainer):
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
                 (folder / COMPLETE).touch()
-        except OSError as error:
-            raise disk_error(error, Path(self.args.output_dir)) from error
+        except DISK_ERRORS as error:
+            if not disk_full(error):
+                raise
+            raise disk_error(Path(self.args.output_dir)) from error
         finally:
             self.args.save_total_limit = kept
         if self.args.should_save:
@@ -279,10 +284,15 @@ def from_first(work: Callable[[], dict[str, float]]) -> dict[str, float]:
     return shared[0]
 
 
-def disk_error(error: OSError, folder: Path) -> Exception:
-    """A full disk as an error that says what to do; any other error as it is."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return error
+def disk_full(error: BaseException) -> bool:
+    """Whether an error of writing means a full disk: safetensors and torch say so in words, without an errno."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return any(words in str(error) for words in ("No space left", "StorageFull", "PytorchStreamWriter failed"))
+
+
+def disk_error(folder: Path) -> TrainingError:
+    """A full disk as an error that says what to do."""
     return TrainingError(
         f"no space left on the disk of {folder}; the last complete state there stays: free some space and go on with "
         "--resume, or set output.folder to another disk"
@@ -327,6 +337,7 @@ def training_arguments(recipe: Recipe, folder: Path, seed: int) -> TrainingArgum
         run_name=recipe.name,
         ddp_find_unused_parameters=True,
         ddp_timeout=24 * 3600,
+        ddp_backend="gloo" if cpu else None,
     )
 
 

@@ -22,9 +22,11 @@ from emofuse.training.card import build_card
 from emofuse.training.compose import Composer
 from emofuse.training.data import Gathered, Item, MediaCache, Samples, gather, standardise, takes_long
 from emofuse.training.engine import (
+    DISK_ERRORS,
     EmotionTrainer,
     EverySteps,
     disk_error,
+    disk_full,
     is_first,
     last_complete,
     training_arguments,
@@ -66,13 +68,13 @@ def fit(
     and the checkpoint of the best dev score is returned. Raises RecipeError, DataError, TrainingError.
     """
     check_metric(recipe.train.metric, recipe.model.all_tasks())
+    if recipe.output.wandb:
+        require_package("wandb", extra="wandb")
     if dry_run:
         from emofuse.training.plan import show_plan
 
         show_plan(recipe, limit)
         return recipe.folder / "model"
-    if recipe.output.wandb:
-        require_package("wandb", extra="wandb")
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
     if recipe.seeds is None and recipe.folds is None:
@@ -212,8 +214,10 @@ class Run:
                 target = self._finish(trainer, model, data, log, started)
                 trainer.accelerator.wait_for_everyone()
                 return target
-            except OSError as error:
-                raise disk_error(error, self.folder) from error
+            except DISK_ERRORS as error:
+                if not disk_full(error):
+                    raise
+                raise disk_error(self.folder) from error
 
     def _clear(self, resume: bool) -> None:
         there = self.states.exists() or (self.folder / "model").exists()
