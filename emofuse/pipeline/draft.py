@@ -72,5 +72,5 @@ class Draft:
             )
         for modality in (m for m in MODALITIES if m in self._unread):
             yield f"{modality} was there, but this model does not read it"
-        if not self.predictions:
-            yield "there was nothing to judge: no prediction was made"
+        if self._unread and not self.predictions:
+            yield "nothing was left that this model reads: there are no predictions"

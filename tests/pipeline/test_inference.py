@@ -179,7 +179,7 @@ def test_a_clip_cut_off_in_the_middle_is_judged_as_far_as_it_goes(pipeline, samp
         ({"audio": (16_000, np.full(16_000, np.nan, np.float32))}, "samples that are NaN or infinite"),
         ({"audio": (44_100.5, np.zeros(100))}, "sampling rate of 44100.5 Hz is not usable"),
         ({"audio": (16_000, np.zeros(0, np.int16))}, "the array of sound is empty"),
-        ({"image": np.zeros((4, 4, 7), np.uint8)}, "valid: "),
+        ({"image": np.zeros((4, 4, 7), np.uint8)}, r"an array of shape \(4, 4, 7\) is not a picture; give"),
         ({"text": "a", "transcript": "b"}, "give one of them"),
         ({}, "nothing was handed in; valid: "),
     ],

@@ -1,0 +1,118 @@
+"""The commands beside predict, and the face of all of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import emofuse
+
+HEAVY = ("torch", "transformers", "numpy", "cv2", "av", "pandas", "matplotlib", "pydantic", "rich")
+
+
+def test_help_loads_nothing_heavy():
+    code = f"""
+import sys
+from emofuse.cli import main
+try:
+    main(["--help"])
+finally:
+    print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "predict" in done.stdout and done.stderr == "[]\n"
+
+
+def test_without_a_command_help_is_shown(run):
+    code, out, err = run()
+    assert (code, err) == (0, "")
+    for command in ("predict", "info", "train", "evaluate", "data"):
+        assert f"  {command} " in out
+
+
+def test_the_version(run):
+    assert run("--version") == (0, f"{emofuse.__version__}\n", "")
+
+
+def test_an_unknown_command_names_the_nearest(run):
+    code, out, err = run("predic")
+    assert (code, out) == (2, "") and "No such command 'predic'" in err and err.count("\n") == 1
+
+
+def test_info_says_what_a_model_is(run, model_folder):
+    code, out, err = run("info", model_folder)
+    assert (code, err) == (0, "")
+    for part in ("cc-by-nc-sa-4.0", "neutral, joy, sadness", "dev ravdess uar", "0.512", "million"):
+        assert part in out
+    assert "dev ravdess n" not in out
+
+
+def test_info_of_nothing_is_one_line(run, tmp_path):
+    code, out, err = run("info", tmp_path)
+    assert (code, out) == (2, "") and "holds no config.json" in err and err.count("\n") == 1
+
+
+MANIFEST = "text,speaker,split,emotion\nI am happy,ann,train,joy\nGo away,bob,dev,anger\n"
+
+
+def test_a_good_manifest_is_fine(run, tmp_path):
+    (tmp_path / "my.csv").write_text(MANIFEST)
+    code, out, err = run("data", "check", tmp_path / "my.csv")
+    assert (code, err) == (0, "") and "is fine" in out
+
+
+def test_a_bad_manifest_names_the_row(run, tmp_path):
+    (tmp_path / "my.csv").write_text(MANIFEST + "Hm,cy,train,hungry\n")
+    code, out, err = run("data", "check", tmp_path / "my.csv")
+    assert code == 2 and "hungry" in out and "4" in out
+    assert err.count("\n") == 1 and "1 problem" in err
+
+
+def test_classes_of_ones_own(run, tmp_path):
+    (tmp_path / "my.csv").write_text("text,speaker,split,mood\nHm,ann,train,hungry\nOh,bob,dev,full\n")
+    assert run("data", "check", tmp_path / "my.csv", "--task", "mood=hungry,full")[0] == 0
+    code, _, err = run("data", "check", tmp_path / "my.csv", "--task", "mood")
+    assert code == 2 and "is not NAME=CLASS,CLASS" in err
+
+
+def test_what_is_in_a_manifest(run, tmp_path):
+    (tmp_path / "my.csv").write_text(MANIFEST)
+    code, out, _ = run("data", "stats", tmp_path / "my.csv", "--plot", tmp_path / "my.png")
+    assert code == 0 and "emotion: joy" in out and (tmp_path / "my.png").is_file()
+    code, out, err = run("data", "stats", tmp_path / "my.csv", "--json", "-")
+    assert (code, err) == (0, "") and json.loads(out)["utterances"] == {"train": 1, "dev": 1}
+
+
+def test_a_corpus_that_is_not_there(run, tmp_path):
+    code, out, err = run("data", "stats", tmp_path, "--corpus", "ravdes")
+    assert (code, out) == (2, "") and "did you mean 'ravdess'?" in err
+
+
+def test_a_recipe_that_is_not_there(run, tmp_path):
+    code, out, err = run("train", tmp_path / "nowhere.yaml")
+    assert (code, out) == (2, "") and "no recipe at" in err and err.count("\n") == 1
+
+
+def test_a_model_is_evaluated(run, model_folder, tmp_path):
+    rows = [
+        f"I am so {word} {i},{who},dev,{label}"
+        for i in range(6)
+        for who, word, label in [("ann", "happy", "joy"), ("bob", "sad", "sadness")]
+    ]
+    (tmp_path / "my.csv").write_text("text,speaker,split,emotion\nso,cy,train,joy\n" + "\n".join(rows) + "\n")
+    options = ["--corpus", "manifest", "--root", tmp_path / "my.csv", "--device", "cpu"]
+    code, out, err = run("evaluate", model_folder, *options, "--out", tmp_path / "report")
+    assert (code, err) == (0, ""), err
+    assert out.startswith("emotion: ") and "12 samples" in out
+    assert (tmp_path / "report" / "report.html").is_file()
+    code, _, err = run("evaluate", model_folder, *options, "--split", "development")
+    assert code == 2 and "valid: train, dev, test" in err
+
+
+@pytest.mark.parametrize("command", ["predict", "info", "train", "evaluate", "data"])
+def test_every_command_explains_itself(run, command):
+    code, out, err = run(command, "--help")
+    assert (code, err) == (0, "") and f"Usage: emofuse {command}" in out

@@ -1,0 +1,178 @@
+"""`emofuse predict`: what stands on stdout, what in files, and one line on stderr when it cannot."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+
+import pytest
+
+from emofuse.labels import EMOTIONS
+
+
+def one_line(err: str) -> str:
+    """The only line of stderr, which must say who speaks and hold no traceback."""
+    assert err.startswith("emofuse: ") and err.count("\n") == 1 and err.endswith("\n"), err
+    assert "Traceback" not in err
+    return err
+
+
+def test_a_table_by_default(predict, sample):
+    code, out, err = predict(sample, "--transcript", sample.with_suffix(".srt"))
+    assert (code, err) == (0, "")
+    assert "sample.mp4" in out and "overall: " in out and "never been so happy!" in " ".join(out.split())
+    assert [heading for heading in ("time", "emotion", "text", "speech", "face", "words") if heading not in out] == []
+
+
+def test_json_on_a_clean_stdout(predict, sample):
+    code, out, err = predict(sample, "--json", "-")
+    assert (code, err) == (0, "")
+    read = json.loads(out)
+    assert list(read) == ["source", "duration", "model", "overall", "segments", "transcript", "notes"]
+    assert read["source"] == str(sample) and read["model"] == "tiny" and read["transcript"] == []
+    assert set(read["overall"]["emotions"]) == set(EMOTIONS)
+    assert sum(read["overall"]["emotions"].values()) == pytest.approx(1, abs=1e-5)
+    assert any({"speech", "face"} <= set(p["present"]) for p in read["segments"])
+    assert read["overall"]["valence"] is None
+    assert any("text is absent" in note for note in read["notes"])
+
+
+def test_words_alone(predict):
+    code, out, err = predict("--text", "I am so happy!", "--json", "-")
+    assert (code, err) == (0, "")
+    assert [p["present"] for p in json.loads(out)["segments"]] == [["text"]]
+
+
+def test_every_file_at_once(predict, sample, tmp_path):
+    outputs = {ending: tmp_path / f"out.{ending}" for ending in ("json", "csv", "srt", "vtt")}
+    options = [word for ending, path in outputs.items() for word in (f"--{ending}", path)]
+    code, out, err = predict(sample, "--text", "I am so happy!", *options, "--plot", tmp_path / "out.png")
+    assert (code, err) == (0, "") and "overall: " in out
+    segments = json.loads(outputs["json"].read_text())["segments"]
+    assert segments[0]["present"] == ["text", "speech", "face"]
+    assert len(list(csv.DictReader(outputs["csv"].open()))) == len(segments)
+    assert outputs["srt"].read_text().startswith("1\n00:00:00,")
+    assert outputs["vtt"].read_text().startswith("WEBVTT\n\n00:00:00.")
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def folder(tmp_path, sample):
+    """Two good clips and a bad one, with words beside one of them and something hidden."""
+    home = tmp_path / "clips"
+    (home / "later").mkdir(parents=True)
+    (home / ".trash").mkdir()
+    shutil.copy(sample, home / "a.mp4")
+    shutil.copy(sample, home / "later" / "b.mp4")
+    shutil.copy(sample, home / ".trash" / "c.mp4")
+    shutil.copy(sample.with_suffix(".srt"), home / "a.srt")
+    (home / "broken.mp4").write_bytes(b"no media")
+    return home
+
+
+def test_a_folder_with_a_bad_file_in_it(predict, folder, tmp_path):
+    captions = tmp_path / "captions"
+    captions.mkdir()
+    code, out, err = predict(folder, "--json", "-", "--csv", tmp_path / "all.csv", "--srt", captions)
+    assert code == 2 and "broken.mp4" in one_line(err)
+    read = json.loads(out)
+    assert [entry["source"].rpartition("/")[2] for entry in read] == ["a.mp4", "broken.mp4", "b.mp4"]
+    assert "error" in read[1] and read[0]["overall"]["emotions"] == pytest.approx(read[2]["overall"]["emotions"])
+    rows = list(csv.DictReader((tmp_path / "all.csv").open()))
+    assert {row["source"] for row in rows} == {str(folder / "a.mp4"), str(folder / "later" / "b.mp4")}
+    assert sorted(path.name for path in captions.iterdir()) == ["a.srt", "b.srt"]
+
+
+def test_a_table_for_each_of_several_clips(predict, folder):
+    code, out, err = predict(folder / "a.mp4", folder / "nowhere.mp4", folder / "later")
+    assert code == 2 and "nowhere.mp4" in one_line(err)
+    assert out.count("overall: ") == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda d: (d / "x.mp4").write_bytes(b"no media" * 99), "x.mp4: it is not media, or was cut off"),
+        (lambda d: (d / "x.mp4").write_bytes(b""), "the file is empty (0 bytes)"),
+        (lambda d: (d / "x.mp4").mkdir(), "holds no media; it should hold files that end in mp4"),
+        (lambda d: None, "there is no such file; check the spelling"),
+    ],
+    ids=["not media", "zero bytes", "folder without media", "missing"],
+)
+def test_a_bad_clip_is_one_line_and_a_2(predict, tmp_path, make, message):
+    make(tmp_path)
+    code, out, err = predict(tmp_path / "x.mp4", "--json", tmp_path / "out.json")
+    assert (code, out) == (2, "") and message in one_line(err)
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_a_truncated_clip_and_a_long_text(predict, sample, tmp_path):
+    (tmp_path / "cut.mp4").write_bytes(sample.read_bytes()[:2000])
+    code, out, err = predict(tmp_path / "cut.mp4")
+    assert (code, out) == (2, "") and "cut off" in one_line(err)
+    (tmp_path / "long.txt").write_text("I am so happy today. " * 500_000)
+    code, out, err = predict(tmp_path / "long.txt")
+    assert (code, out) == (2, "") and "10.5 MB of text are too much" in one_line(err)
+    code, out, err = predict(sample, "--transcript", tmp_path / "long.txt")
+    assert (code, out) == (2, "") and "10.5 MB of text are too much" in one_line(err)
+
+
+def test_sound_that_is_not_a_number(predict, tmp_path):
+    import av
+    import numpy as np
+
+    path = tmp_path / "nan.wav"
+    with av.open(str(path), "w") as container:
+        track = container.add_stream("pcm_f32le", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.full((1, 16_000), np.nan, np.float32), format="flt", layout="mono")
+        frame.sample_rate = 16_000
+        container.mux(track.encode(frame))
+        container.mux(track.encode(None))
+    code, out, err = predict(path)
+    assert (code, out) == (2, "") and "NaN or infinite" in one_line(err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "nothing to judge: give a clip"),
+        (["a.mp4", "--text", "x", "--transcript", "y.srt"], "no such file"),
+        (["{sample}", "--text", "x", "--transcript", "y.srt"], "both give the words: leave one out"),
+        (["{sample}", "{sample}2", "--text", "x"], "are the words of one clip, and 2 clips were given"),
+        (["{sample}", "--json", "-", "--csv", "-"], "both want stdout"),
+        (["{sample}", "--json", "{tmp}/nowhere/out.json"], "there is no folder"),
+        (["{sample}", "--srt", "{tmp}"], "it is a folder; name a file"),
+        (["{sample}", "{sample}2", "--srt", "out.srt"], "several clips need a folder to write to"),
+        (["{sample}", "{tmp}/sample.mp4", "--srt", "{tmp}"], "several clips are called 'sample'"),
+        (["{sample}", "--device", "toaster"], "cannot compute on 'toaster'"),
+        (["{sample}", "--batch-size", "0"], "0 is not in the range x>=1"),
+        (["{sample}", "--jsn", "-"], "--jsn"),
+    ],
+)
+def test_a_wrong_command_is_one_line_and_a_2(run, model_folder, sample, tmp_path, arguments, message):
+    given = [word.format(sample=sample, tmp=tmp_path) for word in arguments]
+    code, out, err = run("predict", *given, "--model", model_folder)
+    assert (code, out) == (2, "") and message in one_line(err)
+
+
+def test_a_wrong_model_is_one_line_and_a_2(run, sample, tmp_path):
+    (tmp_path / "config.json").write_text('{"schema_version": 99}')
+    code, out, err = run("predict", sample, "--model", tmp_path)
+    assert (code, out) == (2, "") and "schema_version 99" in one_line(err)
+    code, out, err = run("predict", sample, "--model", "emofuse-huge")
+    assert (code, out) == (2, "") and "no model 'emofuse-huge': give a name shipped with emofuse" in one_line(err)
+
+
+def test_debug_shows_where_it_happened(model_folder, tmp_path):
+    from emofuse.cli import main
+    from emofuse.errors import MediaError
+
+    with pytest.raises(MediaError):
+        main(["predict", str(tmp_path / "nowhere.mp4"), "--model", str(model_folder), "--debug"])
+
+
+def test_a_missing_extra_is_named(run, model_folder, sample, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
+    code, out, err = run("predict", sample, "--model", model_folder, "--asr", "small")
+    assert (code, out) == (2, "") and "pip install 'emofuse[asr]'" in one_line(err)
