@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,15 @@ def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def recipe_values(tiny_corpus: Path, tiny_tokenizer: Path, tmp_path: Path) -> dict[str, Any]:
+def recipe_values(tiny_values: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """A copy of tiny_values that writes into tmp_path / "run"."""
+    values = copy.deepcopy(tiny_values)
+    values["output"]["folder"] = str(tmp_path / "run")
+    return values
+
+
+@pytest.fixture(scope="session")
+def tiny_values(tiny_corpus: Path, tiny_tokenizer: Path) -> dict[str, Any]:
     """A recipe over tiny_corpus as plain values: text and speech from scratch, dropout, three batches an epoch."""
     text = {"model_type": "bert", "vocab_size": 120, "hidden_size": 16, "num_hidden_layers": 2}
     text |= {"num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 256}
@@ -64,5 +73,5 @@ def recipe_values(tiny_corpus: Path, tiny_tokenizer: Path, tmp_path: Path) -> di
         },
         "optim": {"lr": 0.003},
         "train": {"epochs": 2, "batch_size": 8, "device": "cpu", "metric": "emotion.accuracy"},
-        "output": {"folder": str(tmp_path / "run"), "tensorboard": False},
+        "output": {"tensorboard": False},
     }

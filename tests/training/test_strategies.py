@@ -151,8 +151,8 @@ def test_a_strategy_that_does_not_fit_names_those_that_do(tiny_model, tiny_confi
         apply_strategies(tiny_model, {"speech": Strategy(kind="prefix")})
     with pytest.raises(RecipeError, match="max_length="):
         apply_strategies(tiny_model, {"text": Strategy(kind="prompt", tokens=200)})
-    with pytest.raises(RecipeError, match=r"no layer 'qeury'; did you mean .*query"):
-        apply_strategies(tiny_model, {"text": Strategy(kind="lora", targets=["qeury"])})
+    with pytest.raises(RecipeError, match=r"no layer .*did you mean .attention.self.query"):
+        apply_strategies(tiny_model, {"text": Strategy(kind="lora", targets=["attention.self.qeury"])})
     features = {"tasks": ["emotion"], "encoders": {"text": {"kind": "features", "width": 4}}}
     with pytest.raises(RecipeError, match="valid: full, frozen"):
         apply_strategies(EmotionModel(ModelConfig.model_validate(features)), {"text": Strategy(kind="lora")})

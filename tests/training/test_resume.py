@@ -1,0 +1,99 @@
+"""A run that was killed goes on to the weights of one that was not."""
+
+from __future__ import annotations
+
+import copy
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from emofuse.training.engine import EverySteps
+from emofuse.training.fit import fit
+from emofuse.training.recipe import parse_recipe
+
+LAST = 6
+"""Steps of the whole run."""
+
+
+@pytest.fixture(scope="module")
+def values(tiny_values: dict[str, Any]) -> dict[str, Any]:
+    """With moving average, dropout, adapters with a rank budget, augmentation, and a state every two steps."""
+    changed = copy.deepcopy(tiny_values)
+    changed["train"] |= {"ema": 0.9, "save_steps": 2}
+    changed["data"]["modality_dropout"] = 0.3
+    changed["strategy"] = {"text": {"kind": "adalora", "rank": 2, "dropout": 0.1}}
+    changed["augment"] = {
+        "speech": {"noise": 0.5, "gain": 0.5, "mask": 0.5},
+        "text": {"dropout": 0.2, "typos": 0.1},
+    }
+    return changed
+
+
+def in_folder(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    return values | {"output": values["output"] | {"folder": str(folder)}}
+
+
+def result(folder: Path) -> list[bytes]:
+    """The checkpoint of the best epoch, and the weights, their average and the ranks after the last step."""
+    last = folder / "states" / f"checkpoint-{LAST}"
+    names = ("model.safetensors", "average.safetensors", "ranks.safetensors")
+    return [(folder / "model" / "model.safetensors").read_bytes(), *((last / n).read_bytes() for n in names)]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(values, tmp_path_factory) -> list[bytes]:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    fit(parse_recipe(in_folder(values, folder)))
+    return result(folder)
+
+
+def test_a_run_that_raised_at_a_random_step_goes_on_to_equal_weights(values, uninterrupted, tmp_path, monkeypatch):
+    step = random.randint(3, LAST - 1)
+    plain = EverySteps.on_step_end
+
+    def stop(self: EverySteps, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        if state.global_step == step:
+            raise KeyboardInterrupt
+        return plain(self, args, state, control, **kwargs)
+
+    recipe = parse_recipe(in_folder(values, tmp_path / "run"))
+    with monkeypatch.context() as patched:
+        patched.setattr(EverySteps, "on_step_end", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit(recipe)
+    fit(recipe, resume=True)
+    assert result(tmp_path / "run") == uninterrupted, f"stopped at step {step}"
+
+
+KILLED = """
+import os, signal, sys
+from emofuse.training.engine import EverySteps
+from emofuse.training.fit import fit
+from emofuse.training.recipe import load_recipe
+
+def kill(self, args, state, control, **kwargs):
+    if state.global_step == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    control.should_save = state.global_step % self.steps == 0
+    return control
+
+EverySteps.on_step_end = kill
+fit(load_recipe(sys.argv[1]))
+"""
+
+
+def test_a_process_that_was_killed_goes_on_to_equal_weights(values, uninterrupted, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    own = in_folder(values, tmp_path / "run")
+    recipe.write_text(yaml.safe_dump(own))
+    done = subprocess.run([sys.executable, "-c", KILLED, str(recipe)], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    assert (tmp_path / "run" / "states" / "checkpoint-4" / "complete").is_file()
+    fit(parse_recipe(own), resume=True)
+    assert result(tmp_path / "run") == uninterrupted
