@@ -287,22 +287,28 @@ class Samples(Dataset[PreparedSample]):
     def _prepare(self, segment: Segment, rng: np.random.Generator) -> Inputs:
         if self.augment is None:
             return self.model.prepare(segment).inputs
-        inputs = self.model.prepare(self._augmented(segment, self.augment, rng)).inputs
+        streams = dict(zip(MODALITIES, rng.spawn(len(MODALITIES)), strict=True))
+        inputs = self.model.prepare(self._augmented(segment, self.augment, streams)).inputs
         speech = inputs.get("speech")
         spectral = speech is not None and "values" in speech and speech["values"].ndim == 2
-        if speech is not None and spectral and rng.random() < self.augment.speech.mask:
-            speech["values"] = mask_features(speech["values"], self.augment.speech, rng)
+        if speech is not None and spectral and streams["speech"].random() < self.augment.speech.mask:
+            speech["values"] = mask_features(speech["values"], self.augment.speech, streams["speech"])
         return inputs
 
-    def _augmented(self, segment: Segment, options: Augment, rng: np.random.Generator) -> Segment:
+    def _augmented(self, segment: Segment, options: Augment, streams: dict[Modality, np.random.Generator]) -> Segment:
+        """Each modality draws from a stream of its own, so that what the store gives changes nothing in the others."""
         if segment.words:
+            rng = streams["text"]
             context = () if rng.random() < options.text.context else segment.context
             segment = replace(segment, words=augment_words(segment.words, options.text, rng), context=context)
         if segment.waveform is not None and segment.waveform.size:
-            waveform = augment_speech(segment.waveform, options.speech, rng, lambda: self._voice(rng))
+            voice = partial(self._voice, streams["speech"])
+            waveform = augment_speech(segment.waveform, options.speech, streams["speech"], voice)
             segment = replace(segment, waveform=waveform)
         if segment.faces:
-            faces = tuple(replace(t, crops=augment_faces(t.crops, options.face, rng)) for t in segment.faces)
+            faces = tuple(
+                replace(t, crops=augment_faces(t.crops, options.face, streams["face"])) for t in segment.faces
+            )
             segment = replace(segment, faces=faces)
         return segment
 

@@ -1,0 +1,111 @@
+"""Augmentation changes what it says, by as much as it says, and the same seed changes it the same way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from emofuse.loading import spread_words
+from emofuse.training.augment import speech
+from emofuse.training.augment.face import augment_faces
+from emofuse.training.augment.speech import augment_speech, mask_features
+from emofuse.training.augment.text import augment_words
+from emofuse.training.sections import FaceAugment, SpeechAugment, TextAugment
+
+PRIME = 16_033
+
+
+@pytest.fixture
+def tone() -> np.ndarray:
+    return (0.3 * np.sin(2 * np.pi * 440 * np.arange(PRIME) / 16_000)).astype(np.float32)
+
+
+@pytest.mark.parametrize("exponent", [0.0, 1.0, 2.0])
+def test_noise_falls_with_frequency_as_asked(exponent: float):
+    rng = np.random.default_rng(0)
+    noise = np.stack([speech.coloured_noise(PRIME, exponent, rng) for _ in range(20)])
+    assert noise.shape == (20, PRIME)
+    assert noise.dtype == np.float32
+    power = (np.abs(np.fft.rfft(noise * np.hanning(PRIME), 1 << 15)) ** 2).mean(0)
+    frequency = np.fft.rfftfreq(1 << 15)
+    band = (frequency > 0.005) & (frequency < 0.4)
+    slope = np.polyfit(np.log(frequency[band]), np.log(power[band]), 1)[0]
+    assert slope == pytest.approx(-exponent, abs=0.15)
+
+
+def test_noise_is_mixed_at_the_ratio_asked_for(tone: np.ndarray):
+    noise = speech.coloured_noise(len(tone), 0.0, np.random.default_rng(0))
+    added = speech.mix(tone, noise, 10.0) - tone
+    assert 10 * np.log10(np.mean(tone**2) / np.mean(added**2)) == pytest.approx(10.0, abs=0.05)
+    np.testing.assert_array_equal(speech.mix(tone, np.zeros_like(tone), 10.0), tone)
+
+
+def test_a_band_keeps_what_is_in_it_and_nothing_else(tone: np.ndarray):
+    time = np.arange(PRIME) / 16_000
+    low = np.sin(2 * np.pi * 60 * time).astype(np.float32)
+    kept, lost = speech.band_pass(tone, 300, 3400), speech.band_pass(low, 400, 3400)
+    middle = slice(2000, -2000)
+    assert len(kept) == PRIME
+    assert np.mean(kept[middle] ** 2) > 0.9 * np.mean(tone[middle] ** 2)
+    assert np.mean(lost[middle] ** 2) < 0.01 * np.mean(low[middle] ** 2)
+
+
+def test_speed_crop_and_reverberation(tone: np.ndarray):
+    rng = np.random.default_rng(0)
+    assert len(speech.change_speed(tone, 1.25)) == pytest.approx(PRIME / 1.25, abs=2)
+    assert len(speech.crop(tone, 0.5, rng)) == pytest.approx(PRIME / 2, abs=1)
+    wet = speech.reverberate(tone, 0.3, rng)
+    assert wet.shape == tone.shape
+    assert np.mean(wet**2) == pytest.approx(np.mean(tone**2), rel=1e-3)
+    assert np.abs(speech.companded(tone) - tone).max() < 0.02
+
+
+def test_every_change_at_once_is_sound_and_repeats(tone: np.ndarray):
+    names = ("noise", "babble", "reverb", "speed", "gain", "band", "quantise", "crop")
+    options = SpeechAugment(**dict.fromkeys(names, 1.0))
+    one, two = (augment_speech(tone, options, np.random.default_rng(3), lambda: tone[::-1]) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    assert one.dtype == np.float32
+    assert np.isfinite(one).all()
+    assert np.abs(one).max() <= 1
+
+
+def test_no_chance_changes_nothing(tone: np.ndarray):
+    rng = np.random.default_rng(0)
+    crops = rng.integers(0, 255, (2, 20, 20, 3), dtype=np.uint8)
+    words = spread_words("I am so happy!", 0, 1)
+    np.testing.assert_array_equal(augment_speech(tone, SpeechAugment(), rng, lambda: None), tone)
+    np.testing.assert_array_equal(augment_faces(crops, FaceAugment(), rng), crops)
+    assert augment_words(words, TextAugment(), rng) == words
+
+
+def test_masks_hit_both_halves_of_stacked_frames():
+    options = SpeechAugment(mask=1.0, masks=1, mask_time=0.01, mask_frequency=0.9)
+    for seed in range(20):
+        masked = mask_features(np.ones((50, 160), np.float32), options, np.random.default_rng(seed))
+        gone = (masked == 0).all(0)
+        np.testing.assert_array_equal(gone[:80], gone[80:])
+        if gone.any():
+            return
+    pytest.fail("no bin was ever masked")
+
+
+def test_frames_of_a_track_change_alike():
+    picture = np.random.default_rng(0).integers(0, 255, (24, 24, 3), dtype=np.uint8)
+    names = ("flip", "crop", "rotate", "colour", "grey", "blur", "resolution", "jpeg", "erase")
+    changed = augment_faces(np.stack([picture] * 3), FaceAugment(**dict.fromkeys(names, 1.0)), np.random.default_rng(1))
+    assert changed.shape == (3, 24, 24, 3)
+    assert changed.dtype == np.uint8
+    np.testing.assert_array_equal(changed[0], changed[2])
+    assert not np.array_equal(changed[0], picture)
+
+
+def test_words_go_but_never_all_of_them():
+    words = spread_words("the funny movie was really bad", 0, 2)
+    left = augment_words(words, TextAugment(dropout=1.0), np.random.default_rng(0))
+    assert len(left) == 1
+    assert left[0] in words
+    swapped = augment_words(words, TextAugment(synonyms=1.0), np.random.default_rng(0))
+    assert [w.start for w in swapped] == [w.start for w in words]
+    assert "bad" not in {w.text for w in swapped}
+    assert "the" in {w.text for w in swapped}

@@ -1,0 +1,133 @@
+"""Training samples are functions of seed, epoch and index; the cache changes how fast they come and nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emofuse.errors import DataError
+from emofuse.training.cache import DiskCache, InputCache
+from emofuse.training.data import Item, MediaCache, Samples, augmented, gather, keep_random, modalities_of
+from emofuse.training.recipe import parse_recipe
+from emofuse.training.sections import Augment
+from emofuse.types import Segment, Utterance
+
+AUGMENT = Augment.model_validate({"text": {"dropout": 0.3}, "speech": {"noise": 1.0, "mask": 1.0}})
+
+
+@pytest.fixture
+def items(recipe_values: dict[str, Any], tiny_model) -> list[Item]:
+    recipe = parse_recipe(recipe_values)
+    return gather(recipe, recipe.data.sources[0], tiny_model.tasks).train
+
+
+def same(one, other) -> bool:
+    for modality, arrays in one.inputs.items():
+        if (arrays is None) != (other.inputs[modality] is None):
+            return False
+        if arrays is not None and not all(np.array_equal(v, other.inputs[modality][k]) for k, v in arrays.items()):
+            return False
+    return True
+
+
+def test_a_sample_depends_on_its_key_alone(items: list[Item], tiny_model):
+    one = Samples(items, tiny_model, MediaCache(1 << 24), seed=0, augment=AUGMENT, modality_dropout=0.5)
+    other = Samples(items, tiny_model, MediaCache(0), seed=0, augment=AUGMENT, modality_dropout=0.5)
+    [one[0, i] for i in range(5)]
+    assert all(same(one[3, i], other[3, i]) for i in (4, 1, 7))
+    assert not same(one[3, 1], one[4, 1])
+    assert not same(one[3, 1], Samples(items, tiny_model, MediaCache(0), seed=1, augment=AUGMENT)[3, 1])
+
+
+def test_development_samples_never_change(items: list[Item], tiny_model):
+    samples = Samples(items, tiny_model, MediaCache(1 << 24), seed=0)
+    assert same(samples[0, 2], samples[9, 2])
+
+
+def test_the_disk_cache_changes_no_sample(items: list[Item], tiny_model, tmp_path: Path):
+    augment = Augment.model_validate({"speech": {"noise": 1.0}})
+    plain = Samples(items, tiny_model, MediaCache(1 << 24), seed=0, augment=augment)
+    store = InputCache(DiskCache(tmp_path, 1 << 24), tiny_model, ())
+    for _ in range(2):
+        kept = Samples(items, tiny_model, MediaCache(1 << 24), seed=0, augment=augment, store=store)
+        assert all(same(plain[1, i], kept[1, i]) for i in range(4))
+    assert len(list(tmp_path.glob("*/*.npz"))) == len({i.utterance.text + str(i.utterance.media) for i in items[:4]})
+
+
+def test_sound_is_not_loaded_again_for_inputs_that_are_kept(items: list[Item], tiny_model, tmp_path: Path):
+    store = InputCache(DiskCache(tmp_path, 1 << 24), tiny_model, ())
+    Samples(items, tiny_model, MediaCache(0), seed=0, store=store)[0, 0]
+
+    def fail(utterance: Utterance) -> Segment:
+        raise AssertionError(f"{utterance.id} was loaded again")
+
+    assert Samples(items, tiny_model, fail, seed=0, store=store)[0, 0].inputs["speech"] is not None
+
+
+def test_modalities_without_a_chance_of_change_are_not_augmented():
+    assert augmented(None) == frozenset()
+    assert augmented(Augment()) == frozenset()
+    assert augmented(AUGMENT) == {"text", "speech"}
+
+
+def test_dropout_keeps_each_subset_equally_often():
+    there = {"text": {}, "speech": {}, "face": None}
+    rng = np.random.default_rng(0)
+    kept = Counter(
+        frozenset(m for m, a in keep_random(there, rng).items() if a is not None) for _ in range(900)
+    )  # fmt: skip
+    assert set(kept) == {frozenset({"text"}), frozenset({"speech"}), frozenset({"text", "speech"})}
+    assert min(kept.values()) > 240
+    assert keep_random({"text": None}, rng) == {"text": None}
+
+
+def test_memory_is_bounded(make_segment):
+    loaded: list[str] = []
+
+    def load(utterance: Utterance) -> Segment:
+        loaded.append(utterance.id)
+        return make_segment(int(utterance.id))
+
+    def ask(number: int) -> None:
+        cache(Utterance(str(number), "manifest", "train", "a"))
+
+    size = max(make_segment(i).waveform.nbytes + 20_000 * len(make_segment(i).faces[0].crops) for i in range(4))
+    cache = MediaCache(3 * size, load)
+    for number in (0, 1, 0, 2, 0, 3, 0):
+        ask(number)
+    assert loaded.count("0") == 1
+    none = MediaCache(0, load)
+    none(Utterance("0", "manifest", "train", "a"))
+    none(Utterance("0", "manifest", "train", "a"))
+    assert loaded.count("0") == 3
+
+
+def test_what_an_utterance_has_is_told_from_its_file():
+    def told(name: str | None, text: str | None = None) -> frozenset[str]:
+        return modalities_of(Utterance("a", "x", "train", "s", media=Path(name) if name else None, text=text))
+
+    assert told("a.png") == {"face"}
+    assert told("a.FLAC", "hello") == {"speech", "text"}
+    assert told("a.mp4") == {"speech", "face"}
+    assert told(None, "hello") == {"text"}
+    assert told("a.npz") == {"text", "speech", "face"}
+
+
+def test_a_limit_takes_the_same_few(recipe_values: dict[str, Any], tiny_model):
+    recipe = parse_recipe(recipe_values)
+    few = gather(recipe, recipe.data.sources[0], tiny_model.tasks, limit=5)
+    again = gather(recipe, recipe.data.sources[0], tiny_model.tasks, limit=5)
+    assert (len(few.train), len(few.dev)) == (5, 5)
+    assert [i.utterance.id for i in few.train] == [i.utterance.id for i in again.train]
+
+
+def test_data_without_a_label_of_the_tasks_is_an_error(recipe_values: dict[str, Any]):
+    from emofuse.labels import TASKS
+
+    recipe = parse_recipe(recipe_values)
+    with pytest.raises(DataError, match="without a label of sarcasm"):
+        gather(recipe, recipe.data.sources[0], [TASKS["sarcasm"]])

@@ -1,0 +1,98 @@
+"""Ready-made features: read, standardised on training rows alone, trained on, and evaluated from the checkpoint."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emofuse.corpora.features import FILE, read_features
+from emofuse.errors import RecipeError
+from emofuse.evaluation.evaluate import evaluate_checkpoint
+from emofuse.model.model import EmotionModel
+from emofuse.training.data import MediaCache, Samples, gather
+from emofuse.training.fit import fit
+from emofuse.training.recipe import parse_recipe
+
+WIDTHS = {"text": 6, "speech": 5, "face": 4}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 utterances of 12 videos; each modality tells the sentiment through noise, on a scale of its own."""
+    rng = np.random.default_rng(0)
+    valence = rng.uniform(-3, 3, 120).astype(np.float32)
+    arrays = {
+        name: (50.0 * width + 20 * (valence[:, None] + rng.normal(0, 1.5, (120, width)))).astype(np.float32)
+        for name, width in zip(("text", "audio", "video"), WIDTHS.values(), strict=True)
+    }
+    folder = tmp_path_factory.mktemp("features")
+    names = np.array([f"v{i // 10}_{i % 10}" for i in range(120)])
+    np.savez(folder / FILE, valence=valence, name=names, text_raw=np.full(120, "SAID"), **arrays)
+    return folder
+
+
+@pytest.fixture
+def values(corpus: Path, tmp_path: Path) -> dict[str, Any]:
+    return {
+        "name": "features",
+        "root": str(corpus),
+        "data": {"sources": [{"corpus": "mosi_features"}], "modality_dropout": 0.3},
+        "model": {
+            "tasks": ["sentiment2", "sentiment"],
+            "encoders": {m: {"kind": "features", "width": w, "dim": 16} for m, w in WIDTHS.items()},
+            "fusion": {"dim": 16, "layers": 1, "heads": 2},
+        },
+        "optim": {"lr": 0.01},
+        "train": {"epochs": 3, "batch_size": 16, "device": "cpu", "metric": "sentiment2.accuracy"},
+        "output": {"folder": str(tmp_path / "run"), "tensorboard": False},
+    }
+
+
+def test_from_features_to_a_checkpoint_that_evaluates_alike(values: dict[str, Any], corpus: Path):
+    folder = fit(parse_recipe(values))
+    report = json.loads((folder / "report.json").read_text())
+    accuracy = report["metrics"]["mosi_features"]["sentiment2"]["accuracy"]
+    assert accuracy > 0.75
+    model = EmotionModel.from_pretrained(folder)
+    found = evaluate_checkpoint(model, "mosi_features", corpus, "dev", resamples=20)
+    assert found.tasks["sentiment2"].intervals["accuracy"].estimate == pytest.approx(accuracy)
+    features = read_features(corpus / FILE)
+    recipe = parse_recipe(values)
+    train = {i.utterance.id for i in gather(recipe, recipe.data.sources[0], model.tasks).train}
+    rows = features.arrays["speech"][[n in train for n in features.names]]
+    assert len(rows) < len(features.names)
+    np.testing.assert_allclose(model.encoders["speech"].mean.numpy(), rows.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(model.encoders["speech"].deviation.numpy(), rows.std(0), rtol=1e-4)
+
+
+def test_modalities_of_a_source_are_those_it_gives(values: dict[str, Any]):
+    values["data"]["sources"][0]["modalities"] = ["text", "face"]
+    recipe = parse_recipe(values)
+    model = EmotionModel(_config(recipe))
+    items = gather(recipe, recipe.data.sources[0], model.tasks).train
+    sample = Samples(items, model, MediaCache(0), seed=0)[0, 0]
+    assert sample.inputs["speech"] is None
+    assert sample.inputs["text"]["features"].shape == (1, 6)
+
+
+def test_a_wrong_width_names_both(values: dict[str, Any]):
+    values["model"]["encoders"]["face"]["width"] = 9
+    with pytest.raises(RecipeError, match=r"face.width is 9, the features have 4"):
+        fit(parse_recipe(values))
+
+
+def test_an_encoder_of_media_cannot_read_features(values: dict[str, Any]):
+    values["model"]["encoders"]["text"] = {"source": "bert-base-uncased"}
+    recipe = parse_recipe(values)
+    with pytest.raises(RecipeError, match="kind: features"):
+        gather(recipe, recipe.data.sources[0], recipe.model.all_tasks())
+
+
+def _config(recipe):
+    from emofuse.training.start import model_config
+
+    return model_config(recipe)

@@ -1,0 +1,60 @@
+"""What an epoch sees depends on the seed and the epoch alone, and nothing is seen more often than its share."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from emofuse.training.mixing import Buckets, Shares
+
+
+def test_each_source_goes_round_evenly_over_the_epochs():
+    shares = Shares([10, 7], [0.5, 2.0], composed=3, seed=4)
+    assert len(shares) == 5 + 14 + 3
+    seen = Counter(int(i) for epoch in range(4) for i in shares.epoch(epoch))
+    assert all(seen[i] == 2 for i in range(10))
+    assert all(seen[i] == 8 for i in range(10, 17))
+    assert all(seen[i] == 4 for i in range(17, 20))
+
+
+def test_an_epoch_is_the_same_whichever_ran_before_it():
+    one, other = (Shares([20, 5], [0.3, 1.0], 0, seed=1) for _ in range(2))
+    for epoch in range(5):
+        one.epoch(epoch)
+    np.testing.assert_array_equal(one.epoch(3), other.epoch(3))
+    assert not np.array_equal(one.epoch(3), Shares([20, 5], [0.3, 1.0], 0, seed=2).epoch(3))
+
+
+def test_a_source_without_items_gives_none():
+    assert sorted(Shares([0, 4], [1.0, 1.0], 0, seed=0).epoch(0)) == [0, 1, 2, 3]
+
+
+def lengths(indices: np.ndarray, epoch: int) -> np.ndarray:
+    return (indices * 37 % 101).astype(float)
+
+
+def test_batches_hold_every_sample_once_and_like_lengths_together():
+    shares = Shares([100], [1.0], 0, seed=0)
+    batches = list(Buckets(shares, lengths, 8))
+    assert sorted(i for batch in batches for _, i in batch) == list(range(100))
+    spread = np.mean([np.ptp([lengths(np.array([i]), 0)[0] for _, i in batch]) for batch in batches])
+    assert spread < 0.25 * 100
+    assert {epoch for batch in batches for epoch, _ in batch} == {0}
+
+
+def test_processes_share_an_epoch_in_equal_numbers_of_batches():
+    shares = Shares([64], [1.0], 0, seed=0)
+    parts = [list(Buckets(shares, lengths, 8, rank=r, world=2)) for r in range(2)]
+    assert [len(p) for p in parts] == [4, 4]
+    assert sorted(i for part in parts for batch in part for _, i in batch) == list(range(64))
+
+
+def test_another_epoch_has_another_order():
+    batches = Buckets(Shares([40], [1.0], 0, seed=0), lengths, 8)
+    first = list(batches)
+    batches.set_epoch(1)
+    second = list(batches)
+    assert [[i for _, i in b] for b in first] != [[i for _, i in b] for b in second]
+    batches.set_epoch(0)
+    assert list(batches) == first

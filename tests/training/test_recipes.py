@@ -1,0 +1,128 @@
+"""Every recipe that is shipped loads, fits its corpus and its model, and says in its header how it is run."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from emofuse.corpora.corpus import CORPORA, corpus
+from emofuse.errors import DataError
+from emofuse.evaluation.metrics import Interval
+from emofuse.labels import FOLDINGS
+from emofuse.training.data import augmented
+from emofuse.training.fit import fit
+from emofuse.training.recipe import dump_recipe, load_recipe, parse_recipe
+from emofuse.training.results import BEGIN, END, Row, rewrite, rows_of
+from emofuse.training.start import model_config
+from emofuse.training.validate import check_metric
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "recipes"
+RECIPES = sorted(p for p in FOLDER.rglob("*.yaml") if p.name != "tune.yaml")
+OF_ONE_CORPUS = [p for p in RECIPES if p.parent.name in CORPORA]
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(FOLDER))
+
+
+def test_recipes_are_found():
+    folders = {p.parent.name for p in OF_ONE_CORPUS}
+    assert folders == set(CORPORA) - {"manifest", "mosi_features"}
+    for folder in folders:
+        assert {"base.yaml", "lora.yaml", "small.yaml"} <= {p.name for p in (FOLDER / folder).iterdir()}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=name_of)
+def test_a_recipe_loads_and_dumps(path: Path):
+    import yaml
+
+    recipe = load_recipe(path)
+    check_metric(recipe.train.metric, recipe.model.all_tasks())
+    assert parse_recipe(yaml.safe_load(dump_recipe(recipe))) == recipe
+    if not recipe.model.init:
+        assert set(model_config(recipe).encoders) == set(recipe.model.encoders)
+    assert augmented(recipe.augment) <= set(recipe.model.encoders)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=name_of)
+def test_a_recipe_dry_runs(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    recipe = load_recipe(path, [f"root={tmp_path}", f"output.folder={tmp_path / 'run'}"])
+    try:
+        fit(recipe, dry_run=True)
+    except DataError as error:
+        assert "expected" in str(error)
+    assert recipe.name in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("path", OF_ONE_CORPUS, ids=name_of)
+def test_a_recipe_of_a_corpus_suits_it(path: Path):
+    recipe = load_recipe(path)
+    (source,) = recipe.data.sources
+    reader = corpus(source.corpus)
+    assert source.corpus.removesuffix("_features") == path.parent.name
+    assert source.root == "."
+    assert set(recipe.model.tasks) <= set(FOLDINGS[source.corpus])
+    reader._check_options(source.options)
+    assert recipe.name == f"{path.parent.name.replace('_', '-')}-{path.stem}"
+    header = path.read_text().split("\nname:")[0].split("\nextends:")[0]
+    assert all(line.startswith("#") for line in header.splitlines())
+    assert f"emofuse train {path.relative_to(ROOT)} root=" in header
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("run.sh")), ids=name_of)
+def test_scripts_are_sound(path: Path):
+    assert path.stat().st_mode & 0o111
+    subprocess.run(["bash", "-n", str(path)], check=True)
+    bare = subprocess.run([str(path)], capture_output=True, text=True)
+    assert bare.returncode == 2
+    assert "usage" in bare.stderr
+    assert "set -euo pipefail" in path.read_text()
+
+
+def test_every_corpus_with_recipes_has_a_script():
+    assert {p.parent for p in OF_ONE_CORPUS} == {p.parent for p in FOLDER.glob("*/run.sh")}
+
+
+def row(recipe: str, figures: str) -> Row:
+    return Row(recipe, "dev", "emotion", "10", figures, "1")
+
+
+def test_the_table_is_rewritten_between_its_markers(tmp_path: Path):
+    readme = tmp_path / "README.md"
+    readme.write_text("# Corpus\n\nWords.\n")
+    rewrite(readme, [row("base", "UAR 0.5"), row("small", "UAR 0.4")], "By `run.sh`.")
+    rewrite(readme, [row("small", "UAR 0.6 ± 0.1")], "By `run.sh`.")
+    text = readme.read_text()
+    assert text.startswith("# Corpus\n\nWords.\n")
+    assert text.count(BEGIN) == text.count(END) == 1
+    assert text.count("By `run.sh`.") == 1
+    lines = [row("base", "UAR 0.5").line(), row("small", "UAR 0.6 ± 0.1").line()]
+    assert re.findall(r"^\| (?:base|small) .*$", text, re.M) == lines
+    readme.write_text(text + "\nAfter.\n")
+    rewrite(readme, [row("lora", "UAR 0.7")], "By `run.sh`.")
+    assert readme.read_text().endswith("\nAfter.\n")
+    readme.write_text("no end " + BEGIN)
+    with pytest.raises(DataError, match="without the other"):
+        rewrite(readme, [], "")
+
+
+def test_one_run_shows_its_interval_and_several_their_spread():
+    from types import SimpleNamespace
+
+    from emofuse.labels import TASKS
+
+    def evaluation(value: float) -> SimpleNamespace:
+        band = Interval(value, value - 0.1, value + 0.1, 0.95, 8)
+        found = SimpleNamespace(task=TASKS["emotion"], intervals={"accuracy": band}, report={"n": 8})
+        return SimpleNamespace(tasks={"emotion": found})
+
+    (single,) = rows_of("small", "dev", [evaluation(0.5)])
+    assert single.figures == "accuracy (WA) 0.500 (0.400 to 0.600)"
+    (several,) = rows_of("small", "dev", [evaluation(0.5), evaluation(0.7)])
+    assert several.figures == "accuracy (WA) 0.600 ± 0.141"
+    assert several.runs == "2"

@@ -1,0 +1,109 @@
+"""A search draws from its space, keeps the best, goes on where it stopped, and says what a space may not hold."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emofuse.errors import MissingExtraError, RecipeError
+from emofuse.training import tune as module
+from emofuse.training.recipe import load_recipe, parse_recipe
+from emofuse.training.sections import Recipe
+from emofuse.training.tune import load_space, parse_space, tune, with_values
+
+SPACE = {
+    "optim.lr": {"low": 1e-5, "high": 1e-2, "log": True},
+    "train.batch_size": {"choices": [4, 8]},
+    "model.fusion.layers": {"low": 1, "high": 3, "integer": True},
+}
+
+
+def test_values_are_laid_in_by_name(recipe_values: dict[str, Any]):
+    recipe = parse_recipe(recipe_values)
+    found = with_values(recipe, {"optim.lr": 0.5, "data.sources.0.weight": 2.0, "model.fusion.layers": 3})
+    assert found.optim.lr == 0.5
+    assert found.data.sources[0].weight == 2.0
+    assert found.model.fusion["layers"] == 3
+    assert recipe.optim.lr == 0.003
+    with pytest.raises(RecipeError, match="did you mean 'lr'"):
+        with_values(recipe, {"optim.lrr": 1})
+    with pytest.raises(RecipeError, match="no index"):
+        with_values(recipe, {"data.sources.4.weight": 1})
+
+
+@pytest.mark.parametrize(
+    ("space", "says"),
+    [
+        ({}, "mapping"),
+        ({"optim.lr": {"low": 1}}, "give low and high"),
+        ({"optim.lr": {"low": 2, "high": 1}}, "above high"),
+        ({"optim.lr": {"low": 0, "high": 1, "log": True}}, "log needs low"),
+        ({"optim.lr": {"lo": 1}}, "optim.lr"),
+        ({"train.batch_size": {"choices": []}}, "empty"),
+    ],
+)
+def test_a_bad_space_is_named(space: dict[str, Any], says: str):
+    with pytest.raises(RecipeError, match=says):
+        parse_space(space)
+
+
+def test_a_space_is_read_from_yaml(tmp_path: Path):
+    (tmp_path / "tune.yaml").write_text("optim.lr: {low: 1.0e-5, high: 1.0e-2, log: true}\n")
+    assert load_space(tmp_path / "tune.yaml")["optim.lr"].log
+    with pytest.raises(RecipeError, match="no search space"):
+        load_space(tmp_path / "none.yaml")
+
+
+def test_shipped_spaces_fit_the_recipe_beside_them(repository: Path):
+    spaces = sorted((repository / "recipes").rglob("tune.yaml"))
+    assert spaces
+    for path in spaces:
+        recipe = load_recipe(path.with_name("small.yaml"))
+        for name, place in load_space(path).items():
+            with_values(recipe, {name: place.choices[0] if place.choices else place.low})
+
+
+def test_without_optuna_the_extra_is_named(recipe_values: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
+    def missing(package: str, extra: str) -> None:
+        raise MissingExtraError(f"{package} {extra}")
+
+    monkeypatch.setattr(module, "require_package", missing)
+    with pytest.raises(MissingExtraError, match="optuna tune"):
+        tune(parse_recipe(recipe_values), 1, SPACE)
+
+
+def pretend(recipe: Recipe, *, limit: int | None, command: str) -> Path:
+    """A run whose score is best at a learning rate of 1e-3; batches of 4 fail as a loss that is no number does."""
+    if recipe.train.batch_size == 4:
+        raise RecipeError("the loss is nan")
+    folder = recipe.folder / "model"
+    folder.mkdir(parents=True)
+    score = 1 - abs(math.log10(recipe.optim.lr) + 3) / 10
+    (folder / "report.json").write_text(json.dumps({"score": score}))
+    return folder
+
+
+def test_the_best_trial_becomes_a_recipe(recipe_values: dict[str, Any]):
+    pytest.importorskip("optuna", reason="the extra 'tune' is not installed")
+    recipe = parse_recipe(recipe_values)
+    found = tune(recipe, 12, SPACE, run=pretend)
+    assert found.trials == 12
+    assert 0 < found.failed < 12
+    listed = json.loads((found.folder / "trials.json").read_text())
+    scores = {t["trial"]: t["score"] for t in listed if t["score"] is not None}
+    assert found.score == max(scores.values())
+    assert load_recipe(found.folder / "best.yaml") == found.recipe
+    assert found.recipe.train.batch_size == 8
+    again = tune(recipe, 14, SPACE, run=pretend)
+    assert again.trials == 14
+    assert again.score >= found.score
+
+
+def test_a_field_that_the_recipe_does_not_have_stops_the_search(recipe_values: dict[str, Any]):
+    pytest.importorskip("optuna", reason="the extra 'tune' is not installed")
+    with pytest.raises(RecipeError, match="optim"):
+        tune(parse_recipe(recipe_values), 1, {"optim.lrr": {"low": 0, "high": 1}}, run=pretend)
