@@ -36,17 +36,19 @@ def load_segment(utterance: Utterance) -> Segment:
 def _clip(path: Path, start: float, end: float | None) -> tuple[np.ndarray | None, tuple[FaceTrack, ...], float]:
     """Sound and faces in one pass, and the second at which they end."""
     blocks: list[np.ndarray] = []
-    collector = FaceCollector()
+    collector: FaceCollector | None = None
     last = start
     for piece in stream(path, start=start, end=end, frame_interval=FaceOptions().frame_interval):
         if isinstance(piece, AudioBlock):
             blocks.append(piece.samples)
             last = max(last, piece.end)
         else:
+            collector = collector or FaceCollector()
             collector.push(piece)
             last = max(last, piece.time)
     waveform = np.concatenate(blocks) if blocks else None
-    return waveform, collector.tracks(start, last + 1e-6), last
+    faces = collector.tracks(start, last + 1e-6) if collector else ()
+    return waveform, faces, last
 
 
 def spread_words(text: str, start: float, end: float) -> tuple[Word, ...]:
