@@ -88,8 +88,9 @@ def stress(
     labelled = [s for s in samples if not np.isnan(s.targets[task]).any()]
     if not labelled:
         raise DataError(f"no sample carries a label of {task}; choose another task or corpus")
+    perturbations = _chosen(only, catalogue(_voices(labelled)))
     runner = _Runner(model, labelled, chosen, metric or leading(chosen, corpus), resamples, batch_size)
-    for perturbation in _chosen(only, catalogue(_voices(labelled))):
+    for perturbation in perturbations:
         if runner.has(perturbation.modality):
             if progress:
                 progress(perturbation.name)

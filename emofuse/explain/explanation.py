@@ -118,7 +118,7 @@ def explain(
     """Why the model says `target` (else the class it finds most probable) of a segment.
 
     `steps` fixes the points of the quadrature; else they grow until the scores are complete. Raises DataError for an
-    unknown task or class, or a segment in which nothing is present. The model must be in evaluation mode.
+    unknown task or class, or a segment in which nothing is present, ValueError for a model in training mode.
     """
     chosen = task_of(model, task)
     batch = collate([model.prepare(segment)])
@@ -195,7 +195,7 @@ def _faces(segment: Segment, batch: Batch, found: Attribution) -> tuple[FaceEvid
     if scores is None:
         return ()
     arrays = batch.inputs["face"]
-    pixels = arrays["pixels"][0].permute(0, 2, 3, 1).cpu().numpy().astype(np.uint8)
+    pixels = np.ascontiguousarray(arrays["pixels"][0].permute(0, 2, 3, 1).cpu().numpy(), np.uint8)
     times = arrays["times"][0].cpu().numpy() + segment.start
     maps = scores.sum(axis=1)
     return tuple(FaceEvidence(float(t), p, _cells(m)) for t, p, m in zip(times, pixels, maps, strict=True))

@@ -33,8 +33,9 @@ def shapley(model: EmotionModel, batch: Batch, task: Task, target: int = 0) -> S
     """Shapley values (1953) of the probability of class `target`, or of a scalar's value, for a batch of one sample.
 
     The 2^n coalitions of the n present modalities are fused as one batch, from tokens encoded once, each decoded at its
-    own subset's temperature. The model must be in evaluation mode. Raises DataError when nothing is present.
+    own subset's temperature. Raises DataError when nothing is present, ValueError for a model in training mode.
     """
+    check_mode(model)
     present: list[Modality] = [m for m in MODALITIES if m in batch.present and bool(batch.present[m][0])]
     if len(batch) != 1 or not present:
         raise DataError(f"an explanation needs one sample with a modality; came {len(batch)} with {present or 'none'}")
@@ -44,6 +45,12 @@ def shapley(model: EmotionModel, batch: Batch, task: Task, target: int = 0) -> S
     values = {m: _value(m, whole, answers) for m in present}
     names = {"+".join(m for m in MODALITIES if m in s) or "none": float(v) for s, v in answers.items()}
     return Shapley(values, float(answers[whole]), float(answers[frozenset()]), names)
+
+
+def check_mode(model: EmotionModel) -> None:
+    """Raise ValueError in training mode, where dropout would make every answer another one."""
+    if model.training:
+        raise ValueError("the model is in training mode: its answers are drawn at random; call model.eval() first")
 
 
 def task_of(model: EmotionModel, name: str) -> Task:

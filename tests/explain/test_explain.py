@@ -130,3 +130,5 @@ def test_what_cannot_be_explained_is_refused(tiny_model, make_segment):
         explain(tiny_model, make_segment(0), target="happy")
     with pytest.raises(DataError, match="valid: emotion"):
         explain(tiny_model, make_segment(0), task="mood")
+    with pytest.raises(ValueError, match="training mode"):
+        explain(tiny_model.train(), make_segment(0))
