@@ -337,7 +337,7 @@ def training_arguments(recipe: Recipe, folder: Path, seed: int) -> TrainingArgum
         run_name=recipe.name,
         ddp_find_unused_parameters=True,
         ddp_timeout=24 * 3600,
-        ddp_backend="gloo" if cpu else None,
+        ddp_backend="gloo" if cpu and int(os.environ.get("WORLD_SIZE", "1")) > 1 else None,
     )
 
 
