@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import struct
 import tempfile
 import warnings
 import zipfile
@@ -26,6 +27,8 @@ from emofuse.types import FaceTrack, Modality, Segment, Tokens, Utterance
 
 Arrays = dict[str, np.ndarray]
 ENDING = ".npz"
+DAMAGED = (OSError, ValueError, EOFError, KeyError, RuntimeError, struct.error, zipfile.BadZipFile)
+"""What reading a file that is no whole npz may raise."""
 TRACK = ("crops", "times", "boxes", "quality")
 LIBRARIES = ("torch", "transformers", "tokenizers", "timm", "av", "librosa", "opencv-python-headless", "numpy")
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -49,12 +52,12 @@ class DiskCache:
         """The arrays of a key, which are thereby used anew; None when there are none."""
         path = self._path(key)
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             os.utime(path)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        except DAMAGED:
             path.unlink(missing_ok=True)
             return None
         return arrays
