@@ -24,7 +24,9 @@ def test_sound_between_two_seconds(tmp_path):
     assert (segment.start, round(segment.end, 3)) == (0.5, 1.5)
     np.testing.assert_allclose(segment.waveform, samples[8_000:24_000], atol=1e-3)
     assert segment.present == {"text", "speech"}
-    assert [w.text for w in segment.words] == ["hello", "there"] and segment.words[1].end == pytest.approx(1.5, abs=1e-3)
+    assert [w.text for w in segment.words] == ["hello", "there"] and segment.words[1].end == pytest.approx(
+        1.5, abs=1e-3
+    )
 
 
 def test_a_face_corpus_holds_faces_already_cut_out(tmp_path):
