@@ -183,7 +183,7 @@ def encode(model: EmotionModel, batch: Batch) -> dict[Modality, Tokens]:
     ready = {m: Tokens(a["states"], a["mask"], a["times"]) for m, a in batch.inputs.items() if "states" in a}
     if not ready:
         return model.encode(batch)
-    rest = {m: a for m, a in batch.inputs.items() if m not in ready}
+    rest: dict[Modality, dict[str, torch.Tensor]] = {m: a for m, a in batch.inputs.items() if m not in ready}
     tokens = model.encode(Batch(rest, batch.present, batch.targets)) | ready
     return {m: tokens[m] for m in model.modalities if m in tokens and bool(batch.present[m].any())}
 

@@ -128,8 +128,9 @@ def averaged_metrics(paths: Sequence[Path], tasks: Sequence[Task]) -> dict[str, 
     for key in files[0]:
         dev, name, kind = key.rsplit("/", 2)
         if kind == "values":
-            targets = [f.get(f"{dev}/{name}/targets") for f in files]
-            if any(t is None or not np.array_equal(t, targets[0], equal_nan=True) for t in targets):
+            targets = [f[f"{dev}/{name}/targets"] for f in files if f"{dev}/{name}/targets" in f]
+            same = all(np.array_equal(t, targets[0], equal_nan=True) for t in targets)
+            if len(targets) < len(files) or not same:
                 raise CheckpointError(f"{paths[0]} and its fellows were not measured on the same samples of {dev}")
             task = next(t for t in tasks if t.name == name)
             found = task_metrics(task, _logits(task, np.mean([f[key] for f in files], axis=0)), targets[0])

@@ -113,7 +113,7 @@ def tune(
     counts as failed. `run` stands in for `fit`. Raises RecipeError, MissingExtraError without Optuna.
     """
     require_package("optuna", extra="tune")
-    import optuna
+    import optuna  # pyright: ignore[reportMissingImports]
 
     ranges = parse_space(space)
     for name in ranges:
