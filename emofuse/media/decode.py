@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
@@ -92,19 +93,32 @@ def stream(
     frame_interval: float = 0.0,
     notes: list[str] | None = None,
 ) -> Iterator[AudioBlock | VideoFrame]:
-    """The sound and the pictures of a file as they are read, in one pass, each in order of time.
+    """The sound and the pictures of a file as they are read, in one pass and in order of time.
 
-    Sound comes in blocks of at most one second, without gap from `start` on (silence where the track has none yet);
-    pictures at least `frame_interval` seconds apart, the others are not even converted. `start` and `end` are seconds
-    of the clip. Damaged parts are passed over, and `notes` receives a line that counts them. Raises MediaError when
-    the file is not media, has none of what was asked for, or nothing in it can be decoded.
+    When an item comes out, everything before its time has come out. Sound comes in blocks of at most one second,
+    without gap from `start` on (silence where the track has none yet); pictures at least `frame_interval` seconds
+    apart, the others are not even converted, nor, where the codec allows it, decoded. `start` and `end` are seconds of
+    the clip. Damaged parts are passed over, and `notes` receives a line that counts them. Raises MediaError when the
+    file is not media, has none of what was asked for, or nothing in it can be decoded.
     """
     path = existing_file(source)
-    with open_media(path) as container:
-        pass_ = _Pass(container, path, audio, video, start or 0.0, end, frame_interval)
-        yield from pass_.run()
+    begin = start or 0.0
+    with contextlib.ExitStack() as stack:
+        tracks: list[_AudioTrack | _VideoTrack] = []
+        if audio and (opened := _opened(stack, path, "audio")):
+            tracks.append(_AudioTrack(*opened, begin, end))
+        if video and (opened := _opened(stack, path, "video")):
+            tracks.append(_VideoTrack(*opened, begin, end, frame_interval))
+        if not tracks:
+            wanted, there = ("audio", "video") if audio else ("video", "audio")
+            raise unreadable(path, f"it has no {wanted} track, only {there}", f"give a file that holds {wanted}")
+        yield from heapq.merge(*(track.items() for track in tracks), key=_when)
+        if not any(track.decoded for track in tracks) and not begin:
+            said = next((f" ({track.cut})" for track in tracks if track.cut), "")
+            why = f"nothing in it can be decoded{said}: it is damaged or was cut off"
+            raise unreadable(path, why, "copy, record or convert it again")
         if notes is not None:
-            notes += pass_.notes()
+            notes += _notes(tracks, whole=end is None)
 
 
 def read_audio(
@@ -124,62 +138,51 @@ def read_audio(
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
-class _Pass:
-    """One reading of one container: packets go to the track they belong to, and what it makes of them comes out."""
+class _Track:
+    """One track of a container that is opened for it alone, so that tracks stored far apart still come out together."""
+
+    kind = ""
 
     def __init__(
-        self,
-        container: av.container.InputContainer,
-        path: Path,
-        audio: bool,
-        video: bool,
-        start: float,
-        end: float | None,
-        frame_interval: float,
+        self, container: av.container.InputContainer, stream: Any, zero: float, start: float, end: float | None
     ) -> None:
-        self.container, self.path, self.start, self.end = container, path, start, end
-        sound, pictures = _streams(container, path)
-        self.zero = _zero(container, sound, pictures)
+        self.container, self.stream, self.zero, self.start, self.end = container, stream, zero, start, end
         self.duration = container.duration / av.time_base if container.duration else None
-        self.tracks: dict[int, _AudioTrack | _VideoTrack] = {}
-        if audio and sound is not None:
-            longest = None if self.duration is None else self.duration + 60.0
-            self.tracks[sound.index] = _AudioTrack(sound, self.zero, start, end, longest)
-        if video and pictures is not None:
-            self.tracks[pictures.index] = _VideoTrack(pictures, self.zero, start, end, frame_interval)
-        if not self.tracks:
-            wanted, there = ("audio", "video") if audio else ("video", "audio")
-            raise unreadable(path, f"it has no {wanted} track, only {there}", f"give a file that holds {wanted}")
+        self.damaged = self.decoded = 0
+        self.reached = 0.0
         self.cut: str | None = None
 
-    def run(self) -> Iterator[AudioBlock | VideoFrame]:
-        """Everything, track by track as the container holds it."""
+    def packets(self) -> Iterator[av.Packet | None]:
+        """The track's packets from `start` on, then None, for what the decoder still holds."""
         self._seek()
-        for packet in self._packets():
-            yield from self.tracks[packet.stream_index].take(packet)
-            if all(track.finished for track in self.tracks.values()):
-                break
-        for track in self.tracks.values():
-            yield from track.finish()
-        if not any(track.decoded for track in self.tracks.values()) and not self.start:
-            said = f" ({self.cut})" if self.cut else ""
-            why = f"nothing in it can be decoded{said}: it is damaged or was cut off"
-            raise unreadable(self.path, why, "copy, record or convert it again")
+        try:
+            for packet in self.container.demux(self.stream):
+                if packet.size:
+                    yield packet
+        except av.error.FFmpegError as error:
+            self.cut = reason(error)
+        yield None
 
-    def notes(self) -> list[str]:
-        """What was passed over, in words."""
-        lines = [
-            f"{track.damaged} damaged {track.kind} packets or frames were passed over"
-            for track in self.tracks.values()
-            if track.damaged
-        ]
-        reached = max(track.reached for track in self.tracks.values())
-        announced = self.duration or 0.0
-        short = self.end is None and reached < announced - max(1.0, 0.05 * announced)
-        if short or self.cut:
-            said = f" of the {announced:.1f} s it announces" if announced else ""
-            lines.append(f"the file could be read only up to {reached:.1f} s{said}: it was cut off or is damaged")
-        return lines
+    def frames(self) -> Iterator[Any]:
+        """The frames that can be decoded; the damaged ones are counted."""
+        for packet in self.packets():
+            try:
+                frames = self.stream.codec_context.decode(packet)
+            except av.error.EOFError:
+                return
+            except av.error.FFmpegError:
+                self.damaged += 1
+                continue
+            for frame in frames:
+                if getattr(frame, "is_corrupt", False):
+                    self.damaged += 1
+                else:
+                    self.decoded += 1
+                    yield frame
+
+    def when(self, frame: Any) -> float | None:
+        """When a frame begins, in seconds of the clip; flushed frames know only their ticks."""
+        return None if frame.pts is None else float(frame.pts * self.stream.time_base) - self.zero
 
     def _seek(self) -> None:
         target = self.start - _PREROLL
@@ -190,120 +193,87 @@ class _Pass:
         except av.error.FFmpegError:
             self.container.seek(0, backward=True)
 
-    def _packets(self) -> Iterator[av.Packet]:
-        wanted = [self.container.streams[index] for index in self.tracks]
-        try:
-            for packet in self.container.demux(*wanted):
-                if packet.size:
-                    yield packet
-        except av.error.FFmpegError as error:
-            self.cut = reason(error)
 
-
-class _AudioTrack:
+class _AudioTrack(_Track):
     """Packets to blocks of sound."""
 
     kind = "audio"
 
-    def __init__(self, stream: Any, zero: float, start: float, end: float | None, longest: float | None) -> None:
-        self.stream, self.zero, self.start = stream, zero, start
-        self.assembler = Assembler(start, end, longest)
-        self.damaged = self.decoded = 0
-        self.reached = 0.0
-
-    @property
-    def finished(self) -> bool:
-        return self.assembler.finished
-
-    def take(self, packet: av.Packet | None) -> Iterator[AudioBlock]:
-        if self.finished:
-            return
-        frames, bad = _decoded(self.stream, packet)
-        self.damaged += bad
-        for frame in frames:
-            self.decoded += 1
-            time = _seconds(self.stream, frame, self.zero)
+    def items(self) -> Iterator[AudioBlock]:
+        """Blocks without gap from `start` on."""
+        assembler = Assembler(self.start, self.end, None if self.duration is None else self.duration + 60.0)
+        for frame in self.frames():
+            time = self.when(frame)
             if time is not None:
                 self.reached = max(self.reached, time + frame.samples / frame.sample_rate)
                 if self.reached < self.start - 0.2:
                     continue
-            yield from self.assembler.push(frame, time)
+            yield from assembler.push(frame, time)
+            if assembler.finished:
+                return
+        yield from assembler.finish()
+        self.reached = max(self.reached, assembler.seconds)
 
-    def finish(self) -> Iterator[AudioBlock]:
-        yield from self.take(None)
-        yield from self.assembler.finish()
-        self.reached = max(self.reached, self.assembler.seconds)
 
-
-class _VideoTrack:
+class _VideoTrack(_Track):
     """Packets to pictures that are at least `interval` seconds apart, on a grid that begins at `start`."""
 
     kind = "video"
 
-    def __init__(self, stream: Any, zero: float, start: float, end: float | None, interval: float) -> None:
-        self.stream, self.zero, self.start, self.end = stream, zero, start, end
+    def __init__(
+        self,
+        container: av.container.InputContainer,
+        stream: Any,
+        zero: float,
+        start: float,
+        end: float | None,
+        interval: float,
+    ) -> None:
+        super().__init__(container, stream, zero, start, end)
         self.interval = interval
         self.fps = float(stream.average_rate or stream.guessed_rate or 25)
-        self.aspect = _aspect(stream)
-        self.reformatter = VideoReformatter()
-        self.due = start
-        self.damaged = self.decoded = self.counted = 0
-        self.reached = 0.0
-        self.finished = False
         stream.thread_type = "AUTO"
         if interval * self.fps >= _SPARSE:
             stream.codec_context.skip_frame = "NONREF"
 
-    def take(self, packet: av.Packet | None) -> Iterator[VideoFrame]:
-        if self.finished:
-            return
-        frames, bad = _decoded(self.stream, packet)
-        self.damaged += bad
-        for frame in frames:
-            if frame.is_corrupt:
-                self.damaged += 1
-                continue
-            time = self._time(frame)
-            self.decoded += 1
+    def items(self) -> Iterator[VideoFrame]:
+        """Pictures in order of time; one without a timestamp follows the one before."""
+        aspect, reformatter, due = _aspect(self.stream), VideoReformatter(), self.start
+        for count, frame in enumerate(self.frames()):
+            time = self.when(frame)
+            time = max(0.0, count / self.fps if time is None else time)
             self.reached = max(self.reached, time)
             if self.end is not None and time >= self.end:
-                self.finished = True
                 return
-            if time >= self.start and time + _TICK >= self.due:
-                self._next(time)
-                yield VideoFrame(
-                    time, frame, orientation=orientation_of(frame), aspect=self.aspect, reformatter=self.reformatter
-                )
-
-    def finish(self) -> Iterator[VideoFrame]:
-        yield from self.take(None)
-
-    def _time(self, frame: av.VideoFrame) -> float:
-        """Seconds of the clip; a frame without a timestamp follows the one before."""
-        time = _seconds(self.stream, frame, self.zero)
-        time = self.counted / self.fps if time is None else time
-        self.counted += 1
-        return max(0.0, time)
-
-    def _next(self, time: float) -> None:
-        if self.interval > 0:
-            steps = int((time + _TICK - self.start) / self.interval)
-            self.due = self.start + (steps + 1) * self.interval
+            if time < self.start or time + _TICK < due:
+                continue
+            if self.interval > 0:
+                due = self.start + (int((time + _TICK - self.start) / self.interval) + 1) * self.interval
+            orientation = orientation_of(frame)
+            yield VideoFrame(time, frame, orientation=orientation, aspect=aspect, reformatter=reformatter)
 
 
-def _decoded(stream: Any, packet: av.Packet | None) -> tuple[list[Any], int]:
-    """The frames of a packet (None = what the decoder still holds), and how many packets were damaged."""
-    try:
-        return stream.codec_context.decode(packet), 0
-    except av.error.EOFError:
-        return [], 0
-    except av.error.FFmpegError:
-        return [], 1
+def _opened(stack: contextlib.ExitStack, path: Path, kind: str) -> tuple[Any, Any, float] | None:
+    """A container of its own, the track of that kind in it and the clip's zero; None where there is no such track."""
+    container = stack.enter_context(open_media(path))
+    sound, pictures = _streams(container, path)
+    track = sound if kind == "audio" else pictures
+    return None if track is None else (container, track, _zero(container, sound, pictures))
 
 
-def _seconds(stream: Any, frame: av.VideoFrame | av.AudioFrame, zero: float) -> float | None:
-    """When a frame begins, in seconds of the clip; flushed frames know only their ticks."""
-    return None if frame.pts is None else float(frame.pts * stream.time_base) - zero
+def _when(item: AudioBlock | VideoFrame) -> float:
+    return item.start if isinstance(item, AudioBlock) else item.time
+
+
+def _notes(tracks: list[_AudioTrack | _VideoTrack], whole: bool) -> list[str]:
+    """What was passed over, and where the file ended before it should have, in words."""
+    lines = [f"{t.damaged} damaged {t.kind} packets or frames were passed over" for t in tracks if t.damaged]
+    reached, announced = max(track.reached for track in tracks), tracks[0].duration or 0.0
+    short = whole and reached < announced - max(1.0, 0.05 * announced)
+    if short or any(track.cut for track in tracks):
+        said = f" of the {announced:.1f} s it announces" if announced else ""
+        lines.append(f"the file could be read only up to {reached:.1f} s{said}: it was cut off or is damaged")
+    return lines
 
 
 def _streams(container: av.container.InputContainer, path: Path) -> tuple[Any, Any]:

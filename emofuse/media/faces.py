@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from emofuse.media.crops import Crop, chosen, cut, quality, squared
-from emofuse.media.detectors import FaceDetector, Faces, HaarDetector, YuNetDetector
+from emofuse.media.detectors import FaceDetector, Faces, HaarDetector, YuNetDetector, overlap
 from emofuse.media.picture import VideoFrame
 from emofuse.media.tracking import FaceOptions, FaceTracker
 from emofuse.types import FaceTrack
@@ -27,6 +27,10 @@ __all__ = [
 
 _TIGHT = 256
 """Longest side, in pixels, of a still that may be a face crop itself."""
+_FILLED = 0.6
+"""Intersection over union with the whole of it from which a face fills a small picture."""
+_CONTRAST = 16
+"""Difference between its brightest and darkest value below which a picture shows nothing."""
 _STILL = 640
 """Longest side, in pixels, a still is shrunk to for detection."""
 WHOLE_PICTURE = "no face was detected in a small, near-square picture: the whole picture was taken as a face crop"
@@ -88,27 +92,32 @@ def faces_in_image(
 ) -> tuple[FaceTrack, ...]:
     """The faces of a still, the largest first, one crop each, at `time` seconds.
 
-    In a small (at most 256 pixels), near-square picture without a detected face the whole picture is taken for a face
-    crop, at half the quality it would have, and `notes` says so: that is what face corpora hold.
+    A small (at most 256 pixels), near-square picture may be a face crop itself, as face corpora hold: one that its
+    face fills is taken whole, and so is one without a detected face, at half the quality it would have, and `notes`
+    says so.
     """
     detector, options = detector or HaarDetector(), options or FaceOptions()
     height, width = rgb.shape[:2]
     found = _found(rgb, detector, options)
     order = np.argsort(-found.boxes[:, 2])[: options.most_people] if len(found) else []
+    boxes = [squared(found.boxes[i], options.margin) for i in order]
+    frontal = [float(found.frontal[i]) for i in order]
+    tight = max(height, width) <= _TIGHT and max(height, width) <= 1.5 * min(height, width)
+    whole = squared(np.array([0.0, 0.0, width, height]), 0.0)
+    if tight and boxes and overlap(boxes[0], whole) >= _FILLED:
+        boxes, frontal = [whole], frontal[:1]
+    trust = 1.0
+    if tight and not boxes and np.ptp(rgb) >= _CONTRAST:
+        boxes, frontal, trust = [whole], [1.0], 0.5
+        if notes is not None:
+            notes.append(WHOLE_PICTURE)
     tracks = []
-    for person, i in enumerate(order):
-        square = squared(found.boxes[i], options.margin)
-        picture = cut(rgb, square, options.crop_size)
-        good = quality(picture, float(found.boxes[i][2]), float(found.frontal[i]), options.crop_size)
-        tracks.append(as_track(person, [Crop(time, picture, square, good)]))
-    if tracks or max(height, width) > _TIGHT or max(height, width) > 1.5 * min(height, width) or np.ptp(rgb) < 16:
-        return tuple(tracks)
-    if notes is not None:
-        notes.append(WHOLE_PICTURE)
-    side = float(max(height, width))
-    square = squared(np.array([0.0, 0.0, width, height]), 0.0)
-    picture = cut(rgb, square, options.crop_size)
-    return (as_track(0, [Crop(time, picture, square, 0.5 * quality(picture, side, 1.0, options.crop_size))]),)
+    for person, (box, ahead) in enumerate(zip(boxes, frontal, strict=True)):
+        picture = cut(rgb, box, options.crop_size)
+        side = float(box[2]) / (1 + 2 * options.margin)
+        good = trust * quality(picture, side, ahead, options.crop_size)
+        tracks.append(as_track(person, [Crop(time, picture, box, good)]))
+    return tuple(tracks)
 
 
 def _found(rgb: np.ndarray, detector: FaceDetector, options: FaceOptions) -> Faces:

@@ -22,8 +22,8 @@ from emofuse.types import SAMPLE_RATE, FaceTrack, Segment, Word
 
 SPREAD = "the transcript has no times: its words were spread over the clip by their length"
 READ_ALOUD = f"the text has no times: seconds are those of reading it at {CHARACTERS_PER_SECOND:g} characters a second"
-_PATIENCE = 20.0
-"""Seconds one track may lag behind the other before it is taken to have nothing to say."""
+_ENDED = 1.5
+"""Seconds the sound may be behind the clock (a block has at most 1 s) before it is taken to have ended."""
 
 Progress = Callable[[float, float | None], None]
 """Called with the seconds done and the seconds in all (None = not known)."""
@@ -89,7 +89,7 @@ class _Road:
         self.cues = CueReader(())
         self.known: deque[Span] | None = None
         self.voice: VoiceSpans | None = None
-        self.heard = self.seen = 0.0
+        self.heard = self.seen = self.clock = 0.0
         self.loudest = 0.0
         self.count = 0
         self.had: set[str] = set()
@@ -117,12 +117,12 @@ class _Road:
             else:
                 self.faces.push(item)
                 self.seen = item.time
+            self.clock = item.start if isinstance(item, AudioBlock) else item.time
             self._keep_pace()
             yield from self._ready()
-            clock = max(self.heard, self.seen)
-            if self.progress is not None and clock - last_told >= 0.5:
-                last_told = clock
-                self.progress(clock, self.clip.duration)
+            if self.progress is not None and self.clock - last_told >= 0.5:
+                last_told = self.clock
+                self.progress(self.clock, self.clip.duration)
         yield from self._rest()
         if self.progress is not None:
             self.progress(max(self.heard, self.seen), max(self.heard, self.seen))
@@ -168,11 +168,6 @@ class _Road:
         return laid_out(by_sentence(transcript.cues), stretches or None)
 
     def _hear(self, block: AudioBlock) -> None:
-        if block.start < self.heard - 1 / SAMPLE_RATE:
-            late = round((self.heard - block.start) * SAMPLE_RATE)
-            block = AudioBlock(self.heard, block.samples[late:])
-        if not block.samples.size:
-            return
         self.loudest = max(self.loudest, loudness(block.samples))
         self.sound.push(block)
         self.heard = block.end
@@ -182,27 +177,19 @@ class _Road:
             self._queue(self.timeline.windows(self.voice.settled))
 
     def _keep_pace(self) -> None:
-        """Takes sound that ended long before the pictures for silence; known spans and windows follow the clock."""
-        if self.clip.has_audio and self.seen - self.heard > _PATIENCE:
-            step = min(1.0, self.seen - self.heard - _PATIENCE)
-            self._hear(AudioBlock(self.heard, np.zeros(max(1, round(step * SAMPLE_RATE)), np.float32)))
+        """Takes sound that ended before the pictures for silence; known spans and windows follow the clock."""
+        while self.clip.has_audio and self.clock - self.heard > _ENDED:
+            self._hear(AudioBlock(self.heard, np.zeros(SAMPLE_RATE // 2, np.float32)))
         if self.voice is None:
-            while self.known and self.known[0].end <= self._clock:
+            while self.known and self.known[0].end <= self.clock:
                 self._queue(self.timeline.push(self.known.popleft()))
-            self._queue(self.timeline.windows(min(self._clock, self.known[0].start if self.known else np.inf)))
-
-    @property
-    def _clock(self) -> float:
-        """The moment up to which sound and pictures are both there, or will not come."""
-        heard = self.heard if self.clip.has_audio else np.inf
-        seen = self.seen if self.clip.has_video else np.inf
-        return max(min(heard, seen), max(self.heard, self.seen) - _PATIENCE)
+            self._queue(self.timeline.windows(min(self.clock, self.known[0].start if self.known else np.inf)))
 
     def _queue(self, spans: Iterator[Span]) -> None:
         self.waiting.extend(spans)
 
     def _ready(self) -> Iterator[Segment]:
-        while self.waiting and self.waiting[0].end <= self._clock:
+        while self.waiting and self.waiting[0].end <= self.clock:
             yield from self._segment(self.waiting.popleft())
         since = self.waiting[0].start if self.waiting else self.timeline.cursor
         self.sound.forget(since)

@@ -32,7 +32,7 @@ class FaceOptions:
     """Faces followed at once; the largest are."""
     remembered: int = 32
     """People who left the picture and are known when they come back."""
-    alike: float = 0.8
+    alike: float = 0.85
     """Likeness from which somebody who appears is taken for somebody who was there before."""
     crop_size: int = 112
     """Side of a crop in pixels."""
@@ -110,7 +110,7 @@ class FaceTracker:
         self._idle += 1
         if self._idle % 5 != 1:
             return found
-        larger = frame.shrunk(self.detector.longest * 3 // 2, self.detector.colour)
+        larger = frame.shrunk(self.detector.longest * 2, self.detector.colour)
         found = self.detector.detect(larger, self.options.smallest, effort="deep")
         return found.moved(larger.shape[1] / small.shape[1], 0, 0)
 

@@ -156,9 +156,10 @@ def _recogniser(model: str, device: str) -> Any:
     try:
         return WhisperModel(model, device=device, compute_type="default")
     except (OSError, RuntimeError, ValueError) as error:
+        said = " ".join(str(error).split())[:200]
         raise MediaError(
-            f"the speech recogniser {model!r} cannot be loaded ({str(error)[:200]}); give the hub id of a "
-            "faster-whisper model (for example 'small' or 'Systran/faster-whisper-small') or the folder of one"
+            f"the speech recogniser {model!r} cannot be loaded ({said}); give the hub id of a faster-whisper model "
+            "(for example 'small' or 'Systran/faster-whisper-small') or the folder of one"
         ) from error
 
 

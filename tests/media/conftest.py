@@ -50,6 +50,37 @@ def plain(time: float, width: int = 160, height: int = 120) -> np.ndarray:
     return picture
 
 
+Timed = list[tuple[float, av.Packet]]
+
+
+def _timed(packets: list[av.Packet]) -> Timed:
+    return [(float((p.dts if p.dts is not None else p.pts or 0) * p.time_base), p) for p in packets]
+
+
+def _pictures(video: Any, pictures: Picture | None, times: Sequence[float]) -> Timed:
+    packets: Timed = []
+    if video is not None and pictures is not None:
+        for time in times:
+            frame = av.VideoFrame.from_ndarray(pictures(time), format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = round(time / video.codec_context.time_base), video.codec_context.time_base
+            packets += _timed(video.encode(frame))
+        packets += _timed(video.encode(None))
+    return packets
+
+
+def _sound(audio: Any, sound: np.ndarray | None, rate: int, start: float) -> Timed:
+    packets: Timed = []
+    if audio is not None and sound is not None:
+        for i in range(0, sound.shape[1], 1024):
+            chunk = np.ascontiguousarray(sound[:, i : i + 1024])
+            frame = av.AudioFrame.from_ndarray(chunk, format="fltp", layout=audio.layout.name)
+            frame.sample_rate = rate
+            frame.pts, frame.time_base = i + round(start * rate), Fraction(1, rate)
+            packets += _timed(audio.encode(frame))
+        packets += _timed(audio.encode(None))
+    return packets
+
+
 def write_clip(
     path: Path,
     *,
@@ -63,6 +94,7 @@ def write_clip(
     options: dict[str, str] | None = None,
     video_codec: str | None = None,
     audio_codec: str | None = None,
+    interleave: bool = True,
 ) -> Path:
     """A media file: `sound` (channels, samples) float32, `pictures(t)` RGB at `times` seconds."""
     default_video, default_audio = CODECS[path.suffix]
@@ -81,21 +113,9 @@ def write_clip(
             layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(sound)]
             audio = container.add_stream(audio_codec or default_audio, rate=rate, layout=layout)
             audio.bit_rate = 128_000
-        if video is not None:
-            for time in times:
-                frame = av.VideoFrame.from_ndarray(pictures(time), format="rgb24")
-                frame.pts, frame.time_base = round(time / video.codec_context.time_base), video.codec_context.time_base
-                container.mux(video.encode(frame.reformat(format="yuv420p")))
-            container.mux(video.encode(None))
-        if audio is not None:
-            step = 1024
-            for i in range(0, sound.shape[1], step):
-                chunk = np.ascontiguousarray(sound[:, i : i + step])
-                frame = av.AudioFrame.from_ndarray(chunk, format="fltp", layout=audio.layout.name)
-                frame.sample_rate = rate
-                frame.pts, frame.time_base = i + round(sound_start * rate), Fraction(1, rate)
-                container.mux(audio.encode(frame))
-            container.mux(audio.encode(None))
+        packets = [*_pictures(video, pictures, times), *_sound(audio, sound, rate, sound_start)]
+        for _, packet in sorted(packets, key=lambda timed: timed[0]) if interleave else packets:
+            container.mux(packet)
     return path
 
 
