@@ -53,6 +53,8 @@ class Explanation:
     """The class explained; None for a scalar."""
     answer: float
     """Its probability, or the scalar's value."""
+    leading: str | None
+    """The class the model finds most probable."""
     shapley: Shapley
     words: tuple[WordEvidence, ...]
     context: float
@@ -77,7 +79,8 @@ class Explanation:
     def sentence(self) -> str:
         """The explanation in plain words."""
         what = f"{self.target} ({100 * self.answer:.0f} %)" if self.target else f"{self.task} {self.answer:.2f}"
-        parts = [f"The model finds {what}.", _who(self.shapley, self.target or self.task)]
+        other = f", though {self.leading} more likely" if self.leading != self.target else ""
+        parts = [f"The model finds {what}{other}.", _who(self.shapley, self.target or self.task)]
         if self.words:
             parts += _what_words(self.words, self.target or self.task)
         if self.speech_scores.size and self.speech_scores.max() > 0:
@@ -95,6 +98,7 @@ class Explanation:
             "task": self.task,
             "target": self.target,
             "answer": self.answer,
+            "leading": self.leading,
             "sentence": self.sentence(),
             "modalities": dict(self.shapley.values),
             "coalitions": dict(self.shapley.coalitions),
@@ -126,11 +130,19 @@ def explain(
     place = 0 if not chosen.classes else class_of(chosen, target) if target else int(values.argmax())
     shares = shapley(model, batch, chosen, place)
     attribution = integrated_gradients(model, batch, chosen, place, steps=steps)
-    return assemble(model, segment, batch, chosen, place, shares, attribution)
+    leading = chosen.classes[int(values.argmax())] if chosen.classes else None
+    return assemble(model, segment, batch, chosen, place, leading, shares, attribution)
 
 
 def assemble(
-    model: EmotionModel, segment: Segment, batch: Batch, task: Task, place: int, shares: Shapley, found: Attribution
+    model: EmotionModel,
+    segment: Segment,
+    batch: Batch,
+    task: Task,
+    place: int,
+    leading: str | None,
+    shares: Shapley,
+    found: Attribution,
 ) -> Explanation:
     """Scores on tensors, carried to what a person knows."""
     words, context, lexicon = _words(segment, batch, found)
@@ -142,6 +154,7 @@ def assemble(
         task=task.name,
         target=task.classes[place] if task.classes else None,
         answer=shares.full,
+        leading=leading,
         shapley=shares,
         words=words,
         context=context,

@@ -107,6 +107,7 @@ def test_an_explanation_names_words_moments_and_regions(tiny_model, make_segment
     assert [f.time for f in found.faces] == pytest.approx(list(segment.faces[0].times), abs=1e-5)
     assert found.target == "joy"
     assert "joy" in found.sentence()
+    assert ("more likely" in found.sentence()) == (found.leading != "joy")
     assert "“terrible,” (unpleasant)" in found.sentence()
     assert found.to_dict()["words"][0]["text"] == "terrible,"
     page = write_page(found, segment, tmp_path / "new" / "why.html", source="a <clip>").read_text("utf-8")
