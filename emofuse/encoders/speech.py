@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+from transformers import AutoFeatureExtractor, AutoModel
 
 from emofuse.encoders.config import SpeechConfig
+from emofuse.encoders.hf import described, rebuilt
 from emofuse.encoders.masked_norm import mask_group_norm
 from emofuse.encoders.mel import HOP, MEL_BINS, WINDOW, log_mel, stack_frames
 from emofuse.encoders.sources import resolve_source
@@ -61,7 +61,8 @@ def sounding(waveform: np.ndarray) -> tuple[int, int]:
     loud = np.flatnonzero(power > power.max() * FLOOR)
     if not len(loud):
         return 0, len(waveform)
-    return max(0, loud[0] * frame - MARGIN), min(len(waveform), (loud[-1] + 1) * frame + MARGIN)
+    first, last = int(loud[0]) * frame - MARGIN, (int(loud[-1]) + 1) * frame + MARGIN
+    return max(0, first), min(len(waveform), last)
 
 
 class SpeechEncoder(nn.Module):
@@ -79,12 +80,12 @@ class SpeechEncoder(nn.Module):
                 extractor = AutoFeatureExtractor.from_pretrained(source, revision=config.revision)
                 normalize = bool(getattr(extractor, "do_normalize", True))
         else:
-            self.backbone = AutoModel.from_config(_hf_config(config.architecture))
+            self.backbone = AutoModel.from_config(rebuilt(config.architecture))
         normalize = True if normalize is None else normalize
         hf = self.backbone.config
         # SpecAugment inside the backbone would draw from NumPy's global state: augmentation is ours and seeded.
         hf.apply_spec_augment = False
-        self.config = config.model_copy(update={"architecture": hf.to_dict(), "normalize": normalize})
+        self.config = config.model_copy(update={"architecture": described(hf), "normalize": normalize})
         self.dim: int = hf.hidden_size
         self.spectral = hf.model_type == "wav2vec2-bert"
         stride = hf.feature_projection_input_dim // MEL_BINS if self.spectral else 1
@@ -133,8 +134,3 @@ class SpeechEncoder(nn.Module):
             window += (kernel - 1) * hop
             hop *= step
         return hop / SAMPLE_RATE, window / SAMPLE_RATE
-
-
-def _hf_config(architecture: dict[str, Any] | None) -> Any:
-    described = dict(architecture or {})
-    return AutoConfig.for_model(described.pop("model_type"), **described)

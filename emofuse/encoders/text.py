@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer
 
 from emofuse.encoders.config import TextConfig
+from emofuse.encoders.hf import described, rebuilt
 from emofuse.encoders.lexicon import LEXICON_FEATURES, lexicon_features
 from emofuse.encoders.sources import resolve_source
 from emofuse.types import Modality, Segment, Tokens, Word
@@ -86,7 +87,7 @@ class TextEncoder(nn.Module):
     def __init__(self, config: TextConfig, checkpoint: Path | None = None) -> None:
         super().__init__()
         if checkpoint is not None:
-            backbone = AutoModel.from_config(_hf_config(config.architecture))
+            backbone = AutoModel.from_config(rebuilt(config.architecture))
             tokenizer = AutoTokenizer.from_pretrained(checkpoint)
         elif config.source is not None:
             source = resolve_source(config.source)
@@ -97,10 +98,10 @@ class TextEncoder(nn.Module):
         else:
             if config.tokenizer is None:
                 raise ValueError("a text encoder from scratch needs tokenizer: a hub id or a folder")
-            backbone = AutoModel.from_config(_hf_config(config.architecture))
+            backbone = AutoModel.from_config(rebuilt(config.architecture))
             tokenizer = AutoTokenizer.from_pretrained(resolve_source(config.tokenizer))
         _drop_pooler(backbone)
-        self.config = config.model_copy(update={"architecture": backbone.config.to_dict()})
+        self.config = config.model_copy(update={"architecture": described(backbone.config)})
         self.backbone = backbone
         self.dim: int = backbone.config.hidden_size
         self.processor = TextProcessor(self.config, tokenizer)
@@ -134,11 +135,6 @@ class TextEncoder(nn.Module):
     def save_tokenizer(self, folder: Path) -> None:
         """Write the tokenizer's files beside the weights."""
         self.processor.tokenizer.save_pretrained(folder)
-
-
-def _hf_config(architecture: dict[str, Any] | None) -> Any:
-    described = dict(architecture or {})
-    return AutoConfig.for_model(described.pop("model_type"), **described)
 
 
 def _drop_pooler(backbone: nn.Module) -> None:

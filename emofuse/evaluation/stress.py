@@ -135,7 +135,6 @@ def adversarial(model: EmotionModel, batch: Batch, modality: Modality, length: f
     """
     if modality not in batch.inputs:
         return batch
-    forget_inference(model)
     arrays = dict(batch.inputs[modality])
     key = CONTINUOUS[modality] if "features" not in arrays else "features"
     if key == "inputs_embeds":
@@ -189,13 +188,6 @@ INTRO = (
     "{metric} on {n} samples, as one modality gets worse: read alone, and with the other modalities left whole where "
     "samples have them. Adversarial steps are in the space of embeddings, relative to their length."
 )
-
-
-def forget_inference(model: torch.nn.Module) -> None:
-    """Drop position tables that a backbone cached under `torch.inference_mode`: no gradient may pass through them."""
-    for module in model.modules():
-        if getattr(module, "cached_rotary_positional_embedding", None) is not None:
-            module.cached_rotary_positional_embedding = None  # type: ignore[assignment]
 
 
 class _Runner:

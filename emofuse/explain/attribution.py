@@ -58,7 +58,6 @@ def integrated_gradients(
     the change, or MOST_STEPS are reached; `steps` fixes their number. Raises ValueError for a model in training mode.
     """
     check_mode(model)
-    forget_inference(model)
     batch = batch.to(model.device)
     given = continuous_inputs(model, batch)
     empty = baselines(model, batch, given)
@@ -120,13 +119,6 @@ def answers(model: EmotionModel, batch: Batch, inputs: Inputs, task: Task, targe
         return scaled[:, target]
     others = [k for k in range(task.width) if k != target]
     return scaled[:, target] - scaled[:, others].logsumexp(dim=1)
-
-
-def forget_inference(model: torch.nn.Module) -> None:
-    """Drop position tables that a backbone cached under `torch.inference_mode`: no gradient may pass through them."""
-    for module in model.modules():
-        if getattr(module, "cached_rotary_positional_embedding", None) is not None:
-            module.cached_rotary_positional_embedding = None  # type: ignore[assignment]
 
 
 def quadrature(steps: int) -> tuple[Float[np.ndarray, " steps"], Float[np.ndarray, " steps"]]:

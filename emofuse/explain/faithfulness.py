@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 
 from emofuse.batch import Batch
-from emofuse.explain.attribution import Attribution, answers, baselines, continuous_inputs, forget_inference
+from emofuse.explain.attribution import Attribution, answers, baselines, continuous_inputs
 from emofuse.labels import Task
 from emofuse.model.model import EmotionModel
 
@@ -33,7 +33,6 @@ def deletion_curve(
     At SHARES of all moments, those with the highest scores first, at random, or the lowest first (Samek et al. 2017).
     Moments of each modality are taken in proportion, so that no modality is compared with another.
     """
-    forget_inference(model)
     batch = batch.to(model.device)
     given = continuous_inputs(model, batch)
     empty = baselines(model, batch, given)

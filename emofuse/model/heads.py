@@ -14,9 +14,14 @@ SUBSETS = 8
 
 
 class Head(nn.Module):
-    """State → logits (classes) or a value (scalar) of one task, with a temperature for each subset of modalities."""
+    """State → logits (classes) or a value (scalar) of one task, with a temperature for each subset of modalities.
+
+    `taught` marks the subsets that had labels of the task in training: the others decode to NaN, never to a number
+    that nothing stands behind.
+    """
 
     temperature: Tensor
+    taught: Tensor
 
     def __init__(self, task: Task, dim: int, dropout: float = 0.0, zero: bool = False) -> None:
         super().__init__()
@@ -27,6 +32,7 @@ class Head(nn.Module):
             nn.init.zeros_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
         self.register_buffer("temperature", torch.ones(SUBSETS))
+        self.register_buffer("taught", torch.ones(SUBSETS, dtype=torch.bool))
 
     def forward(self, state: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch width"]:
         return self.linear(self.dropout(state))
@@ -40,11 +46,16 @@ class Head(nn.Module):
     def decode(
         self, logits: Float[Tensor, "batch width"], subset: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch width"]:
-        """Probabilities at the temperature of each row's subset; a scalar is clipped to the task's range."""
+        """Probabilities at the temperature of each row's subset; a scalar is clipped to the task's range.
+
+        Rows whose subset was never taught this task are NaN.
+        """
         if self.task.kind == "scalar":
-            return logits.clamp(self.task.low, self.task.high)
-        scaled = logits / self.temperature[subset][:, None]
-        return scaled.softmax(-1) if self.task.kind == "categorical" else scaled.sigmoid()
+            values = logits.clamp(self.task.low, self.task.high)
+        else:
+            scaled = logits / self.temperature[subset][:, None]
+            values = scaled.softmax(-1) if self.task.kind == "categorical" else scaled.sigmoid()
+        return values.masked_fill(~self.taught[subset][:, None], torch.nan)
 
 
 def task_loss(

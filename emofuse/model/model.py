@@ -140,7 +140,7 @@ class EmotionModel(nn.Module):
             by_modality[modality] = decoded
         return Decoded(tasks, by_modality, _numpy(outputs.state))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def predict(self, batch: Batch) -> Decoded:
         """Encode, fuse and decode on the model's device; the module must be in evaluation mode."""
         batch = batch.to(self.device)

@@ -46,6 +46,7 @@ from emofuse.training.validate import (
     batches,
     check_metric,
     collect,
+    mark_taught,
     metrics_of,
     score,
     set_temperatures,
@@ -284,6 +285,7 @@ class Run:
         round_weights(model, getattr(torch, self.recipe.output.dtype))
         collected = self._collect(model, data.dev)
         temperatures = set_temperatures(model, collected)
+        mark_taught(model, collected, whole=self.recipe.data.compose is None)
         metrics = {s.name: metrics_of(model.tasks, c) for s, c in zip(data.dev, collected, strict=True)}
         report = build_report(
             self.recipe,

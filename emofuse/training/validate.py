@@ -58,7 +58,7 @@ def batches(samples: Any, keys: Sequence[Key], size: int) -> Iterator[Batch]:
         yield collate(chosen)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def collect(model: EmotionModel, given: Iterable[Batch], bf16: bool = False) -> Collected:
     """The model's raw outputs over batches, in evaluation mode; the mode it was in comes back."""
     was_training = model.training
@@ -186,6 +186,27 @@ def set_temperatures(model: EmotionModel, collected: Sequence[Collected]) -> dic
                 _head_temperature(head, 1 << MODALITIES.index(modality), value)
                 fitted.setdefault(f"{modality} alone", {})[task.name] = value
     return fitted
+
+
+@torch.no_grad()
+def mark_taught(model: EmotionModel, collected: Sequence[Collected], whole: bool) -> None:
+    """Tell each head for which subsets of modalities there were labels, so that it is silent for the others.
+
+    `whole`: samples are recordings as they are, whose labels teach each of their modalities too; else they are
+    composed, and a label may come from a part that a smaller subset lacks.
+    """
+    for task in model.tasks:
+        targets = np.concatenate([c.targets[task.name] for c in collected])
+        labelled = ~np.isnan(targets).any(1)
+        seen = {int(s) for s in np.concatenate([c.subset for c in collected])[labelled]}
+        for subset in range(1, 1 << len(MODALITIES)):
+            taught = subset in seen or (whole and any(subset & s == subset for s in seen))
+            model.heads[task.name].taught[subset] = taught
+        for modality in model.modalities:
+            alone = np.concatenate([c.by_modality[modality][task.name] for c in collected])
+            bit = 1 << MODALITIES.index(modality)
+            taught = bool((labelled & ~np.isnan(alone).any(1)).any())
+            model.modality_heads[modality].tasks[task.name].taught[bit] = taught
 
 
 def _temperature(task: Task, logits: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> float | None:

@@ -149,3 +149,11 @@ def test_every_parameter_gets_a_gradient(tiny_config, make_segment):
     (sum(v.square().sum() for v in outputs.logits.values())).backward()
     idle = [n for n, p in model.named_parameters() if p.grad is None and "masked_spec_embed" not in n]
     assert idle == []
+
+
+def test_what_a_subset_was_never_taught_is_no_number(tiny_model, make_segment):
+    batch = collate([tiny_model.prepare(make_segment(0)), tiny_model.prepare(make_segment(1).without("text"))])
+    tiny_model.heads["polarity"].taught[0b110] = False
+    decoded = tiny_model.predict(batch)
+    assert np.isfinite(decoded.tasks["polarity"][0]).all() and np.isnan(decoded.tasks["polarity"][1]).all()
+    assert np.isfinite(decoded.tasks["emotion"]).all()
