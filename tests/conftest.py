@@ -6,7 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
+
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 CHECKED = ("emofuse.types", "emofuse.batch", "emofuse.model", "emofuse.encoders")
 """Modules whose shapes and types are checked at every call in the tests, and only there."""
