@@ -27,27 +27,32 @@ def by_sentence(cues: Sequence[Cue]) -> list[Cue]:
 def laid_out(cues: Sequence[Cue], spoken: Sequence[tuple[float, float]] | None = None) -> list[Cue]:
     """Cues without times given the seconds they are probably said in, by their number of characters.
 
-    `spoken` are the stretches (start, end) of the clip in which somebody speaks; None = there is no clip, and the text
-    begins at 0 and is read at CHARACTERS_PER_SECOND.
+    `spoken` are the stretches (start, end) of the clip in which somebody speaks, and a cue that ends near the end of
+    one ends there; None = there is no clip, and the text begins at 0 and is read at CHARACTERS_PER_SECOND.
     """
     sizes = np.array([sum(len(token) + 1 for token in tokenize(cue.text)) for cue in cues], float)
-    ends = np.cumsum(sizes)
-    total = float(ends[-1]) if len(ends) else 0.0
-    if spoken is None:
-        spoken = [(0.0, total / CHARACTERS_PER_SECOND)]
-    lengths = np.array([end - start for start, end in spoken])
-    reached = np.concatenate([[0.0], np.cumsum(lengths)])
+    if not len(sizes):
+        return []
+    stretches = np.array(spoken or [(0.0, sizes.sum() / CHARACTERS_PER_SECOND)])
+    reached = np.concatenate([[0.0], np.cumsum(stretches[:, 1] - stretches[:, 0])])
+    ends = _snapped(np.cumsum(sizes) / sizes.sum() * reached[-1], reached[1:-1])
+    starts = np.concatenate([[0.0], ends[:-1]])
+    first = np.clip(np.searchsorted(reached, starts + 1e-6, "right") - 1, 0, len(stretches) - 1)
+    last = np.clip(np.searchsorted(reached, ends - 1e-6, "left") - 1, 0, len(stretches) - 1)
+    begin = stretches[first, 0] + starts - reached[first]
+    end = stretches[last, 0] + ends - reached[last]
+    return [replace(cue, start=a, end=max(a, b)) for cue, a, b in zip(cues, begin.tolist(), end.tolist(), strict=True)]
 
-    def moment(share: float, at_start: bool) -> float:
-        position = share * reached[-1]
-        side = "right" if at_start else "left"
-        i = int(np.clip(np.searchsorted(reached, position, side) - 1, 0, len(lengths) - 1))
-        return float(spoken[i][0] + min(max(position - reached[i], 0.0), lengths[i]))
 
-    return [
-        replace(cue, start=moment((end - size) / total, True), end=moment(end / total, False))
-        for cue, size, end in zip(cues, sizes.tolist(), ends.tolist(), strict=True)
-    ]
+def _snapped(ends: np.ndarray, pauses: np.ndarray) -> np.ndarray:
+    """Ends of cues, in seconds of speech, moved to a pause no further off than a third of the shorter cue beside it."""
+    lengths = np.diff(ends, prepend=0.0)
+    snapped = ends.copy()
+    for i in range(len(ends) - 1 if len(pauses) else 0):
+        nearest = pauses[np.abs(pauses - ends[i]).argmin()]
+        if abs(nearest - ends[i]) <= min(lengths[i], lengths[i + 1]) / 3:
+            snapped[i] = nearest
+    return snapped
 
 
 class CueReader:

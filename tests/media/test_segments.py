@@ -120,12 +120,12 @@ def test_seven_subsets(film, make: SimpleNamespace, voice: np.ndarray, portrait:
 
 
 def test_text_alone_is_cut_by_sentences() -> None:
-    found, notes = run(text="I can't believe it! " * 3 + "Oh. " + "No end " * 60)
+    text = "I can't believe it! " * 3 + "Oh. " + "No end " * 60
+    found, notes = run(text=text)
     said = [" ".join(w.text for w in s.words or ()) for s in found]
-    assert said[:3] == ["I can't believe it!"] * 3
-    assert said[3].startswith("Oh. No end")
-    assert all(s.end - s.start < 10.5 for s in found)
-    assert " ".join(said).split() == ("I can't believe it! " * 3 + "Oh. " + "No end " * 60).split()
+    assert said[:3] == ["I can't believe it!"] * 2 + ["I can't believe it! Oh."]
+    assert len(said) > 4 and all(s.end - s.start < 10.5 for s in found)
+    assert " ".join(said).split() == text.split()
     assert found[2].context == tuple(said[:2])
     assert notes == [READ_ALOUD, "no sound was given: speech is absent", "no picture was given: face is absent"]
 
