@@ -120,6 +120,7 @@ class EmotionTrainer(Trainer):
         callbacks: Sequence[TrainerCallback],
     ) -> None:
         self.samples, self.shares, self.recipe, self.assess = samples, shares, recipe, assess
+        self.objective, self.folder = objective, Path(str(arguments.output_dir))
         self.parts: dict[str, float] = {}
         self.counted = 0
         super().__init__(
@@ -158,7 +159,7 @@ class EmotionTrainer(Trainer):
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW over the groups of `optim.parameter_groups`."""
         if self.optimizer is None:
-            self.optimizer = build_optimizer(self.model.model, self.recipe.optim)  # type: ignore[union-attr]
+            self.optimizer = build_optimizer(self.objective.model, self.recipe.optim)
         return self.optimizer
 
     def compute_loss(  # type: ignore[override]
@@ -193,19 +194,19 @@ class EmotionTrainer(Trainer):
 
     def _assess_average(self) -> dict[str, float]:
         if self.average:
-            self.average.swap(self.model)
+            self.average.swap(self.objective)
         try:
             return self.assess()
         finally:
             if self.average:
-                self.average.swap(self.model)
+                self.average.swap(self.objective)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Write the state, then the mark that it is whole, and only then let older ones go."""
         kept, self.args.save_total_limit = self.args.save_total_limit, None
         try:
             super()._save_checkpoint(model, trial)
-            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            folder = self.folder / f"checkpoint-{self.state.global_step}"
             if self.args.should_save:
                 if self.average:
                     self.average.save(folder / AVERAGE)
@@ -217,11 +218,11 @@ class EmotionTrainer(Trainer):
         except DISK_ERRORS as error:
             if not disk_full(error):
                 raise
-            raise disk_error(Path(self.args.output_dir)) from error
+            raise disk_error(self.folder) from error
         finally:
             self.args.save_total_limit = kept
         if self.args.should_save:
-            rotate_checkpoints(self.args.output_dir, kept, self.state.best_model_checkpoint, use_mtime=True)
+            rotate_checkpoints(str(self.folder), kept, self.state.best_model_checkpoint, use_mtime=True)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
@@ -235,7 +236,7 @@ class EmotionTrainer(Trainer):
         best = self.state.best_model_checkpoint
         if self.average and best is not None:
             self.average.load(Path(best) / AVERAGE)
-            self.average.swap(self.model)
+            self.average.swap(self.objective)
 
 
 class Averaging(TrainerCallback):

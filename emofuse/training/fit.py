@@ -312,7 +312,7 @@ class Run:
 
     def _save_apart(self, model: EmotionModel, adapters: dict[Modality, Adapter], folder: Path, log: RunLog) -> None:
         """Adapters whose strategy says `merge: false`, and virtual tokens, which cannot be merged."""
-        apart = {
+        apart: dict[Modality, Adapter] = {
             m: a
             for m, a in adapters.items()
             if not self.recipe.strategy[m].merge or self.recipe.strategy[m].kind in ("prefix", "prompt")

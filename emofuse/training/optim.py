@@ -46,6 +46,7 @@ def parameter_groups(model: EmotionModel, options: Optim, prefix: str = "") -> l
     An encoder's layer i of n learns at encoder_lr · layer_decay^(n - i), counted from the top.
     """
     layers = {m: layer_count(e) for m, e in model.encoders.items()}
+    rates: dict[str, float] = {m: options.encoder_lr.get(m, options.lr) for m in model.modalities}
     groups: dict[tuple[float, bool], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
@@ -54,7 +55,7 @@ def parameter_groups(model: EmotionModel, options: Optim, prefix: str = "") -> l
         if name.startswith("encoders."):
             _, modality, rest = name.split(".", 2)
             below = layers[modality] + 1 - depth(rest, layers[modality])
-            lr = options.encoder_lr.get(modality, options.lr) * options.layer_decay**below
+            lr = rates[modality] * options.layer_decay**below
         key = (lr, decays(name, parameter))
         group = groups.setdefault(
             key, {"params": [], "names": [], "lr": lr, "weight_decay": options.weight_decay if key[1] else 0.0}

@@ -55,7 +55,7 @@ def plan(recipe: Recipe, limit: int | None, errors: list[DataError]) -> Iterator
         yield from (f"  {line}" for line in (_counts(found, tasks) if isinstance(found, Gathered) else [found]))
     model_config(_only(recipe, {"text": {"kind": "features", "width": 1}}, {}))
     yield "encoders:"
-    described = {m: describe(recipe, m) for m in recipe.model.encoders}
+    described: dict[Modality, Described] = {m: describe(recipe, m) for m in recipe.model.encoders}
     for modality, encoder in described.items():
         yield f"  {modality}: {encoder.note}; {recipe_strategy(recipe, modality)}"
     yield from _model(recipe, {m: d.values for m, d in described.items() if d.values is not None})

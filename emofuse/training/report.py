@@ -70,7 +70,7 @@ class RunLog:
         if not self.active or not recipe.output.tensorboard or importlib.util.find_spec("tensorboard") is None:
             return []
         from torch.utils.tensorboard import SummaryWriter
-        from transformers.integrations import TensorBoardCallback
+        from transformers.integrations.integration_utils import TensorBoardCallback
 
         return [TensorBoardCallback(SummaryWriter(log_dir=str(self.folder / "tensorboard")))]
 

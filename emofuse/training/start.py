@@ -14,7 +14,7 @@ from emofuse.model.checkpoint import locate, read_config
 from emofuse.model.config import FusionConfig, ModelConfig
 from emofuse.model.model import EmotionModel
 from emofuse.training.sections import Recipe
-from emofuse.types import MODALITIES
+from emofuse.types import MODALITIES, Modality
 
 
 def model_config(recipe: Recipe) -> ModelConfig:
@@ -23,7 +23,7 @@ def model_config(recipe: Recipe) -> ModelConfig:
     Raises RecipeError for a field the encoders or the fusion do not have.
     """
     section = recipe.model
-    encoders: dict[str, Any] = dict(section.encoders)
+    encoders: dict[Modality, Any] = dict(section.encoders)
     for modality in section.encoders:
         if modality in section.init or "all" in section.init:
             saved = read_config(_folder(recipe, modality)).encoders
@@ -44,7 +44,7 @@ def model_config(recipe: Recipe) -> ModelConfig:
         raise RecipeError("; ".join(_explain(e, encoders) for e in error.errors())) from error
 
 
-def _explain(error: Any, encoders: dict[str, Any]) -> str:
+def _explain(error: Any, encoders: dict[Modality, Any]) -> str:
     where = ".".join(["model", *(str(p) for p in error["loc"])])
     if error["type"] != "extra_forbidden":
         return f"{where}: {error['msg']}"

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -57,7 +57,7 @@ def apply_strategies(model: EmotionModel, strategies: Mapping[Modality, Strategy
         elif strategy.kind in ("prefix", "prompt"):
             encoder.backbone = _virtual(modality, encoder, strategy)
         else:
-            encoder.backbone = _adapted(modality, encoder.backbone, strategy)
+            encoder.backbone = _adapted(modality, cast(nn.Module, encoder.backbone), strategy)
     return frozen
 
 
@@ -139,7 +139,9 @@ def _chosen(modality: Modality, names: list[str], targets: list[str]) -> list[st
 
 def rank_tuners(model: EmotionModel) -> dict[Modality, Any]:
     """The encoders that AdaLoRA tunes."""
-    tuners = {m: getattr(getattr(model.encoders[m], "backbone", None), "base_model", None) for m in model.modalities}
+    tuners: dict[Modality, Any] = {
+        m: getattr(getattr(model.encoders[m], "backbone", None), "base_model", None) for m in model.modalities
+    }
     return {m: t for m, t in tuners.items() if hasattr(t, "rankallocator")}
 
 

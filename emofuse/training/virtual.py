@@ -50,22 +50,21 @@ class VirtualTokens(nn.Module):
         token_type_ids: Int[Tensor, "batch time"] | None = None,
     ) -> BaseModelOutput:
         """`last_hidden_state` [batch, time, dim] of the given tokens."""
-        if inputs_embeds is None:
-            inputs_embeds = self.get_input_embeddings()(input_ids)
-        count, batch = len(self.learned), len(inputs_embeds)
+        embedded: Tensor = self.get_input_embeddings()(input_ids) if inputs_embeds is None else inputs_embeds
+        count, batch = len(self.learned), len(embedded)
         mask = torch.cat([attention_mask.new_ones(batch, count), attention_mask], 1)
         fed: dict[str, Any] = {"attention_mask": mask}
         if self.kind == "prompt":
-            prompts = self.learned.to(inputs_embeds.dtype).expand(batch, -1, -1)
-            fed["inputs_embeds"] = torch.cat([prompts, inputs_embeds], 1)
+            prompts = self.learned.to(embedded.dtype).expand(batch, -1, -1)
+            fed["inputs_embeds"] = torch.cat([prompts, embedded], 1)
             if token_type_ids is not None:
                 fed["token_type_ids"] = torch.cat([token_type_ids.new_zeros(batch, count), token_type_ids], 1)
         else:
-            fed |= {"inputs_embeds": inputs_embeds, "past_key_values": self._cache(batch, inputs_embeds.dtype)}
+            fed |= {"inputs_embeds": embedded, "past_key_values": self._cache(batch, embedded.dtype)}
             if token_type_ids is not None:
                 fed["token_type_ids"] = token_type_ids
         states = self.inner(**fed).last_hidden_state
-        return BaseModelOutput(last_hidden_state=states[:, -inputs_embeds.shape[1] :])
+        return BaseModelOutput(last_hidden_state=states[:, -embedded.shape[1] :])
 
     def _cache(self, batch: int, dtype: torch.dtype) -> DynamicCache:
         heads = self.config.num_attention_heads
