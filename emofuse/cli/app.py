@@ -29,7 +29,7 @@ app.command()(train)
 app.command()(evaluate)
 app.add_typer(data, name="data")
 
-UsageError: type = typer.BadParameter.__bases__[0]
+UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
 @app.callback(invoke_without_command=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -56,9 +57,9 @@ def stats(
         show_statistics(counted)
 
 
-def own_tasks(given: list[str]) -> dict[str, list[str]]:
+def own_tasks(given: list[str]) -> dict[str, Sequence[str]]:
     """`NAME=A,B` → {NAME: [A, B]}; no classes = any number. Raises `DataError`."""
-    tasks = {}
+    tasks: dict[str, Sequence[str]] = {}
     for text in given:
         name, equals, classes = text.partition("=")
         if not name or not equals:

@@ -66,14 +66,31 @@ def size(weights: Path) -> str:
 
 
 def quality(folder: Path) -> list[tuple[str, str]]:
-    """(what, number) of every measure in report.json, the path to it joined by spaces."""
+    """(development set and task, its measures), fused, as report.json holds them."""
     report = folder / "report.json"
     if not report.is_file():
         return [("quality", "not measured: the folder holds no report.json")]
-    return list(_numbers("", json.loads(report.read_text(encoding="utf-8"))))
+    measured = json.loads(report.read_text(encoding="utf-8")).get("metrics", {})
+    rows = [
+        (f"{name}, {task}", shown)
+        for name, tasks in measured.items()
+        for task, values in tasks.items()
+        if "." not in task and (shown := _measures(values))
+    ]
+    return [("quality", "on development data; the model card has the details"), *rows]
 
 
-def _numbers(path: str, value: Any) -> list[tuple[str, str]]:
-    if isinstance(value, dict):
-        return [row for key, inner in value.items() for row in _numbers(f"{path} {key}".strip(), inner)]
-    return [(path, f"{value:.3f}")] if isinstance(value, float) else []
+_SHOWN = {
+    "accuracy": "accuracy",
+    "uar": "UAR",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+    "ccc": "CCC",
+    "mae": "MAE",
+    "pearson": "Pearson",
+}
+
+
+def _measures(values: dict[str, Any]) -> str:
+    found = [f"{label} {values[key]:.3f}" for key, label in _SHOWN.items() if isinstance(values.get(key), float)]
+    return ", ".join(found) + (f" (n {values['n']})" if found and "n" in values else "")

@@ -68,8 +68,9 @@ class Outputs:
             put(self.json, formats.dump(shapes if self.several else shapes[0]))
         if self.csv and (good or self.several):
             put(self.csv, formats.csv_text(*good.values()))
-        for ending, target in self.each.items():
-            for source, result in good.items() if target else ():
+        wanted = [(ending, target) for ending, target in self.each.items() if target is not None]
+        for ending, target in wanted:
+            for source, result in good.items():
                 path = target / f"{source.stem if source else 'text'}{ending}" if self.several else target
                 result.plot(path) if ending == ".png" else result.save(path)
 

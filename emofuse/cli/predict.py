@@ -50,12 +50,13 @@ def predict(
     from emofuse.pipeline.inference import load
 
     pipeline = load(model, device=device, asr=asr)
+    results: dict[Path | None, Analysis | EmofuseError] = {}
     if several:
-        results = dict(zip(sources, pipeline.predict_many(sources, batch_size), strict=True))
+        results |= dict(zip(sources, pipeline.predict_many(sources, batch_size), strict=True))
     else:
         source = next(iter(sources), None)
         analysis = pipeline(source, text=text, transcript=transcript, batch_size=batch_size, progress=True)
-        results = {source: analysis}
+        results[source] = analysis
     outputs.write(results)
     raise typer.Exit(_report(results.values(), table=not outputs.stdout_taken))
 

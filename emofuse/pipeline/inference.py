@@ -43,8 +43,9 @@ def load(
         require_package("faster_whisper", extra="asr")
         options = replace(options or MediaOptions(), asr=asr)
     path = Path(model).expanduser()
+    where = model if isinstance(model, str) else path
     name = path.resolve().name if path.is_dir() else str(model)
-    loaded = EmotionModel.from_pretrained(model, device=choose_device(device), revision=revision, token=token)
+    loaded = EmotionModel.from_pretrained(where, device=choose_device(device), revision=revision, token=token)
     return Pipeline(loaded, name=name, options=options)
 
 

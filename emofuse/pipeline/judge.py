@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -62,18 +62,20 @@ def prediction(
     if not present:
         return None
     values = _named(tasks, decoded.tasks, row)
+    standard: dict[str, Any] = {name: values.get(task) for task, name in _FIELDS.items()}
+    alone: dict[Modality, dict[str, float]] = {
+        modality: named["emotion"]
+        for modality, outputs in decoded.by_modality.items()
+        if modality in present and "emotion" in (named := _named(tasks, outputs, row))
+    }
     return Prediction(
         start=segment.start,
         end=segment.end,
         person=person,
         present=present,
-        **{name: values.get(task) for task, name in _FIELDS.items()},
+        **standard,
         others={task: value for task, value in values.items() if task not in _FIELDS},
-        by_modality={
-            m: alone["emotion"]
-            for m, outputs in decoded.by_modality.items()
-            if m in present and "emotion" in (alone := _named(tasks, outputs, row))
-        },
+        by_modality=alone,
         embedding=decoded.embedding[row].copy(),
     )
 
@@ -85,13 +87,15 @@ _FIELDS = {
     "valence": "valence",
     "arousal": "arousal",
 }
+"""Task → field of a prediction; every other task is one of its `others`."""
 
 
-def _named(tasks: Sequence[Task], outputs: Mapping[str, np.ndarray], row: int) -> dict[str, dict[str, float] | float]:
-    """Task → {class: probability}, or a number for a scalar."""
+def _named(tasks: Sequence[Task], outputs: Mapping[str, np.ndarray], row: int) -> dict[str, Any]:
+    """Task → {class: probability}, or a number for a scalar; a task not taught for what is present is left out."""
     return {
         task.name: dict(zip(task.classes, map(float, outputs[task.name][row]), strict=True))
         if task.classes
         else float(outputs[task.name][row, 0])
         for task in tasks
+        if not np.isnan(outputs[task.name][row]).any()
     }

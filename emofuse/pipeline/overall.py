@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from emofuse.types import MODALITIES, Prediction
+from emofuse.types import MODALITIES, Modality, Prediction
 
 
 def overall(predictions: Sequence[Prediction]) -> Prediction | None:
@@ -24,7 +24,7 @@ def overall(predictions: Sequence[Prediction]) -> Prediction | None:
         seconds = np.ones(len(predictions))
     weights = seconds * np.array([len(p.present) for p in predictions])
     people = {p.person for p in predictions}
-    modalities = [m for m in MODALITIES if any(m in p.by_modality for p in predictions)]
+    modalities: list[Modality] = [m for m in MODALITIES if any(m in p.by_modality for p in predictions)]
     return Prediction(
         start=min(p.start for p in predictions),
         end=max(p.end for p in predictions),

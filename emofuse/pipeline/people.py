@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from emofuse.types import FaceTrack, Segment
 
 
-def by_person(segment: Segment) -> list[tuple[int | None, Segment]]:
+def by_person(segment: Segment) -> Sequence[tuple[int | None, Segment]]:
     """(person, the segment as it is about them), the one who has the words and the voice first.
 
     That one is taken to be whoever is in view most: the largest face, for the longest time. Everyone else is judged
@@ -19,8 +20,9 @@ def by_person(segment: Segment) -> list[tuple[int | None, Segment]]:
     if not tracks:
         return [(None, segment)]
     speaker, *others = tracks
+    silent = segment.without("text", "speech")
     return [(speaker.person, replace(segment, faces=(speaker,)))] + [
-        (track.person, replace(segment.without("text", "speech"), faces=(track,))) for track in others
+        (track.person, replace(silent, faces=(track,))) for track in others
     ]
 
 

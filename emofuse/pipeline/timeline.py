@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ENDINGS = (".png", ".pdf", ".svg")
 COLOURS = {emotion: plots.COLOURS[i] for emotion, i in zip(EMOTIONS, (6, 1, 0, 2, 3, 5, 4), strict=True)}
 """Pale for neutral, gold for joy, blue for sadness, red for anger, and so on."""
-Row = tuple[str, list[tuple[float, float, Mapping[str, float]]]]
+Row = tuple[str, Sequence[tuple[float, float, Mapping[str, float]]]]
 
 
 def rows(predictions: Sequence[Prediction]) -> list[Row]:
