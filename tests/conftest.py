@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
+import types
 from pathlib import Path
 
 import pytest
+from beartype import BeartypeConf, beartype
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -14,7 +17,10 @@ settings.load_profile("unhurried")
 
 CHECKED = ("emofuse.types", "emofuse.batch", "emofuse.model", "emofuse.encoders")
 """Modules whose shapes and types are checked at every call in the tests, and only there."""
-install_import_hook(CHECKED, "beartype.beartype")
+checker = types.ModuleType("emofuse_checker")
+checker.check = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int is a float, as type checkers have it
+sys.modules[checker.__name__] = checker
+install_import_hook(CHECKED, "emofuse_checker.check")
 
 ROOT = Path(__file__).resolve().parents[1]
 

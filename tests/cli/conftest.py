@@ -18,7 +18,7 @@ def model_folder(tiny_config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from emofuse.model.model import EmotionModel
 
     card = "---\nlicense: cc-by-nc-sa-4.0\n---\n# tiny\n"
-    report = {"dev": {"ravdess": {"uar": 0.512, "n": 240}}}
+    report = {"metrics": {"ravdess": {"emotion": {"n": 240, "uar": 0.512}, "speech.emotion": {"n": 240, "uar": 0.1}}}}
     return EmotionModel(tiny_config).save_pretrained(
         tmp_path_factory.mktemp("models") / "tiny", card=card, report=report
     )

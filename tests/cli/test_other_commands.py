@@ -45,9 +45,9 @@ def test_an_unknown_command_names_the_nearest(run):
 def test_info_says_what_a_model_is(run, model_folder):
     code, out, err = run("info", model_folder)
     assert (code, err) == (0, "")
-    for part in ("cc-by-nc-sa-4.0", "neutral, joy, sadness", "dev ravdess uar", "0.512", "million"):
+    for part in ("cc-by-nc-sa-4.0", "neutral, joy, sadness", "ravdess, emotion", "UAR 0.512 (n 240)", "million"):
         assert part in out
-    assert "dev ravdess n" not in out
+    assert "0.100" not in out, "a modality's own figures are for the report"
 
 
 def test_info_of_nothing_is_one_line(run, tmp_path):
