@@ -55,12 +55,13 @@ def quality(crop: UInt8[np.ndarray, "side side 3"], side: float, frontal: float,
     Size is full from `size` pixels on; sharpness is the variance of the Laplacian (Pech-Pacheco et al. 2000) of the
     crop with its contrast evened out; frontality is the detector's, weighted with how alike the two halves are.
     """
-    grey = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (_STANDARD, _STANDARD), interpolation=cv2.INTER_AREA)
-    even = (grey - np.float32(grey.mean())) * np.float32(40.0 / max(float(grey.std()), 4.0))
+    small = cv2.resize(crop, (_STANDARD, _STANDARD), interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    even = (grey - grey.mean()) * np.float32(40.0 / max(float(grey.std()), 4.0))
     laplacian = float(cv2.Laplacian(even, cv2.CV_32F).var())
     sharpness = laplacian / (laplacian + _SHARP)
     blurred = cv2.GaussianBlur(even, (0, 0), 2.0)
-    likeness = float(np.corrcoef(blurred.ravel(), blurred[:, ::-1].ravel())[0, 1]) if even.any() else 0.0
+    likeness = float((blurred * blurred[:, ::-1]).sum() / max(float((blurred * blurred).sum()), 1e-6))
     frontality = frontal * (0.5 + 0.5 * max(0.0, likeness))
     return float(np.clip((min(1.0, side / size) * sharpness * frontality) ** (1 / 3), 0.0, 1.0))
 
