@@ -35,7 +35,7 @@ def unreadable(path: object, why: str, mend: str) -> MediaError:
 
 
 def existing_file(source: object) -> Path:
-    """The path of a file that is there, is a file and holds something; MediaError says which of the three failed."""
+    """The path of a file that is there, is a file and holds something; MediaError says what is not so."""
     if not isinstance(source, (str, os.PathLike)):
         raise MediaError(f"a source is a path, not {type(source).__name__}; {ACCEPTED}")
     if "://" in os.fspath(source):
@@ -51,6 +51,8 @@ def existing_file(source: object) -> Path:
         raise unreadable(path, "it is a folder", f"name a file in it; {ACCEPTED}")
     if size == 0 and path.is_file():
         raise unreadable(path, "the file is empty (0 bytes)", "record, copy or download it again")
+    if not os.access(path, os.R_OK):
+        raise unreadable(path, "permission denied", "make the file readable for this user")
     return path
 
 
@@ -59,8 +61,6 @@ def open_media(path: Path) -> av.container.InputContainer:
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     try:
         return av.open(str(path), options=options, metadata_errors="replace")
-    except av.error.PermissionError:
-        raise unreadable(path, "permission denied", "make the file readable for this user") from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
         why = f"it is not media, or was cut off before its index was written, as a truncated mp4 is ({reason(error)})"
         raise unreadable(path, why, f"copy, record or convert it again; {ACCEPTED}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -76,7 +77,10 @@ class HaarDetector:
     def __init__(self, longest: int = 320, scale: float = 1.1, neighbours: int = 3) -> None:
         self.longest, self.scale, self.neighbours = longest, scale, neighbours
         self._frontal = _cascade("haarcascade_frontalface_alt2.xml")
-        self._profile = _cascade("haarcascade_profileface.xml")
+
+    @cached_property
+    def _profile(self) -> cv2.CascadeClassifier:
+        return _cascade("haarcascade_profileface.xml")
 
     def detect(
         self, picture: UInt8[np.ndarray, "h w"], smallest: float = 0.07, largest: float = 1.0, effort: Effort = "quick"

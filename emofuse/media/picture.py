@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cached_property
 from os import PathLike
 from typing import Any
@@ -16,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from emofuse.errors import MediaError
 from emofuse.media.accepted import ACCEPTED, existing_file, unreadable
 
-_LARGEST = 100_000_000
+_LARGEST = 80_000_000
 """Pixels a picture may have; more is an error rather than a machine without memory."""
 
 Orientation = tuple[bool, bool, bool]
@@ -106,13 +107,16 @@ def read_image(source: str | PathLike[str] | np.ndarray) -> UInt8[np.ndarray, "h
     path = existing_file(source)
     too_large = unreadable(path, f"it has more than {_LARGEST:,} pixels", "shrink it")
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(path)
+        with image:
             if image.width * image.height > _LARGEST:
                 raise too_large
             return _as_rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:
         raise unreadable(path, "it is not a picture", f"save it as jpg or png; {ACCEPTED}") from None
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise too_large from None
     except (OSError, SyntaxError, EOFError) as error:
         raise unreadable(path, f"the picture is damaged ({error})", "copy or export it again") from None

@@ -136,6 +136,7 @@ class _Road:
     def _plan(self) -> None:
         """What cuts the clip: cues with times, speech found beforehand for a text without times, or a live ear."""
         transcript = self.clip.transcript
+        self.transcribing = self.options.asr is not None and transcript is None and self.clip.has_audio
         if transcript is not None and transcript.cues:
             spoken = [] if transcript.timed else self._spoken()
             cues = self._cues(spoken)
@@ -143,7 +144,6 @@ class _Road:
             self.known = deque(spoken or cue_spans(cues, self.options.segment))
         elif self.options.voice == "auto" and self.clip.has_audio:
             self.voice = VoiceSpans(self.options.segment)
-            self.transcribing = self.options.asr is not None and transcript is None
 
     def _spoken(self) -> list[Span]:
         """Where somebody speaks, from a pass over the sound alone: a text without times is laid over it."""

@@ -348,3 +348,10 @@ def test_the_real_clip(real_clip: Path) -> None:
     assert notes == []
     assert len(pictures) in range(15, 18)
     assert sound[-1].end == pytest.approx(info.duration, abs=0.05)
+
+
+def test_a_file_this_user_may_not_read(make: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make.clip("mine.wav", sound=make.tone(0.2))
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(MediaError, match=r"mine\.wav: permission denied; make the file readable for this user"):
+        probe(path)

@@ -95,6 +95,12 @@ def test_files_that_are_no_picture(tmp_path: Path, portrait: np.ndarray, monkeyp
     monkeypatch.setattr("emofuse.media.picture._LARGEST", 30_000)
     with pytest.raises(MediaError, match="more than 30,000 pixels; shrink it"):
         read_image(large)
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 30_000)
+    with pytest.raises(MediaError, match="more than 30,000 pixels; shrink it"):
+        read_image(large)
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 10_000)
+    with pytest.raises(MediaError, match="more than 30,000 pixels; shrink it"):
+        read_image(large)
     with pytest.raises(MediaError, match="there is no such file"):
         read_image(tmp_path / "none.png")
 
