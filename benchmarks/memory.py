@@ -63,14 +63,16 @@ def main() -> int:
     parser.add_argument("clip", nargs="?", type=Path, default=SAMPLE)
     parser.add_argument("--minutes", nargs=2, type=float, default=(3.0, 30.0), metavar=("SHORT", "LONG"))
     parser.add_argument("--limit", type=float, default=1.25)
-    arguments, rest = parser.parse_known_args()
+    given = sys.argv[1:]
+    ours = given.index("--") if "--" in given else len(given)
+    arguments, further = parser.parse_args(given[:ours]), given[ours + 1 :]
     report: dict[str, object] = {"clip": arguments.clip.name}
     peaks = []
     with tempfile.TemporaryDirectory() as scratch:
         for minutes in arguments.minutes:
             clip = Path(scratch) / f"{minutes:g}-minutes{arguments.clip.suffix}"
             loop(arguments.clip, clip, minutes * 60)
-            report[f"{minutes:g} minutes"] = measured = measure(clip, [word for word in rest if word != "--"])
+            report[f"{minutes:g} minutes"] = measured = measure(clip, further)
             peaks.append(measured["peak_mib"])
             clip.unlink()
     report |= {"ratio": round(peaks[1] / peaks[0], 3), "limit": arguments.limit}

@@ -60,6 +60,6 @@ def test_the_shipped_model_judges_the_sample(shipped, repository: Path):
 
 def test_the_shipped_model_reads_words(shipped):
     glad = shipped(text="I am so happy, this is wonderful!").overall
-    grim = shipped(text="I am furious with you, how dare you!").overall
-    assert glad.top[0] == "joy" and grim.top[0] == "anger"
-    assert glad.polarity is None or glad.polarity["positive"] > grim.polarity["positive"]
+    grim = shipped(text="I hate you, this makes me furious!").overall
+    assert glad.top[0] == "joy" and grim.top[0] in ("anger", "disgust")
+    assert glad.polarity["positive"] > 0.5 > grim.polarity["positive"]

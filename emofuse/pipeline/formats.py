@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
 
 def as_dict(analysis: Analysis) -> dict[str, Any]:
-    """The JSON shape of an analysis: source, duration, model, overall, segments, transcript, notes."""
+    """The JSON shape of an analysis: source, duration, model, overall, segments, transcript, notes; times to 1 ms."""
     return {
         "source": analysis.source,
-        "duration": analysis.duration,
+        "duration": _seconds(analysis.duration),
         "model": analysis.model,
         "overall": _prediction(analysis.overall) if analysis.overall else None,
         "segments": [_prediction(p) for p in analysis.segments],
-        "transcript": [{"text": w.text, "start": w.start, "end": w.end} for w in analysis.transcript or ()],
+        "transcript": [
+            {"text": w.text, "start": _seconds(w.start), "end": _seconds(w.end)} for w in analysis.transcript or ()
+        ],
         "notes": list(analysis.notes),
     }
 
@@ -35,8 +37,8 @@ def as_dict(analysis: Analysis) -> dict[str, Any]:
 def _prediction(p: Prediction) -> dict[str, Any]:
     """One prediction; `others` appears only for a model with heads beyond the standard five."""
     return {
-        "start": p.start,
-        "end": p.end,
+        "start": _seconds(p.start),
+        "end": _seconds(p.end),
         "person": p.person,
         "present": [m for m in MODALITIES if m in p.present],
         "emotions": p.emotions,
@@ -46,6 +48,11 @@ def _prediction(p: Prediction) -> dict[str, Any]:
         "arousal": p.arousal,
         "by_modality": {m: p.by_modality[m] for m in MODALITIES if m in p.by_modality},
     } | ({"others": p.others} if p.others else {})
+
+
+def _seconds(value: float | None) -> float | None:
+    """To the millisecond, as captions have it."""
+    return None if value is None else round(value, 3)
 
 
 def as_rows(analysis: Analysis) -> list[dict[str, Any]]:
