@@ -24,7 +24,8 @@ def paired(
     Targets are the mean of the parts' targets where they have any; the cluster is that of the voice, else of the first
     part. Raises DataError when there are not two modalities, or no class that all of them have.
     """
-    pools = {m: _by_class(parts[m], task) for m in MODALITIES if m in parts}
+    there: list[Modality] = [m for m in MODALITIES if m in parts]
+    pools: dict[Modality, dict[int, list[Sample]]] = {m: _by_class(parts[m], task) for m in there}
     classes = sorted(set.intersection(*(set(pool) for pool in pools.values()))) if pools else []
     if len(pools) < 2 or not classes:
         raise DataError(
@@ -34,7 +35,9 @@ def paired(
     found = []
     for i in range(count):
         label = classes[i % len(classes)]
-        chosen: dict[Modality, Sample] = {m: pool[label][rng.integers(len(pool[label]))] for m, pool in pools.items()}
+        chosen: dict[Modality, Sample] = {}
+        for modality, pool in pools.items():
+            chosen[modality] = pool[label][int(rng.integers(len(pool[label])))]
         owner = chosen.get("speech") or next(iter(chosen.values()))
         name = "+".join([*(s.id for s in chosen.values()), f"#{i}"])
         load = partial(_load, name, chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -93,7 +94,7 @@ def baselines(model: EmotionModel, batch: Batch, given: Inputs) -> Inputs:
             ids = batch.inputs["text"]["input_ids"]
             tokenizer = model.encoders["text"].processor.tokenizer  # type: ignore[union-attr]
             marker = torch.isin(ids, torch.tensor(tokenizer.all_special_ids, device=ids.device))
-            padding = torch.where(marker, ids, torch.full_like(ids, tokenizer.pad_token_id or 0))
+            padding = torch.where(marker, ids, torch.full_like(ids, int(cast(int, tokenizer.pad_token_id) or 0)))
             empty[modality, key] = model.encoders["text"].embed(padding).detach()  # type: ignore[operator]
         else:
             empty[modality, key] = torch.full_like(values, GREY if key == "pixels" else 0.0)

@@ -68,8 +68,8 @@ def similarity(one: Attribution, other: Attribution) -> float:
     for key in one.scores.keys() & other.scores.keys():
         a, b = (_per_moment(x.scores[key]).ravel() for x in (one, other))
         if len(a) > 2 and np.ptp(a) > 0 and np.ptp(b) > 0:
-            ranks = [np.argsort(np.argsort(v)).astype(float) for v in (a, b)]
-            found.append(np.corrcoef(*ranks)[0, 1])
+            first, second = (np.argsort(np.argsort(v)).astype(float) for v in (a, b))
+            found.append(np.corrcoef(first, second)[0, 1])
     return float(np.mean(found)) if found else float("nan")
 
 

@@ -39,10 +39,10 @@ def shapley(model: EmotionModel, batch: Batch, task: Task, target: int = 0) -> S
     present: list[Modality] = [m for m in MODALITIES if m in batch.present and bool(batch.present[m][0])]
     if len(batch) != 1 or not present:
         raise DataError(f"an explanation needs one sample with a modality; came {len(batch)} with {present or 'none'}")
-    sets = [frozenset(c) for n in range(len(present) + 1) for c in combinations(present, n)]
+    sets: list[frozenset[Modality]] = [frozenset(c) for n in range(len(present) + 1) for c in combinations(present, n)]
     answers = dict(zip(sets, _answers(model, batch, task, target, sets), strict=True))
-    whole = frozenset(present)
-    values = {m: _value(m, whole, answers) for m in present}
+    whole: frozenset[Modality] = frozenset(present)
+    values: dict[Modality, float] = {m: _value(m, whole, answers) for m in present}
     names = {"+".join(m for m in MODALITIES if m in s) or "none": float(v) for s, v in answers.items()}
     return Shapley(values, float(answers[whole]), float(answers[frozenset()]), names)
 
@@ -71,11 +71,13 @@ def class_of(task: Task, name: str) -> int:
 @torch.no_grad()
 def _answers(model: EmotionModel, batch: Batch, task: Task, target: int, sets: list[frozenset[Modality]]) -> np.ndarray:
     batch = batch.to(model.device)
-    tokens = {m: _repeated(t, len(sets)) for m, t in model.encode(batch).items()}
-    there = {m: torch.tensor([m in s for s in sets], device=model.device) for m in batch.present}
+    tokens: dict[Modality, Tokens] = {m: _repeated(t, len(sets)) for m, t in model.encode(batch).items()}
+    there: dict[Modality, torch.Tensor] = {
+        m: torch.tensor([m in s for s in sets], device=model.device) for m in batch.present
+    }
     logits = model.fuse(tokens, there).logits[task.name]
     subset = replace(batch, present=there).subset_index()
-    decoded = model.heads[task.name].decode(logits.double(), subset)  # type: ignore[operator]
+    decoded = model.heads[task.name].decode(logits.double(), subset, untaught=True)  # type: ignore[operator]
     return decoded[:, target if task.classes else 0].cpu().numpy()
 
 
@@ -88,5 +90,5 @@ def _value(modality: Modality, whole: frozenset[Modality], answers: dict[frozens
     for size in range(n):
         weight = factorial(size) * factorial(n - size - 1) / factorial(n)
         for chosen in combinations(sorted(others), size):
-            total += weight * float(answers[frozenset(chosen) | {modality}] - answers[frozenset(chosen)])
+            total += weight * float(answers[frozenset((*chosen, modality))] - answers[frozenset(chosen)])
     return total

@@ -44,18 +44,19 @@ class Head(nn.Module):
         return (per_row * labelled).sum() / labelled.sum().clamp(min=1)
 
     def decode(
-        self, logits: Float[Tensor, "batch width"], subset: Int[Tensor, " batch"]
+        self, logits: Float[Tensor, "batch width"], subset: Int[Tensor, " batch"], untaught: bool = False
     ) -> Float[Tensor, "batch width"]:
         """Probabilities at the temperature of each row's subset; a scalar is clipped to the task's range.
 
-        Rows whose subset was never taught this task are NaN.
+        Rows whose subset was never taught this task are NaN, unless `untaught` asks for them (coalitions of an
+        explanation need every subset).
         """
         if self.task.kind == "scalar":
             values = logits.clamp(self.task.low, self.task.high)
         else:
             scaled = logits / self.temperature[subset][:, None]
             values = scaled.softmax(-1) if self.task.kind == "categorical" else scaled.sigmoid()
-        return values.masked_fill(~self.taught[subset][:, None], torch.nan)
+        return values if untaught else values.masked_fill(~self.taught[subset][:, None], torch.nan)
 
 
 def task_loss(

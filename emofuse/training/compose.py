@@ -51,13 +51,16 @@ class Composer:
     def draw(self, rng: np.random.Generator, number: int) -> Draw:
         """The composition `number`: subsets take turns, so that each occurs equally often."""
         subset = self.subsets[number % len(self.subsets)]
-        label = self.classes[rng.choice(len(self.classes), p=self.odds)]
-        order = [m for m in MODALITIES if m in subset]
-        labels = dict.fromkeys(order, label)
+        label = int(self.classes[rng.choice(len(self.classes), p=self.odds)])
+        order: list[Modality] = [m for m in MODALITIES if m in subset]
+        labels = [label] * len(order)
         if len(order) > 1 and rng.random() < self.options.conflict:
-            labels[order[rng.integers(len(order))]] = self.classes[rng.choice(len(self.classes), p=self.odds)]
-        pools = {m: self.pools[m][labels[m]] for m in order}
-        return Draw({m: int(pool[rng.integers(len(pool))]) for m, pool in pools.items()})
+            labels[rng.integers(len(order))] = self.classes[rng.choice(len(self.classes), p=self.odds)]
+        parts: dict[Modality, int] = {}
+        for modality, own in zip(order, labels, strict=True):
+            pool = self.pools[modality][own]
+            parts[modality] = pool[int(rng.integers(len(pool)))]
+        return Draw(parts)
 
     def build(
         self,
@@ -67,7 +70,7 @@ class Composer:
         rng: np.random.Generator,
     ) -> tuple[Segment, dict[str, np.ndarray]]:
         """One segment from the parts, and the mean of their targets where they have any."""
-        parts = {m: cache(items[i].utterance) for m, i in draw.parts.items()}
+        parts: dict[Modality, Segment] = {m: cache(items[i].utterance) for m, i in draw.parts.items()}
         segment = join(parts, self.options.frames, rng)
         targets = _mean([items[i].targets for i in draw.parts.values()])
         return segment, targets

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from emofuse.batch import Batch, PreparedSample, collate, subset_name
 from emofuse.errors import RecipeError, nearest
@@ -180,9 +181,9 @@ def set_temperatures(model: EmotionModel, collected: Sequence[Collected]) -> dic
                 fitted.setdefault(subset_name(subset), {})[task.name] = value
         for modality in model.modalities:
             alone = np.concatenate([c.by_modality[modality][task.name] for c in collected])
-            value = _temperature(task, alone, targets, ~np.isnan(alone).any(1))
+            value = _temperature(task, alone, targets, np.asarray(~np.isnan(alone).any(1)))
             if value is not None:
-                head = model.modality_heads[modality].tasks[task.name]
+                head = cast(nn.ModuleDict, model.modality_heads[modality].tasks)[task.name]
                 _head_temperature(head, 1 << MODALITIES.index(modality), value)
                 fitted.setdefault(f"{modality} alone", {})[task.name] = value
     return fitted
@@ -206,7 +207,7 @@ def mark_taught(model: EmotionModel, collected: Sequence[Collected], whole: bool
             alone = np.concatenate([c.by_modality[modality][task.name] for c in collected])
             bit = 1 << MODALITIES.index(modality)
             taught = bool((labelled & ~np.isnan(alone).any(1)).any())
-            model.modality_heads[modality].tasks[task.name].taught[bit] = taught
+            cast(nn.ModuleDict, model.modality_heads[modality].tasks)[task.name].taught[bit] = taught
 
 
 def _temperature(task: Task, logits: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> float | None:

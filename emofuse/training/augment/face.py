@@ -84,7 +84,7 @@ def _coarse(image: Image, side: int) -> Image:
 
 def _jpeg(image: Image, quality: int) -> Image:
     _, code = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(code, cv2.IMREAD_COLOR)[..., ::-1])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR))[..., ::-1])
 
 
 def _eraser(height: int, width: int, rng: np.random.Generator) -> Change:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 from jaxtyping import Float32
@@ -68,10 +69,10 @@ def mix(waveform: Waveform, noise: Waveform, snr: float) -> Waveform:
 
 def coloured_noise(length: int, exponent: float, rng: np.random.Generator) -> Waveform:
     """Noise whose power falls as 1/f^exponent: 0 white, 1 pink, 2 brown."""
-    size = next_fast_len(max(length, 1), real=True)
-    spectrum = rfft(rng.standard_normal(size, dtype=np.float32))
+    size = cast(int, next_fast_len(max(length, 1), real=True))
+    spectrum = np.asarray(rfft(rng.standard_normal(size, dtype=np.float32)))
     frequency = np.maximum(rfftfreq(size), 1 / size).astype(np.float32)
-    return irfft(spectrum / frequency ** (exponent / 2), size)[:length]
+    return np.asarray(irfft(spectrum / frequency ** (exponent / 2), size))[:length]
 
 
 def reverberate(waveform: Waveform, decay: float, rng: np.random.Generator) -> Waveform:
@@ -100,11 +101,11 @@ def shift_pitch(waveform: Waveform, semitones: float) -> Waveform:
 
 def band_pass(waveform: Waveform, low: float, high: float) -> Waveform:
     """Only what lies between `low` and `high` Hz, with soft edges."""
-    size = next_fast_len(max(len(waveform), 1), real=True)
-    spectrum = rfft(waveform, size)
+    size = cast(int, next_fast_len(max(len(waveform), 1), real=True))
+    spectrum = np.asarray(rfft(waveform, size))
     frequency = rfftfreq(size, 1 / SAMPLE_RATE)
     gain = 1 / (1 + np.exp(-(frequency - low) / 30)) / (1 + np.exp((frequency - high) / 150))
-    return irfft(spectrum * gain, size)[: len(waveform)].astype(np.float32)
+    return np.asarray(irfft(spectrum * gain, size))[: len(waveform)].astype(np.float32)
 
 
 def companded(waveform: Waveform) -> Waveform:
