@@ -11,10 +11,11 @@ import typer
 from emofuse import __version__
 from emofuse.cli.data import data
 from emofuse.cli.evaluate import evaluate
+from emofuse.cli.explain import explain
 from emofuse.cli.info import info
 from emofuse.cli.outputs import complain
 from emofuse.cli.predict import predict
-from emofuse.cli.train import train
+from emofuse.cli.train import train, tune
 from emofuse.errors import EmofuseError
 
 app = typer.Typer(
@@ -26,7 +27,9 @@ app = typer.Typer(
 app.command()(predict)
 app.command()(info)
 app.command()(train)
+app.command()(tune)
 app.command()(evaluate)
+app.command()(explain)
 app.add_typer(data, name="data")
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]

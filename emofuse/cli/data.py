@@ -57,6 +57,30 @@ def stats(
         show_statistics(counted)
 
 
+@data.command()
+def suggest(
+    manifest: Annotated[Path, typer.Argument(metavar="FILE", help="A manifest with unlabelled rows.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The manifest to write, to be labelled.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="How many rows.")] = 50,
+    by: Annotated[str, typer.Option(help="entropy, margin or bald.")] = "entropy",
+    task: Annotated[str, typer.Option(help="The column to label.")] = "emotion",
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="A shipped model, a folder, or a hub id.")
+    ] = "emofuse-small",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+) -> None:
+    """Choose the rows whose labels would teach a model most."""
+    from typing import Any, cast
+
+    from emofuse.cli.outputs import check_writable
+    from emofuse.pipeline.inference import load
+    from emofuse.training.few_labels import suggest as choose
+
+    check_writable(out)
+    chosen = choose(load(model, device).model, manifest, out, by=cast(Any, by), n=n, task=task)
+    typer.echo(f"{len(chosen)} rows to label in {out}")
+
+
 def own_tasks(given: list[str]) -> dict[str, Sequence[str]]:
     """`NAME=A,B` → {NAME: [A, B]}; no classes = any number. Raises `DataError`."""
     tasks: dict[str, Sequence[str]] = {}

@@ -29,7 +29,10 @@ def evaluate(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
 ) -> None:
-    """Measure a model on a split, with intervals, by subset of modalities and by group."""
+    """Measure a model on a split of a corpus.
+
+    With intervals, by subset of modalities and by group; with --stress, under noise, blur, typos and the like.
+    """
     if split not in ("train", "dev", "test"):
         raise DataError(f"no split {split!r}; valid: train, dev, test")
     from emofuse.pipeline.inference import load

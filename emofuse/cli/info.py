@@ -17,7 +17,7 @@ def info(
         str, typer.Argument(metavar="MODEL", help="A shipped model, a folder, or a hub id.")
     ] = "emofuse-small",
 ) -> None:
-    """Print a model's labels, its licence, its size and its measured quality."""
+    """Print a model's labels, licence and measured quality."""
     from rich.console import Console
     from rich.table import Table
 

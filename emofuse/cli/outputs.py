@@ -21,6 +21,14 @@ def complain(message: str) -> int:
     return 2
 
 
+def check_writable(*targets: str | Path | None) -> None:
+    """Find out before the work what could not be written after it; "-" is stdout. Raises `MediaError`."""
+    for path in (Path(target) for target in targets if target is not None and str(target) != "-"):
+        if path.is_dir() or not path.absolute().parent.is_dir():
+            problem = "it is a folder" if path.is_dir() else f"there is no folder {str(path.parent)!r}"
+            raise MediaError(f"cannot write {str(path)!r}: {problem}; name a file in a folder that is there")
+
+
 @dataclass(frozen=True)
 class Outputs:
     """Where to write what: JSON and CSV hold all clips in one, captions and timelines are a file a clip."""
@@ -40,11 +48,7 @@ class Outputs:
             raise MediaError(f"several clips are called {twice!r} and would overwrite each other: analyse them apart")
         if self.json == self.csv == "-":
             raise MediaError("--json - and --csv - both want stdout: write one of them to a file")
-        whole = [path for path in (self.json, self.csv) if path not in (None, "-")]
-        for path in map(Path, whole + ([] if self.several else list(filter(None, self.each.values())))):
-            if path.is_dir() or not path.absolute().parent.is_dir():
-                problem = "it is a folder" if path.is_dir() else f"there is no folder {str(path.parent)!r}"
-                raise MediaError(f"cannot write {str(path)!r}: {problem}; name a file in a folder that is there")
+        check_writable(self.json, self.csv, *([] if self.several else self.each.values()))
         for folder in filter(None, self.each.values()) if self.several else ():
             if not folder.is_dir():
                 raise MediaError(f"several clips need a folder to write to, and {str(folder)!r} is none: make it first")

@@ -1,4 +1,4 @@
-"""`emofuse train`: a recipe in, a checkpoint folder out."""
+"""`emofuse train` and `emofuse tune`: a recipe in, a checkpoint folder or a better recipe out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def train(
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many utterances a source and split.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done.")] = False,
 ) -> None:
-    """Train a model as a recipe says, and print the folder of its checkpoint."""
+    """Train a model as a recipe says.
+
+    Prints the folder of its checkpoint.
+    """
     require_package("accelerate", extra="train")
     from emofuse.training.fit import fit
     from emofuse.training.recipe import load_recipe
@@ -30,3 +33,28 @@ def train(
     folder = fit(load_recipe(recipe, overrides or ()), resume=resume, limit=limit, dry_run=dry_run, command=command)
     if not dry_run:
         typer.echo(folder)
+
+
+def tune(
+    recipe: Annotated[Path, typer.Argument(help="A YAML file.")],
+    space: Annotated[Path, typer.Option(help="YAML of what to search: optim.lr: {low: 1e-5, high: 1e-3, log: true}.")],
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Laid over the recipe.")] = None,
+    trials: Annotated[int, typer.Option(min=1, help="How many runs.")] = 20,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many utterances a source and split.")] = None,
+) -> None:
+    """Search a recipe's settings for the best score.
+
+    An interrupted search goes on where it stopped.
+    """
+    require_package("optuna", extra="tune")
+    require_package("accelerate", extra="train")
+    from emofuse.training.recipe import load_recipe
+    from emofuse.training.tune import load_space
+    from emofuse.training.tune import tune as search
+
+    command = shlex.join(["emofuse", *sys.argv[1:]])
+    found = search(load_recipe(recipe, overrides or ()), trials, load_space(space), limit=limit, command=command)
+    for name, value in found.values.items():
+        typer.echo(f"{name}={value}")
+    failed = f" ({found.failed} could not be run)" if found.failed else ""
+    typer.echo(f"score {found.score:.4f} in {found.trials} trials{failed}; train {found.folder / 'best.yaml'}")

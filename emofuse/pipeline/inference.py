@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from emofuse.pipeline.draft import Draft
 from emofuse.pipeline.judge import judge
 from emofuse.pipeline.progress import bar
 from emofuse.types import Prediction, Segment
+
+if TYPE_CHECKING:
+    from emofuse.explain.explanation import Explanation
 
 File = str | PathLike[str]
 
@@ -118,6 +121,28 @@ class Pipeline:
         for _, prediction in judge(self.model, found, batch_size):
             if prediction is not None:
                 yield prediction
+
+    def explain(
+        self,
+        source: File | None = None,
+        *,
+        text: str | None = None,
+        audio: tuple[int, np.ndarray] | None = None,
+        image: File | np.ndarray | None = None,
+        transcript: File | None = None,
+        task: str = "emotion",
+        target: str | None = None,
+    ) -> Iterator[tuple[Explanation, Segment, int | None]]:
+        """(why, the segment, the person) for each prediction that `stream` would make.
+
+        `target` is the class to explain, None = the most probable. Raises `DataError` for an unknown task or class.
+        """
+        from emofuse.explain.explanation import explain
+
+        draft = self._draft(source=source, text=text, audio=audio, image=image, transcript=transcript)
+        for person, segment in draft.people():
+            if segment.present & set(self.model.modalities):
+                yield explain(self.model, segment, task, target), segment, person
 
     def _draft(self, **inputs: Any) -> Draft:
         return Draft(inputs, self.options, self.model.modalities)

@@ -29,7 +29,7 @@ finally:
 def test_without_a_command_help_is_shown(run):
     code, out, err = run()
     assert (code, err) == (0, "")
-    for command in ("predict", "info", "train", "evaluate", "data"):
+    for command in ("predict", "info", "train", "tune", "evaluate", "explain", "data"):
         assert f"  {command} " in out
 
 
@@ -112,7 +112,31 @@ def test_a_model_is_evaluated(run, model_folder, tmp_path):
     assert code == 2 and "valid: train, dev, test" in err
 
 
-@pytest.mark.parametrize("command", ["predict", "info", "train", "evaluate", "data"])
+@pytest.mark.parametrize("command", ["predict", "info", "train", "tune", "evaluate", "explain", "data"])
 def test_every_command_explains_itself(run, command):
     code, out, err = run(command, "--help")
     assert (code, err) == (0, "") and f"Usage: emofuse {command}" in out
+
+
+def test_words_are_explained(run, model_folder, tmp_path):
+    options = ["--text", "I am so happy!", "--model", model_folder, "--device", "cpu"]
+    code, out, err = run("explain", *options, "--html", tmp_path / "why.html")
+    assert (code, err) == (0, "") and "The model finds" in out
+    assert "happy" in (tmp_path / "why.html").read_text()
+    code, out, err = run("explain", *options, "--json", "-", "--target", "fear")
+    assert (code, err) == (0, "") and json.loads(out)["explanations"][0]["target"] == "fear"
+    code, out, err = run("explain", *options, "--target", "hunger")
+    assert (code, out) == (2, "") and "hunger" in err and err.count("\n") == 1
+    assert run("explain", "--model", model_folder)[0] == 2
+    code, _, err = run("explain", "--text", " ", "--model", model_folder)
+    assert code == 2 and "there is nothing to explain" in err
+
+
+def test_rows_to_label_are_chosen(run, model_folder, tmp_path):
+    (tmp_path / "my.csv").write_text(MANIFEST + "so sad,cy,train,\nso great,cy,train,\n")
+    options = ["--model", model_folder, "--device", "cpu"]
+    code, out, err = run("data", "suggest", tmp_path / "my.csv", tmp_path / "ask.csv", "-n", 1, *options)
+    assert (code, err) == (0, "") and "1 rows to label" in out
+    assert len((tmp_path / "ask.csv").read_text().splitlines()) == 2
+    code, _, err = run("data", "suggest", tmp_path / "my.csv", tmp_path / "ask.csv", "--by", "luck", *options)
+    assert code == 2 and "luck" in err

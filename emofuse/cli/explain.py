@@ -1,0 +1,61 @@
+"""`emofuse explain`: which words, which moments of the voice, which part of the face spoke for an emotion."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emofuse.cli.outputs import check_writable, put
+from emofuse.errors import MediaError
+
+
+def explain(
+    clip: Annotated[
+        Path | None, typer.Argument(metavar="CLIP", help="A video, a recording, a picture, a text.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Words to explain, alone or as what is said in the clip.")] = None,
+    transcript: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The clip's words: .srt, .vtt or .txt.")
+    ] = None,
+    html: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write a page to look at.")] = None,
+    json: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write every score; - is stdout.")] = None,
+    task: Annotated[str, typer.Option(help="emotion, polarity, …")] = "emotion",
+    target: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Explain this class, not the most probable.")
+    ] = None,
+    most: Annotated[int, typer.Option(min=1, help="At most so many segments, from the start.")] = 20,
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="A shipped model, a folder, or a hub id.")
+    ] = "emofuse-small",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+) -> None:
+    """Say which evidence spoke for an emotion.
+
+    A sentence a segment; --html makes a page with the words, the voice and the face marked.
+    """
+    if clip is None and text is None:
+        raise MediaError("nothing to explain: give a clip or --text")
+    check_writable(json, html)
+
+    from emofuse.pipeline.inference import load
+
+    pipeline = load(model, device)
+    reasons = pipeline.explain(clip, text=text, transcript=transcript, task=task, target=target)
+    parts = list(islice(reasons, most))
+    if not parts:
+        raise MediaError("there is nothing to explain: neither words nor a voice nor a face were found")
+    if json is not None:
+        from emofuse.pipeline.formats import dump
+
+        shapes = [{"start": s.start, "end": s.end, "person": p} | e.to_dict() for e, s, p in parts]
+        put(json, dump({"source": clip and str(clip), "model": pipeline.name, "explanations": shapes}))
+    if html is not None:
+        from emofuse.explain.html import page_of
+
+        put(html, page_of([(e, s) for e, s, _ in parts], source=clip.name if clip else ""))
+    if "-" not in (json, html):
+        for explanation, segment, _ in parts:
+            typer.echo(f"{segment.start:.1f}–{segment.end:.1f} s: {explanation.sentence()}")
