@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Analysis:
     """The emotions of one clip: as a whole, by segment and person, with what was left out and why.
 

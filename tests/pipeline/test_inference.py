@@ -189,6 +189,14 @@ def test_bad_input_in_memory_is_a_clear_error(pipeline, inputs, message):
         pipeline(**inputs)
 
 
+def test_nothing_is_written(pipeline, sample, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    beside = sorted(sample.parent.iterdir())
+    pipeline(sample)
+    assert not list(tmp_path.rglob("*")) and sorted(sample.parent.iterdir()) == beside
+
+
 def test_a_batch_of_nobody_is_refused(pipeline):
     with pytest.raises(ValueError, match="batch_size is 0"):
         pipeline(text="so happy", batch_size=0)
