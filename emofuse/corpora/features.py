@@ -72,9 +72,10 @@ def read_features(path: str | Path) -> Features:
 
 
 class MosiFeatures(Corpus):
-    """Options: `fold` (0 to 4: the fifth of the videos, by the hash of the name, that is dev; 0).
+    """Options: `fold` (0 to 4: the fifth of the videos, by the hash of the name, that is dev; 0), `features` (true).
 
-    `media` is the npz itself and the id the row's name: `read_features(media).row(id)`. There is no test part.
+    `media` is the npz itself and the id the row's name: `read_features(media).row(id)`. With `features: false` there is
+    no media and the spoken words stand alone, for encoders that read text. There is no test part.
     """
 
     name = "mosi_features"
@@ -87,30 +88,30 @@ class MosiFeatures(Corpus):
     disjoint = "video"
     folds = ("0", "1", "2", "3", "4")
 
-    def scan(self, root: Path, log: Log, *, fold: str | int = 0) -> Iterator[Utterance]:
+    def scan(self, root: Path, log: Log, *, fold: str | int = 0, features: bool = True) -> Iterator[Utterance]:
         """Every row of the file."""
         path = root if root.is_file() else root / FILE
         if not path.is_file():
             raise self.layout_error(root, f"no {FILE}")
-        features = read_features(path)
-        dev = dev_videos(features.videos, int(self.choose_fold(fold) or 0))
-        for i, name in enumerate(features.names):
-            lacking = [m for m, a in features.arrays.items() if not np.isfinite(a[i]).all()]
-            if lacking or not np.isfinite(features.valence[i]):
+        table = read_features(path)
+        dev = dev_videos(table.videos, int(self.choose_fold(fold) or 0))
+        for i, name in enumerate(table.names):
+            lacking = [m for m, a in table.arrays.items() if features and not np.isfinite(a[i]).all()]
+            if lacking or not np.isfinite(table.valence[i]):
                 log.problem(
                     f"{path.name} row {name}", "row", f"not finite: {', '.join(lacking) or 'valence'}", "mend it"
                 )
                 continue
-            video = features.videos[i]
+            video = table.videos[i]
             yield Utterance(
                 id=name,
                 corpus=self.name,
                 split="dev" if video in dev else "train",
                 speaker=video,
                 dialogue=video,
-                media=path,
-                text=features.texts[i] or None,
-                labels={"sentiment": float(features.valence[i])},
+                media=path if features else None,
+                text=table.texts[i] or None,
+                labels={"sentiment": float(table.valence[i])},
             )
 
 
