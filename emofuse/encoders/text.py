@@ -15,7 +15,11 @@ from emofuse.encoders.config import TextConfig
 from emofuse.encoders.hf import described, rebuilt
 from emofuse.encoders.lexicon import LEXICON_FEATURES, lexicon_features
 from emofuse.encoders.sources import resolve_source
+from emofuse.encoders.virtual import Kind, VirtualTokens
 from emofuse.types import Modality, Segment, Tokens, Word
+
+VIRTUAL = "virtual_tokens"
+"""Where an architecture says which learned tokens stand before the words."""
 
 
 class TextProcessor:
@@ -86,8 +90,10 @@ class TextEncoder(nn.Module):
 
     def __init__(self, config: TextConfig, checkpoint: Path | None = None) -> None:
         super().__init__()
+        architecture = dict(config.architecture or {})
+        virtual = architecture.pop(VIRTUAL, None)
         if checkpoint is not None:
-            backbone = AutoModel.from_config(rebuilt(config.architecture))
+            backbone = AutoModel.from_config(rebuilt(architecture))
             tokenizer = AutoTokenizer.from_pretrained(checkpoint)
         elif config.source is not None:
             source = resolve_source(config.source)
@@ -98,7 +104,7 @@ class TextEncoder(nn.Module):
         else:
             if config.tokenizer is None:
                 raise ValueError("a text encoder from scratch needs tokenizer: a hub id or a folder")
-            backbone = AutoModel.from_config(rebuilt(config.architecture))
+            backbone = AutoModel.from_config(rebuilt(architecture))
             tokenizer = AutoTokenizer.from_pretrained(resolve_source(config.tokenizer))
         _drop_pooler(backbone)
         self.config = config.model_copy(update={"architecture": described(backbone.config)})
@@ -109,6 +115,14 @@ class TextEncoder(nn.Module):
         if self.lexicon is not None:
             nn.init.zeros_(self.lexicon.weight)
             nn.init.zeros_(self.lexicon.bias)
+        if virtual is not None:
+            self.add_virtual_tokens(virtual["kind"], virtual["tokens"])
+
+    def add_virtual_tokens(self, kind: Kind, tokens: int) -> None:
+        """Let the backbone attend to learned tokens as well; the configuration says so, for a checkpoint to load."""
+        self.backbone = VirtualTokens(self.backbone, kind, tokens)
+        architecture = dict(self.config.architecture or {}) | {VIRTUAL: {"kind": kind, "tokens": tokens}}
+        self.config = self.config.model_copy(update={"architecture": architecture})
 
     def prepare(self, segment: Segment) -> dict[str, np.ndarray] | None:
         """See TextProcessor; None when the segment has no words."""

@@ -165,7 +165,8 @@ def save(
     folder.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        config = model.config.model_copy(update={"emofuse_version": __version__})
+        encoders = {m: e.config for m, e in model.encoders.items()}
+        config = model.config.model_copy(update={"emofuse_version": __version__, "encoders": encoders})
         _write(building / "config.json", config.model_dump_json(indent=2))
         save_file(_storable(model, getattr(torch, dtype)), building / "model.safetensors", metadata={"format": "pt"})
         for encoder in model.encoders.values():

@@ -12,11 +12,11 @@ from typing import Any, cast
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from emofuse.encoders.virtual import VirtualTokens
 from emofuse.errors import CheckpointError, require_package
 from emofuse.model.checkpoint import read_config
 from emofuse.model.model import EmotionModel
 from emofuse.training.strategies import quiet_peft
-from emofuse.training.virtual import VirtualTokens
 from emofuse.types import Modality
 
 WEIGHTS, OPTIONS, REST = "adapter_model.safetensors", "adapter_config.json", "rest.safetensors"

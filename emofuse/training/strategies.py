@@ -14,11 +14,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import TrainerCallback
 
+from emofuse.encoders.virtual import room, takes
 from emofuse.errors import RecipeError, nearest, require_package
 from emofuse.model.model import EmotionModel
 from emofuse.training.optim import LAYERS, depth, layer_count
 from emofuse.training.sections import Strategy
-from emofuse.training.virtual import VirtualTokens, room, takes
 from emofuse.types import Modality
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def apply_strategies(model: EmotionModel, strategies: Mapping[Modality, Strategy
         elif strategy.kind == "top":
             _freeze_below(encoder, strategy.layers)
         elif strategy.kind in ("prefix", "prompt"):
-            encoder.backbone = _virtual(modality, encoder, strategy)
+            _add_virtual(modality, encoder, strategy)
         else:
             encoder.backbone = _adapted(modality, cast(nn.Module, encoder.backbone), strategy)
     return frozen
@@ -68,7 +68,7 @@ def _freeze_below(encoder: nn.Module, layers: int) -> None:
             parameter.requires_grad_(False)
 
 
-def _virtual(modality: Modality, encoder: Any, strategy: Strategy) -> VirtualTokens:
+def _add_virtual(modality: Modality, encoder: Any, strategy: Strategy) -> None:
     kind: Any = strategy.kind
     if modality != "text" or not takes(encoder.backbone, kind):
         raise RecipeError(
@@ -82,7 +82,7 @@ def _virtual(modality: Modality, encoder: Any, strategy: Strategy) -> VirtualTok
             f"{limit} positions of this encoder; set model.encoders.{modality}.max_length={limit - strategy.tokens}"
         )
     encoder.backbone.requires_grad_(False)
-    return VirtualTokens(encoder.backbone, kind, strategy.tokens)
+    encoder.add_virtual_tokens(kind, strategy.tokens)
 
 
 def _adapted(modality: Modality, backbone: nn.Module, strategy: Strategy) -> nn.Module:

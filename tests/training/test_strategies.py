@@ -7,6 +7,7 @@ import torch
 
 from emofuse.batch import collate
 from emofuse.encoders.text import TextEncoder
+from emofuse.encoders.virtual import VirtualTokens
 from emofuse.errors import CheckpointError, RecipeError
 from emofuse.model.config import ModelConfig
 from emofuse.model.model import EmotionModel
@@ -15,7 +16,6 @@ from emofuse.training.optim import parameter_groups
 from emofuse.training.sections import Optim, Strategy
 from emofuse.training.start import parameter_counts
 from emofuse.training.strategies import RankBudget, apply_strategies, orthogonality, rank_tuners, singular_vectors
-from emofuse.training.virtual import VirtualTokens
 from emofuse.types import MODALITIES
 
 KINDS = ("full", "top", "frozen", "lora", "adalora", "ia3")
@@ -117,6 +117,20 @@ def test_adapters_alone_over_the_base_are_the_trained_model(tiny_model, tiny_con
     assert {p.name for p in (folder / "text").iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
     assert not torch.allclose(logits(base.eval(), make_segment), trained, atol=1e-2)
     assert torch.allclose(logits(load_adapters(folder, base), make_segment), trained, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["prefix", "prompt"])
+def test_a_checkpoint_with_virtual_tokens_loads_like_any_other(tiny_model, make_segment, tmp_path, kind):
+    apply_strategies(tiny_model, {"text": Strategy(kind=kind, tokens=4)})
+    trained = logits(shaken(tiny_model), make_segment)
+    merge(tiny_model)
+    folder = tiny_model.save_pretrained(tmp_path / "model")
+    loaded = EmotionModel.from_pretrained(folder)
+    assert torch.equal(logits(loaded, make_segment), trained)
+    again = loaded.save_pretrained(tmp_path / "again")
+    assert torch.equal(logits(EmotionModel.from_pretrained(again), make_segment), trained)
+    with pytest.raises(RecipeError, match=r"strategy\.text: prompt"):
+        apply_strategies(loaded, {"text": Strategy(kind="prompt")})
 
 
 def test_an_encoder_from_scratch_needs_its_base(tiny_model, tmp_path):

@@ -77,7 +77,9 @@ class VirtualTokens(nn.Module):
 
 
 def takes(backbone: nn.Module, kind: Kind) -> bool:
-    """Whether a backbone has what virtual tokens of this kind need."""
+    """Whether a backbone has what virtual tokens of this kind need; one that has some already takes no more."""
+    if isinstance(backbone, VirtualTokens):
+        return False
     text = hasattr(backbone, "get_input_embeddings") and hasattr(backbone, "config")
     return text and NEEDS[kind] in inspect.signature(backbone.forward).parameters
 
