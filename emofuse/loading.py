@@ -9,8 +9,9 @@ import numpy as np
 from emofuse.media.decode import stream
 from emofuse.media.faces import FaceCollector, FaceOptions, faces_in_image
 from emofuse.media.picture import read_image
+from emofuse.media.transcript import spread
 from emofuse.media.waveform import AudioBlock
-from emofuse.types import FaceTrack, Segment, Utterance, Word
+from emofuse.types import FaceTrack, Segment, Utterance
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 FACE_CROPS = frozenset({"ferplus"})
@@ -29,7 +30,7 @@ def load_segment(utterance: Utterance) -> Segment:
             faces = _picture(utterance.media, cropped=utterance.corpus in FACE_CROPS)
         else:
             waveform, faces, end = _clip(utterance.media, start, utterance.end)
-    words = spread_words(utterance.text, start, end) if utterance.text else None
+    words = spread(utterance.text, start, end) if utterance.text else None
     return Segment(utterance.id, start, end, words, waveform, faces, utterance.context, utterance.labels)
 
 
@@ -49,14 +50,6 @@ def _clip(path: Path, start: float, end: float | None) -> tuple[np.ndarray | Non
     waveform = np.concatenate(blocks) if blocks else None
     faces = collector.tracks(start, last + 1e-6) if collector else ()
     return waveform, faces, last
-
-
-def spread_words(text: str, start: float, end: float) -> tuple[Word, ...]:
-    """Words with times in proportion to their length, for text whose own times are unknown."""
-    parts = text.split()
-    edges = np.cumsum([0, *(len(p) for p in parts)]) / max(1, sum(len(p) for p in parts))
-    times = start + edges * (end - start)
-    return tuple(Word(p, float(a), float(b)) for p, a, b in zip(parts, times[:-1], times[1:], strict=True))
 
 
 def _picture(path: Path, cropped: bool) -> tuple[FaceTrack, ...]:

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from emofuse.errors import MediaError
-from emofuse.loading import load_segment, spread_words
+from emofuse.loading import load_segment
 from emofuse.types import Utterance
 
 
@@ -73,7 +73,12 @@ def test_media_that_cannot_be_read_is_an_error(tmp_path):
         load_segment(utterance(tmp_path / "gone.wav"))
 
 
-def test_words_without_times_share_the_time_by_their_length():
-    words = spread_words("a bbb", 2.0, 4.0)
-    assert [(w.start, w.end) for w in words] == [(2.0, 2.5), (2.5, 4.0)]
-    assert spread_words("  ", 0, 1) == ()
+def test_words_without_times_share_the_time_as_they_do_in_a_clip(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(48_000, np.float32), 16_000)
+    words = load_segment(utterance(tmp_path / "a.wav", text="a bbb")).words
+    assert [w.text for w in words] == ["a", "bbb"]
+    assert [w.end for w in words] == pytest.approx([1.0, 3.0], abs=0.01)
+
+
+def test_scripts_without_spaces_are_cut_by_character():
+    assert [w.text for w in load_segment(utterance(text="我很高兴!")).words] == ["我", "很", "高", "兴!"]

@@ -21,7 +21,8 @@ from torch import nn
 
 from emofuse.batch import Batch
 from emofuse.encoders.features import FeaturesEncoder
-from emofuse.loading import load_segment, spread_words
+from emofuse.loading import load_segment
+from emofuse.media.transcript import spread
 from emofuse.model.model import EmotionModel
 from emofuse.types import FaceTrack, Modality, Segment, Tokens, Utterance
 
@@ -251,6 +252,6 @@ def _unpacked(utterance: Utterance, arrays: Arrays) -> Segment:
     faces = tuple(
         FaceTrack(int(arrays[f"{i}.person"]), **{name: arrays[f"{i}.{name}"] for name in TRACK}) for i in range(count)
     )
-    words = spread_words(utterance.text, start, end) if utterance.text else None
+    words = spread(utterance.text, start, end) if utterance.text else None
     waveform = arrays.get("waveform")
     return Segment(utterance.id, start, end, words, waveform, faces, utterance.context, utterance.labels)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from emofuse.errors import DataError
-from emofuse.loading import spread_words
+from emofuse.evaluation.pairs import join
 from emofuse.training.sections import Compose
-from emofuse.types import MODALITIES, FaceTrack, Modality, Segment, Utterance, Word
+from emofuse.types import MODALITIES, Modality, Segment, Utterance
 
 if TYPE_CHECKING:
     from emofuse.training.data import Item
@@ -71,44 +71,9 @@ class Composer:
     ) -> tuple[Segment, dict[str, np.ndarray]]:
         """One segment from the parts, and the mean of their targets where they have any."""
         parts: dict[Modality, Segment] = {m: cache(items[i].utterance) for m, i in draw.parts.items()}
-        segment = join(parts, self.options.frames, rng)
+        segment = join(parts, frames=self.options.frames, rng=rng)
         targets = _mean([items[i].targets for i in draw.parts.values()])
         return segment, targets
-
-
-def join(parts: Mapping[Modality, Segment], frames: int, rng: np.random.Generator) -> Segment:
-    """The words of one segment said over the sound of another, with the face of a third, on one clock from 0 s.
-
-    The clip lasts as long as its sound, else as its words, else 1 s. A single picture is seen 1 to `frames` times.
-    """
-    clock = parts.get("speech") or parts.get("text")
-    end = clock.end - clock.start if clock is not None and clock.end > clock.start else 1.0
-    out = Segment(id="+".join(p.id for p in parts.values()), start=0.0, end=end)
-    if "speech" in parts:
-        out = replace(out, waveform=parts["speech"].waveform)
-    if "text" in parts:
-        out = replace(out, words=_said(parts["text"], end), context=parts["text"].context)
-    if "face" in parts:
-        out = replace(out, faces=tuple(_shown(t, parts["face"], end, frames, rng) for t in parts["face"].faces))
-    return out
-
-
-def _said(text: Segment, end: float) -> tuple[Word, ...]:
-    """The words over 0 to `end` s, their own times stretched, or spread by length where they have none."""
-    words = text.words or ()
-    if text.end <= text.start:
-        return spread_words(" ".join(w.text for w in words), 0.0, end)
-    rate = end / (text.end - text.start)
-    return tuple(replace(w, start=(w.start - text.start) * rate, end=(w.end - text.start) * rate) for w in words)
-
-
-def _shown(track: FaceTrack, seen: Segment, end: float, frames: int, rng: np.random.Generator) -> FaceTrack:
-    if len(track.crops) > 1 or frames == 1:
-        rate = end / max(seen.end - seen.start, 1e-6)
-        return replace(track, times=np.clip((track.times - seen.start) * rate, 0, end))
-    times = np.sort(rng.uniform(0, end, int(rng.integers(1, frames + 1))))
-    still = np.zeros(len(times), int)
-    return replace(track, crops=track.crops[still], times=times, boxes=track.boxes[still], quality=track.quality[still])
 
 
 def _pools(items: Sequence[Item]) -> dict[Modality, dict[int, list[int]]]:

@@ -32,9 +32,9 @@ def encode(encoder: FaceEncoder, *segments: Segment):
         return encoder(batch.inputs["face"])
 
 
-@pytest.mark.parametrize("stem", [None, [4, 8, 8]])
+@pytest.mark.parametrize("stem", [{}, {"stem": [4, 8, 8]}, {"stem": [4, 8, 8], "stem_blocks": [0, 1, 2]}])
 def test_one_token_a_frame_and_padding_is_never_run(stem):
-    architecture = SMALL | ({"stem": stem} if stem else {})
+    architecture = SMALL | stem
     encoder = FaceEncoder(FaceConfig(image_size=32, architecture=architecture)).eval()
     tokens = encode(encoder, segment(track(3)), segment(track(1, seed=1)))
     assert tokens.states.shape == (2, 3, 16)
@@ -49,6 +49,8 @@ def test_one_token_a_frame_and_padding_is_never_run(stem):
 def test_a_stem_must_fit_the_patch():
     with pytest.raises(ValueError, match="a stem of 2 stride-2 layers makes patches of 4, not 8"):
         FaceEncoder(FaceConfig(image_size=32, architecture=SMALL | {"stem": [4, 8]}))
+    with pytest.raises(ValueError, match="a stem of 3 stages needs as many stem_blocks, not 2"):
+        FaceEncoder(FaceConfig(image_size=32, architecture=SMALL | {"stem": [4, 8, 8], "stem_blocks": [1, 1]}))
 
 
 def test_a_model_of_greys_does_not_see_colour():

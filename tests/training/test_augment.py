@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emofuse.loading import spread_words
+from emofuse.media.transcript import spread
 from emofuse.training.augment import speech
 from emofuse.training.augment.face import augment_faces
 from emofuse.training.augment.speech import augment_speech, mask_features
@@ -73,7 +73,7 @@ def test_every_change_at_once_is_sound_and_repeats(tone: np.ndarray):
 def test_no_chance_changes_nothing(tone: np.ndarray):
     rng = np.random.default_rng(0)
     crops = rng.integers(0, 255, (2, 20, 20, 3), dtype=np.uint8)
-    words = spread_words("I am so happy!", 0, 1)
+    words = spread("I am so happy!", 0, 1)
     np.testing.assert_array_equal(augment_speech(tone, SpeechAugment(), rng, lambda: None), tone)
     np.testing.assert_array_equal(augment_faces(crops, FaceAugment(), rng), crops)
     assert augment_words(words, TextAugment(), rng) == words
@@ -101,7 +101,7 @@ def test_frames_of_a_track_change_alike():
 
 
 def test_words_go_but_never_all_of_them():
-    words = spread_words("the funny movie was really bad", 0, 2)
+    words = spread("the funny movie was really bad", 0, 2)
     left = augment_words(words, TextAugment(dropout=1.0), np.random.default_rng(0))
     assert len(left) == 1
     assert left[0] in words

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from emofuse.errors import DataError
+from emofuse.evaluation.pairs import join
 from emofuse.labels import TASKS, unlabelled
-from emofuse.training.compose import Composer, join
+from emofuse.training.compose import Composer
 from emofuse.training.data import Item
 from emofuse.training.sections import Compose
 from emofuse.types import Segment, Utterance
@@ -60,7 +61,7 @@ def test_conflicting_parts_share_the_target(items: list[Item], make_segment):
 
 def test_one_clock_for_all_parts(make_segment):
     parts = {"text": make_segment(0), "speech": make_segment(1), "face": make_segment(2)}
-    joined = join(parts, 3, np.random.default_rng(0))
+    joined = join(parts, frames=3, rng=np.random.default_rng(0))
     assert joined.start == 0
     assert joined.end == pytest.approx(parts["speech"].end - parts["speech"].start)
     assert all(0 <= w.start <= w.end <= joined.end + 1e-6 for w in joined.words)
@@ -73,7 +74,7 @@ def test_a_picture_is_shown_several_times(make_segment):
     track = face.faces[0]
     single = type(track)(0, track.crops[:1], track.times[:1], track.boxes[:1], track.quality[:1])
     seen = Segment("p", 0.0, 0.0, faces=(single,))
-    counts = {len(join({"face": seen}, 4, np.random.default_rng(s)).faces[0].crops) for s in range(40)}
+    counts = {len(join({"face": seen}, frames=4, rng=np.random.default_rng(s)).faces[0].crops) for s in range(40)}
     assert counts == {1, 2, 3, 4}
 
 

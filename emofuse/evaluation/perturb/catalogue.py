@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from emofuse.evaluation.perturb import face, speech, text
-from emofuse.loading import spread_words
+from emofuse.media.transcript import spread
 from emofuse.types import Modality, Segment
 
 Change = Callable[[Segment, float, np.random.Generator], Segment]
@@ -101,7 +101,7 @@ def _words(change: Callable[[list[str], float, np.random.Generator], list[str]])
         if len(texts) == len(segment.words):
             words = tuple(replace(w, text=t) for w, t in zip(segment.words, texts, strict=True))
         else:
-            words = spread_words(" ".join(texts), segment.words[0].start, segment.words[-1].end)
+            words = spread(" ".join(texts), segment.words[0].start, segment.words[-1].end)
         return replace(segment, words=words)
 
     return apply
