@@ -12,12 +12,13 @@ import numpy as np
 import torch
 
 from emofuse.errors import EmofuseError, require_package
-from emofuse.media.segments import MediaOptions
+from emofuse.media.segments import MediaOptions, Progress
 from emofuse.model.model import EmotionModel
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.draft import Draft
 from emofuse.pipeline.judge import judge
 from emofuse.pipeline.progress import bar
+from emofuse.pipeline.watch import Watch
 from emofuse.types import Prediction, Segment
 
 if TYPE_CHECKING:
@@ -121,6 +122,25 @@ class Pipeline:
         for _, prediction in judge(self.model, found, batch_size):
             if prediction is not None:
                 yield prediction
+
+    def watch(
+        self,
+        source: File | None = None,
+        *,
+        text: str | None = None,
+        audio: tuple[int, np.ndarray] | None = None,
+        image: File | np.ndarray | None = None,
+        transcript: File | None = None,
+        batch_size: int = 16,
+        progress: Progress | None = None,
+    ) -> Watch:
+        """What a call does, to be followed: (prediction, segment) as they come, then `result()`.
+
+        `progress` is called with the seconds read and the seconds in all (None = not known); an error that it raises
+        stops the work.
+        """
+        draft = self._draft(source=source, text=text, audio=audio, image=image, transcript=transcript)
+        return Watch(self.model, self.name, draft, batch_size, progress)
 
     def explain(
         self,
