@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import cv2
 import numpy as np
-import timm
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from emofuse.encoders.config import FaceConfig
+from emofuse.encoders.lean import vit
+from emofuse.encoders.lean.layers import wanted
 from emofuse.encoders.sources import resolve_source
 from emofuse.types import Modality, Segment, Tokens
 
@@ -138,8 +138,12 @@ class FaceEncoder(nn.Module):
 
 
 def _build(config: FaceConfig, pretrained: bool) -> tuple[nn.Module, FaceConfig]:
+    if not pretrained and wanted() and (backbone := _lean(config)) is not None:
+        return backbone, config
     if config.name is None and config.source is None:
         return _from_scratch(config), config
+    import timm
+
     described = dict(config.architecture or {})
     if config.source is not None and pretrained:
         source = resolve_source(config.source)
@@ -160,9 +164,29 @@ def _build(config: FaceConfig, pretrained: bool) -> tuple[nn.Module, FaceConfig]
 
 
 def _from_scratch(config: FaceConfig) -> nn.Module:
+    from timm.models.vision_transformer import VisionTransformer
+
     described = dict(config.architecture or {})
-    stem, blocks = described.pop("stem", None), tuple(described.pop("stem_blocks", ()))
-    if stem:
-        channels = tuple(stem)
+    channels, blocks = _stem(described)
+    if channels:
         described["embed_layer"] = lambda **kwargs: ConvStem(channels=channels, blocks=blocks, **kwargs)
     return VisionTransformer(img_size=config.image_size, num_classes=0, **described)
+
+
+def _lean(config: FaceConfig) -> nn.Module | None:
+    """The same shape without timm, where it is a plain one."""
+    described = dict(config.architecture or {})
+    channels, blocks = _stem(described)
+    named = vit.plain(config.name, described)
+    if named is None or (config.name is None and config.source is not None):
+        return None
+    size = config.image_size
+    if channels:
+        stem = ConvStem(size, named["patch_size"], 3, named["embed_dim"], channels, blocks)
+        return vit.VisionTransformer(**(named | {"img_size": size}), patch_embed=stem)
+    return vit.VisionTransformer(**(named | {"img_size": size}))
+
+
+def _stem(described: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Taken out of an architecture: the stem's channels, and its residual blocks."""
+    return tuple(described.pop("stem", None) or ()), tuple(described.pop("stem_blocks", ()))

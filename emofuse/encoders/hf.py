@@ -1,10 +1,13 @@
-"""transformers configurations as plain values and back."""
+"""Backbones and tokenizers of transformers: described as plain values, built again, fetched."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig
+from torch import nn
+
+from emofuse.encoders.lean.layers import wanted
 
 
 def described(config: Any) -> dict[str, Any]:
@@ -14,5 +17,42 @@ def described(config: Any) -> dict[str, Any]:
 
 def rebuilt(architecture: dict[str, Any] | None) -> Any:
     """The configuration that `described` wrote."""
+    from transformers import AutoConfig
+
     values = dict(architecture or {})
     return AutoConfig.for_model(values.pop("model_type"), **values)
+
+
+def backbone(architecture: dict[str, Any] | None) -> nn.Module:
+    """A transformers backbone from scratch in the shape that `described` wrote."""
+    from transformers import AutoModel
+
+    return AutoModel.from_config(rebuilt(architecture))
+
+
+def loadable(architecture: dict[str, Any] | None) -> nn.Module:
+    """The same for weights that are about to be loaded: lean where that is wanted and the architecture is plain."""
+    from emofuse.encoders.lean import bert, conformer, wav2vec2
+
+    for module, build in ((bert, bert.Bert), (conformer, conformer.Conformer), (wav2vec2, wav2vec2.Wav2Vec2)):
+        if wanted() and module.supports(architecture or {}):
+            return build(architecture or {})
+    return backbone(architecture)
+
+
+def pretrained(source: str, revision: str | None) -> nn.Module:
+    """A transformers backbone with its weights, from a hub id or a folder."""
+    from transformers import AutoModel
+
+    return AutoModel.from_pretrained(source, revision=revision)
+
+
+def tokenizer(source: str | Path, revision: str | None = None) -> Any:
+    """A tokenizer from a hub id or a folder; a lean one where that is wanted and the folder holds no more than that."""
+    from emofuse.encoders.lean.tokenizer import FastTokenizer
+
+    if wanted() and FastTokenizer.fits(Path(source)):
+        return FastTokenizer(Path(source))
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(source, revision=revision)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoFeatureExtractor, AutoModel
 
+from emofuse.encoders import hf
 from emofuse.encoders.config import SpeechConfig
-from emofuse.encoders.hf import described, rebuilt
+from emofuse.encoders.hf import described
 from emofuse.encoders.masked_norm import mask_group_norm
 from emofuse.encoders.mel import HOP, MEL_BINS, WINDOW, log_mel, stack_frames
 from emofuse.encoders.sources import resolve_source
@@ -75,23 +76,26 @@ class SpeechEncoder(nn.Module):
         normalize = config.normalize
         if checkpoint is None and config.source is not None:
             source = resolve_source(config.source)
-            self.backbone = AutoModel.from_pretrained(source, revision=config.revision)
+            self.backbone = hf.pretrained(source, config.revision)
             if normalize is None:
+                from transformers import AutoFeatureExtractor
+
                 extractor = AutoFeatureExtractor.from_pretrained(source, revision=config.revision)
                 normalize = bool(getattr(extractor, "do_normalize", True))
         else:
-            self.backbone = AutoModel.from_config(rebuilt(config.architecture))
+            lean = checkpoint is not None and not config.layer_sum
+            self.backbone = (hf.loadable if lean else hf.backbone)(config.architecture)
         normalize = True if normalize is None else normalize
-        hf = self.backbone.config
+        shape: Any = self.backbone.config
         # SpecAugment inside the backbone would draw from NumPy's global state: augmentation is ours and seeded.
-        hf.apply_spec_augment = False
-        self.config = config.model_copy(update={"architecture": described(hf), "normalize": normalize})
-        self.dim: int = hf.hidden_size
-        self.spectral = hf.model_type == "wav2vec2-bert"
-        stride = hf.feature_projection_input_dim // MEL_BINS if self.spectral else 1
+        shape.apply_spec_augment = False
+        self.config = config.model_copy(update={"architecture": described(shape), "normalize": normalize})
+        self.dim: int = shape.hidden_size
+        self.spectral = shape.model_type == "wav2vec2-bert"
+        stride = shape.feature_projection_input_dim // MEL_BINS if self.spectral else 1
         self.processor = SpeechProcessor(spectral=self.spectral, normalize=normalize, stride=stride, trim=config.trim)
         self.group_norm = [mask_group_norm(self.backbone)]  # in a list: it is the backbone's module, not ours
-        self.layer_weights = nn.Parameter(torch.zeros(hf.num_hidden_layers + 1)) if config.layer_sum else None
+        self.layer_weights = nn.Parameter(torch.zeros(shape.num_hidden_layers + 1)) if config.layer_sum else None
         self._hop, self._window = self._frame(stride)
 
     def prepare(self, segment: Segment) -> dict[str, np.ndarray] | None:
@@ -113,11 +117,10 @@ class SpeechEncoder(nn.Module):
 
     def _states(self, values: Tensor, mask: Tensor) -> Tensor:
         key = "input_features" if self.spectral else "input_values"
-        out = self.backbone(
-            **{key: values}, attention_mask=mask.long(), output_hidden_states=self.layer_weights is not None
-        )
+        fed = {key: values, "attention_mask": mask.long()}
         if self.layer_weights is None:
-            return out.last_hidden_state
+            return self.backbone(**fed).last_hidden_state
+        out = self.backbone(**fed, output_hidden_states=True)
         weights = self.layer_weights.softmax(0)
         return torch.einsum("l,lbtd->btd", weights, torch.stack(out.hidden_states))
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer
 
+from emofuse.encoders import hf
 from emofuse.encoders.config import TextConfig
-from emofuse.encoders.hf import described, rebuilt
+from emofuse.encoders.hf import described
 from emofuse.encoders.lexicon import LEXICON_FEATURES, lexicon_features
 from emofuse.encoders.sources import resolve_source
-from emofuse.encoders.virtual import Kind, VirtualTokens
 from emofuse.types import Modality, Segment, Tokens, Word
 
 VIRTUAL = "virtual_tokens"
@@ -93,19 +92,18 @@ class TextEncoder(nn.Module):
         architecture = dict(config.architecture or {})
         virtual = architecture.pop(VIRTUAL, None)
         if checkpoint is not None:
-            backbone = AutoModel.from_config(rebuilt(architecture))
-            tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+            lean = virtual is None  # virtual tokens stand in a transformers backbone's cache
+            backbone = hf.loadable(architecture) if lean else hf.backbone(architecture)
+            tokenizer = hf.tokenizer(checkpoint)
         elif config.source is not None:
             source = resolve_source(config.source)
-            backbone = AutoModel.from_pretrained(source, revision=config.revision)
-            tokenizer = AutoTokenizer.from_pretrained(
-                resolve_source(config.tokenizer or config.source), revision=config.revision
-            )
+            backbone = hf.pretrained(source, config.revision)
+            tokenizer = hf.tokenizer(resolve_source(config.tokenizer or config.source), config.revision)
         else:
             if config.tokenizer is None:
                 raise ValueError("a text encoder from scratch needs tokenizer: a hub id or a folder")
-            backbone = AutoModel.from_config(rebuilt(architecture))
-            tokenizer = AutoTokenizer.from_pretrained(resolve_source(config.tokenizer))
+            backbone = hf.backbone(architecture)
+            tokenizer = hf.tokenizer(resolve_source(config.tokenizer))
         _drop_pooler(backbone)
         self.config = config.model_copy(update={"architecture": described(backbone.config)})
         self.backbone = backbone
@@ -118,8 +116,10 @@ class TextEncoder(nn.Module):
         if virtual is not None:
             self.add_virtual_tokens(virtual["kind"], virtual["tokens"])
 
-    def add_virtual_tokens(self, kind: Kind, tokens: int) -> None:
+    def add_virtual_tokens(self, kind: Literal["prompt", "prefix"], tokens: int) -> None:
         """Let the backbone attend to learned tokens as well; the configuration says so, for a checkpoint to load."""
+        from emofuse.encoders.virtual import VirtualTokens
+
         self.backbone = VirtualTokens(self.backbone, kind, tokens)
         architecture = dict(self.config.architecture or {}) | {VIRTUAL: {"kind": kind, "tokens": tokens}}
         self.config = self.config.model_copy(update={"architecture": architecture})

@@ -1,0 +1,1 @@
+"""Backbones for inference alone, with the libraries' parameter names: quick to import, build and export."""
