@@ -54,10 +54,19 @@ class SpeechConfig(_Config):
     normalize: bool | None = None
     """Zero mean and unit variance: of the waveform (raw front ends), of each mel bin (wav2vec2-BERT).
 
-    None = as the source's feature extractor says; True from scratch.
+    None = as the source's feature extractor says; True from scratch. With a `stem` only the utterance's mean level
+    over all bins is taken away, so that a recording's gain does not matter but spectral tilt and dynamics stay.
     """
+    stem: tuple[int, ...] = ()
+    """Channels of residual convolutions over the spectrogram, for a wav2vec2-BERT from scratch (see `MelStem`)."""
     trim: bool = True
     """Leave out what is 30 dB below the loudest at either end, so that how a clip was cut does not matter."""
+
+    @model_validator(mode="after")
+    def _stem_of_scratch(self) -> SpeechConfig:
+        if self.stem and (self.architecture or {}).get("model_type") != "wav2vec2-bert":
+            raise ValueError("a stem is for an architecture of model_type wav2vec2-bert, from scratch")
+        return self
 
 
 class FaceConfig(_Config):

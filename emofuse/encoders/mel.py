@@ -37,3 +37,8 @@ def stack_frames(mel: np.ndarray, stride: int, normalize: bool) -> np.ndarray:
         mel = (mel - mel.mean(0)) / np.sqrt(mel.var(0, ddof=1 if len(mel) > 1 else 0) + 1e-7)
     frames = len(mel) // stride * stride
     return mel[:frames].reshape(-1, MEL_BINS * stride).astype(np.float32)
+
+
+def levelled(mel: np.ndarray) -> np.ndarray:
+    """float32 [frames, 80]: the mean over all of the utterance taken away, in units of 4 nepers of power."""
+    return ((mel - mel.mean()) / 4).astype(np.float32)

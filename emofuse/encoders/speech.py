@@ -13,7 +13,8 @@ from emofuse.encoders import hf
 from emofuse.encoders.config import SpeechConfig
 from emofuse.encoders.hf import described
 from emofuse.encoders.masked_norm import mask_group_norm
-from emofuse.encoders.mel import HOP, MEL_BINS, WINDOW, log_mel, stack_frames
+from emofuse.encoders.mel import HOP, MEL_BINS, WINDOW, levelled, log_mel, stack_frames
+from emofuse.encoders.mel_stem import MelStem
 from emofuse.encoders.sources import resolve_source
 from emofuse.types import SAMPLE_RATE, Modality, Segment, Tokens
 
@@ -26,16 +27,17 @@ MARGIN = SAMPLE_RATE // 10
 
 
 class SpeechProcessor:
-    """Segment → what the backbone's front end takes: stacked log-mel frames, or a normalised waveform."""
+    """Segment → what comes first in the network: log-mel frames, stacked or for a stem, or a normalised waveform."""
 
-    def __init__(self, *, spectral: bool, normalize: bool, stride: int, trim: bool) -> None:
+    def __init__(self, *, spectral: bool, normalize: bool, stride: int, trim: bool, stem: bool = False) -> None:
         self.spectral = spectral
+        self.stem = stem
         self.normalize = normalize
         self.stride = stride
         self.trim = trim
 
     def __call__(self, segment: Segment) -> dict[str, np.ndarray] | None:
-        """values float32 [frames, 160] (spectral) or [samples]; mask bool, same axis; offset, seconds left out."""
+        """values float32 [frames, bins] (spectral) or [samples]; mask bool, same axis; offset, seconds left out."""
         waveform = segment.waveform
         if waveform is None or not waveform.size:
             return None
@@ -43,7 +45,9 @@ class SpeechProcessor:
         waveform = waveform[first:last]
         if len(waveform) < SHORTEST:
             waveform = np.pad(waveform, (0, SHORTEST - len(waveform)))
-        if self.spectral:
+        if self.stem:
+            values = levelled(log_mel(waveform))
+        elif self.spectral:
             values = stack_frames(log_mel(waveform), self.stride, self.normalize)
         elif self.normalize:
             values = (waveform - waveform.mean()) / np.sqrt(waveform.var() + 1e-7)
@@ -92,11 +96,27 @@ class SpeechEncoder(nn.Module):
         self.config = config.model_copy(update={"architecture": described(shape), "normalize": normalize})
         self.dim: int = shape.hidden_size
         self.spectral = shape.model_type == "wav2vec2-bert"
-        stride = shape.feature_projection_input_dim // MEL_BINS if self.spectral else 1
-        self.processor = SpeechProcessor(spectral=self.spectral, normalize=normalize, stride=stride, trim=config.trim)
+        self.stem = self._stem(config, shape.feature_projection_input_dim) if config.stem else None
+        stride = shape.feature_projection_input_dim // MEL_BINS if self.spectral and not self.stem else 1
+        self.processor = SpeechProcessor(
+            spectral=self.spectral, normalize=normalize, stride=stride, trim=config.trim, stem=bool(self.stem)
+        )
         self.group_norm = [mask_group_norm(self.backbone)]  # in a list: it is the backbone's module, not ours
         self.layer_weights = nn.Parameter(torch.zeros(shape.num_hidden_layers + 1)) if config.layer_sum else None
         self._hop, self._window = self._frame(stride)
+        self.input_hop = stride * HOP / SAMPLE_RATE if self.spectral else 1 / SAMPLE_RATE
+        """Seconds from one of the `values` to the next."""
+        if self.stem is not None:
+            self._hop *= self.stem.stride
+
+    @staticmethod
+    def _stem(config: SpeechConfig, width: int) -> MelStem:
+        stem = MelStem(config.stem)
+        if stem.width != width:
+            raise ValueError(
+                f"this stem makes {stem.width} features: set feature_projection_input_dim to it, not {width}"
+            )
+        return stem
 
     def prepare(self, segment: Segment) -> dict[str, np.ndarray] | None:
         """See SpeechProcessor; None when the segment has no waveform."""
@@ -104,12 +124,14 @@ class SpeechEncoder(nn.Module):
 
     def forward(self, inputs: dict[str, Tensor]) -> Tokens:
         """`values` [batch, frames, mel] or [batch, samples], `mask` on the same axis → one token a backbone frame."""
-        mask = inputs["mask"]
+        values, mask = inputs["values"], inputs["mask"]
+        if self.stem is not None:
+            values, mask = self.stem(values, mask)
         norm = self.group_norm[0]
         if norm is not None:
             kernel, stride = self.backbone.config.conv_kernel[0], self.backbone.config.conv_stride[0]
             norm.lengths = (mask.sum(1) - kernel) // stride + 1
-        states = self._states(inputs["values"], mask)
+        states = self._states(values, mask)
         frames = self._frames(mask.sum(1))
         index = torch.arange(states.shape[1], device=states.device)
         times = inputs["offset"][:, None] + index * self._hop + self._window / 2

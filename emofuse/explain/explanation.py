@@ -200,7 +200,7 @@ def _speech(
 def _seconds_per_row(model: EmotionModel) -> float:
     """Seconds from one row of the speech encoder's input to the next: stacked mel frames, or single samples."""
     encoder = model.encoders["speech"]
-    return encoder._hop if encoder.spectral else 1 / SAMPLE_RATE  # type: ignore[return-value]
+    return encoder.input_hop  # type: ignore[return-value]
 
 
 def _faces(segment: Segment, batch: Batch, found: Attribution) -> tuple[FaceEvidence, ...]:

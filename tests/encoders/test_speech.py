@@ -142,6 +142,39 @@ def test_stride_sets_the_rate_of_tokens(stride):
     assert float(tokens.times[0, 1] - tokens.times[0, 0]) == pytest.approx(0.01 * stride, abs=1e-5)
 
 
+STEM = {"stem": (4, 6, 8), "architecture": {"model_type": "wav2vec2-bert", "feature_projection_input_dim": 80} | SHAPE}
+
+
+def test_a_stem_keeps_tilt_and_dynamics_but_not_gain():
+    encoder = SpeechEncoder(SpeechConfig(**STEM))
+    waveforms = [tone(0.63, 3), tone(1.1, 1)]
+    for _ in range(3):
+        encode(encoder, *waveforms)
+    encoder.eval()
+    together = encode(encoder, *waveforms)
+    alone = encode(encoder, waveforms[0])
+    frames = alone.mask.shape[1]
+    assert together.mask[0].sum() == frames
+    torch.testing.assert_close(together.states[0, :frames], alone.states[0], atol=2e-5, rtol=1e-4)
+    louder = encode(encoder, waveforms[0] * 3)
+    torch.testing.assert_close(louder.states, alone.states, atol=2e-3, rtol=1e-2)
+    darker = np.convolve(waveforms[0], np.full(8, 1 / 8, np.float32), "same")
+    assert (encode(encoder, darker).states - alone.states).abs().max() > 0.05
+    assert float(alone.times[0, 1] - alone.times[0, 0]) == pytest.approx(0.04, abs=1e-5)
+    assert encoder.input_hop == pytest.approx(0.01)
+
+
+def test_a_stem_must_fit_the_backbone():
+    with pytest.raises(ValueError, match="makes 80 features"):
+        SpeechEncoder(
+            SpeechConfig(stem=STEM["stem"], architecture=STEM["architecture"] | {"feature_projection_input_dim": 90})
+        )
+    with pytest.raises(ValueError, match="from scratch"):
+        SpeechConfig(source="facebook/wav2vec2-base", stem=(4, 6))
+    with pytest.raises(ValueError, match="at least 2 stages"):
+        SpeechEncoder(SpeechConfig(stem=(4,), architecture=STEM["architecture"]))
+
+
 def test_silence_and_nothing():
     encoder = SpeechEncoder(SpeechConfig(architecture={"model_type": "wav2vec2-bert", **SHAPE})).eval()
     assert encoder.prepare(Segment("x", 0, 1)) is None
