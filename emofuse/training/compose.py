@@ -50,7 +50,8 @@ class Composer:
 
     def draw(self, rng: np.random.Generator, number: int) -> Draw:
         """The composition `number`: subsets take turns, so that each occurs equally often."""
-        subset = self.subsets[number % len(self.subsets)]
+        several = [s for s in self.subsets if len(s) >= self.options.fewest]
+        subset = several[number % len(several)]
         label = int(self.classes[rng.choice(len(self.classes), p=self.odds)])
         order: list[Modality] = [m for m in MODALITIES if m in subset]
         labels = [label] * len(order)

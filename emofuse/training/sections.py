@@ -60,6 +60,8 @@ class Compose(Section):
     """A single picture is shown 1 to this many times, each with its own augmentation, as a face in a video is."""
     conflict: Probability = 0.0
     """Share of samples in which one modality carries another emotion; the target is then the mean of both."""
+    fewest: Annotated[int, Field(ge=1, le=2)] = 1
+    """2 = training samples of a single modality come from the sources alone, with their own frequencies."""
 
 
 class Cache(Section):

@@ -81,3 +81,9 @@ def test_a_picture_is_shown_several_times(make_segment):
 def test_one_modality_cannot_be_composed(items: list[Item]):
     with pytest.raises(DataError, match="two modalities"):
         Composer([i for i in items if "text" in i.modalities], Compose())
+
+
+def test_single_modalities_can_be_left_to_the_sources(items: list[Item]):
+    composer = Composer(items, Compose(fewest=2))
+    sizes = Counter(len(composer.draw(np.random.default_rng(n), n).parts) for n in range(400))
+    assert sizes == {2: 300, 3: 100}
