@@ -141,6 +141,11 @@ class Prediction:
     """Heads beyond the standard five, by task name (for example sarcasm)."""
     by_modality: dict[Modality, dict[str, float]] = field(default_factory=dict)
     """Emotions as each present modality alone sees them."""
+    sets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Task → the classes that hold the true one as often as was asked, most probable first; () = too many to say.
+
+    Empty where no coverage was asked for; see `Analysis.at_coverage`.
+    """
     embedding: Float32[np.ndarray, " dim"] | None = None
     """The fused state, unit length."""
     explanation: Any | None = None

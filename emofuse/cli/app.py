@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from emofuse import __version__
+from emofuse.cli.calibrate import calibrate
+from emofuse.cli.compare import compare
 from emofuse.cli.data import data
 from emofuse.cli.evaluate import evaluate
 from emofuse.cli.explain import explain
@@ -29,6 +31,8 @@ app.command()(info)
 app.command()(train)
 app.command()(tune)
 app.command()(evaluate)
+app.command()(compare)
+app.command()(calibrate)
 app.command()(explain)
 app.add_typer(data, name="data")
 

@@ -35,6 +35,12 @@ def predict(
     asr: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Hear the words with this Whisper model, e.g. small.")
     ] = None,
+    coverage: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Say a set of emotions that is right so often, e.g. 0.9.")
+    ] = None,
+    widest: Annotated[
+        int | None, typer.Option(min=1, help="Abstain where that set holds more than so many (half of them).")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Segments judged at once.")] = 16,
 ) -> None:
     """Say what is felt in clips, pictures or words: a table, or files.
@@ -46,6 +52,8 @@ def predict(
     sources = _expand(clips or [])
     _check_words(sources, text, transcript)
     outputs.check(sources)
+    if coverage is not None and not 0 < coverage < 1:
+        raise MediaError(f"--coverage {coverage:g} is not between 0 and 1; 0.9 promises nine of ten")
 
     from emofuse.pipeline.inference import load
 
@@ -57,6 +65,13 @@ def predict(
         source = next(iter(sources), None)
         analysis = pipeline(source, text=text, transcript=transcript, batch_size=batch_size, progress=True)
         results[source] = analysis
+    if coverage is not None:
+        from emofuse.pipeline.analysis import Analysis
+
+        results = {
+            source: result.at_coverage(coverage, widest) if isinstance(result, Analysis) else result
+            for source, result in results.items()
+        }
     outputs.write(results)
     raise typer.Exit(_report(results.values(), table=not outputs.stdout_taken))
 

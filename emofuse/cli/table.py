@@ -67,6 +67,8 @@ def _table(analysis: Analysis) -> Table:
     if len({p.person for p in segments}) > 1:
         columns["person"] = ["" if p.person is None else str(p.person) for p in segments]
     columns["emotion"] = [_leading(p.emotions) for p in segments]
+    if any("emotion" in p.sets for p in segments):
+        columns["one of"] = [" or ".join(p.sets.get("emotion", ())) or "unclear" for p in segments]
     for modality in MODALITIES:
         columns[modality] = [_leading(p.by_modality.get(modality)).rpartition(" ")[0] for p in segments]
     columns["words"] = [analysis.words_of(p) for p in segments]

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from emofuse.evaluation.calibration import softmax
-from emofuse.evaluation.conformal import Conformal
-from emofuse.evaluation.metrics import bootstrap, brier, ece, nll, reliability_curve
+from emofuse.evaluation.metrics import bootstrap, brier, ece, ece_by_chance, nll, reliability_curve
 from emofuse.evaluation.metrics.undefined import counted_elsewhere
 from emofuse.evaluation.outputs import GIVEN, SUBSETS, Collected, name_of, scalar
 from emofuse.evaluation.samples import Sample
 from emofuse.evaluation.scores import scores_of
 from emofuse.labels import Task
+from emofuse.model.conformal import Conformal, ConformalWarning
 from emofuse.types import MODALITIES
 
 FEWEST = 20
@@ -55,7 +55,7 @@ def conformal_of(probs: np.ndarray, targets: np.ndarray, task: Task, coverage: f
         results = []
         for seed in range(HALVES):
             half = np.random.default_rng(seed).permutation(len(probs)) % 2 == 0
-            with counted_elsewhere():
+            with counted_elsewhere(ConformalWarning):
                 fitted = Conformal.fit(
                     probs[half], targets[half], coverage, classes=task.classes, method=method, seed=seed
                 )
@@ -158,6 +158,7 @@ def _measures(targets: np.ndarray, probs: np.ndarray) -> dict[str, Any]:
         "brier": brier(targets, probs),
         "ece": ece(targets, probs),
         "ece_mass": ece(targets, probs, binning="mass"),
+        "ece_by_chance": ece_by_chance(probs),
         "curve": {
             "confidence": curve.confidence.tolist(),
             "accuracy": curve.accuracy.tolist(),

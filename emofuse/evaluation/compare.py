@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from emofuse.evaluation.evaluate import Evaluation, plain
 from emofuse.evaluation.metrics import Comparison, compare_paired, mcnemar
 from emofuse.evaluation.metrics.undefined import counted_elsewhere
 from emofuse.evaluation.outputs import GIVEN, Collected, load, scalar
-from emofuse.evaluation.scores import LABELS, LOWER_IS_BETTER, scores_of
+from emofuse.evaluation.scores import LABELS, LOWER_IS_BETTER, leading, scores_of
 from emofuse.labels import TASKS, Task
 
 
@@ -22,6 +23,8 @@ class TaskComparison:
     """Two models on one task: every metric's difference b − a with its interval and p-values."""
 
     task: str
+    leading: str
+    """The metric that decides."""
     n: int
     clusters: int
     metrics: dict[str, Comparison]
@@ -49,10 +52,11 @@ def compare(
     rows_a, rows_b = (np.array(side) for side in zip(*shared, strict=True))
     known = TASKS | {t.name: t for given in (a, b) if isinstance(given, Evaluation) for t in _tasks(given)}
     known |= {t.name: t for t in tasks}
+    corpus = next((str(g.protocol["corpus"]) for g in (a, b) if isinstance(g, Evaluation)), _corpus_of(a))
     found = {}
     for name in first.targets:
         if name in second.targets and name in known:
-            compared = _task(known[name], first, second, rows_a, rows_b, resamples)
+            compared = _task(known[name], first, second, rows_a, rows_b, resamples, corpus)
             if compared:
                 found[name] = compared
     if not found:
@@ -78,9 +82,39 @@ def to_text(found: dict[str, TaskComparison], names: tuple[str, str] = ("A", "B"
                 f"  {LABELS[metric]:16}{c.a:10.3f}{c.b:10.3f}  {d.estimate:+.3f} [{d.low:+.3f}, {d.high:+.3f}]"
                 f"  {c.p_bootstrap:9.3f}{c.p_permutation:9.3f}{better}"
             )
+        lines.append(f"  {verdict(each, names)}")
         if each.mcnemar is not None:
             lines.append(f"  McNemar's exact p (samples taken as independent): {each.mcnemar:.3f}")
     return "\n".join(lines)
+
+
+def to_markdown(found: dict[str, TaskComparison], names: tuple[str, str] = ("A", "B")) -> str:
+    """The same as Markdown tables, with a sentence a task that says what can be concluded."""
+    a, b = names
+    lines = [f"# {b} against {a}", ""]
+    for each in found.values():
+        lines += [f"## {each.task}", "", f"{each.n} samples in {each.clusters} clusters. {verdict(each, names)}", ""]
+        lines.append(f"| metric | {a} | {b} | difference | 95 % interval | p (bootstrap) | p (permutation) |")
+        lines.append("|---|---|---|---|---|---|---|")
+        for metric, c in each.metrics.items():
+            d = c.difference
+            numbers = (f"{c.a:.3f}", f"{c.b:.3f}", f"{d.estimate:+.3f}", f"{d.low:+.3f} to {d.high:+.3f}")
+            cells = (LABELS[metric], *numbers, f"{c.p_bootstrap:.3f}", f"{c.p_permutation:.3f}")
+            lines.append("| " + " | ".join(cells) + " |")
+        if each.mcnemar is not None:
+            lines += ["", f"McNemar's exact p (samples taken as independent): {each.mcnemar:.3f}"]
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def verdict(each: TaskComparison, names: tuple[str, str] = ("A", "B"), level: float = 0.05) -> str:
+    """Which model is better by the task's leading metric, if the permutation test says that it is not chance."""
+    c = each.metrics[each.leading]
+    metric, d = LABELS[each.leading], c.difference.estimate
+    if not c.p_permutation < level:
+        return f"By {metric}, no difference can be told from chance (p = {c.p_permutation:.3f})."
+    better = names[1] if (d < 0) == (each.leading in LOWER_IS_BETTER) else names[0]
+    return f"By {metric}, {better} is better by {abs(d):.3f} (p = {c.p_permutation:.3f})."
 
 
 def _tasks(found: Evaluation) -> list[Task]:
@@ -96,14 +130,23 @@ def _collected(given: Evaluation | Collected | str | Path) -> Collected:
     return load(path / "predictions.npz" if path.is_dir() else path)
 
 
+def _corpus_of(given: Any) -> str:
+    """What the report beside the predictions says; "" where there is none."""
+    path = Path(given) / "report.json" if isinstance(given, (str, Path)) else None
+    if path is None or not path.is_file():
+        return ""
+    return str(json.loads(path.read_text("utf-8"))["protocol"].get("corpus", ""))
+
+
 def _task(
-    task: Task, a: Collected, b: Collected, rows_a: np.ndarray, rows_b: np.ndarray, resamples: int
+    task: Task, a: Collected, b: Collected, rows_a: np.ndarray, rows_b: np.ndarray, resamples: int, corpus: str
 ) -> TaskComparison | None:
     targets, other = a.targets[task.name][rows_a], b.targets[task.name][rows_b]
     if targets.shape != other.shape or not np.allclose(targets, other, equal_nan=True, atol=1e-6):
         raise DataError(
             f"the two evaluations disagree on the targets of {task.name}: their labels were folded differently"
         )
+    lead = leading(task, corpus)
     kept = a.rows(GIVEN, task.name)[rows_a] & b.rows(GIVEN, task.name)[rows_b]
     if not kept.any():
         return None
@@ -120,4 +163,4 @@ def _task(
         if task.kind == "categorical":
             truth = targets.argmax(axis=1)
             p = mcnemar(left.argmax(axis=1) == truth, right.argmax(axis=1) == truth)
-    return TaskComparison(task.name, len(targets), len(set(clusters)), compared, p)
+    return TaskComparison(task.name, lead, len(targets), len(set(clusters)), compared, p)

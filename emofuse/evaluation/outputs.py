@@ -83,7 +83,7 @@ def collect(
     present: list[np.ndarray] = []
     order: list[int] = []
     try:
-        for places, batch in _batches(model, samples, batch_size, change):
+        for places, batch in batches(model, samples, batch_size, change):
             order += places
             moved = batch.to(model.device)
             moved = embed(moved) if embed else moved
@@ -160,8 +160,11 @@ def scalar(task: Task, values: np.ndarray) -> np.ndarray:
     return values[:, 0] if task.kind == "scalar" else values
 
 
-def _batches(
-    model: EmotionModel, samples: Sequence[Sample], size: int, change: Callable[[Segment], Segment] | None
+def batches(
+    model: EmotionModel,
+    samples: Sequence[Sample],
+    size: int = 32,
+    change: Callable[[Segment], Segment] | None = None,
 ) -> Iterator[tuple[list[int], Batch]]:
     """Batches with the places of their rows; within a window, samples of like length share one."""
     window = WINDOW * size

@@ -17,6 +17,8 @@ from safetensors.torch import load_file, save_file
 from emofuse.errors import CheckpointError
 from emofuse.labels import TASKS, Task
 from emofuse.model.config import SCHEMA_VERSION, ModelConfig
+from emofuse.model.conformal import FILE as CONFORMAL
+from emofuse.model.conformal import load_conformal, save_conformal
 
 if TYPE_CHECKING:
     from emofuse.model.model import EmotionModel
@@ -142,6 +144,8 @@ def load(
         model.load_state_dict(state)
     except RuntimeError as error:
         raise CheckpointError(f"{weights} does not fit {folder / 'config.json'}: {error}") from error
+    if (folder / CONFORMAL).is_file():
+        model.conformal = load_conformal(folder / CONFORMAL)
     return model.to(device).eval()
 
 
@@ -154,7 +158,8 @@ def save(
     report: Mapping[str, Any] | None = None,
     card: str | None = None,
 ) -> Path:
-    """Write config.json, model.safetensors, the tokenizer, and recipe.yaml, report.json, README.md where given.
+    """Write config.json, model.safetensors, the tokenizer, conformal.json of a calibrated model, and recipe.yaml,
+    report.json, README.md where given.
 
     The folder appears whole or not at all, and replaces an earlier one; files in it that this does not write (plots)
     are kept. `dtype` "float16" halves the size: weights are rounded, and read back as float32.
@@ -169,6 +174,8 @@ def save(
         config = model.config.model_copy(update={"emofuse_version": __version__, "encoders": encoders})
         _write(building / "config.json", config.model_dump_json(indent=2))
         save_file(_storable(model, getattr(torch, dtype)), building / "model.safetensors", metadata={"format": "pt"})
+        if model.conformal:
+            save_conformal(model.conformal, building / CONFORMAL)
         for encoder in model.encoders.values():
             if hasattr(encoder, "save_tokenizer"):
                 encoder.save_tokenizer(building)
@@ -215,7 +222,7 @@ def _replace(building: Path, folder: Path) -> None:
         return
     for old in folder.iterdir():
         new = building / old.name
-        if not new.exists():
+        if not new.exists() and old.name != CONFORMAL:  # scores of other weights promise nothing
             shutil.copytree(old, new) if old.is_dir() else shutil.copy2(old, new)
     retired = building.with_name(building.name + "-old")
     folder.rename(retired)

@@ -17,6 +17,7 @@ from emofuse.batch import Batch, PreparedSample
 from emofuse.encoders.build import build_encoder
 from emofuse.labels import Task
 from emofuse.model.config import ModelConfig
+from emofuse.model.conformal import ConformalTable
 from emofuse.model.fusion import FusionTransformer
 from emofuse.model.heads import Head, ModalityHead
 from emofuse.types import MODALITIES, Modality, Segment, Tokens
@@ -67,6 +68,8 @@ class EmotionModel(nn.Module):
                 for m, d in dims.items()
             }
         )
+        self.conformal: ConformalTable = {}
+        """What prediction sets need; empty where the model was not calibrated for them."""
         self.pool_weights = nn.ParameterDict({t.name: nn.Parameter(torch.ones(len(dims))) for t in self.tasks})
 
     @property

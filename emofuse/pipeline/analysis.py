@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emofuse.errors import require_package
+from emofuse.model.conformal import ConformalTable
 from emofuse.pipeline import formats
+from emofuse.pipeline.sets import with_sets
 from emofuse.types import Prediction, Word
 
 if TYPE_CHECKING:
@@ -34,6 +36,20 @@ class Analysis:
     transcript: tuple[Word, ...] | None
     """None = the words are not known."""
     notes: tuple[str, ...] = ()
+    coverage: float | None = None
+    """What the sets of the predictions promise; None = no sets were asked for."""
+    conformal: ConformalTable = field(default_factory=dict, repr=False)
+    """What `at_coverage` needs of the model."""
+
+    def at_coverage(self, coverage: float, widest: int | None = None) -> Analysis:
+        """The same analysis with a set of classes in each prediction that holds the true one with this probability.
+
+        A set of more than `widest` classes (None = half of them) says too little and is empty: the model abstains. The
+        promise is that of `emofuse.model.conformal`: over segments like the samples it was calibrated on. The clip as a
+        whole has a set only where it is a single segment, since a mean of several is covered by no promise. What the
+        model was not calibrated for has no set, and `notes` say so. Raises ValueError for a coverage outside (0, 1).
+        """
+        return with_sets(self, coverage, widest)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON shape; a value the model was not trained for is None."""

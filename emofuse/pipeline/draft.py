@@ -9,6 +9,7 @@ from typing import Any
 
 from emofuse.errors import EmofuseError
 from emofuse.media.segments import MediaOptions, Progress, segments
+from emofuse.model.conformal import ConformalTable
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.overall import overall
 from emofuse.pipeline.people import by_person
@@ -18,9 +19,16 @@ from emofuse.types import MODALITIES, Modality, Prediction, Segment, Word
 class Draft:
     """Passes segments on as they are read, and keeps of them only words, predictions and notes."""
 
-    def __init__(self, inputs: dict[str, Any], options: MediaOptions, reads: tuple[Modality, ...]) -> None:
+    def __init__(
+        self,
+        inputs: dict[str, Any],
+        options: MediaOptions,
+        reads: tuple[Modality, ...],
+        conformal: ConformalTable | None = None,
+    ) -> None:
         """`inputs` are the keywords of `media.segments.segments`; `reads`, the modalities the model takes."""
         self.inputs, self.options, self.reads = inputs, options, reads
+        self.conformal = conformal or {}
         self.predictions: list[Prediction] = []
         self.error: EmofuseError | None = None
         self._duration: float | None = None
@@ -59,7 +67,10 @@ class Draft:
             return self.error
         words = None if self._words is None else tuple(self._words)
         whole = overall(self.predictions)
-        return Analysis(self.source, self._duration, model, whole, self.predictions, words, tuple(self._all_notes()))
+        notes = tuple(self._all_notes())
+        return Analysis(
+            self.source, self._duration, model, whole, self.predictions, words, notes, conformal=self.conformal
+        )
 
     def _all_notes(self) -> Iterator[str]:
         """What the media said, then what was decided here."""

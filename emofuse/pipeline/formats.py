@@ -31,11 +31,13 @@ def as_dict(analysis: Analysis) -> dict[str, Any]:
             {"text": w.text, "start": _seconds(w.start), "end": _seconds(w.end)} for w in analysis.transcript or ()
         ],
         "notes": list(analysis.notes),
-    }
+    } | ({"coverage": analysis.coverage} if analysis.coverage is not None else {})
 
 
 def _prediction(p: Prediction) -> dict[str, Any]:
-    """One prediction; `others` appears only for a model with heads beyond the standard five."""
+    """One prediction; `others` appears only for a model with heads beyond the standard five, `sets` where asked for."""
+    further = {"others": p.others} if p.others else {}
+    further |= {"sets": {task: list(classes) for task, classes in p.sets.items()}} if p.sets else {}
     return {
         "start": _seconds(p.start),
         "end": _seconds(p.end),
@@ -47,7 +49,7 @@ def _prediction(p: Prediction) -> dict[str, Any]:
         "valence": p.valence,
         "arousal": p.arousal,
         "by_modality": {m: p.by_modality[m] for m in MODALITIES if m in p.by_modality},
-    } | ({"others": p.others} if p.others else {})
+    } | further
 
 
 def _seconds(value: float | None) -> float | None:
@@ -62,13 +64,15 @@ def as_rows(analysis: Analysis) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"source": analysis.source, "text": analysis.words_of(p)}
         row["emotion"] = p.top[0] if p.top else None
         for name, value in _prediction(p).items():
-            row |= _flat(name, "+".join(value) if name == "present" else value)
+            row |= _flat(name, value)
         rows.append(row)
     return rows
 
 
 def _flat(name: str, value: Any) -> dict[str, Any]:
-    """A nested value as dotted columns."""
+    """A nested value as dotted columns, a list as one joined by plus signs."""
+    if isinstance(value, list):
+        return {name: "+".join(value)}
     if not isinstance(value, dict):
         return {name: value}
     return {k: v for key, inner in value.items() for k, v in _flat(f"{name}.{key}", inner).items()}
@@ -101,8 +105,11 @@ def csv_text(*analyses: Analysis) -> str:
 
 
 def _caption(analysis: Analysis, p: Prediction, several: bool) -> str:
-    """What a viewer reads: the person where there are several, the leading emotion, its probability, the words."""
+    """What a viewer reads: the person where there are several, the set of emotions or the leading one with its
+    probability, the words."""
     label = f"{p.top[0]} {p.top[1]:.0%}" if p.top else "no emotion"
+    if "emotion" in p.sets:
+        label = " or ".join(p.sets["emotion"]) or "unclear"
     if several and p.person is not None:
         label = f"person {p.person}: {label}"
     return f"[{label}] {analysis.words_of(p)}".rstrip()

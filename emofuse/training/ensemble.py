@@ -157,7 +157,8 @@ def average_checkpoints(folders: Sequence[str | Path], out: str | Path) -> Path:
     """Write the model whose weights are the uniform mean of several of one shape (Wortsman et al. 2022, "Model soups").
 
     They should stem from one start: runs from different random weights have no meaningful mean. Temperatures are
-    averaged in their logarithm. Raises CheckpointError when there are fewer than two, or they differ in shape.
+    averaged in their logarithm; prediction sets are gone until `emofuse calibrate`. Raises CheckpointError when there
+    are fewer than two, or they differ in shape.
     """
     paths = [Path(f) for f in folders]
     if len(paths) < 2:
@@ -170,6 +171,7 @@ def average_checkpoints(folders: Sequence[str | Path], out: str | Path) -> Path:
     model = EmotionModel.from_pretrained(paths[0])
     states = [EmotionModel.from_pretrained(p).state_dict() for p in paths]
     model.load_state_dict({name: _mean(name, [s[name] for s in states]) for name in states[0]})
+    model.conformal = {}
     report = {"averaged": [p.parent.name if p.name == "model" else p.name for p in paths]}
     return model.save_pretrained(out, report=report)
 

@@ -15,6 +15,7 @@ from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from emofuse.errors import RecipeError, require_package
+from emofuse.evaluation.fitting import calibrate
 from emofuse.model.model import EmotionModel
 from emofuse.training.adapters import Adapter, adapters_of, merge, save_adapters
 from emofuse.training.cache import DiskCache, InputCache, SegmentCache
@@ -46,10 +47,10 @@ from emofuse.training.validate import (
     batches,
     check_metric,
     collect,
+    evidence_of,
     mark_taught,
     metrics_of,
     score,
-    set_temperatures,
 )
 from emofuse.types import MODALITIES, Modality
 
@@ -154,7 +155,7 @@ def dev_sets(
             sets.append(DevSet(_unused(g.source.corpus, sets), samples, [(0, i) for i in range(len(g.dev))]))
     items: list[Item] = [item for g in gathered for item in g.dev]
     if recipe.data.compose and items:
-        plain = recipe.data.compose.model_copy(update={"conflict": 0.0})
+        plain = recipe.data.compose.model_copy(update={"conflict": 0.0, "fewest": 1})
         each = _fewer(plain.dev_size, limit)
         composer = Composer(items, plain, 1)
         number = len(composer.subsets)
@@ -162,7 +163,7 @@ def dev_sets(
         samples = Samples(items, model, cache, seed=0, composer=composer)
         for i, subset in enumerate(composer.subsets):
             keys = [(0, len(items) + i + number * k) for k in range(each)]
-            sets.append(DevSet("composed " + "+".join(sorted(subset)), samples, keys))
+            sets.append(DevSet("composed " + "+".join(sorted(subset)), samples, keys, composed=True))
     if not sets:
         raise RecipeError("no source has a dev split to choose the epoch by; keep evaluate: true for one that has")
     return sets
@@ -284,7 +285,7 @@ class Run:
         merge(model)
         round_weights(model, getattr(torch, self.recipe.output.dtype))
         collected = self._collect(model, data.dev)
-        temperatures = set_temperatures(model, collected)
+        calibration = calibrate(model, evidence_of(model, data.dev, collected, self.recipe.train.eval_batch_size))
         mark_taught(model, collected, whole=self.recipe.data.compose is None)
         metrics = {s.name: metrics_of(model.tasks, c) for s, c in zip(data.dev, collected, strict=True)}
         report = build_report(
@@ -294,7 +295,7 @@ class Run:
             limit=self.limit,
             data=data.gathered,
             metrics=metrics,
-            temperatures=temperatures,
+            calibration=calibration,
             history=trainer.state.log_history,
             seconds=time.time() - started,
             parameters=counts,

@@ -10,12 +10,14 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
 from transformers import TrainerCallback
 
 from emofuse.corpora.corpus import split_hash
+from emofuse.evaluation.fitting import Calibration
 from emofuse.training.data import Gathered
 from emofuse.training.sections import Recipe
 from emofuse.training.validate import LOWER_IS_BETTER
@@ -142,7 +144,7 @@ def build_report(
     limit: int | None,
     data: Sequence[Gathered],
     metrics: Mapping[str, Mapping[str, Mapping[str, float]]],
-    temperatures: Mapping[str, Mapping[str, float]],
+    calibration: Mapping[str, Mapping[str, Calibration]],
     history: Sequence[Mapping[str, Any]],
     seconds: float,
     parameters: Mapping[str, tuple[int, int]],
@@ -161,22 +163,23 @@ def build_report(
         "sign": sign,
         "best_epoch": curves["epoch"][best],
         "metrics": metrics,
-        "temperatures": temperatures,
+        "temperatures": {s: {t: c.temperature for t, c in each.items()} for s, each in calibration.items()},
+        "calibration": {s: {t: asdict(c) for t, c in each.items()} for s, each in calibration.items()},
         "data": [_data(g) for g in data],
         "parameters": {k: {"trainable": a, "all": b} for k, (a, b) in parameters.items()},
         "curves": curves,
         "seconds": round(seconds, 1),
         "versions": {"python": platform.python_version()} | _versions(),
     }
-    return _finite(report)
+    return finite(report)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same values with NaN and infinity as null, since JSON has no such numbers."""
     if isinstance(value, Mapping):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: finite(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -1,4 +1,4 @@
-"""Dev sets through the model: raw outputs, metrics by set, temperatures by subset. No test data comes here."""
+"""Dev sets through the model: raw outputs, metrics by set, what calibration is fitted on. No test data comes here."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from emofuse.batch import Batch, PreparedSample, collate, subset_name
+from emofuse.batch import Batch, PreparedSample, collate
 from emofuse.errors import RecipeError, nearest
-from emofuse.evaluation.calibration import fit_temperature, sigmoid
+from emofuse.evaluation.calibration import sigmoid
+from emofuse.evaluation.fitting import Evidence, gather_evidence
 from emofuse.evaluation.metrics import classification, multilabel, regression
 from emofuse.evaluation.metrics.undefined import counted_elsewhere
 from emofuse.labels import Task
@@ -25,8 +26,6 @@ CLASSES_METRICS = ("accuracy", "uar", "macro_f1", "weighted_f1", "nll")
 SCALAR_METRICS = ("mae", "pearson", "ccc")
 LABELS_METRICS = ("macro_f1", "micro_f1", "auroc")
 LOWER_IS_BETTER = frozenset({"mae", "nll"})
-FEWEST = 50
-"""Labelled samples below which a temperature is not fitted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +36,8 @@ class DevSet:
     samples: Any
     keys: Sequence[Key]
     counts: bool = True
+    composed: bool = False
+    """Put together from segments of several corpora."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,31 +163,35 @@ def score(metric: str, found: Mapping[str, Mapping[str, Mapping[str, float]]], s
     return float(np.mean(known)) if known else float("nan")
 
 
-def set_temperatures(model: EmotionModel, collected: Sequence[Collected]) -> dict[str, dict[str, float]]:
-    """Fit temperatures on dev outputs and lay them into the heads; returns `{subset: {task: temperature}}`.
+def evidence_of(
+    model: EmotionModel, sets: Sequence[DevSet], collected: Sequence[Collected], size: int
+) -> list[Evidence]:
+    """What temperatures and prediction sets are fitted on; samples of several modalities are run once more a subset."""
+    found: list[Evidence] = []
+    for dev, outputs in zip(sets, collected, strict=True):
+        single = {1 << bit for bit in range(len(MODALITIES))}
+        if dev.composed or set(outputs.subset.tolist()) <= single:
+            found += list(_evidence(model, dev, outputs))
+        else:
+            found += gather_evidence(model, dev.name, batches(dev.samples, dev.keys, size))
+    return found
 
-    A subset of modalities with fewer than FEWEST labelled samples keeps 1.
-    """
-    fitted: dict[str, dict[str, float]] = {}
+
+def _evidence(model: EmotionModel, dev: DevSet, outputs: Collected) -> Iterator[Evidence]:
+    """Of rows as they are, from outputs that are there already."""
     for task in model.tasks:
-        if task.kind == "scalar":
-            continue
-        logits = np.concatenate([c.logits[task.name] for c in collected])
-        targets = np.concatenate([c.targets[task.name] for c in collected])
-        subsets = np.concatenate([c.subset for c in collected])
-        for subset in range(1, 1 << len(MODALITIES)):
-            value = _temperature(task, logits, targets, subsets == subset)
-            if value is not None:
-                _head_temperature(model.heads[task.name], subset, value)
-                fitted.setdefault(subset_name(subset), {})[task.name] = value
-        for modality in model.modalities:
-            alone = np.concatenate([c.by_modality[modality][task.name] for c in collected])
-            value = _temperature(task, alone, targets, np.asarray(~np.isnan(alone).any(1)))
-            if value is not None:
-                head = cast(nn.ModuleDict, model.modality_heads[modality].tasks)[task.name]
-                _head_temperature(head, 1 << MODALITIES.index(modality), value)
-                fitted.setdefault(f"{modality} alone", {})[task.name] = value
-    return fitted
+        targets = outputs.targets[task.name]
+        known = ~np.isnan(targets).any(1)
+        for subset in np.unique(outputs.subset[known]).tolist():
+            rows = known & (outputs.subset == subset)
+            logits = outputs.logits[task.name][rows]
+            yield Evidence(dev.name, task.name, subset, logits, targets[rows], dev.composed)
+        for modality, logits in outputs.by_modality.items():
+            rows = known & ~np.isnan(logits[task.name]).any(1)
+            bit = 1 << MODALITIES.index(modality)
+            if rows.any():
+                own = logits[task.name][rows]
+                yield Evidence(dev.name, task.name, bit, own, targets[rows], dev.composed, alone=True)
 
 
 @torch.no_grad()
@@ -208,17 +213,3 @@ def mark_taught(model: EmotionModel, collected: Sequence[Collected], whole: bool
             bit = 1 << MODALITIES.index(modality)
             taught = bool((labelled & ~np.isnan(alone).any(1)).any())
             cast(nn.ModuleDict, model.modality_heads[modality].tasks)[task.name].taught[bit] = taught
-
-
-def _temperature(task: Task, logits: np.ndarray, targets: np.ndarray, rows: np.ndarray) -> float | None:
-    rows = rows & ~np.isnan(targets).any(1)
-    if rows.sum() < FEWEST:
-        return None
-    with counted_elsewhere():
-        kind = "categorical" if task.kind == "categorical" else "multilabel"
-        return fit_temperature(logits[rows], targets[rows], kind=kind)
-
-
-def _head_temperature(head: Any, subset: int, value: float) -> None:
-    with torch.no_grad():
-        head.temperature[subset] = value

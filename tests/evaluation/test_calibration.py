@@ -1,30 +1,19 @@
-"""Temperatures against the temperature that made the data; conformal sets against the coverage they promise."""
+"""Temperatures against the temperature that made the data."""
 
 from __future__ import annotations
-
-import json
-import math
 
 import numpy as np
 import pytest
 import torch
 
-from emofuse.errors import CheckpointError, DataError
 from emofuse.evaluation.calibration import (
     COLDEST,
     HOTTEST,
-    Conformal,
-    calibrate,
     fit_temperature,
-    fit_temperatures,
-    save_calibration,
     sigmoid,
     softmax,
 )
 from emofuse.evaluation.metrics import MetricWarning
-from emofuse.labels import Task
-
-CLASSES = ("a", "b", "c", "d")
 
 
 def drawn(temperature: float, n: int = 6000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -90,100 +79,14 @@ def test_degenerate_data_have_documented_answers() -> None:
         fit_temperature(np.ones((2, 4)), np.ones((2, 3)))
 
 
-def test_calibration_improves_what_it_minimises_and_the_ece() -> None:
-    logits, targets = drawn(2.5)
-    found = calibrate(logits, targets)
-    assert found.after["nll"] < found.before["nll"]
-    assert found.after["ece"] < 0.03 < found.before["ece"]
-    assert found.after["brier"] < found.before["brier"]
-    assert found.n == len(logits)
-
-
-def test_a_temperature_for_every_subset_and_task(tmp_path) -> None:
-    hot, targets = drawn(2.0, seed=1)
-    cold, _ = drawn(1.0, seed=1)
-    tasks = [Task("mood", "categorical", CLASSES), Task("unlabelled", "categorical", CLASSES), Task("size", "scalar")]
-    unlabelled = np.full_like(targets, np.nan)
-    fitted = fit_temperatures(
-        {"text": {"mood": hot, "unlabelled": hot}, "text+face": {"mood": hot / 2, "unlabelled": cold}},
-        {"mood": targets, "unlabelled": unlabelled, "size": np.zeros(len(hot))},
-        tasks,
-    )
-    assert {s: set(each) for s, each in fitted.items()} == {"text": {"mood"}, "text+face": {"mood"}}
-    assert fitted["text"]["mood"].temperature == pytest.approx(2 * fitted["text+face"]["mood"].temperature, rel=1e-9)
-    save_calibration(fitted, tmp_path / "calibration.json")
-    read = json.loads((tmp_path / "calibration.json").read_text())
-    assert read["text"]["mood"]["temperature"] == fitted["text"]["mood"].temperature
-    assert [p.name for p in tmp_path.iterdir()] == ["calibration.json"]
+def test_rows_count_by_their_weight() -> None:
+    (a, a_targets), (b, b_targets) = drawn(0.5, n=3000), drawn(2.0, n=300, seed=1)
+    logits, targets = np.vstack([a, b]), np.vstack([a_targets, b_targets])
+    even = np.repeat([1 / 3000, 1 / 300], [3000, 300])
+    doubled = fit_temperature(np.vstack([a, *[b] * 10]), np.vstack([a_targets, *[b_targets] * 10]))
+    assert fit_temperature(logits, targets, weights=even) == pytest.approx(doubled, rel=1e-9)
+    assert fit_temperature(logits, targets) < doubled
 
 
 def test_sigmoid_does_not_overflow() -> None:
     np.testing.assert_allclose(sigmoid(np.array([-1e4, 0.0, 1e4])), [0.0, 0.5, 1.0], atol=0)
-
-
-@pytest.mark.parametrize("method", ["lac", "aps"])
-@pytest.mark.parametrize("coverage", [0.8, 0.9])
-def test_coverage_is_kept_on_the_other_half(method, coverage: float) -> None:
-    logits, targets = drawn(1.0, n=8000)
-    probs = softmax(logits, 0.4)  # overconfident: the promise must hold all the same
-    fitted = Conformal.fit(probs[::2], targets[::2], coverage, classes=CLASSES, method=method, seed=0)
-    held = fitted.assess(probs[1::2], targets[1::2], seed=1)
-    assert held["coverage"] == pytest.approx(coverage, abs=0.02)
-    assert 1 <= held["size"] < 4
-
-
-def test_conservative_aps_covers_at_least_what_was_promised() -> None:
-    logits, targets = drawn(1.0, n=8000)
-    probs = softmax(logits)
-    fitted = Conformal.fit(probs[::2], targets[::2], 0.9, classes=CLASSES, method="aps")
-    assert fitted.assess(probs[1::2], targets[1::2])["coverage"] > 0.88
-
-
-def test_the_threshold_is_the_promised_order_statistic() -> None:
-    probs = np.column_stack([np.arange(1, 10) / 10, 1 - np.arange(1, 10) / 10])
-    fitted = Conformal.fit(probs, np.zeros(9, dtype=int), 0.8, classes=("a", "b"))
-    assert fitted.threshold == pytest.approx(1 - 0.2)  # the 8th smallest of 1 - p, p = 0.9 … 0.1
-    assert fitted.n == 9
-
-
-def test_sets_are_ordered_and_never_empty_and_wide_ones_abstain() -> None:
-    fitted = Conformal("lac", 0.9, threshold=0.75, n=10, classes=CLASSES, widest=2)
-    probs = np.array(
-        [[0.3, 0.6, 0.05, 0.05], [0.24, 0.23, 0.27, 0.26], [0.3, 0.35, 0.05, 0.3], [0.01, 0.01, 0.01, 0.97]]
-    )
-    assert fitted.predict_sets(probs) == [("b", "a"), ("c", "d"), None, ("d",)]
-    strict = Conformal("lac", 0.9, threshold=0.0, n=10, classes=CLASSES)
-    assert strict.predict_sets(probs) == [("b",), ("c",), ("b",), ("d",)]
-
-
-def test_too_few_samples_promise_only_the_whole_set() -> None:
-    with pytest.warns(MetricWarning, match="cannot promise"):
-        fitted = Conformal.fit(softmax(np.eye(4)), np.arange(4), 0.9, classes=CLASSES)
-    assert math.isinf(fitted.threshold)
-    assert Conformal.from_json(fitted.to_json()) == fitted
-    assert len(fitted.predict_sets(softmax(np.eye(4)))[0] or ()) == 4
-
-
-def test_conformal_survives_json_and_refuses_other_text() -> None:
-    fitted = Conformal("aps", 0.9, 0.83, 120, CLASSES, widest=3)
-    assert Conformal.from_json(fitted.to_json()) == fitted
-    for text in ("{}", "[1]", "not json", '{"method": "lac"}'):
-        with pytest.raises(CheckpointError, match="not a saved conformal"):
-            Conformal.from_json(text)
-
-
-def test_conformal_refuses_what_it_cannot_promise() -> None:
-    probs = softmax(np.eye(4))
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        Conformal.fit(probs, np.arange(4), 90, classes=CLASSES)
-    with pytest.raises(ValueError, match="valid: lac, aps"):
-        Conformal.fit(probs, np.arange(4), 0.5, classes=CLASSES, method="raps")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="samples × 4"):
-        Conformal.fit(probs[:, :3], np.arange(4), 0.5, classes=CLASSES)
-    with pytest.raises(DataError, match="NaN"):
-        Conformal.fit(probs * np.nan, np.arange(4), 0.5, classes=CLASSES)
-    fitted = Conformal("lac", 0.9, 0.5, 10, CLASSES)
-    with pytest.warns(MetricWarning, match="no samples"):
-        assert np.isnan(fitted.assess(np.empty((0, 4)), np.empty(0))["coverage"])
-    with pytest.raises(ValueError, match="samples × 4"):
-        fitted.predict_sets(np.ones((1, 3)))

@@ -11,7 +11,7 @@ from emofuse.evaluation.metrics.classification import (
     uar,
     weighted_f1,
 )
-from emofuse.evaluation.metrics.confidence import ReliabilityCurve, brier, ece, nll, reliability_curve
+from emofuse.evaluation.metrics.confidence import ReliabilityCurve, brier, ece, ece_by_chance, nll, reliability_curve
 from emofuse.evaluation.metrics.intervals import Comparison, Interval, bootstrap, compare_paired, mcnemar
 from emofuse.evaluation.metrics.multilabel import (
     multilabel_auroc,
@@ -43,6 +43,7 @@ __all__ = [
     "compare_paired",
     "confusion_matrix",
     "ece",
+    "ece_by_chance",
     "macro_f1",
     "mae",
     "mcnemar",

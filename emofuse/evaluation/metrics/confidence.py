@@ -79,6 +79,24 @@ def ece(
     return reliability_curve(targets, probs, bins=bins, binning=binning).ece
 
 
+def ece_by_chance(probs: Float[np.ndarray, "n k"], *, bins: int = 15, draws: int = 200, seed: int = 0) -> float:
+    """The ECE that this many samples show on average where the confidence is exactly right; 0 only for infinitely many.
+
+    Truths are drawn from the stated confidences (the consistency resampling of Bröcker & Smith 2007). An ECE near it
+    cannot be told from 0. NaN when empty.
+    """
+    confidence = np.asarray(probs, dtype=np.float64).max(axis=1) if len(probs) else np.empty(0)
+    if not len(confidence):
+        warn("the ECE of no samples is undefined: NaN")
+        return float("nan")
+    which = np.searchsorted(np.linspace(0.0, 1.0, bins + 1)[1:-1], confidence, side="left")
+    rng = np.random.default_rng(seed)
+    gaps = [
+        np.abs(np.bincount(which, (rng.random(len(confidence)) < confidence) - confidence)).sum() for _ in range(draws)
+    ]
+    return float(np.mean(gaps) / len(confidence))
+
+
 def _pair(metric: str, targets: np.ndarray, probs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     targets, probs = np.asarray(targets, dtype=np.float64), np.asarray(probs, dtype=np.float64)
     if targets.shape != probs.shape or targets.ndim != 2:

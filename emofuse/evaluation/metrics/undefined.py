@@ -17,8 +17,8 @@ def warn(message: str) -> None:
 
 
 @contextmanager
-def counted_elsewhere() -> Iterator[None]:
+def counted_elsewhere(category: type[Warning] = MetricWarning) -> Iterator[None]:
     """For resampling, which meets one gap many times, and reports, which name it better: they say so once."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MetricWarning)
+        warnings.simplefilter("ignore", category)
         yield

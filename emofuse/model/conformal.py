@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,9 +14,16 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from emofuse.errors import CheckpointError, DataError
-from emofuse.evaluation.metrics.undefined import warn
 
 Method = Literal["lac", "aps"]
+FILE = "conformal.json"
+"""Beside the weights of a checkpoint that was calibrated."""
+DIGITS = 5
+"""Of a score on disk."""
+
+
+class ConformalWarning(UserWarning):
+    """A coverage was asked for or measured that the samples are too few for."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +32,8 @@ class ConformalScores:
 
     method: Method
     classes: tuple[str, ...]
-    scores: tuple[float, ...]
-    """Ascending."""
+    scores: Mapping[str, tuple[float, ...]]
+    """By source of samples (a corpus), ascending."""
 
     @classmethod
     def fit(
@@ -35,61 +43,96 @@ class ConformalScores:
         *,
         classes: Sequence[str],
         method: Method = "lac",
+        sources: Sequence[str] | np.ndarray | None = None,
         seed: int | None = None,
         most: int | None = None,
     ) -> ConformalScores:
         """Scores of the labelled rows; soft `labels` count as their leading class.
 
-        `most` keeps a random that many, so that a checkpoint stays small; the promise holds all the same. `seed` asks
-        for randomised APS scores. Raises ValueError for shapes or a method that do not fit, DataError for NaN.
+        `sources` names the source of each row: all sources then count the same, however many rows they have. `most`
+        keeps a random that many of a source, so that a checkpoint stays small; the promise holds all the same. `seed`
+        asks for randomised APS scores. Raises ValueError for shapes or a method that do not fit, DataError for NaN.
         """
         if method not in ("lac", "aps"):
             raise ValueError(f"method {method!r} is not known; valid: lac, aps")
-        probs, labels = _calibration_rows(probs, labels, len(classes))
+        kept, probs, labels = _calibration_rows(probs, labels, len(classes))
         scores = _scores(probs, method, _uniform(seed, len(probs)))[np.arange(len(probs)), labels]
-        if most is not None and len(scores) > most:
-            scores = np.random.default_rng(0).choice(scores, most, replace=False)
-        return cls(method, tuple(classes), tuple(np.sort(scores).tolist()))
+        owners = np.zeros(len(scores), int) if sources is None else np.asarray(sources)[kept]
+        found: dict[str, tuple[float, ...]] = {}
+        for owner in dict.fromkeys(owners.tolist()):
+            own = scores[owners == owner]
+            if most is not None and len(own) > most:
+                own = np.random.default_rng(0).choice(own, most, replace=False)
+            found[str(owner) if sources is not None else ""] = tuple(np.sort(own).tolist())
+        return cls(method, tuple(classes), found)
+
+    @property
+    def n(self) -> int:
+        """Samples in all."""
+        return sum(map(len, self.scores.values()))
 
     def at(self, coverage: float, *, widest: int | None = None) -> Conformal:
-        """The predictor of this coverage: its threshold is the ⌈(n+1)·coverage⌉-th smallest score.
+        """The predictor of this coverage: its threshold is the smallest score that enough of the samples stay within.
 
-        Where n is so small that this rank is n + 1, every set must hold every class: a `MetricWarning` says so. Raises
-        ValueError for a coverage outside (0, 1).
+        Of one source of n samples that is the ⌈(n+1)·coverage⌉-th smallest score; of several, the mean of their shares
+        k/(n+1) must reach `coverage`, so that it holds for a sample of a random source (Bhattacharyya and Barber 2024,
+        group-weighted conformal prediction). Where the samples are too few, every set must hold every class: a
+        `ConformalWarning` says so. Raises ValueError for a coverage outside (0, 1).
         """
         if not 0 < coverage < 1:
             raise ValueError(f"coverage {coverage} is not between 0 and 1; 0.9 promises nine of ten")
-        rank = math.ceil((len(self.scores) + 1) * coverage - 1e-9)
-        if rank > len(self.scores):
-            warn(f"{len(self.scores)} samples cannot promise a coverage of {coverage:g}: every set holds every class")
-        threshold = self.scores[rank - 1] if rank <= len(self.scores) else math.inf
-        return Conformal(self.method, coverage, threshold, len(self.scores), self.classes, widest)
+        scores = np.concatenate([np.asarray(own) for own in self.scores.values()] or [np.empty(0)])
+        shares = [np.full(len(own), 1 / (len(self.scores) * (len(own) + 1))) for own in self.scores.values()]
+        order = np.argsort(scores, kind="stable")
+        reached = np.cumsum(np.concatenate(shares or [np.empty(0)])[order])
+        enough = np.flatnonzero(reached >= coverage - 1e-9)
+        if not len(enough):
+            message = f"{self.n} samples cannot promise a coverage of {coverage:g}: every set holds every class"
+            warnings.warn(message, ConformalWarning, stacklevel=2)
+        threshold = float(scores[order][enough[0]]) if len(enough) else math.inf
+        return Conformal(self.method, coverage, threshold, self.n, self.classes, widest)
+
+
+ConformalTable = dict[str, dict[str, ConformalScores]]
+"""Subset of modalities ('text+face') → task → scores."""
 
 
 def save_conformal(table: Mapping[str, Mapping[str, ConformalScores]], path: Path) -> None:
     """Write `{subset of modalities: {task: scores}}` as JSON, under a temporary name first."""
     plain = {
-        subset: {task: asdict(s) | {"scores": [round(x, 6) for x in s.scores]} for task, s in each.items()}
+        subset: {task: asdict(s) | {"scores": _rounded(s.scores)} for task, s in each.items()}
         for subset, each in table.items()
     }
     temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(plain), encoding="utf-8")
+    temporary.write_text(json.dumps(plain, separators=(",", ":")) + "\n", encoding="utf-8")
     temporary.replace(path)
 
 
-def load_conformal(path: Path) -> dict[str, dict[str, ConformalScores]]:
+def _rounded(scores: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """Upwards, so that no sample falls out of its own set."""
+    scale = 10**DIGITS
+    return {source: [math.ceil(x * scale) / scale for x in own] for source, own in scores.items()}
+
+
+def load_conformal(path: Path) -> ConformalTable:
     """The inverse of `save_conformal`; raises CheckpointError when the file is not that."""
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
         return {
             subset: {
-                task: ConformalScores(s["method"], tuple(s["classes"]), tuple(map(float, s["scores"])))
+                task: ConformalScores(
+                    s["method"],
+                    tuple(s["classes"]),
+                    {source: tuple(map(float, own)) for source, own in s["scores"].items()},
+                )
                 for task, s in each.items()
             }
             for subset, each in table.items()
         }
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CheckpointError(f"{path} holds no conformal scores ({error}); write it with save_conformal") from error
+        raise CheckpointError(
+            f"{path} holds no conformal scores ({error}); write it with emofuse calibrate, or delete it"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -154,9 +197,9 @@ class Conformal:
         seed: int | None = None,
     ) -> dict[str, float]:
         """Coverage reached, mean set size and share of abstentions on other samples; NaN when there are none."""
-        probs, labels = _calibration_rows(probs, labels, len(self.classes))
+        _, probs, labels = _calibration_rows(probs, labels, len(self.classes))
         if not len(probs):
-            warn("the coverage on no samples is undefined: NaN")
+            warnings.warn("the coverage on no samples is undefined: NaN", ConformalWarning, stacklevel=2)
             return {"n": 0, "coverage": math.nan, "size": math.nan, "abstained": math.nan}
         inside = self.members(probs, seed=seed)
         sizes = inside.sum(axis=1)
@@ -187,19 +230,20 @@ class Conformal:
             ) from error
 
 
-def _calibration_rows(probs: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Labelled rows only, labels as indices."""
+def _calibration_rows(probs: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which rows are labelled, and those rows, labels as indices."""
     probs, labels = np.asarray(probs, dtype=np.float64), np.asarray(labels)
     if probs.ndim != 2 or probs.shape[1] != classes or len(labels) != len(probs):
         raise ValueError(
             f"probs {probs.shape} must be samples × {classes} classes, with as many labels ({len(labels)})"
         )
+    kept = np.ones(len(probs), bool)
     if labels.ndim == 2:
         kept = ~np.isnan(labels).any(axis=1)
         probs, labels = probs[kept], labels[kept].argmax(axis=1)
     if np.isnan(probs).any():
         raise DataError("some probabilities are NaN: the model diverged, or was fed what it cannot read")
-    return probs, labels.astype(np.int64)
+    return kept, probs, labels.astype(np.int64)
 
 
 def _scores(probs: np.ndarray, method: str, uniform: np.ndarray | None) -> Float[np.ndarray, "n k"]:

@@ -1,0 +1,38 @@
+"""`emofuse calibrate`: a model whose confidence is measured on data that you choose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emofuse.cli.options import Options, read_options
+
+
+def calibrate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model, a folder, or a hub id.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write it to; may be MODEL's own.")],
+    root: Annotated[Path, typer.Option(help="The folder of the data; for a manifest, the file.")],
+    corpus: Annotated[
+        str | None,
+        typer.Option(help="Whose layout the data have: ravdess, …, manifest. Without it: those of MODEL's own recipe."),
+    ] = None,
+    option: Options = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many utterances.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+) -> None:
+    """Fit temperatures and prediction sets on development data.
+
+    For each subset of the modalities that the dev split has; the weights stay as they are.
+    """
+    from emofuse.errors import require_package
+
+    require_package("accelerate", extra="train")
+    from emofuse.training.recalibrate import recalibrate, table
+
+    options = read_options(option)
+    found = recalibrate(model, out, root, corpus=corpus, options=options, limit=limit, device=device)
+    for line in table(found):
+        typer.echo(line)
+    typer.echo(f"saved in {out}")
