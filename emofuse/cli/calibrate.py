@@ -24,7 +24,8 @@ def calibrate(
 ) -> None:
     """Fit temperatures and prediction sets on development data.
 
-    For each subset of the modalities that the dev split has; the weights stay as they are.
+    For each subset of the modalities that the dev split has; the weights stay as they are. Without --corpus, --option
+    changes the recipe: data.sources.0.root=elsewhere.
     """
     from emofuse.errors import require_package
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emofuse.cli.options import Options, read_options
 from emofuse.errors import DataError
 
 if TYPE_CHECKING:
     from emofuse.model.model import EmotionModel
-    from emofuse.types import Split
+    from emofuse.types import Modality
 
 
 def evaluate(
@@ -22,8 +23,18 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write the reports: HTML, Markdown and JSON.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="So many utterances, spread evenly.")] = None,
+    option: Options = None,
+    pair: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODALITY=CORPUS:ROOT", help="Take face, speech or text from another corpus, by class."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="So many utterances, every class in its share.")] = None,
+    coverage: Annotated[float, typer.Option(help="What prediction sets are to promise.")] = 0.9,
     stress: Annotated[bool, typer.Option("--stress", help="Noise, blur, typos, …: the metric against each.")] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="With --stress: this one alone; may stand several times.")
+    ] = None,
+    task: Annotated[str, typer.Option(help="With --stress: whose metric.")] = "emotion",
     compare: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="An earlier evaluation's reports, to compare with.")
     ] = None,
@@ -31,39 +42,52 @@ def evaluate(
 ) -> None:
     """Measure a model on a split of a corpus.
 
-    With intervals, by subset of modalities and by group; with --stress, under noise, blur, typos and the like.
+    With intervals, by subset of modalities and by group; with --stress, under noise, blur, typos and the like, on 200
+    utterances unless --limit says how many.
     """
     if split not in ("train", "dev", "test"):
         raise DataError(f"no split {split!r}; valid: train, dev, test")
+    if not 0 < coverage < 1:
+        raise DataError(f"--coverage {coverage:g} is not between 0 and 1; 0.9 promises nine of ten")
+    what: dict[str, Any] = {"options": read_options(option), "pairs": read_pairs(pair)}
     from emofuse.pipeline.inference import load
 
     pipeline = load(model, device)
+    what |= {"corpus": corpus, "root": root, "split": split, "out": out, "name": pipeline.name}
     if stress:
-        _stress(pipeline.model, pipeline.name, corpus, root, split, out, limit)
+        what |= {"only": only or None, "task": task} | ({"limit": limit} if limit else {})
+        _stress(pipeline.model, what)
     else:
-        _evaluate(pipeline.model, pipeline.name, corpus, root, split, out, limit, compare)
+        _evaluate(pipeline.model, what | {"limit": limit, "coverage": coverage}, compare)
 
 
-def _evaluate(
-    model: EmotionModel,
-    name: str,
-    corpus: str,
-    root: Path,
-    split: Split,
-    out: Path | None,
-    limit: int | None,
-    earlier: Path | None,
-) -> None:
+def read_pairs(given: list[str] | None) -> dict[Modality, tuple[str, str]]:
+    """`face=ferplus:FOLDER` → {"face": ("ferplus", "FOLDER")}. Raises `DataError`."""
+    from emofuse.types import MODALITIES
+
+    pairs: dict[Modality, tuple[str, str]] = {}
+    for text in given or []:
+        modality, equals, rest = text.partition("=")
+        corpus, colon, root = rest.partition(":")
+        known = next((m for m in MODALITIES if m == modality), None)
+        if known is None or not equals or not colon or not corpus or not root:
+            raise DataError(
+                f"--pair {text!r} is not MODALITY=CORPUS:ROOT, for example face=ferplus:data/ferplus; "
+                f"modalities: {', '.join(MODALITIES)}"
+            )
+        pairs[known] = (corpus, root)
+    return pairs
+
+
+def _evaluate(model: EmotionModel, what: dict[str, Any], earlier: Path | None) -> None:
     """A line a task on stdout, reports in `out`."""
     from emofuse.evaluation.compare import compare, to_text
     from emofuse.evaluation.evaluate import evaluate_checkpoint
     from emofuse.pipeline.progress import bar
 
+    label = f"{what['corpus']} {what['split']}"
     with bar(1.0, show=True) as report:
-        found = evaluate_checkpoint(
-            model, corpus, root, split, out, limit=limit, name=name,
-            progress=lambda done, total: report(done / max(total, 1), f"{corpus} {split}"),
-        )  # fmt: skip
+        found = evaluate_checkpoint(model, **what, progress=lambda done, total: report(done / max(total, 1), label))
     for task, measured in found.tasks.items():
         band = measured.intervals[measured.leading]
         typer.echo(
@@ -73,20 +97,16 @@ def _evaluate(
     for note in found.notes:
         typer.echo(f"note: {note}")
     if earlier is not None:
-        typer.echo(to_text(compare(found, earlier), (name, earlier.name)))
-    if out is not None:
-        typer.echo(f"reports in {out}")
+        typer.echo(to_text(compare(earlier, found), (earlier.name, what["name"])))
+    if what["out"] is not None:
+        typer.echo(f"reports in {what['out']}")
 
 
-def _stress(
-    model: EmotionModel, name: str, corpus: str, root: Path, split: Split, out: Path | None, limit: int | None
-) -> None:
+def _stress(model: EmotionModel, what: dict[str, Any]) -> None:
     """The table of perturbations on stdout, reports in `out`."""
     from emofuse.evaluation.stress import markdown, stress_checkpoint
     from emofuse.pipeline.progress import bar
 
     with bar(1.0, show=True) as report:
-        found = stress_checkpoint(
-            model, corpus, root, split, out, limit=limit, name=name, progress=lambda what: report(0.0, what)
-        )
+        found = stress_checkpoint(model, **what, progress=lambda name: report(0.0, name))
     typer.echo(markdown(found))

@@ -40,6 +40,9 @@ def tune(
     space: Annotated[Path, typer.Option(help="YAML of what to search: optim.lr: {low: 1e-5, high: 1e-3, log: true}.")],
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Laid over the recipe.")] = None,
     trials: Annotated[int, typer.Option(min=1, help="How many runs.")] = 20,
+    prune: Annotated[
+        bool, typer.Option("--prune/--no-prune", help="Stop runs that are worse than most after an epoch.")
+    ] = True,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many utterances a source and split.")] = None,
 ) -> None:
     """Search a recipe's settings for the best score.
@@ -53,8 +56,11 @@ def tune(
     from emofuse.training.tune import tune as search
 
     command = shlex.join(["emofuse", *sys.argv[1:]])
-    found = search(load_recipe(recipe, overrides or ()), trials, load_space(space), limit=limit, command=command)
+    found = search(
+        load_recipe(recipe, overrides or ()), trials, load_space(space), limit=limit, command=command, prune=prune
+    )
     for name, value in found.values.items():
         typer.echo(f"{name}={value}")
-    failed = f" ({found.failed} could not be run)" if found.failed else ""
+    lost = [f"{n} {what}" for n, what in ((found.failed, "could not be run"), (found.pruned, "stopped early")) if n]
+    failed = f" ({', '.join(lost)})" if lost else ""
     typer.echo(f"score {found.score:.4f} in {found.trials} trials{failed}; train {found.folder / 'best.yaml'}")

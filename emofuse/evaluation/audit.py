@@ -24,6 +24,8 @@ MOST_GROUPS = 30
 HALVES = 100
 """Random halvings over which the coverage of prediction sets is averaged."""
 ERRORS = 12
+POINTS = 100
+"""Of a ROC curve, at most about so many."""
 
 
 def calibration_of(collected: Collected, task: Task) -> dict[str, dict[str, Any]]:
@@ -71,15 +73,41 @@ def conformal_of(probs: np.ndarray, targets: np.ndarray, task: Task, coverage: f
     return found
 
 
+def curves_of(targets: np.ndarray, values: np.ndarray, task: Task) -> dict[str, Any]:
+    """`answered`: the accuracy if only the surest share of the samples were answered; `roc`: by class, false against
+    true positives. Empty for a scalar; a class with or without which there is no sample has no ROC."""
+    if task.kind == "scalar" or not len(targets):
+        return {}
+    found: dict[str, Any] = {"roc": {}}
+    truth = targets >= 0.5 if task.kind == "multilabel" else np.eye(task.width)[targets.argmax(axis=1)] > 0
+    for k, name in enumerate(task.classes):
+        if truth[:, k].any() and not truth[:, k].all():
+            order = np.argsort(-values[:, k], kind="stable")
+            last = np.append(np.diff(values[order, k]) != 0, True)
+            hits = truth[order, k]
+            kept = np.flatnonzero(last)[:: max(1, int(last.sum()) // POINTS)]
+            true, false = np.cumsum(hits)[kept] / hits.sum(), np.cumsum(~hits)[kept] / (~hits).sum()
+            found["roc"][name] = {"false": [0.0, *false.tolist(), 1.0], "true": [0.0, *true.tolist(), 1.0]}
+    if task.kind == "categorical":
+        order = np.argsort(-values.max(axis=1), kind="stable")
+        right = (values.argmax(axis=1) == targets.argmax(axis=1))[order]
+        counts = np.unique(np.ceil(np.linspace(0.02, 1, 50) * len(right)).astype(int))
+        found["answered"] = {
+            "share": (counts / len(right)).tolist(),
+            "accuracy": (np.cumsum(right)[counts - 1] / counts).tolist(),
+        }
+    return found
+
+
 def groups_of(
-    collected: Collected, samples: Sequence[Sample], task: Task, metric: str, resamples: int
+    collected: Collected, samples: Sequence[Sample], task: Task, metric: str, corpus: str, resamples: int
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """By kind of group and group: n, the metric and its interval, the largest groups first.
 
     Kinds that split nothing (one group, or a group for every sample) are left out; so are groups past MOST_GROUPS.
     """
     rows = collected.rows(GIVEN, task.name)
-    score = scores_of(task)[metric]
+    score = scores_of(task, corpus)[metric]
     members: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for i, sample in enumerate(samples):
         if rows[i]:
@@ -112,7 +140,9 @@ def gap(groups: dict[str, dict[str, Any]]) -> tuple[str, str, float] | None:
     return high, low, known[high] - known[low]
 
 
-def worst_of(collected: Collected, samples: Sequence[Sample], task: Task, count: int = ERRORS) -> list[dict[str, Any]]:
+def worst_of(
+    collected: Collected, samples: Sequence[Sample], task: Task, count: int = ERRORS, threshold: float = 0.5
+) -> list[dict[str, Any]]:
     """The samples whose truth was held least likely (classes) or that are furthest off (numbers), with each
     modality's own view where more than one is there."""
     rows = collected.rows(GIVEN, task.name)
@@ -127,10 +157,10 @@ def worst_of(collected: Collected, samples: Sequence[Sample], task: Task, count:
         wrong = rows & (lost > 0)
     places = np.flatnonzero(wrong)
     chosen = places[np.argsort(-lost[places], kind="stable")][:count]
-    return [_error(collected, samples[i], task, int(i)) for i in chosen]
+    return [_error(collected, samples[i], task, int(i), threshold) for i in chosen]
 
 
-def _error(collected: Collected, sample: Sample, task: Task, i: int) -> dict[str, Any]:
+def _error(collected: Collected, sample: Sample, task: Task, i: int, threshold: float) -> dict[str, Any]:
     target, value = collected.targets[task.name][i], collected.values[GIVEN][task.name][i]
     found: dict[str, Any] = {"id": sample.id, "groups": dict(sample.groups)}
     found["present"] = [m for bit, m in enumerate(MODALITIES) if collected.present[i] >> bit & 1]
@@ -138,7 +168,7 @@ def _error(collected: Collected, sample: Sample, task: Task, i: int) -> dict[str
         return found | {"truth": float(target[0]), "predicted": float(value[0])}
     if task.kind == "multilabel":
         found["truth"] = [c for c, t in zip(task.classes, target, strict=True) if t >= 0.5]
-        found["predicted"] = [c for c, v in zip(task.classes, value, strict=True) if v >= 0.5]
+        found["predicted"] = [c for c, v in zip(task.classes, value, strict=True) if v >= threshold]
         return found
     found["truth"], found["predicted"] = task.classes[target.argmax()], task.classes[value.argmax()]
     found["confidence"], found["truth_probability"] = float(value.max()), float(value[target.argmax()])

@@ -36,12 +36,10 @@ def compare(
     a: Evaluation | Collected | str | Path,
     b: Evaluation | Collected | str | Path,
     *,
-    tasks: tuple[Task, ...] = (),
     resamples: int = 1000,
 ) -> dict[str, TaskComparison]:
     """Paired differences on the samples both were evaluated on, by task; a path is an evaluation's folder.
 
-    `tasks` are those of a model's own that no path can tell.
     Raises DataError when they share no labelled sample, or disagree on a target.
     """
     first, second = _collected(a), _collected(b)
@@ -50,9 +48,8 @@ def compare(
     if not shared:
         raise DataError("the two evaluations share no sample: evaluate both models on the same corpus and split")
     rows_a, rows_b = (np.array(side) for side in zip(*shared, strict=True))
-    known = TASKS | {t.name: t for given in (a, b) if isinstance(given, Evaluation) for t in _tasks(given)}
-    known |= {t.name: t for t in tasks}
-    corpus = next((str(g.protocol["corpus"]) for g in (a, b) if isinstance(g, Evaluation)), _corpus_of(a))
+    known = TASKS | {t.name: t for given in (a, b) for t in _tasks(given)}
+    corpus = next((name for name in map(_corpus_of, (a, b)) if name), "")
     found = {}
     for name in first.targets:
         if name in second.targets and name in known:
@@ -117,8 +114,23 @@ def verdict(each: TaskComparison, names: tuple[str, str] = ("A", "B"), level: fl
     return f"By {metric}, {better} is better by {abs(d):.3f} (p = {c.p_permutation:.3f})."
 
 
-def _tasks(found: Evaluation) -> list[Task]:
-    return [each.task for each in found.tasks.values()]
+def _tasks(given: Any) -> list[Task]:
+    """A model's own tasks too, from the evaluation or from the report beside the predictions."""
+    if isinstance(given, Evaluation):
+        return [each.task for each in given.tasks.values()]
+    described = [each["task"] for each in _report(given).get("tasks", {}).values()]
+    return [Task(**each | {"classes": tuple(each["classes"])}) for each in described]
+
+
+def _corpus_of(given: Any) -> str:
+    """What it was evaluated on; "" where nothing tells."""
+    protocol = given.protocol if isinstance(given, Evaluation) else _report(given).get("protocol", {})
+    return str(protocol.get("corpus", ""))
+
+
+def _report(given: Any) -> dict[str, Any]:
+    path = Path(given) / "report.json" if isinstance(given, (str, Path)) else None
+    return json.loads(path.read_text("utf-8")) if path is not None and path.is_file() else {}
 
 
 def _collected(given: Evaluation | Collected | str | Path) -> Collected:
@@ -128,14 +140,6 @@ def _collected(given: Evaluation | Collected | str | Path) -> Collected:
         return given
     path = Path(given)
     return load(path / "predictions.npz" if path.is_dir() else path)
-
-
-def _corpus_of(given: Any) -> str:
-    """What the report beside the predictions says; "" where there is none."""
-    path = Path(given) / "report.json" if isinstance(given, (str, Path)) else None
-    if path is None or not path.is_file():
-        return ""
-    return str(json.loads(path.read_text("utf-8"))["protocol"].get("corpus", ""))
 
 
 def _task(
@@ -157,7 +161,7 @@ def _task(
     with counted_elsewhere():
         compared = {
             metric: compare_paired(score, targets, left, right, clusters=several, resamples=resamples)
-            for metric, score in scores_of(task).items()
+            for metric, score in scores_of(task, corpus).items()
         }
         p = None
         if task.kind == "categorical":

@@ -15,15 +15,16 @@ import numpy as np
 
 from emofuse import pages
 from emofuse.errors import DataError
-from emofuse.evaluation.audit import calibration_of, conformal_of, groups_of, worst_of
-from emofuse.evaluation.metrics import Interval, MetricWarning, bootstrap, task_report, tune_thresholds
+from emofuse.evaluation.audit import calibration_of, conformal_of, curves_of, groups_of, worst_of
+from emofuse.evaluation.metrics import Interval, MetricWarning, bootstrap, multilabel_f1, task_report, tune_thresholds
 from emofuse.evaluation.metrics.undefined import counted_elsewhere
 from emofuse.evaluation.outputs import GIVEN, SUBSETS, Collected, collect, name_of, save, scalar
-from emofuse.evaluation.samples import Sample, read_samples
-from emofuse.evaluation.scores import leading, scores_of
+from emofuse.evaluation.pairs import read_evaluated
+from emofuse.evaluation.samples import Sample, views_of
+from emofuse.evaluation.scores import leading, scores_of, threshold_of
 from emofuse.labels import Task
 from emofuse.model.model import EmotionModel
-from emofuse.types import Split
+from emofuse.types import Modality, Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +49,10 @@ class TaskEvaluation:
     """The most confident errors, the worst first."""
     thresholds: list[float] | None = None
     """Of a multilabel task, tuned on these very samples: for use on others."""
-    cross_tuned: dict[str, float] | None = None
-    """Of a multilabel task: F1 with the thresholds that the other half of the samples gave."""
+    decided: dict[str, dict[str, float]] | None = None
+    """Of a multilabel task: how labels are decided → macro and micro F1."""
+    curves: dict[str, Any] = field(default_factory=dict)
+    """Of a task with classes: accuracy against the share answered, and ROC by class; see `audit.curves_of`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +89,14 @@ def evaluate(
 
     Undefined numbers are NaN, each explained in `notes`. Raises DataError when no sample is labelled.
     """
-    collected = collect(model, samples, batch_size=batch_size, progress=progress)
+    views = {t: head for t, head in views_of(model.tasks, corpus).items() if all(t.name in s.targets for s in samples)}
+    collected = collect(model, samples, batch_size=batch_size, views=views, progress=progress)
     by_id = {s.id: s for s in samples}
     if len(by_id) != len(samples):
         raise DataError("two samples share an id; give each its own, so that errors and comparisons can name them")
     notes: list[str] = []
     tasks: dict[str, TaskEvaluation] = {}
-    for task in model.tasks:
+    for task in (*model.tasks, *views):
         if not collected.rows(GIVEN, task.name).any():
             continue
         with warnings.catch_warnings(record=True) as caught:
@@ -102,6 +106,7 @@ def evaluate(
     if not tasks:
         raise DataError("no sample carries a label of any of the model's tasks; choose a corpus that does")
     about = {"corpus": corpus, "n": len(samples), "clusters": len(set(collected.clusters))} | dict(protocol or {})
+    about["views"] = {view.name: head for view, head in views.items()}
     return Evaluation(about, tasks, list(dict.fromkeys(notes)), collected)
 
 
@@ -115,6 +120,7 @@ def evaluate_checkpoint(
     limit: int | None = None,
     options: Mapping[str, Any] | None = None,
     overrides: Mapping[str, Mapping[str, str | None]] | None = None,
+    pairs: Mapping[Modality, tuple[str, str | Path]] | None = None,
     name: str = "",
     coverage: float = 0.9,
     resamples: int = 1000,
@@ -123,11 +129,12 @@ def evaluate_checkpoint(
 ) -> Evaluation:
     """`evaluate` on a split of a corpus; with `out`, report.html, report.md, report.json and predictions.npz in it.
 
-    `limit` takes that many utterances, spread evenly. `options` go to the corpus reader, `overrides` to the folding of
-    labels. Raises DataError when the folder is not the corpus's, or the split is empty.
+    `limit` takes that many utterances, every class in its share. `options` go to the corpus reader, `overrides` to the
+    folding of labels; `pairs` puts samples together with those of other corpora (see `pairs.read_evaluated`). Raises
+    DataError when the folder is not the corpus's, or the split is empty.
     """
-    samples, protocol = read_samples(
-        model, corpus, root, split, limit=limit, options=options, overrides=overrides, name=name
+    samples, protocol = read_evaluated(
+        model, corpus, root, split, pairs=pairs, limit=limit, options=options, overrides=overrides, name=name
     )
     protocol["resamples"] = resamples
     found = evaluate(
@@ -179,7 +186,7 @@ def _task(
             metric: bootstrap(
                 score, scalar(task, targets), scalar(task, values), clusters=clusters, resamples=resamples
             )
-            for metric, score in scores_of(task).items()
+            for metric, score in scores_of(task, corpus).items()
         }
     if len(set(clusters)) == 1:
         warnings.warn(
@@ -188,25 +195,26 @@ def _task(
             stacklevel=2,
         )
     categorical = task.kind == "categorical"
-    thresholds = cross = None
+    thresholds = decided = None
     if task.kind == "multilabel":
-        thresholds, cross = _tuned(task, targets, values)
+        thresholds, decided = _tuned(targets, values, threshold_of(corpus))
     return TaskEvaluation(
         task=task,
         leading=lead,
-        report=task_report(task, values, targets, quiet=True),
+        report=task_report(task, values, targets, threshold=threshold_of(corpus), quiet=True),
         intervals=intervals,
-        subsets=_subsets(collected, task, lead, min(resamples, 300)),
+        subsets=_subsets(collected, task, lead, corpus, min(resamples, 300)),
         calibration=calibration_of(collected, task) if categorical else {},
         conformal=conformal_of(values, targets, task, coverage) if categorical else {},
-        groups=groups_of(collected, samples, task, lead, min(resamples, 300)),
-        worst=worst_of(collected, samples, task),
+        groups=groups_of(collected, samples, task, lead, corpus, min(resamples, 300)),
+        worst=worst_of(collected, samples, task, threshold=threshold_of(corpus)),
         thresholds=thresholds,
-        cross_tuned=cross,
+        decided=decided,
+        curves=curves_of(targets, values, task),
     )
 
 
-def _subsets(collected: Collected, task: Task, lead: str, resamples: int) -> dict[str, dict[str, Any]]:
+def _subsets(collected: Collected, task: Task, lead: str, corpus: str, resamples: int) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for subset in SUBSETS:
         condition = name_of(subset)
@@ -216,10 +224,10 @@ def _subsets(collected: Collected, task: Task, lead: str, resamples: int) -> dic
         if not rows.any():
             continue
         targets, values = collected.targets[task.name][rows], collected.values[condition][task.name][rows]
-        report = task_report(task, values, targets, quiet=True)
+        report = task_report(task, values, targets, threshold=threshold_of(corpus), quiet=True)
         kept = {k: v for k, v in report.items() if isinstance(v, float)}
         with counted_elsewhere():
-            score = scores_of(task)[lead]
+            score = scores_of(task, corpus)[lead]
             clusters = np.array(collected.clusters)[rows]
             interval = bootstrap(
                 score, scalar(task, targets), scalar(task, values), clusters=clusters, resamples=resamples
@@ -228,17 +236,23 @@ def _subsets(collected: Collected, task: Task, lead: str, resamples: int) -> dic
     return found
 
 
-def _tuned(task: Task, targets: np.ndarray, values: np.ndarray) -> tuple[list[float], dict[str, float]]:
-    """Thresholds from all samples, and F1 where each half is scored with the thresholds of the other."""
+def _tuned(
+    targets: np.ndarray, values: np.ndarray, threshold: float
+) -> tuple[list[float], dict[str, dict[str, float]]]:
+    """Thresholds from all samples; F1 at one threshold for all classes, and where each half of the samples is scored
+    with the thresholds of the other."""
     with counted_elsewhere():
         half = np.random.default_rng(0).permutation(len(targets)) % 2 == 0
         cuts = np.empty_like(values)
         for part in (half, ~half):
             cuts[part] = tune_thresholds(targets[~part], values[~part])
-        decided = (values >= cuts).astype(np.float64)
-        scores = scores_of(task)
-        crossed = {metric: scores[metric](targets, decided) for metric in ("macro_f1", "micro_f1")}
-        return tune_thresholds(targets, values).tolist(), crossed
+        ways = {f"threshold {cut:g}": values >= cut for cut in sorted({0.5, threshold})}
+        ways["thresholds tuned on the other half"] = values >= cuts
+        scored = {
+            way: {f"{a}_f1": multilabel_f1(targets, given.astype(float), average=a) for a in ("macro", "micro")}
+            for way, given in ways.items()
+        }
+        return tune_thresholds(targets, values).tolist(), scored
 
 
 def _noted(task: Task, notes: Sequence[str], caught: Sequence[warnings.WarningMessage]) -> list[str]:

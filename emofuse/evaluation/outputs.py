@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -66,12 +66,14 @@ def collect(
     batch_size: int = 32,
     change: Callable[[Segment], Segment] | None = None,
     embed: Callable[[Batch], Batch] | None = None,
+    views: Mapping[Task, str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Collected:
     """Every sample through the model, in evaluation mode; each batch is encoded once and fused for every subset.
 
-    `change` alters segments before they are prepared, `embed` batches before they are encoded. `progress` is told
-    (done, all). Raises DataError when there is no sample.
+    `views` are further tasks and whose head's outputs stand for theirs. `change` alters segments before they are
+    prepared, `embed` batches before they are encoded. `progress` is told (done, all). Raises DataError when there is no
+    sample.
     """
     if not samples:
         raise DataError("there is nothing to evaluate: no sample carries a label of any of the model's tasks")
@@ -105,12 +107,15 @@ def collect(
                 progress(len(order), len(samples))
     finally:
         model.train(was_training)
+    for table in (*raw.values(), *decoded.values()):
+        table |= {view.name: table[head] for view, head in (views or {}).items()}
     back = np.argsort(order)
+    tasks = (*model.tasks, *(views or {}))
     return Collected(
         [s.id for s in samples],
         [s.cluster for s in samples],
         np.concatenate(present)[back],
-        {t.name: np.stack([np.asarray(s.targets[t.name], np.float64) for s in samples]) for t in model.tasks},
+        {t.name: np.stack([np.asarray(s.targets[t.name], np.float64) for s in samples]) for t in tasks},
         {c: {t: np.concatenate(parts)[back] for t, parts in each.items()} for c, each in raw.items()},
         {c: {t: np.concatenate(parts)[back] for t, parts in each.items()} for c, each in decoded.items()},
     )

@@ -8,14 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from emofuse.errors import DataError
-from emofuse.evaluation.samples import Sample
+from emofuse.evaluation.samples import Sample, read_samples
 from emofuse.media.transcript import join as join_words
 from emofuse.media.transcript import spread
-from emofuse.types import MODALITIES, FaceTrack, Modality, Segment, Word
+from emofuse.model.model import EmotionModel
+from emofuse.types import MODALITIES, FaceTrack, Modality, Segment, Split, Word
+
+COUNT = 350
+"""Pairs where nobody says how many: fifty of each of seven emotions."""
 
 
 def paired(
@@ -45,6 +51,42 @@ def paired(
         load = partial(_load, name, chosen)
         found.append(Sample(name, load, _targets(list(chosen.values())), owner.cluster, owner.groups))
     return found
+
+
+def read_evaluated(
+    model: EmotionModel,
+    corpus: str,
+    root: str | Path,
+    split: Split,
+    *,
+    pairs: Mapping[Modality, tuple[str, str | Path]] | None = None,
+    limit: int | None = None,
+    **how: Any,
+) -> tuple[list[Sample], dict[str, Any]]:
+    """`read_samples`, or, with `pairs` (modality → corpus and its root), samples put together with those of others.
+
+    The corpus itself then gives the modalities that its samples have and `pairs` does not name; `limit` is how many
+    there are, COUNT where None. Raises DataError as `read_samples` and `paired` do.
+    """
+    samples, protocol = read_samples(model, corpus, root, split, limit=None if pairs else limit, **how)
+    if not pairs:
+        return samples, protocol
+    own = samples[0].load().present - set(pairs)
+    parts: dict[Modality, Sequence[Sample]] = {m: samples for m in MODALITIES if m in own}
+    hashes, names = {corpus: protocol["split_hash"]}, dict.fromkeys(parts, corpus)
+    for modality, (other, folder) in pairs.items():
+        parts[modality], about = read_samples(model, other, folder, split)
+        hashes[other], names[modality] = about["split_hash"], other
+    found = paired(parts, limit or COUNT)
+    return found, protocol | {
+        "corpus": "+".join(dict.fromkeys(names[m] for m in MODALITIES if m in names)),
+        "paired": {m: names[m] for m in MODALITIES if m in names},
+        "split_hash": hashes,
+        "evaluated_hash": None,
+        "utterances": None,
+        "limit": None,
+        "n": len(found),
+    }
 
 
 def join(

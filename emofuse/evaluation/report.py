@@ -24,9 +24,19 @@ SHOWN = {
     "multilabel": ("macro_f1", "micro_f1"),
     "scalar": ("mae", "ccc"),
 }
+MOST_CURVES = 7
+"""Lines that can be told apart; of more classes, the most frequent."""
 SUBSETS_INTRO = (
     "One checkpoint, with no word of what is missing: each line scores the samples that have all of its modalities, "
     "with every other modality taken away."
+)
+
+
+CALIBRATION_INTRO = (
+    "Of the samples given a confidence of 0.8, 80 % should be right. Before → after the temperature in the checkpoint; "
+    "where it was fitted on this very split, the second number flatters. “By chance” is the ECE that so many samples "
+    "would show if the confidence were exactly right: only what lies well above it is miscalibration. NLL and Brier "
+    "compare with the whole distribution of votes where there are votes, ECE with what most raters said."
 )
 
 
@@ -41,8 +51,8 @@ def html_report(found: Evaluation, samples: Sequence[Sample] = ()) -> str:
     parts.append("<h2>Protocol</h2>" + pages.table(("", ""), _protocol(found)))
     for task in found.tasks.values():
         parts.append(f"<h2>{escape(task.task.name)}</h2>")
-        parts += [_metrics(task), _classes(task), _subset_section(task), _calibration(task), _conformal(task)]
-        parts += [_groups(task), _worst(task, by_id)]
+        parts += [_metrics(task), _classes(task), _curves(task), _subset_section(task), _calibration(task)]
+        parts += [_conformal(task), _groups(task), _worst(task, by_id)]
     return pages.page(title, "\n".join(p for p in parts if p))
 
 
@@ -58,7 +68,7 @@ def markdown_report(found: Evaluation) -> str:
             lines += ["### Classes", "", *_markdown_table(*_class_rows(task)), ""]
         lines += ["### Subsets of modalities", "", SUBSETS_INTRO, "", *_markdown_table(*_subset_rows(task)), ""]
         if task.calibration:
-            lines += ["### Calibration", "", *_markdown_table(*_calibration_rows(task)), ""]
+            lines += ["### Calibration", "", CALIBRATION_INTRO, "", *_markdown_table(*_calibration_rows(task)), ""]
         if task.conformal:
             lines += ["### Prediction sets", "", *_markdown_table(*_conformal_rows(task)), ""]
         for kind, groups in task.groups.items():
@@ -102,7 +112,8 @@ def _band(i: Interval) -> str:
 
 def _protocol(found: Evaluation) -> list[tuple[str, str]]:
     names = {
-        "model": "model", "emofuse": "emofuse", "corpus": "corpus", "citation": "source", "licence": "licence",
+        "model": "model", "emofuse": "emofuse", "corpus": "corpus", "paired": "put together, each modality from",
+        "views": "answered by the head of another task", "citation": "source", "licence": "licence",
         "split": "split", "split_hash": "split hash", "evaluated_hash": "hash of what was evaluated",
         "utterances": "utterances in the split", "limit": "limit", "n": "samples evaluated", "unlabelled": "unlabelled",
         "clusters": "clusters", "cluster": "intervals resample by", "resamples": "resamples",
@@ -114,6 +125,8 @@ def _protocol(found: Evaluation) -> list[tuple[str, str]]:
         value = found.protocol.get(key)
         if value is None or value in ("", {}, []):
             continue
+        if key == "limit":
+            value = f"{value}, every class in its share"
         if isinstance(value, Mapping):
             value = ", ".join(f"{k} {v}" for k, v in value.items())
         rows.append((label, "; ".join(value) if isinstance(value, list) else str(value)))
@@ -124,8 +137,8 @@ def _metric_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str,
     rows = [(LABELS[n], number(i.estimate), f"{number(i.low)} – {number(i.high)}") for n, i in task.intervals.items()]
     rest = [k for k in LABELS if k in task.report and k not in task.intervals]
     rows += [(LABELS[k], number(task.report[k]), "") for k in rest]
-    for metric, value in (task.cross_tuned or {}).items():
-        rows.append((f"{LABELS[metric]}, thresholds tuned on the other half", number(value), ""))
+    for way, scores in (task.decided or {}).items():
+        rows += [(f"{LABELS[metric]}, {way}", number(value), "") for metric, value in scores.items()]
     return ("metric", "value", "interval"), rows
 
 
@@ -154,6 +167,26 @@ def _classes(task: TaskEvaluation) -> str:
     if "confusion" in task.report:
         text += _figure(plots.confusion_matrix(task.report["confusion"], task.report["classes"]), "confusion matrix")
     return text
+
+
+def _curves(task: TaskEvaluation) -> str:
+    """How accurate it is if it answers only where it is surest, and how well each class is told from the rest."""
+    drawn = []
+    if answered := task.curves.get("answered"):
+        picture = plots.lines(
+            {"accuracy": (answered["share"], answered["accuracy"])},
+            xlabel="share of samples answered, the surest first", ylabel="accuracy", title="If it may abstain",
+        )  # fmt: skip
+        drawn.append(_figure(picture, "accuracy against the share of samples answered"))
+    if roc := task.curves.get("roc"):
+        shown = sorted(roc, key=lambda c: -task.report["per_class"][c]["support"])[:MOST_CURVES]
+        picture = plots.lines(
+            {c: (roc[c]["false"], roc[c]["true"]) for c in roc if c in shown},
+            xlabel="false positives", ylabel="true positives", title="ROC, each class against the rest",
+            chance=([0, 1], [0, 1]),
+        )  # fmt: skip
+        drawn.append(_figure(picture, "ROC curves by class"))
+    return f'<h3>Curves</h3><div class="row">{"".join(drawn)}</div>' if drawn else ""
 
 
 def _subset_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -190,8 +223,8 @@ def _calibration_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple
     rows = []
     for condition, c in task.calibration.items():
         pairs = [f"{number(c['before'][m])} → {number(c['after'][m])}" for m in ("ece", "ece_mass", "brier", "nll")]
-        rows.append((condition, *pairs, str(c["n"])))
-    return ("modalities", "ECE", "ECE (equal mass)", "Brier", "NLL", "samples"), rows
+        rows.append((condition, pairs[0], number(c["after"]["ece_by_chance"]), *pairs[1:], str(c["n"])))
+    return ("modalities", "ECE", "by chance", "ECE (equal mass)", "Brier", "NLL", "samples"), rows
 
 
 def _calibration(task: TaskEvaluation) -> str:
@@ -208,9 +241,8 @@ def _calibration(task: TaskEvaluation) -> str:
             drawn = plots.reliability_diagram(curves, eces=eces, title=condition)
             pictures.append(_figure(drawn, f"reliability diagram, {condition}"))
     return (
-        "<h3>Calibration</h3><p>Of the samples given a confidence of 0.8, 80 % should be right. Before → after the "
-        "temperature in the checkpoint; where it was fitted on this very split, the second number flatters.</p>"
-        + pages.table(*_calibration_rows(task), numbers=range(1, 6))
+        f"<h3>Calibration</h3><p>{CALIBRATION_INTRO}</p>"
+        + pages.table(*_calibration_rows(task), numbers=range(1, 7))
         + f'<div class="row">{"".join(pictures)}</div>'
     )
 

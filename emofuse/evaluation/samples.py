@@ -18,7 +18,8 @@ from emofuse.corpora.corpus import corpus as reader_of
 from emofuse.corpora.features import Features, read_features
 from emofuse.encoders.features import prepare_features
 from emofuse.errors import DataError
-from emofuse.labels import Task, fold
+from emofuse.evaluation.scores import VIEWS
+from emofuse.labels import TASKS, Task, fold
 from emofuse.loading import FEATURES, load_segment
 from emofuse.model.model import EmotionModel
 from emofuse.types import Modality, Segment, Split, Utterance
@@ -86,8 +87,8 @@ def read_samples(
 ) -> tuple[list[Sample], dict[str, Any]]:
     """The samples of a split and the protocol that says which they were.
 
-    `limit` takes that many utterances, spread evenly and always the same. `options` go to the corpus reader. Raises
-    DataError when the folder is not the corpus's, or the split is empty.
+    `limit` takes that many utterances, every class in its share and always the same. `options` go to the corpus
+    reader. Raises DataError when the folder is not the corpus's, or the split is empty.
     """
     reader = reader_of(corpus)
     reading = reader.read(root, split, **dict(options or {}))
@@ -95,10 +96,9 @@ def read_samples(
     if not utterances:
         why = "; ".join(reading.notes) or "choose another"
         raise DataError(f"the {split} split of {corpus} is empty in {root}: {why}")
-    chosen = utterances
-    if limit is not None:
-        chosen = [utterances[i] for i in sorted(np.random.default_rng(0).permutation(len(utterances))[:limit])]
-    samples = samples_of(chosen, model.tasks, cluster=reader.disjoint, overrides=overrides)
+    tasks = [*model.tasks, *views_of(model.tasks, corpus)]
+    chosen = utterances if limit is None else stratified(utterances, tasks, limit, overrides)
+    samples = samples_of(chosen, tasks, cluster=reader.disjoint, overrides=overrides)
     if any(c.kind == "features" for c in model.config.encoders.values()):
         samples = [_with_features(s, u, model) for s, u in zip(samples, _labelled(samples, chosen), strict=True)]
     return samples, {
@@ -120,6 +120,48 @@ def read_samples(
         "problems": dict(Counter(p.kind for p in reading.problems)),
         "reader_notes": list(reading.notes),
     }
+
+
+def views_of(tasks: Sequence[Task], corpus: str) -> dict[Task, str]:
+    """Tasks of the corpus's protocol that the model has no head for, and the task whose head answers them."""
+    names = {t.name for t in tasks}
+    return {TASKS[view]: head for view, head in VIEWS.get(corpus, {}).items() if head in names and view not in names}
+
+
+def stratified(
+    utterances: Sequence[Utterance],
+    tasks: Sequence[Task],
+    limit: int,
+    overrides: Mapping[str, Mapping[str, str | None]] | None = None,
+) -> list[Utterance]:
+    """`limit` utterances, drawn with seed 0, every class of the first labelled task in its share, none left out.
+
+    Numbers count as classes of a tenth of their range.
+    """
+    strata: dict[tuple[str, int], list[int]] = {}
+    for i, utterance in enumerate(utterances):
+        strata.setdefault(_stratum(utterance, tasks, overrides or {}), []).append(i)
+    strata.pop(UNLABELLED, None)
+    rng = np.random.default_rng(0)
+    queues = [rng.permutation(places) for _, places in sorted(strata.items())]
+    places = [((k + 0.5) / len(queue), i) for queue in queues for k, i in enumerate(queue.tolist())]
+    first = [queue[0] for queue in queues][:limit]
+    rest = [i for _, i in sorted(places) if i not in set(first)]
+    return [utterances[i] for i in sorted([*first, *rest[: limit - len(first)]])]
+
+
+UNLABELLED = ("", -1)
+
+
+def _stratum(
+    utterance: Utterance, tasks: Sequence[Task], overrides: Mapping[str, Mapping[str, str | None]]
+) -> tuple[str, int]:
+    for task in tasks:
+        target = fold(utterance.corpus, utterance.labels, task, overrides.get(task.name))
+        if not np.isnan(target).any():
+            tenth = int(10 * (target[0] - task.low) / (task.high - task.low)) if task.kind == "scalar" else 0
+            return task.name, tenth if task.kind == "scalar" else int(target.argmax())
+    return UNLABELLED
 
 
 def _labelled(samples: Sequence[Sample], utterances: Sequence[Utterance]) -> list[Utterance]:

@@ -26,13 +26,18 @@ PROTOCOLS = {
     "ch_sims_v2": {"sims_sentiment": "mae"},
 }
 """The metric each corpus's papers lead with; it orders the report, and is what groups and subsets are compared by."""
+VIEWS = {"goemotions": {"goemotions_ekman": "emotion"}}
+"""Tasks of a corpus's own protocol that a head of another task can answer: its probabilities are taken as scores of
+labels that may stand beside each other."""
+THRESHOLDS = {"goemotions": 0.3}
+"""Above which score the published protocol calls a label given (Demszky et al. 2020, §5.2); 0.5 elsewhere."""
 LOWER_IS_BETTER = frozenset({"mae", "rmse", "nll", "brier", "ece", "ece_mass"})
 LABELS = {
     "accuracy": "accuracy (WA)", "uar": "UAR", "macro_f1": "macro F1", "weighted_f1": "weighted F1",
     "micro_f1": "micro F1", "auroc": "AUROC", "mae": "MAE", "rmse": "RMSE", "pearson": "Pearson", "ccc": "CCC",
     "nll": "NLL", "brier": "Brier", "ece": "ECE", "ece_mass": "ECE (equal mass)", "acc2_has0": "Acc-2 (has 0)",
     "acc2_non0": "Acc-2 (non 0)", "f1_has0": "F1 (has 0)", "f1_non0": "F1 (non 0)", "acc3": "Acc-3", "acc5": "Acc-5",
-    "acc7": "Acc-7",
+    "acc7": "Acc-7", "acc2": "Acc-2", "f1": "F1 (2 classes)",
 }  # fmt: skip
 
 
@@ -41,7 +46,17 @@ def is_sentiment(task: Task) -> bool:
     return task.kind == "scalar" and (task.low, task.high) == (-3.0, 3.0)
 
 
-def scores_of(task: Task) -> dict[str, Score]:
+def threshold_of(corpus: str) -> float:
+    """Above which score a label is given in a corpus's protocol."""
+    return THRESHOLDS.get(corpus, 0.5)
+
+
+def is_sims(task: Task) -> bool:
+    """Whether it is one of CH-SIMS's own scales."""
+    return task.kind == "scalar" and task.name.startswith("sims_")
+
+
+def scores_of(task: Task, corpus: str = "") -> dict[str, Score]:
     """The metrics of a task by name, the general ones first; values and targets are n × width, or n for a scalar."""
     if task.kind == "categorical":
         return {
@@ -51,15 +66,18 @@ def scores_of(task: Task) -> dict[str, Score]:
             "weighted_f1": lambda t, v: metrics.weighted_f1(t.argmax(axis=1), v.argmax(axis=1), task.width),
         }
     if task.kind == "multilabel":
+        cut = threshold_of(corpus)
         return {
-            "macro_f1": metrics.multilabel_f1,
-            "micro_f1": lambda t, v: metrics.multilabel_f1(t, v, average="micro"),
+            "macro_f1": lambda t, v: metrics.multilabel_f1(t, v, cut),
+            "micro_f1": lambda t, v: metrics.multilabel_f1(t, v, cut, average="micro"),
             "auroc": metrics.multilabel_auroc,
         }
     found: dict[str, Score] = {"mae": metrics.mae, "pearson": metrics.pearson, "ccc": metrics.ccc}
     if is_sentiment(task):
         names = ("acc2_has0", "acc2_non0", "f1_has0", "f1_non0", "acc3", "acc5", "acc7")
-        found |= {name: _sentiment(name) for name in names}
+        found |= {name: _one_of(metrics.sentiment_scores, name) for name in names}
+    if is_sims(task):
+        found |= {name: _one_of(metrics.sims_scores, name) for name in ("acc2", "f1", "acc3", "acc5")}
     return found
 
 
@@ -69,5 +87,5 @@ def leading(task: Task, corpus: str = "") -> str:
     return PROTOCOLS.get(corpus, {}).get(task.name, default)
 
 
-def _sentiment(name: str) -> Score:
-    return lambda t, v: metrics.sentiment_scores(t, v)[name]
+def _one_of(scores: Callable[[np.ndarray, np.ndarray], dict[str, float]], name: str) -> Score:
+    return lambda t, v: scores(t, v)[name]

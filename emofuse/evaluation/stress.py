@@ -19,8 +19,9 @@ from emofuse.evaluation.evaluate import plain
 from emofuse.evaluation.metrics import Interval, bootstrap
 from emofuse.evaluation.metrics.undefined import counted_elsewhere
 from emofuse.evaluation.outputs import GIVEN, Collected, Subset, collect, scalar
+from emofuse.evaluation.pairs import read_evaluated
 from emofuse.evaluation.perturb.catalogue import Perturbation, catalogue
-from emofuse.evaluation.samples import Sample, read_samples
+from emofuse.evaluation.samples import Sample
 from emofuse.evaluation.scores import LABELS, leading, scores_of
 from emofuse.labels import Task
 from emofuse.model.model import EmotionModel
@@ -89,7 +90,7 @@ def stress(
     if not labelled:
         raise DataError(f"no sample carries a label of {task}; choose another task or corpus")
     perturbations = _chosen(only, catalogue(_voices(labelled)))
-    runner = _Runner(model, labelled, chosen, metric or leading(chosen, corpus), resamples, batch_size)
+    runner = _Runner(model, labelled, chosen, metric or leading(chosen, corpus), corpus, resamples, batch_size)
     for perturbation in perturbations:
         if runner.has(perturbation.modality):
             if progress:
@@ -117,12 +118,13 @@ def stress_checkpoint(
     limit: int | None = 200,
     options: Mapping[str, Any] | None = None,
     overrides: Mapping[str, Mapping[str, str | None]] | None = None,
+    pairs: Mapping[Modality, tuple[str, str | Path]] | None = None,
     name: str = "",
     **how: Any,
 ) -> Stress:
     """`stress` on a split of a corpus; `how` goes to it, the rest as in `evaluate_checkpoint`."""
-    samples, protocol = read_samples(
-        model, corpus, root, split, limit=limit, options=options, overrides=overrides, name=name
+    samples, protocol = read_evaluated(
+        model, corpus, root, split, pairs=pairs, limit=limit, options=options, overrides=overrides, name=name
     )
     return stress(model, samples, out, corpus=corpus, protocol=protocol, **how)
 
@@ -194,10 +196,18 @@ class _Runner:
     """Scores conditions over fixed samples, and keeps the curves."""
 
     def __init__(
-        self, model: EmotionModel, samples: list[Sample], task: Task, metric: str, resamples: int, batch_size: int
+        self,
+        model: EmotionModel,
+        samples: list[Sample],
+        task: Task,
+        metric: str,
+        corpus: str,
+        resamples: int,
+        batch_size: int,
     ) -> None:
         self.model, self.samples, self.task, self.metric = model, samples, task, metric
         self.resamples = resamples
+        self.corpus = corpus
         self.batch_size = batch_size
         self.curves: list[Curve] = []
         singles: list[Subset] = [frozenset({m}) for m in model.modalities]
@@ -266,7 +276,11 @@ class _Runner:
         several = clusters if len(set(clusters)) > 1 else None
         with counted_elsewhere():
             return bootstrap(
-                scores_of(self.task)[self.metric], targets, values, clusters=several, resamples=self.resamples
+                scores_of(self.task, self.corpus)[self.metric],
+                targets,
+                values,
+                clusters=several,
+                resamples=self.resamples,
             )
 
     def _having(self, modality: Modality) -> np.ndarray:

@@ -251,6 +251,17 @@ class Averaging(TrainerCallback):
         return control
 
 
+class Watching(TrainerCallback):
+    """Tells someone outside each epoch's dev score as it reads (not negated)."""
+
+    def __init__(self, watch: Callable[[int, float], None], sign: int) -> None:
+        self.watch, self.sign = watch, sign
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
+        """What `watch` raises ends the training."""
+        self.watch(round(state.epoch), self.sign * metrics["eval_score"])
+
+
 class EverySteps(TrainerCallback):
     """Save a resumable state every n steps beside the one at the end of each epoch."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from emofuse.training.engine import (
     DISK_ERRORS,
     EmotionTrainer,
     EverySteps,
+    Watching,
     disk_error,
     disk_full,
     is_first,
@@ -41,7 +42,6 @@ from emofuse.training.sections import Recipe
 from emofuse.training.start import build, parameter_counts
 from emofuse.training.strategies import apply_strategies
 from emofuse.training.validate import (
-    LOWER_IS_BETTER,
     Collected,
     DevSet,
     batches,
@@ -51,8 +51,12 @@ from emofuse.training.validate import (
     mark_taught,
     metrics_of,
     score,
+    sign,
 )
 from emofuse.types import MODALITIES, Modality
+
+Watch = Callable[[int, float], None]
+"""Is told the epoch, from 1, and its dev score."""
 
 
 def fit(
@@ -62,11 +66,12 @@ def fit(
     limit: int | None = None,
     dry_run: bool = False,
     command: str = "",
+    watch: Watch | None = None,
 ) -> Path:
     """Train as the recipe says; returns the checkpoint folder (with `dry_run`, where it would be).
 
     `limit`: at most so many utterances a source and split. `resume` goes on from the last complete state of an
-    interrupted run. With `seeds` or `folds`, each has a run of its own, `summary.json` holds mean ± standard deviation,
+    interrupted run. `watch` is told each epoch's number and dev score, and ends the work by raising. With `seeds` or `folds`, each has a run of its own, `summary.json` holds mean ± standard deviation,
     and the checkpoint of the best dev score is returned. Raises RecipeError, DataError, TrainingError.
     """
     check_metric(recipe.train.metric, recipe.model.all_tasks())
@@ -80,10 +85,18 @@ def fit(
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
     if recipe.seeds is None and recipe.folds is None:
-        return Run(recipe, recipe.seed, recipe.folder, limit, command).go(resume)
-    runs = [(label, Run(own, s, recipe.folder / label, limit, command)) for label, own, s in members(recipe)]
+        return Run(recipe, recipe.seed, recipe.folder, limit, command, watch).go(resume)
+    runs = [
+        (label, Run(own, s, recipe.folder / label, limit, command, _later(watch, i * recipe.train.epochs)))
+        for i, (label, own, s) in enumerate(members(recipe))
+    ]
     folders = {label: run.go(resume) for label, run in runs}
     return summarise(recipe, folders) if is_first() else recipe.folder
+
+
+def _later(watch: Watch | None, epochs: int) -> Watch | None:
+    """Of several runs in a row, epochs are counted on."""
+    return None if watch is None else lambda epoch, score: watch(epochs + epoch, score)
 
 
 @dataclass
@@ -187,8 +200,17 @@ def _counts(gathered: Sequence[Gathered], model: EmotionModel) -> dict[str, np.n
 class Run:
     """One seed of a recipe in a folder of its own."""
 
-    def __init__(self, recipe: Recipe, seed: int, folder: Path, limit: int | None, command: str) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        seed: int,
+        folder: Path,
+        limit: int | None,
+        command: str,
+        watch: Watch | None = None,
+    ) -> None:
         self.recipe, self.seed, self.folder, self.limit, self.command = recipe, seed, folder, limit, command
+        self.watch = watch
         self.states = folder / "states"
 
     def go(self, resume: bool) -> Path:
@@ -238,6 +260,8 @@ class Run:
         callbacks: list[TrainerCallback] = [progress, *log.writers(self.recipe)]
         if self.recipe.train.patience:
             callbacks.append(EarlyStoppingCallback(self.recipe.train.patience))
+        if self.watch:
+            callbacks.append(Watching(self.watch, sign(self.recipe.train.metric)))
         if self.recipe.train.save_steps:
             callbacks.append(EverySteps(self.recipe.train.save_steps))
         trainer = EmotionTrainer(
@@ -262,7 +286,6 @@ class Run:
                 f"train.metric {self.recipe.train.metric!r} is not defined on any dev set "
                 f"({', '.join(s.name for s in sets)}); choose a metric of a task that they are labelled with"
             )
-        sign = -1 if self.recipe.train.metric.partition(".")[2] in LOWER_IS_BETTER else 1
         flat = {
             f"eval_{name}/{task}.{metric}": v
             for name, tasks in found.items()
@@ -270,7 +293,7 @@ class Run:
             for metric, v in values.items()
             if metric != "n"
         }
-        return {"eval_score": sign * value, **flat}
+        return {"eval_score": sign(self.recipe.train.metric) * value, **flat}
 
     def _collect(self, model: EmotionModel, sets: Sequence[DevSet]) -> list[Collected]:
         size = self.recipe.train.eval_batch_size

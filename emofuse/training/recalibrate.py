@@ -18,6 +18,7 @@ from emofuse.model.checkpoint import locate
 from emofuse.model.model import EmotionModel
 from emofuse.training.recipe import load_recipe
 from emofuse.training.report import finite
+from emofuse.training.tune import with_values
 
 Found = dict[str, dict[str, Calibration]]
 """Subset of modalities → task → what calibration did."""
@@ -35,7 +36,8 @@ def recalibrate(
 ) -> Found:
     """Write MODEL with new temperatures and prediction sets to the folder `out`, which may be MODEL's own.
 
-    Without `corpus`: on the dev sets of the recipe in MODEL, `root` being the recipe's. With it: on the dev split of
+    Without `corpus`: on the dev sets of the recipe in MODEL, `root` being the recipe's and `options` laid over it. With
+    it: on the dev split of
     that corpus in `root`; what it has no samples for keeps its temperature, and its prediction sets are those of MODEL.
     The report inside says what was done. Raises CheckpointError without a recipe, DataError when no subset of the
     modalities has enough labelled samples.
@@ -43,7 +45,7 @@ def recalibrate(
     folder = locate(model)
     loaded = EmotionModel.from_pretrained(folder, device=device)
     if corpus is None:
-        found = _on_recipe(loaded, folder, root, limit)
+        found = _on_recipe(loaded, folder, {"root": str(root), **(options or {})}, limit)
     else:
         samples, _ = read_samples(loaded, corpus, root, "dev", limit=limit, options=options)
         found = calibrate(loaded, gather_evidence(loaded, corpus, (batch for _, batch in batches_of(loaded, samples))))
@@ -57,14 +59,14 @@ def recalibrate(
     return found
 
 
-def _on_recipe(model: EmotionModel, folder: Path, root: str | Path, limit: int | None) -> Found:
+def _on_recipe(model: EmotionModel, folder: Path, values: Mapping[str, Any], limit: int | None) -> Found:
     from emofuse.training.data import gather
     from emofuse.training.fit import caches, dev_sets
     from emofuse.training.validate import batches, collect, evidence_of
 
     if not (folder / "recipe.yaml").is_file():
         raise CheckpointError(f"{folder} holds no recipe.yaml to say what its dev data are; name a corpus of your own")
-    recipe = load_recipe(folder / "recipe.yaml", [f"root={root}"])
+    recipe = with_values(load_recipe(folder / "recipe.yaml"), values)
     sources = [s for s in recipe.data.sources if s.evaluate]
     gathered = [gather(recipe, s.model_copy(update={"train": False}), model.tasks, limit) for s in sources]
     cache, _ = caches(recipe, model)

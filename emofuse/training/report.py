@@ -20,7 +20,7 @@ from emofuse.corpora.corpus import split_hash
 from emofuse.evaluation.fitting import Calibration
 from emofuse.training.data import Gathered
 from emofuse.training.sections import Recipe
-from emofuse.training.validate import LOWER_IS_BETTER
+from emofuse.training.validate import sign
 
 LIBRARIES = ("emofuse", "torch", "transformers", "accelerate", "timm", "numpy", "librosa", "opencv-python-headless")
 
@@ -151,7 +151,7 @@ def build_report(
 ) -> dict[str, Any]:
     """All that is needed to judge and repeat the run, as plain values without any path of this machine."""
     curves = curves_of(history)
-    sign = -1 if recipe.train.metric.partition(".")[2] in LOWER_IS_BETTER else 1
+    toward = sign(recipe.train.metric)
     best = max(range(len(curves["score"])), key=lambda i: curves["score"][i])
     report = {
         "name": recipe.name,
@@ -159,8 +159,8 @@ def build_report(
         "seed": seed,
         "limit": limit,
         "metric": recipe.train.metric,
-        "score": sign * curves["score"][best],
-        "sign": sign,
+        "score": toward * curves["score"][best],
+        "sign": toward,
         "best_epoch": curves["epoch"][best],
         "metrics": metrics,
         "temperatures": {s: {t: c.temperature for t, c in each.items()} for s, each in calibration.items()},

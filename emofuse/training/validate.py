@@ -155,6 +155,11 @@ def check_metric(metric: str, tasks: Sequence[Task]) -> None:
         raise RecipeError(f"train.metric: {name} has no metric {kind!r}; {nearest(kind, valid)}")
 
 
+def sign(metric: str) -> int:
+    """-1 where less of `task.metric` is better."""
+    return -1 if metric.partition(".")[2] in LOWER_IS_BETTER else 1
+
+
 def score(metric: str, found: Mapping[str, Mapping[str, Mapping[str, float]]], sets: Sequence[DevSet]) -> float:
     """The mean of `task.metric` over the dev sets that count and have the task; NaN when none has."""
     task, _, name = metric.partition(".")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from emofuse.errors import MissingExtraError, RecipeError
 from emofuse.training import tune as module
+from emofuse.training.fit import fit
 from emofuse.training.recipe import load_recipe, parse_recipe
 from emofuse.training.sections import Recipe
 from emofuse.training.tune import load_space, parse_space, tune, with_values
@@ -76,7 +78,7 @@ def test_without_optuna_the_extra_is_named(recipe_values: dict[str, Any], monkey
         tune(parse_recipe(recipe_values), 1, SPACE)
 
 
-def pretend(recipe: Recipe, *, limit: int | None, command: str) -> Path:
+def pretend(recipe: Recipe, *, limit: int | None, command: str, watch: Callable[[int, float], None]) -> Path:
     """A run whose score is best at a learning rate of 1e-3; batches of 4 fail as a loss that is no number does."""
     if recipe.train.batch_size == 4:
         raise RecipeError("the loss is nan")
@@ -101,6 +103,50 @@ def test_the_best_trial_becomes_a_recipe(recipe_values: dict[str, Any]):
     again = tune(recipe, 14, SPACE, run=pretend)
     assert again.trials == 14
     assert again.score >= found.score
+
+
+def test_a_trial_that_falls_behind_is_stopped(recipe_values: dict[str, Any]):
+    pytest.importorskip("optuna", reason="the extra 'tune' is not installed")
+    epochs: list[int] = []
+
+    def slow(recipe: Recipe, *, limit: int | None, command: str, watch: Callable[[int, float], None]) -> Path:
+        """Runs are the worse the later they come; each says so after every epoch."""
+        folder = recipe.folder / "model"
+        folder.mkdir(parents=True)
+        value = 1.0 - len(epochs) / 100
+        epochs.append(0)
+        for epoch in (1, 2, 3, 4):
+            epochs[-1] = epoch
+            watch(epoch, value)
+        (folder / "report.json").write_text(json.dumps({"score": value}))
+        return folder
+
+    recipe = parse_recipe(recipe_values)
+    found = tune(recipe, 7, SPACE, run=slow)
+    assert epochs == [4, 4, 4, 4, 2, 2, 2]
+    assert (found.trials, found.pruned, found.failed, found.score) == (7, 3, 0, 1.0)
+    listed = json.loads((found.folder / "trials.json").read_text())
+    assert [t["state"] for t in listed] == ["complete"] * 4 + ["pruned"] * 3
+    assert listed[5]["scores"] == {"1": 0.95, "2": 0.95}
+    assert not (found.folder / "trial-5").exists()
+
+
+def test_training_tells_each_epochs_score_and_ends_when_told(recipe_values: dict[str, Any]):
+    seen: list[tuple[int, float]] = []
+
+    class Enough(Exception):
+        pass
+
+    def watch(epoch: int, score: float) -> None:
+        seen.append((epoch, score))
+        if epoch == 2:
+            raise Enough
+
+    recipe = parse_recipe(recipe_values | {"train": recipe_values["train"] | {"epochs": 3}})
+    with pytest.raises(Enough):
+        fit(recipe, watch=watch)
+    assert [epoch for epoch, _ in seen] == [1, 2]
+    assert all(0 <= score <= 1 for _, score in seen)
 
 
 def test_a_field_that_the_recipe_does_not_have_stops_the_search(recipe_values: dict[str, Any]):

@@ -19,7 +19,7 @@ from emofuse.evaluation.metrics.multilabel import (
     multilabel_f1_per_class,
     tune_thresholds,
 )
-from emofuse.evaluation.metrics.regression import ccc, mae, pearson, rmse, sentiment_scores
+from emofuse.evaluation.metrics.regression import ccc, mae, pearson, rmse, sentiment_scores, sims_scores
 from emofuse.evaluation.metrics.reports import (
     classification_report,
     multilabel_report,
@@ -59,6 +59,7 @@ __all__ = [
     "reliability_curve",
     "rmse",
     "sentiment_scores",
+    "sims_scores",
     "task_report",
     "tune_thresholds",
     "uar",

@@ -78,6 +78,19 @@ def sentiment_scores(targets: Float[np.ndarray, " n"], predictions: Float[np.nda
     return scores
 
 
+SIMS_CUTS = {2: (0.0,), 3: (-0.1, 0.1), 5: (-0.7, -0.1, 0.1, 0.7)}
+"""Where CH-SIMS's scale is cut; a value on a cut belongs below it."""
+
+
+def sims_scores(targets: Float[np.ndarray, " n"], predictions: Float[np.ndarray, " n"]) -> dict[str, float]:
+    """The protocol of CH-SIMS on the scale -1…1, as MMSA computes it: Acc-2 with its weighted F1, Acc-3 and Acc-5."""
+    targets, predictions = _pair("the accuracies of CH-SIMS", targets, predictions)
+    sides = [np.clip(side, -1, 1) for side in (targets, predictions)]
+    cut = {k: [np.searchsorted(cuts, side, side="left") for side in sides] for k, cuts in SIMS_CUTS.items()}
+    scores = {f"acc{k}": accuracy(*both) for k, both in cut.items()}
+    return scores | {"f1": weighted_f1(*cut[2], 2)}
+
+
 def _pair(metric: str, targets: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     targets, predictions = np.asarray(targets, dtype=np.float64), np.asarray(predictions, dtype=np.float64)
     if targets.shape != predictions.shape or targets.ndim != 1:

@@ -18,18 +18,25 @@ from emofuse.evaluation.metrics.undefined import MetricWarning, counted_elsewher
 from emofuse.labels import Task
 
 
-def task_report(task: Task, predictions: np.ndarray, targets: np.ndarray, *, quiet: bool = False) -> dict[str, Any]:
+def task_report(
+    task: Task, predictions: np.ndarray, targets: np.ndarray, *, threshold: float = 0.5, quiet: bool = False
+) -> dict[str, Any]:
     """The report of whichever kind `task` is; a scalar task that spans -3…3 gets the sentiment accuracies too.
 
-    `predictions` and `targets` are n × width, or n for a scalar.
+    `predictions` and `targets` are n × width, or n for a scalar; `threshold` is for labels that stand beside each
+    other.
     """
     if task.kind == "categorical":
         return classification_report(predictions, targets, task.classes, quiet=quiet)
     if task.kind == "multilabel":
-        return multilabel_report(predictions, targets, task.classes, quiet=quiet)
+        return multilabel_report(predictions, targets, task.classes, thresholds=threshold, quiet=quiet)
     sentiment = (task.low, task.high) == (-3.0, 3.0)
     flat = np.asarray(predictions).reshape(-1), np.asarray(targets).reshape(-1)
-    return regression_report(*flat, sentiment=sentiment, quiet=quiet)
+    report = regression_report(*flat, sentiment=sentiment, quiet=quiet)
+    if task.name.startswith("sims_"):
+        with counted_elsewhere():
+            report |= regression.sims_scores(*(side[~np.isnan(flat[1])] for side in (flat[1], flat[0])))
+    return report
 
 
 def classification_report(
