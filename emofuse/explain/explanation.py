@@ -14,7 +14,7 @@ from emofuse.explain.attribution import COMPLETE, Attribution, integrated_gradie
 from emofuse.explain.shapley import Shapley, class_of, shapley, task_of
 from emofuse.labels import Task
 from emofuse.model.model import EmotionModel
-from emofuse.types import SAMPLE_RATE, Modality, Segment
+from emofuse.types import Modality, Segment
 
 WINDOW = 0.1
 """Seconds of speech that share one score."""

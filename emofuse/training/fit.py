@@ -71,8 +71,9 @@ def fit(
     """Train as the recipe says; returns the checkpoint folder (with `dry_run`, where it would be).
 
     `limit`: at most so many utterances a source and split. `resume` goes on from the last complete state of an
-    interrupted run. `watch` is told each epoch's number and dev score, and ends the work by raising. With `seeds` or `folds`, each has a run of its own, `summary.json` holds mean ± standard deviation,
-    and the checkpoint of the best dev score is returned. Raises RecipeError, DataError, TrainingError.
+    interrupted run. `watch` is told each epoch's number and dev score, and ends the work by raising. With `seeds` or
+    `folds`, each has a run of its own, `summary.json` holds mean ± standard deviation, and the checkpoint of the best
+    dev score is returned. Raises RecipeError, DataError, TrainingError.
     """
     check_metric(recipe.train.metric, recipe.model.all_tasks())
     if recipe.output.wandb:

@@ -134,16 +134,16 @@ def test_a_trial_that_falls_behind_is_stopped(recipe_values: dict[str, Any]):
 def test_training_tells_each_epochs_score_and_ends_when_told(recipe_values: dict[str, Any]):
     seen: list[tuple[int, float]] = []
 
-    class Enough(Exception):
+    class EnoughError(Exception):
         pass
 
     def watch(epoch: int, score: float) -> None:
         seen.append((epoch, score))
         if epoch == 2:
-            raise Enough
+            raise EnoughError
 
     recipe = parse_recipe(recipe_values | {"train": recipe_values["train"] | {"epochs": 3}})
-    with pytest.raises(Enough):
+    with pytest.raises(EnoughError):
         fit(recipe, watch=watch)
     assert [epoch for epoch, _ in seen] == [1, 2]
     assert all(0 <= score <= 1 for _, score in seen)
