@@ -1,4 +1,5 @@
-"""Make sample.mp4 and sample.srt from free parts, so that the repository holds a real face, a voice and a sentence.
+"""Make the samples from free parts, so that the repository holds a real face, a voice and a sentence:
+sample.mp4 with sample.srt, voice.flac and face.jpg.
 
 The face is the portrait of the astronaut Eileen Collins from NASA's Great Images database (public domain), which
 ships inside scikit-image; the voice is synthesised with espeak-ng, which must be installed
@@ -25,18 +26,19 @@ import numpy as np
 from skimage import data
 
 PHRASES = ("I can't believe it!", "We made it all the way to space,", "and I have never been so happy!")
+MESSAGE = ("Why did you not tell me?", "I waited for you all night long.")
 WIDTH, HEIGHT, FPS = 640, 480, 25
 LEAD_IN, PAUSE, LEAD_OUT = 0.6, 0.25, 0.6  # seconds of silence before, between and after the phrases
 FACE = (222.0, 125.0)  # centre of the face in the portrait, pixels
 ZOOM = (1.55, 2.15)
 
 
-def speak(phrase: str) -> tuple[int, np.ndarray]:
-    """One phrase in espeak-ng's voice: (samples per second, int16 mono)."""
+def speak(phrase: str, voice: str = "en-us+f3", speed: int = 150, pitch: int = 60) -> tuple[int, np.ndarray]:
+    """One phrase in a voice of espeak-ng: (samples per second, int16 mono)."""
     program = shutil.which("espeak-ng")
     if program is None:
         sys.exit("espeak-ng is not installed; it speaks the sample's words (Debian, Ubuntu: apt install espeak-ng)")
-    command = [program, "-v", "en-us+f3", "-s", "150", "-p", "60", "--stdout", phrase]
+    command = [program, "-v", voice, "-s", str(speed), "-p", str(pitch), "--stdout", phrase]
     spoken = subprocess.run(command, check=True, capture_output=True).stdout
     with wave.open(io.BytesIO(spoken)) as file:
         # Written to a pipe, the header's length is a placeholder: read to the end instead.
@@ -75,6 +77,26 @@ def frames(seconds: float) -> Iterator[np.ndarray]:
         yield cv2.warpAffine(portrait, move, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
 
 
+def write_voice(path: Path) -> None:
+    """A message in another voice, as FLAC."""
+    spoken = [speak(phrase, "en-us+m3", 165, 55) for phrase in MESSAGE]
+    rate = spoken[0][0]
+    gap = np.zeros(round(0.4 * rate), np.int16)
+    sound = np.concatenate([part for _, samples in spoken for part in (gap, samples)] + [gap])
+    with av.open(str(path), "w", format="flac") as container:
+        audio = container.add_stream("flac", rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(sound[None], format="s16", layout="mono")
+        frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
+        container.mux(audio.encode(frame))
+        container.mux(audio.encode(None))
+
+
+def write_face(path: Path) -> None:
+    """The head and shoulders of the portrait, as JPEG."""
+    piece = cv2.cvtColor(data.astronaut()[:360, 60:420], cv2.COLOR_RGB2BGR)
+    path.write_bytes(cv2.imencode(".jpg", piece, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
+
+
 def clock(seconds: float) -> str:
     """Seconds as SubRip writes them."""
     whole = round(seconds * 1000)
@@ -100,7 +122,7 @@ def write_video(path: Path, rate: int, samples: np.ndarray) -> None:
 
 
 def main(folder: Path) -> None:
-    """Write sample.mp4 and sample.srt into the folder, each whole or not at all."""
+    """Write the samples into the folder, each whole or not at all."""
     rate, samples, cues = soundtrack()
     subtitles = "\n".join(
         f"{number}\n{clock(start)} --> {clock(end)}\n{text}\n" for number, (start, end, text) in enumerate(cues, 1)
@@ -110,6 +132,9 @@ def main(folder: Path) -> None:
     video.with_suffix(".part").replace(video)
     words.with_suffix(".part").write_text(subtitles, encoding="utf-8")
     words.with_suffix(".part").replace(words)
+    for write, name in ((write_voice, "voice.flac"), (write_face, "face.jpg")):
+        write((folder / name).with_suffix(".part"))
+        (folder / name).with_suffix(".part").replace(folder / name)
     sys.stdout.write(f"{video} ({len(samples) / rate:.1f} s, {video.stat().st_size / 1e6:.2f} MB), {words}\n")
 
 

@@ -12,6 +12,7 @@ from emofuse import __version__
 from emofuse.cli.calibrate import calibrate
 from emofuse.cli.compare import compare
 from emofuse.cli.data import data
+from emofuse.cli.demo import demo
 from emofuse.cli.evaluate import evaluate
 from emofuse.cli.explain import explain
 from emofuse.cli.info import info
@@ -34,6 +35,7 @@ app.command()(evaluate)
 app.command()(compare)
 app.command()(calibrate)
 app.command()(explain)
+app.command()(demo)
 app.add_typer(data, name="data")
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]

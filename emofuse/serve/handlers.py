@@ -1,0 +1,246 @@
+"""What the page's buttons do."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import gradio as gr
+import soundfile
+
+from emofuse.errors import EmofuseError
+from emofuse.labels import EMOTIONS
+from emofuse.media.transcript import read_text
+from emofuse.pipeline.analysis import Analysis
+from emofuse.pipeline.inference import Pipeline
+from emofuse.serve.feedback import Correction, save
+from emofuse.serve.html import element
+from emofuse.serve.job import Job, Request, Step, explained
+from emofuse.serve.live import Live
+from emofuse.serve.settings import Settings
+from emofuse.serve.texts import say
+from emofuse.serve.turns import Turns
+from emofuse.serve.uploads import Uploads
+
+log = logging.getLogger("emofuse.demo")
+
+
+class Handlers:
+    """The page's buttons around one pipeline; everything that a visit leaves goes when the visit ends."""
+
+    def __init__(self, pipeline: Pipeline, settings: Settings, uploads: Uploads) -> None:
+        self.pipeline, self.settings, self.uploads = pipeline, settings, uploads
+        self.turns = Turns(settings.queue)
+        self._jobs: dict[tuple[str, str], Job] = {}
+        self._live: dict[str, Live] = {}
+
+    # ---- answers ----
+
+    def runner(self, kind: str) -> Callable[..., Iterator[Any]]:
+        """What the button of one tab does: the status, the answer and the buttons, over and over."""
+        if kind == "text":
+
+            def words_only(words: str, request: gr.Request) -> Iterator[Any]:
+                yield from self._run(Request(kind, words=words or ""), request)
+
+            return words_only
+
+        def run(file: str | None, words: str, blur: bool, request: gr.Request) -> Iterator[Any]:
+            named = {"image": file} if kind == "picture" else {"source": file}
+            if not file and kind != "picture":
+                words = ""
+            for outputs in self._run(Request(kind, words=words or "", blur=blur, **named), request):
+                last = outputs[2].get("interactive") is True
+                yield (*outputs, gr.update(value=None) if last and file else gr.skip())
+
+        return run
+
+    def _run(self, asked: Request, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """(status, answer, go, stop, kept) as the work goes on; the upload is gone when it ends, however it ends."""
+        session, began = _session(request), time.monotonic()
+        job = Job(self.pipeline, asked, self.settings)
+        self._jobs.setdefault((session, asked.kind), job)
+        if self._jobs[session, asked.kind] is not job:
+            return
+        busy = (gr.update(interactive=False), gr.update(interactive=True))
+        idle = (gr.update(interactive=True), gr.update(interactive=False))
+        try:
+            yield _status("queued"), gr.skip(), *busy, None
+            with self.turns.place(), self.turns.model(lambda: job.cancelled) as mine:
+                if not mine:
+                    yield _status("cancelled_empty"), gr.skip(), *idle, None
+                    return
+                yield _status("starting"), element("emofuse-empty"), *busy, None
+                for step in job:
+                    final = step.stage in ("finished", "cancelled")
+                    if final:
+                        self.uploads.release(session, asked.file)
+                    yield (
+                        _status_of(step, time.monotonic() - began, final and asked.file is not None),
+                        element("emofuse-answer", step.view, asked.kind) if step.view else gr.skip(),
+                        *(idle if final else busy),
+                        self._kept(step.analysis) if final else gr.skip(),
+                    )
+        except Exception as error:  # whatever it is, the visitor reads a sentence and whoever runs this the reason
+            key, detail, values = explained(error, asked)
+            if key == "error_internal":
+                log.exception("an answer failed")
+            self.uploads.release(session, asked.file)
+            yield _error(key, detail, values), element("emofuse-empty"), *idle, None
+        finally:
+            job.cancel()
+            self.uploads.release(session, asked.file)
+            self._jobs.pop((session, asked.kind), None)
+
+    def _kept(self, analysis: Analysis | None) -> dict[str, Any] | None:
+        """What a correction needs to know of an answer; nothing where corrections are not wanted."""
+        if self.settings.feedback is None or analysis is None or analysis.overall is None:
+            return None
+        timed = analysis.duration is not None
+        spans = [
+            {"start": p.start if timed else None, "end": p.end if timed else None, "text": analysis.words_of(p)}
+            for p in analysis.segments
+        ]
+        whole = " ".join(word.text for word in analysis.transcript or ())
+        return {"whole": {"start": None, "end": None, "text": whole}, "segments": spans}
+
+    def canceller(self, kind: str) -> Callable[[gr.Request], None]:
+        """What the cancel button of one tab does."""
+
+        def cancel(request: gr.Request) -> None:
+            job = self._jobs.get((_session(request), kind))
+            if job is not None:
+                job.cancel()
+
+        return cancel
+
+    # ---- boxes ----
+
+    def hold(self, file: str | None, request: gr.Request) -> None:
+        """An upload lies in a box."""
+        self.uploads.hold(_session(request), file)
+
+    def read_words(self, file: str | None, request: gr.Request) -> Any:
+        """The words of a transcript's file; the file itself goes."""
+        if not file:
+            return gr.skip()
+        try:
+            return read_text(file)
+        except EmofuseError as error:
+            raise gr.Error(str(error).replace(file, Path(file).name), print_exception=False) from error
+        finally:
+            self.uploads.release(_session(request), file)
+
+    def gone(self, request: gr.Request) -> None:
+        """A page was closed: its work ends and its files go."""
+        session = _session(request)
+        for (whose, _), job in list(self._jobs.items()):
+            if whose == session:
+                job.cancel()
+        self._live.pop(session, None)
+        self.uploads.release_all(session)
+
+    # ---- corrections ----
+
+    def corrector(self, kind: str) -> Callable[..., Any]:
+        """What the button that saves a correction does."""
+
+        def correct(
+            kept: dict[str, Any] | None, choice: str | None, consent: bool, chosen: float, media: str | None,
+            request: gr.Request,
+        ) -> Any:  # fmt: skip
+            session = _session(request)
+            try:
+                return self._correct(kept, choice, consent, int(chosen), media, session)
+            finally:
+                self.uploads.release(session, media)
+
+        correct.__name__ = f"correct_{kind}"
+        return correct
+
+    def _correct(
+        self,
+        kept: dict[str, Any] | None,
+        choice: str | None,
+        consent: bool,
+        chosen: int,
+        media: str | None,
+        session: str,
+    ) -> Any:
+        problem = (
+            "feedback_no_answer" if kept is None or self.settings.feedback is None
+            else "feedback_no_choice" if choice not in EMOTIONS
+            else "feedback_no_consent" if not consent
+            else None
+        )  # fmt: skip
+        if problem is not None:
+            return _status(problem), gr.skip()
+        assert kept is not None and self.settings.feedback is not None and choice is not None
+        span = kept["segments"][chosen] if 0 <= chosen < len(kept["segments"]) else kept["whole"]
+        who = f"visitor-{hashlib.sha256(session.encode()).hexdigest()[:8]}"
+        about = Correction(choice, Path(media) if media else None, span["text"] or None, who)
+        if media:
+            about = Correction(choice, Path(media), about.text, who, span["start"], span["end"])
+        save(self.settings.feedback, about, say("en", "feedback_consent"))
+        return _status("feedback_saved"), gr.update(value=False)
+
+    # ---- live ----
+
+    def hear(self, file: str | None, request: gr.Request) -> Any:
+        """The sound since last time: judged, and its file deleted."""
+        if not file:
+            return gr.skip()
+        session = _session(request)
+        try:
+            samples, rate = soundfile.read(file, dtype="int16", always_2d=True)
+        finally:
+            self.uploads.release(session, file)
+        return self._shown(self._live_of(session).hear(rate, samples))
+
+    def see(self, file: str | None, blur: bool, request: gr.Request) -> Any:
+        """The camera's picture: judged, and its file deleted."""
+        if not file:
+            return gr.skip()
+        session = _session(request)
+        try:
+            picture = cv2.imread(file)
+        finally:
+            self.uploads.release(session, file)
+        if picture is None:
+            return gr.skip()
+        return self._shown(self._live_of(session).see(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), blur))
+
+    def forget(self, request: gr.Request) -> str:
+        """Start the live view over."""
+        self._live.pop(_session(request), None)
+        return element("emofuse-live")
+
+    def _live_of(self, session: str) -> Live:
+        return self._live.setdefault(session, Live(self.pipeline, self.settings))
+
+    def _shown(self, view: dict[str, Any] | None) -> Any:
+        return gr.skip() if view is None else element("emofuse-live", {"emotions": list(EMOTIONS)} | view)
+
+
+def _session(request: gr.Request) -> str:
+    return request.session_hash or ""
+
+
+def _status(stage: str, **values: Any) -> str:
+    return element("emofuse-status", {"stage": stage} | values, attribute="state")
+
+
+def _status_of(step: Step, seconds: float, deleted: bool) -> str:
+    stage = "cancelled_empty" if step.stage == "cancelled" and step.view is None else step.stage
+    return _status(
+        stage, done=step.done, total=step.total, count=step.count, seconds=f"{seconds:.1f}", deleted=deleted
+    )  # fmt: skip
+
+
+def _error(key: str, detail: str, values: dict[str, Any]) -> str:
+    return element("emofuse-status", {"error": key, "detail": detail, "values": values}, attribute="state")

@@ -1,0 +1,44 @@
+"""Every word of the page, in English and Chinese."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+STATIC = Path(__file__).parent / "static"
+
+
+@lru_cache(maxsize=1)
+def texts() -> dict[str, Any]:
+    """Language → key → text, and `zh_notes`: pairs (pattern of an English note, its Chinese)."""
+    return json.loads((STATIC / "texts.json").read_text(encoding="utf-8"))
+
+
+def say(language: Language, key: str, **values: object) -> str:
+    """One text, its {blanks} filled in. Raises KeyError for a key that is not there."""
+    return texts()[language][key].format(**values) if values else texts()[language][key]
+
+
+def language_of(wish: str | None) -> Language:
+    """The language to speak to somebody whose browser says `zh-CN`, `en-GB`, …; English for all others."""
+    return "zh" if (wish or "").lower().startswith("zh") else "en"
+
+
+def note_in(language: Language, note: str) -> str:
+    """A note of an analysis; those that have no translation stay English."""
+    for pattern, translated in texts().get(f"{language}_notes", ()):
+        if re.match(pattern, note):
+            return re.sub(pattern, translated.replace("$", "\\"), note)
+    return note
+
+
+def clock(seconds: float) -> str:
+    """minutes:seconds, or hours:minutes:seconds."""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
