@@ -18,7 +18,7 @@ from emofuse.cli.explain import explain
 from emofuse.cli.info import info
 from emofuse.cli.outputs import complain
 from emofuse.cli.predict import predict
-from emofuse.cli.train import train, tune
+from emofuse.cli.train import average, train, tune
 from emofuse.errors import EmofuseError
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.command()(predict)
 app.command()(info)
 app.command()(train)
 app.command()(tune)
+app.command()(average)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(calibrate)

@@ -81,6 +81,30 @@ def suggest(
     typer.echo(f"{len(chosen)} rows to label in {out}")
 
 
+@data.command()
+def label(
+    manifest: Annotated[Path, typer.Argument(metavar="FILE", help="A manifest with unlabelled train rows.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The manifest to write, to train on.")],
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="How sure the model must be of a row.")] = 0.9,
+    most: Annotated[int | None, typer.Option(min=1, help="At most so many rows a class, the surest.")] = None,
+    soft: Annotated[bool, typer.Option("--soft", help="Write the probabilities in place of the class.")] = False,
+    task: Annotated[str, typer.Option(help="The column to label.")] = "emotion",
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="A shipped model, a folder, or a hub id.")
+    ] = "emofuse-small",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+) -> None:
+    """Label what a model is sure of, to train on it as well (pseudo-labels)."""
+    from emofuse.cli.outputs import check_writable
+    from emofuse.pipeline.inference import load
+    from emofuse.training.few_labels import pseudo_label
+
+    check_writable(out)
+    found = pseudo_label(load(model, device).model, manifest, out, task=task, threshold=threshold, most=most, soft=soft)
+    taken = ", ".join(f"{n} {name}" for name, n in found.taken.items()) or "none"
+    typer.echo(f"{found.given} rows as they were, labelled: {taken}; {found.left} left out, in {out}")
+
+
 def own_tasks(given: list[str]) -> dict[str, Sequence[str]]:
     """`NAME=A,B` → {NAME: [A, B]}; no classes = any number. Raises `DataError`."""
     tasks: dict[str, Sequence[str]] = {}

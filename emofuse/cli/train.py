@@ -35,6 +35,17 @@ def train(
         typer.echo(folder)
 
 
+def average(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="MODEL…", help="Checkpoints that stem from one start.")],
+) -> None:
+    """Write the model whose weights are the mean of several."""
+    require_package("accelerate", extra="train")
+    from emofuse.training.ensemble import average_checkpoints
+
+    typer.echo(average_checkpoints(folders, out))
+
+
 def tune(
     recipe: Annotated[Path, typer.Argument(help="A YAML file.")],
     space: Annotated[Path, typer.Option(help="YAML of what to search: optim.lr: {low: 1e-5, high: 1e-3, log: true}.")],
