@@ -84,6 +84,9 @@ def figures() -> dict[str, Figure]:
             | {subsets[0]: {}},
             ("text", "speech", "face"),
         ),
+        "lines": plots.lines(
+            {f"class {i}": ([0, 0.5, 1], [0, 0.9 - i / 10, 1]) for i in range(7)}, chance=([0, 1], [0, 1])
+        ),
         "severity": plots.severity_curves(
             {
                 "speech alone": [(i, (0.6 - 0.1 * i, 0.55 - 0.1 * i, 0.65 - 0.1 * i)) for i in range(5)],
@@ -114,6 +117,7 @@ def test_nothing_to_draw_is_an_empty_figure() -> None:
         plots.bars({}),
         plots.subset_table({}, ("text",)),
         plots.severity_curves({}),
+        plots.lines({}),
     ]
     for figure in empty:
         assert plots.png(figure).startswith(b"\x89PNG")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,10 +15,11 @@ from emofuse.errors import DataError
 from emofuse.evaluation import outputs
 from emofuse.evaluation.compare import compare, to_dict, to_text
 from emofuse.evaluation.evaluate import evaluate, plain, write
-from emofuse.evaluation.metrics import classification_report
+from emofuse.evaluation.metrics import classification_report, multilabel_f1
 from emofuse.evaluation.outputs import GIVEN, SUBSETS, collect, name_of
 from emofuse.evaluation.pairs import paired
-from emofuse.evaluation.samples import Sample, samples_of, sex_of
+from emofuse.evaluation.report import markdown_report
+from emofuse.evaluation.samples import Sample, samples_of, sex_of, stratified
 from emofuse.labels import TASKS
 from emofuse.types import MODALITIES, Utterance
 
@@ -151,3 +154,44 @@ def test_plain_has_no_numbers_that_json_lacks():
     assert plain({"a": np.float32("nan"), "b": (np.int64(1), float("inf")), "c": np.array([1.5])}) == {
         "a": None, "b": [1, None], "c": [1.5],
     }  # fmt: skip
+
+
+def test_a_limit_keeps_every_class_in_its_share():
+    labels = ["happy"] * 60 + ["sad"] * 30 + ["angry"] * 9 + ["fearful"] + ["none"] * 5
+    utterances = [
+        Utterance(str(i), "ravdess", "dev", "a", labels={} if name == "none" else {"emotion": name})
+        for i, name in enumerate(labels)
+    ]
+    chosen = stratified(utterances, (TASKS["emotion"],), 20)
+    counts = Counter(str(u.labels["emotion"]) for u in chosen)
+    assert sum(counts.values()) == 20
+    assert counts["fearful"] == 1
+    assert abs(counts["happy"] - 12) <= 1 and abs(counts["sad"] - 6) <= 1 and abs(counts["angry"] - 2) <= 1
+    assert [u.id for u in chosen] == [u.id for u in stratified(utterances, (TASKS["emotion"],), 20)]
+    assert len(stratified(utterances, (TASKS["emotion"],), 1000)) == 100
+
+
+def test_the_published_protocol_of_goemotions_is_answered_by_the_head_of_emotion(tiny_model, samples):
+    ekman = TASKS["goemotions_ekman"]
+    rng = np.random.default_rng(1)
+    several = [replace(s, targets={**s.targets, ekman.name: (rng.random(7) < 0.3).astype(np.float32)}) for s in samples]
+    found = evaluate(tiny_model, several, corpus="goemotions", resamples=5, batch_size=8)
+    view = found.tasks["goemotions_ekman"]
+    probs, truth = found.collected.values[GIVEN]["emotion"], found.collected.targets["goemotions_ekman"]
+    assert view.report["macro_f1"] == pytest.approx(multilabel_f1(truth, probs, 0.3), abs=1e-9)
+    assert set(view.decided) == {"threshold 0.3", "threshold 0.5", "thresholds tuned on the other half"}
+    assert view.decided["threshold 0.3"]["macro_f1"] == pytest.approx(view.intervals["macro_f1"].estimate)
+    assert found.protocol["views"] == {"goemotions_ekman": "emotion"}
+    assert "thresholds tuned on the other half" in markdown_report(found)
+    assert "goemotions_ekman" not in evaluate(tiny_model, samples, resamples=2, batch_size=8).tasks
+
+
+def test_curves_end_where_they_must(tiny_model, samples):
+    found = evaluate(tiny_model, samples, resamples=2, batch_size=8).tasks["emotion"]
+    answered, roc = found.curves["answered"], found.curves["roc"]
+    assert answered["share"][-1] == 1.0
+    assert answered["accuracy"][-1] == pytest.approx(found.report["accuracy"])
+    for name, curve in roc.items():
+        assert (curve["false"][0], curve["true"][0], curve["false"][-1], curve["true"][-1]) == (0, 0, 1, 1)
+        area = np.trapezoid(curve["true"], curve["false"])
+        assert area == pytest.approx(found.report["per_class"][name]["auroc"], abs=1e-9)

@@ -8,7 +8,16 @@ import torch
 from sklearn import metrics as sklearn_metrics
 from torchmetrics.functional import concordance_corrcoef, pearson_corrcoef
 
-from emofuse.evaluation.metrics import MetricWarning, ccc, mae, pearson, regression_report, rmse, sentiment_scores
+from emofuse.evaluation.metrics import (
+    MetricWarning,
+    ccc,
+    mae,
+    pearson,
+    regression_report,
+    rmse,
+    sentiment_scores,
+    sims_scores,
+)
 
 EXACT = {"rel": 0, "abs": 1e-9}
 
@@ -92,3 +101,21 @@ def test_report_leaves_out_unlabelled_rows_and_notes_constants() -> None:
     with pytest.warns(MetricWarning, match="nothing to score"):
         assert np.isnan(regression_report(np.empty(0), np.empty(0))["mae"])
     assert "acc7" in regression_report(np.array([1.0, 2.0]), np.array([1.0, 2.5]), sentiment=True)
+
+
+def test_the_accuracies_of_ch_sims_are_those_of_its_published_bins() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.choice(np.arange(-1, 1.01, 0.2), 400).round(1)
+    guess = np.clip(truth + rng.normal(size=400) * 0.4, -1.5, 1.5)
+    found = sims_scores(truth, guess)
+    bins = {2: [-1.01, 0.0, 1.01], 3: [-1.01, -0.1, 0.1, 1.01], 5: [-1.01, -0.7, -0.1, 0.1, 0.7, 1.01]}
+    for classes, edges in bins.items():
+        sides = []
+        for values in (truth, guess):
+            clipped, own = np.clip(values, -1, 1), np.zeros(400, int)
+            for k in range(classes):
+                own[(clipped > edges[k]) & (clipped <= edges[k + 1])] = k
+            sides.append(own)
+        assert found[f"acc{classes}"] == pytest.approx(np.mean(sides[0] == sides[1]), abs=1e-12)
+        if classes == 2:
+            assert found["f1"] == pytest.approx(sklearn_metrics.f1_score(*sides, average="weighted"), abs=1e-9)
