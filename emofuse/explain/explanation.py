@@ -87,7 +87,7 @@ class Explanation:
             moment = float(self.speech_times[int(self.speech_scores.argmax())])
             parts.append(f"In the voice, the moment around {moment:.1f} s spoke for it most.")
         if self.regions and max(self.regions.values()) > 0:
-            parts.append(f"In the face, it is {max(self.regions, key=lambda r: self.regions[r])}.")
+            parts.append(f"In the face, {max(self.regions, key=lambda r: self.regions[r])} spoke for it most.")
         if not self.complete:
             parts.append("The scores do not quite add up to the answer, so take the details with caution.")
         return " ".join(parts)

@@ -112,10 +112,11 @@ def _voice(e: Explanation, segment: Segment) -> str:
         )
     assert segment.waveform is not None
     outline = pages.waveform(segment.waveform, width=WIDTH, height=round(2 * middle), colour="#1a1a1a55")
-    step = 1 if seconds <= 12 else 5
+    step = 0.5 if seconds <= 3 else 1.0 if seconds <= 12 else 5.0
+    times = step * np.arange(np.ceil(segment.start / step), np.floor(segment.end / step) + 1)
     marks = [
-        f'<text x="{WIDTH * t / seconds:.0f}" y="{HEIGHT - 4}" font-size="11">{segment.start + t:.0f} s</text>'
-        for t in range(0, int(seconds) + 1, step)
+        f'<text x="{WIDTH * (t - segment.start) / seconds:.0f}" y="{HEIGHT - 4}" font-size="11">{t:g} s</text>'
+        for t in times
     ]
     return (
         f'<div class="scroll"><svg role="img" aria-label="relevance over time" width="{WIDTH}" height="{HEIGHT}" '

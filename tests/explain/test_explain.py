@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -113,6 +115,8 @@ def test_an_explanation_names_words_moments_and_regions(tiny_model, make_segment
     page = write_page(found, segment, tmp_path / "new" / "why.html", source="a <clip>").read_text("utf-8")
     assert "a &lt;clip&gt;" in page
     assert "http" not in page
+    shifted = page_of([(found, replace(segment, start=0.6, end=1.8))])
+    assert re.findall(r'<text x="(\d+)"[^>]*>([\d.]+) s<', shifted) == [("240", "1"), ("540", "1.5")]
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["why.html"]
 
 
