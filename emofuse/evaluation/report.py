@@ -177,7 +177,8 @@ def _curves(task: TaskEvaluation) -> str:
             {"accuracy": (answered["share"], answered["accuracy"])},
             xlabel="share of samples answered, the surest first", ylabel="accuracy", title="If it may abstain",
         )  # fmt: skip
-        drawn.append(_figure(picture, "accuracy against the share of samples answered"))
+        alt = "accuracy against the share of samples answered"
+        drawn.append(pages.image(plots.png(picture), alt, width=380, plot=True))
     if roc := task.curves.get("roc"):
         shown = sorted(roc, key=lambda c: -task.report["per_class"][c]["support"])[:MOST_CURVES]
         picture = plots.lines(
@@ -185,7 +186,7 @@ def _curves(task: TaskEvaluation) -> str:
             xlabel="false positives", ylabel="true positives", title="ROC, each class against the rest",
             chance=([0, 1], [0, 1]),
         )  # fmt: skip
-        drawn.append(_figure(picture, "ROC curves by class"))
+        drawn.append(pages.image(plots.png(picture), "ROC curves by class", width=500, plot=True))
     return f'<h3>Curves</h3><div class="row">{"".join(drawn)}</div>' if drawn else ""
 
 
