@@ -33,6 +33,8 @@ HEADLINES = (
     ("text", "goemotions", "GoEmotions dev, folded to 7 classes, first label", "macro_f1", "macro F1"),
     ("text", "meld", "MELD dev, three earlier turns", "weighted_f1", "weighted F1"),
 )
+FEWEST = 10
+"""Samples in a bin that the reliability diagram shows; the ECE counts all."""
 TEMPLATE = Path(__file__).with_name("card.md")
 
 
@@ -130,7 +132,8 @@ def draw(dev: Mapping[str, np.ndarray], report: Mapping[str, Any], folder: Path)
                 probs = powered / powered.sum(1, keepdims=True)
             leading = np.eye(truth.shape[1])[truth.argmax(1)]
             curve = reliability_curve(leading, probs)
-            curves[subset] = (curve.confidence, curve.accuracy, curve.count)
+            enough = curve.count >= FEWEST
+            curves[subset] = (curve.confidence[enough], curve.accuracy[enough], curve.count[enough])
             eces[subset] = ece(leading, probs)
         panels.append(plots.png(plots.reliability_diagram(curves, eces=eces, title=title)))
     _montage(panels, folder / "reliability.png", columns=2)
@@ -156,7 +159,7 @@ def _montage(pictures: Sequence[bytes], path: Path, columns: int) -> None:
 
 def stage(report: Mapping[str, Any]) -> dict[str, Any]:
     """What is kept of the run of an encoder."""
-    kept = ("command", "seed", "seconds", "best_epoch", "metric", "score", "metrics", "curves", "data")
+    kept = ("command", "note", "seed", "seconds", "best_epoch", "metric", "score", "metrics", "curves", "data")
     return {key: report[key] for key in kept if key in report}
 
 
