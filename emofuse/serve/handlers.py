@@ -28,6 +28,9 @@ from emofuse.serve.turns import Turns
 from emofuse.serve.uploads import Uploads
 
 log = logging.getLogger("emofuse.demo")
+BUSY = (gr.update(interactive=False), gr.update(interactive=True))
+IDLE = BUSY[::-1]
+"""What the buttons that start and cancel can do, while there is work and while there is none."""
 
 
 class Handlers:
@@ -46,52 +49,51 @@ class Handlers:
         if kind == "text":
 
             def words_only(words: str, request: gr.Request) -> Iterator[Any]:
-                yield from self._run(Request(kind, words=words or ""), request)
+                yield from (outputs for outputs, _ in self._run(Request(kind, words=words or ""), request))
 
             return words_only
 
         def run(file: str | None, words: str, blur: bool, request: gr.Request) -> Iterator[Any]:
-            named = {"image": file} if kind == "picture" else {"source": file}
-            if not file and kind != "picture":
-                words = ""
-            for outputs in self._run(Request(kind, words=words or "", blur=blur, **named), request):
-                last = outputs[2].get("interactive") is True
-                yield (*outputs, gr.update(value=None) if last and file else gr.skip())
+            place = "image" if kind == "picture" else "source"
+            asked = Request(kind, words=words or "", blur=blur, **{place: file}) if file else Request(kind)
+            for outputs, clear in self._run(asked, request):
+                yield *outputs, gr.update(value=None) if clear else gr.skip()
 
         return run
 
-    def _run(self, asked: Request, request: gr.Request) -> Iterator[tuple[Any, ...]]:
-        """(status, answer, go, stop, kept) as the work goes on; the upload is gone when it ends, however it ends."""
+    def _run(self, asked: Request, request: gr.Request) -> Iterator[tuple[tuple[Any, ...], bool]]:
+        """((status, answer, go, stop, kept), whether to empty the box) as the work goes on.
+
+        The box is emptied before the upload in it is deleted, and it is deleted however the work ends. What does not
+        change is sent again, since HTML cannot be skipped: Gradio would take that for its contents.
+        """
         session, began = _session(request), time.monotonic()
         job = Job(self.pipeline, asked, self.settings)
-        self._jobs.setdefault((session, asked.kind), job)
-        if self._jobs[session, asked.kind] is not job:
+        if self._jobs.setdefault((session, asked.kind), job) is not job:
             return
-        busy = (gr.update(interactive=False), gr.update(interactive=True))
-        idle = (gr.update(interactive=True), gr.update(interactive=False))
+        status, answer = _status("queued"), element("emofuse-empty")
         try:
-            yield _status("queued"), gr.skip(), *busy, None
+            yield (status, answer, *BUSY, None), False
             with self.turns.place(), self.turns.model(lambda: job.cancelled) as mine:
                 if not mine:
-                    yield _status("cancelled_empty"), gr.skip(), *idle, None
+                    yield (_status("cancelled_empty"), answer, *IDLE, None), False
                     return
-                yield _status("starting"), element("emofuse-empty"), *busy, None
+                yield (_status("starting"), answer, *BUSY, None), False
                 for step in job:
                     final = step.stage in ("finished", "cancelled")
                     if final:
+                        yield (status, answer, *BUSY, None), asked.file is not None
                         self.uploads.release(session, asked.file)
-                    yield (
-                        _status_of(step, time.monotonic() - began, final and asked.file is not None),
-                        element("emofuse-answer", step.view, asked.kind) if step.view else gr.skip(),
-                        *(idle if final else busy),
-                        self._kept(step.analysis) if final else gr.skip(),
-                    )
+                    status = _status_of(step, time.monotonic() - began, final and asked.file is not None)
+                    answer = element("emofuse-answer", step.view, asked.kind) if step.view else answer
+                    yield (status, answer, *(IDLE if final else BUSY), self._kept(step.analysis)), False
         except Exception as error:  # whatever it is, the visitor reads a sentence and whoever runs this the reason
             key, detail, values = explained(error, asked)
             if key == "error_internal":
                 log.exception("an answer failed")
+            yield (status, answer, *BUSY, None), asked.file is not None
             self.uploads.release(session, asked.file)
-            yield _error(key, detail, values), element("emofuse-empty"), *idle, None
+            yield (_error(key, detail, values), element("emofuse-empty"), *IDLE, None), False
         finally:
             job.cancel()
             self.uploads.release(session, asked.file)
@@ -191,29 +193,29 @@ class Handlers:
 
     # ---- live ----
 
-    def hear(self, file: str | None, request: gr.Request) -> Any:
+    def hear(self, file: str | None, request: gr.Request) -> str:
         """The sound since last time: judged, and its file deleted."""
-        if not file:
-            return gr.skip()
         session = _session(request)
+        live = self._live_of(session)
         try:
-            samples, rate = soundfile.read(file, dtype="int16", always_2d=True)
+            if file:
+                samples, rate = soundfile.read(file, dtype="int16", always_2d=True)
+                live.hear(rate, samples)
         finally:
             self.uploads.release(session, file)
-        return self._shown(self._live_of(session).hear(rate, samples))
+        return _live(live)
 
-    def see(self, file: str | None, blur: bool, request: gr.Request) -> Any:
+    def see(self, file: str | None, blur: bool, request: gr.Request) -> str:
         """The camera's picture: judged, and its file deleted."""
-        if not file:
-            return gr.skip()
         session = _session(request)
+        live = self._live_of(session)
         try:
-            picture = cv2.imread(file)
+            picture = cv2.imread(file) if file else None
         finally:
             self.uploads.release(session, file)
-        if picture is None:
-            return gr.skip()
-        return self._shown(self._live_of(session).see(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), blur))
+        if picture is not None:
+            live.see(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), blur)
+        return _live(live)
 
     def forget(self, request: gr.Request) -> str:
         """Start the live view over."""
@@ -223,8 +225,10 @@ class Handlers:
     def _live_of(self, session: str) -> Live:
         return self._live.setdefault(session, Live(self.pipeline, self.settings))
 
-    def _shown(self, view: dict[str, Any] | None) -> Any:
-        return gr.skip() if view is None else element("emofuse-live", {"emotions": list(EMOTIONS)} | view)
+
+def _live(live: Live) -> str:
+    """What the live view shows last."""
+    return element("emofuse-live", {"emotions": list(EMOTIONS)} | live.shown if live.shown else None)
 
 
 def _session(request: gr.Request) -> str:

@@ -35,4 +35,4 @@ def head() -> str:
     words = json.dumps({name: texts()[name] for name in ("en", "zh")}, ensure_ascii=False).replace("<", "\\u003c")
     script = (STATIC / "demo.js").read_text(encoding="utf-8")
     style = (STATIC / "demo.css").read_text(encoding="utf-8")
-    return f"<script>window.EMOFUSE_TEXTS = {words};\n{script}</script>\n<style>{style}</style>"
+    return f'<style id="emofuse-style">{style}</style>\n<script>window.EMOFUSE_TEXTS = {words};\n{script}</script>'

@@ -84,6 +84,7 @@ class Job:
         self._extras = Extras()
         self._kept = Kept(settings.weighed)
         self._seconds: dict[int, float] = {}
+        self._read: tuple[float, float | None] = (0.0, None)
 
     def cancel(self) -> None:
         """Ask the work to end."""
@@ -130,7 +131,7 @@ class Job:
             if time.monotonic() - last > 0.7:
                 last = time.monotonic()
                 shown = self._view(self._named(watch.result()), done=False)
-                self._steps.put(Step("reading", prediction.end, None, index + 1, shown))
+                self._steps.put(Step("reading", *self._read, index + 1, shown))
         analysis = self._named(watch.result())
         self._steps.put(Step("explaining", count=len(analysis.segments), view=self._view(analysis, done=False)))
         self._look()
@@ -147,7 +148,8 @@ class Job:
         self._check()
         if done > self.settings.minutes * 60 + 1:
             raise too_long(done, self.settings)
-        self._steps.put(Step("reading", done, total, len(self._seconds)))
+        self._read = (done, total)
+        self._steps.put(Step("reading", *self._read, len(self._seconds)))
 
     def _note(self, index: int, prediction: Prediction, segment: Segment) -> None:
         """Keep of a segment what the page shows later, and of its pixels and sound as little as that."""

@@ -38,6 +38,8 @@ class Live:
         self._began: float | None = None
         self._latencies: deque[float] = deque(maxlen=120)
         self.points: deque[dict[str, Any]] = deque()
+        self.shown: dict[str, Any] | None = None
+        """The last answer."""
 
     def hear(self, rate: int, samples: np.ndarray, now: float | None = None) -> dict[str, Any] | None:
         """Add what the microphone recorded since last time, as it gives it, and judge; None while another judges."""
@@ -79,7 +81,8 @@ class Live:
             overall = watch.result().overall
             latency = time.monotonic() - began
             seen = Sight.of([segment for _, segment in found]) if "image" in inputs else None
-            return self._point(arrived, overall, latency, seen, inputs.get("image"))
+            self.shown = self._point(arrived, overall, latency, seen, inputs.get("image"))
+            return self.shown
         finally:
             self._lock.release()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from emofuse.serve.page import build
 from emofuse.serve.settings import Settings
 from emofuse.serve.uploads import Uploads
 
+FIRST_PORT = 7860
+"""The first of the ports that are tried."""
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
@@ -65,26 +68,36 @@ def serve(
     only thing here that leaves this machine. Uploads lie in a folder of their own, which `close` deletes. Raises
     `EmofuseError` when the port is taken.
     """
-    settings = settings or Settings()
+    settings, port = settings or Settings(), free_port(host, port)
     folder = Path(tempfile.mkdtemp(prefix="emofuse-demo-"))
     os.environ["GRADIO_TEMP_DIR"] = str(folder)  # where Gradio puts uploads is told to it only so
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     uploads = Uploads(folder)
     page = build(Handlers(pipeline, settings, uploads))
     page.queue(max_size=None, default_concurrency_limit=8)
-    try:
-        _, local, shared = page.launch(
-            server_name=host, server_port=port, share=share, quiet=True, prevent_thread_lock=True, inbrowser=False,
-            show_error=False, footer_links=[], max_file_size=settings.megabytes * 1_000_000, theme=theme(),
-            ssr_mode=False, pwa=False, run_history=False, enable_monitoring=False, mcp_server=False,
-            app_kwargs={"middleware": [Middleware(Dress, head())], "docs_url": None, "redoc_url": None},
-        )  # fmt: skip
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise EmofuseError(
-            f"cannot serve on {host}, port {port or 'from 7860 on'}: {error}; name a free --port"
-        ) from error
+    _, local, shared = page.launch(
+        server_name=host, server_port=port, share=share, quiet=True, prevent_thread_lock=True, inbrowser=False,
+        show_error=False, footer_links=[], max_file_size=settings.megabytes * 1_000_000, theme=theme(), ssr_mode=False,
+        pwa=False, run_history=False, enable_monitoring=False, mcp_server=False,
+        app_kwargs={"middleware": [Middleware(Dress, head())], "docs_url": None, "redoc_url": None},
+    )  # fmt: skip
     return Served(page, local, shared or None, uploads)
+
+
+def free_port(host: str, port: int | None) -> int:
+    """The port that was asked for, else the first free one of a hundred. Raises `EmofuseError`."""
+    problem = "it is not free"
+    for candidate in range(FIRST_PORT, FIRST_PORT + 100) if port is None else (port,):
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((host, candidate))
+        except OSError as error:
+            problem = str(error.strerror or error)
+        else:
+            return candidate
+    where = f"port {port}" if port is not None else f"ports {FIRST_PORT} to {FIRST_PORT + 99}"
+    raise EmofuseError(f"cannot serve on {host}, {where}: {problem}; name a free --port, and a --host of this machine")
 
 
 class Dress:

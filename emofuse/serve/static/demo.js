@@ -80,25 +80,57 @@
     kept.media = { url: URL.createObjectURL(blob), blob, audio, name: file.orig_name || "clip" };
   }
 
-  class Answer extends HTMLElement {
-    connectedCallback() {
-      this.name = this.getAttribute("name");
-      this.memory = remember(this.name);
-      this.view = decode(this.dataset.view);
-      if (this.memory.chosen >= this.view.segments.length) this.memory.chosen = -1;
+  /* Drawn into a shadow, because Gradio makes an element's children match the HTML it was sent: none. */
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(document.getElementById("emofuse-style").textContent);
+
+  class Drawn extends HTMLElement {
+    static observedAttributes = ["data-view", "data-state"];
+
+    constructor() {
+      super();
+      this.root = this.attachShadow({ mode: "open" });
+      this.root.adoptedStyleSheets = [sheet];
       this.redraw = () => this.draw();
+      this.watcher = new ResizeObserver(() => this.resized());
+    }
+
+    connectedCallback() {
       window.addEventListener("emofuse-language", this.redraw);
-      this.watcher = new ResizeObserver(() => {
-        if (this.lane && Math.abs(this.lane.clientWidth - this.width) > 4) this.drawTimeline();
-      });
-      this.draw();
+      this.refresh();
       this.watcher.observe(this);
+    }
+
+    attributeChangedCallback() {
+      if (this.isConnected) this.refresh();
     }
 
     disconnectedCallback() {
       window.removeEventListener("emofuse-language", this.redraw);
       this.watcher.disconnect();
       cancelAnimationFrame(this.frame);
+    }
+
+    refresh() {
+      const packed = this.dataset.view || this.dataset.state;
+      this.view = packed ? decode(packed) : null;
+      this.draw();
+    }
+
+    show(...nodes) { this.root.replaceChildren(...nodes); }
+
+    resized() {}
+  }
+
+  class Answer extends Drawn {
+    refresh() {
+      this.name = this.getAttribute("name");
+      this.memory = remember(this.name);
+      super.refresh();
+    }
+
+    resized() {
+      if (this.lane && Math.abs(this.lane.clientWidth - this.width) > 4) this.drawTimeline();
     }
 
     get shown() {
@@ -114,8 +146,10 @@
 
     draw() {
       const { view } = this;
+      if (this.memory.chosen >= view.segments.length) this.memory.chosen = -1;
+      this.lane = this.still = null;
       if (!view.overall) {
-        this.replaceChildren(h("div", { class: "emo" }, view.done
+        this.show(h("div", { class: "emo" }, view.done
           ? h("p", { class: "emo-empty" }, t("no_predictions")) : null, this.notes(), this.files()));
         return;
       }
@@ -124,9 +158,9 @@
       this.head = h("section", { class: "emo-card emo-head" });
       this.bars = h("section", { class: "emo-card" });
       this.shares = h("section", { class: "emo-card" });
-      this.replaceChildren(h("div", { class: "emo" },
+      this.show(h("div", { class: "emo" },
         this.head,
-        h("div", { class: stage ? "emo-two" : "" }, stage, this.bars),
+        h("div", { class: stage && !stage.hasAttribute("data-heard") ? "emo-two" : "emo-one" }, stage, this.bars),
         clocked ? this.timeline() : null,
         this.words(),
         this.shares, this.notes(), this.files()));
@@ -139,7 +173,7 @@
       this.drawBars();
       this.drawShares();
       this.drawStage();
-      for (const span of this.querySelectorAll("[data-segment]"))
+      for (const span of this.root.querySelectorAll("[data-segment]"))
         span.classList.toggle("emo-chosen", Number(span.dataset.segment) === this.memory.chosen);
     }
 
@@ -194,10 +228,14 @@
         rows.push(h("div", { class: "emo-gauge" }, h("span", {}, t("polarity")),
           h("div", { class: "emo-stack", role: "img", "aria-label": said, title: said },
             ...parts.map(([name, x]) => h("i", { class: `emo-pol-${name}`, style: { width: `${100 * x}%` } },
-              x > 0.24 ? `${t(`polarity_${name}`)} ${percent(x)}` : ""))), h("b", {}, "")));
+              x > 0.24 ? `${t(`polarity_${name}`)} ${percent(x)}` : "")))));
       }
       for (const [name, low] of [["intensity", 0], ["valence", -1], ["arousal", -1]]) {
-        if (p[name] === null || p[name] === undefined) continue;
+        if (p[name] === null || p[name] === undefined) {
+          if (name === "intensity") rows.push(h("div", { class: "emo-gauge" }, h("span", {}, t(name)),
+            h("span", { class: "emo-unknown" }, t("not_taught"))));
+          continue;
+        }
         const at = clamp((p[name] - low) / (1 - low), 0, 1), from = low < 0 ? Math.min(0.5, at) : 0;
         const size = low < 0 ? Math.abs(at - 0.5) : at;
         rows.push(h("div", { class: "emo-gauge" }, h("span", {}, t(name)),
@@ -229,7 +267,7 @@
             "aria-label": `${emotion(name)} ${percent(row[i])}`, "data-emotion": name,
             style: { "--c": colour(name) },
             onclick: () => { this.memory.emotion = name; this.drawBars(); if (this.lane) this.drawTimeline();
-              this.querySelector(`[data-emotion="${name}"]`)?.focus(); } },
+              this.root.querySelector(`[data-emotion="${name}"]`)?.focus(); } },
             h("span", {}, emotion(name)),
             h("span", { class: "emo-track" }, h("i", { style: { width: `${100 * row[i]}%` } })),
             h("b", {}, percent(row[i])));
@@ -258,7 +296,8 @@
         player.onplay = () => this.follow();
       }
       const moving = player && player.tagName === "VIDEO";
-      return h("section", { class: "emo-card" }, title(t("frames")),
+      const heard = player && !moving && !stills;
+      return h("section", { class: "emo-card", "data-heard": heard }, title(t(heard ? "heard" : "frames")),
         moving || stills ? h("div", { class: "emo-stage" }, moving ? player : this.still, this.boxes, this.names) : null,
         player && !moving ? player : null,
         memory.unplayable ? h("p", { class: "emo-hint" }, t("no_picture")) : null,
@@ -267,8 +306,8 @@
 
     drawStage() {
       if (!this.still) return;
-      const { view, memory } = this, missing = this.querySelector(".emo-missing");
-      const moving = memory.player && memory.player.tagName === "VIDEO" && this.contains(memory.player);
+      const { view, memory } = this, missing = this.root.querySelector(".emo-missing");
+      const moving = memory.player && memory.player.tagName === "VIDEO" && this.root.contains(memory.player);
       if (moving) { missing.hidden = true; this.tick(); return; }
       const index = memory.chosen < 0 ? view.stills.findIndex(Boolean) : memory.chosen, still = view.stills[index];
       missing.hidden = Boolean(still) || !view.stills.some(Boolean);
@@ -303,7 +342,7 @@
         this.playhead.setAttribute("x1", x);
         this.playhead.setAttribute("x2", x);
       }
-      for (const span of this.querySelectorAll("[data-segment]"))
+      for (const span of this.root.querySelectorAll("[data-segment]"))
         span.classList.toggle("emo-playing", Number(span.dataset.segment) === index && !player.paused);
       if (player.tagName !== "VIDEO" || !this.boxes) return;
       const found = [];
@@ -565,20 +604,13 @@
     all && !(wordless.test(all.slice(-1)) && wordless.test(word[0])) ? `${all} ${word}` : all + word, "");
 
   /* ---- where it is, and what went wrong ---- */
-  class Status extends HTMLElement {
-    connectedCallback() {
-      this.redraw = () => this.draw();
-      window.addEventListener("emofuse-language", this.redraw);
-      this.draw();
-    }
-
-    disconnectedCallback() { window.removeEventListener("emofuse-language", this.redraw); }
-
+  class Status extends Drawn {
     draw() {
-      const s = decode(this.dataset.state);
+      const s = this.view;
+      if (!s) { this.show(); return; }
       if (s.error) {
         const values = s.values || {}, detail = s.detail || (s.error !== "error_media" ? t(`${s.error}_detail`, values) : "");
-        this.replaceChildren(h("div", { class: "emo-error", role: "alert" }, h("b", {}, t(s.error)), h("p", {}, detail)));
+        this.show(h("div", { class: "emo-error", role: "alert" }, h("b", {}, t(s.error)), h("p", {}, detail)));
         return;
       }
       const busy = ["queued", "starting", "reading", "explaining"].includes(s.stage);
@@ -588,47 +620,32 @@
           : t("reading_open", { done: clock(s.done, false) }), found].filter(Boolean).join(" · ")
         : t(s.stage, { seconds: s.seconds }) + (s.deleted ? ` ${t("deleted")}` : "");
       const share = s.stage === "explaining" ? 1 : s.total ? s.done / s.total : null;
-      this.replaceChildren(h("div", { class: "emo-status", role: "status" },
+      this.show(h("div", { class: "emo-status", role: "status" },
         busy ? h("progress", { max: 1, value: share === null ? null : clamp(share, 0, 1), "aria-label": text }) : null,
         h("span", {}, text)));
     }
   }
 
-  class Empty extends HTMLElement {
-    connectedCallback() {
-      this.redraw = () => this.replaceChildren(h("div", { class: "emo-blank" },
+  class Empty extends Drawn {
+    draw() {
+      this.show(h("div", { class: "emo-blank" },
         h("div", { class: "emo-blank-bars", "aria-hidden": "true" }, ...["joy", "surprise", "neutral", "sadness", "anger"]
           .map((name) => h("i", { style: { "background": colour(name) } }))),
         h("p", {}, h("b", {}, t("empty"))), h("p", { class: "emo-hint" }, t("empty_hint"))));
-      window.addEventListener("emofuse-language", this.redraw);
-      this.redraw();
     }
-
-    disconnectedCallback() { window.removeEventListener("emofuse-language", this.redraw); }
   }
 
   /* ---- live ---- */
-  class Live extends HTMLElement {
-    connectedCallback() {
-      this.view = this.dataset.view ? decode(this.dataset.view) : null;
-      this.redraw = () => this.draw();
-      window.addEventListener("emofuse-language", this.redraw);
-      this.watcher = new ResizeObserver(() => {
-        if (Math.abs(this.clientWidth - this.width) > 4) this.draw(); });
-      this.draw();
-      this.watcher.observe(this);
-    }
-
-    disconnectedCallback() {
-      window.removeEventListener("emofuse-language", this.redraw);
-      this.watcher.disconnect();
+  class Live extends Drawn {
+    resized() {
+      if (Math.abs(this.clientWidth - this.width) > 4) this.draw();
     }
 
     draw() {
       const { view } = this;
       this.width = this.clientWidth || 600;
       if (!view) {
-        this.replaceChildren(h("div", { class: "emo-blank" }, h("p", {}, h("b", {}, t("live_waiting")))));
+        this.show(h("div", { class: "emo-blank" }, h("p", {}, h("b", {}, t("live_waiting")))));
         return;
       }
       const names = view.emotions, last = view.points[view.points.length - 1], row = last.emotions;
@@ -648,7 +665,7 @@
       const bars = row ? h("section", { class: "emo-card" }, h("div", { class: "emo-bars" }, ...names.map((name, k) =>
         h("div", { class: "emo-bar", style: { "--c": colour(name) } }, h("span", {}, emotion(name)),
           h("span", { class: "emo-track" }, h("i", { style: { width: percent(row[k]) } })), h("b", {}, percent(row[k])))))) : null;
-      this.replaceChildren(h("div", { class: "emo" }, head, h("section", { class: "emo-card" }, title(t("timeline")),
+      this.show(h("div", { class: "emo" }, head, h("section", { class: "emo-card" }, title(t("timeline")),
         this.rolling()), still || bars ? h("div", { class: still && bars ? "emo-two" : "" }, still, bars) : null));
     }
 

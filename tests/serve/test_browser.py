@@ -1,0 +1,259 @@
+"""The page in a real browser: what people do with it, and what must not happen while they do."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+
+import pytest
+
+from emofuse.corpora.manifest import check_manifest
+from emofuse.pipeline.formats import csv_text, json_text, srt_text
+
+
+def left_behind(served) -> list[str]:
+    """Files of uploads that are still on the server."""
+    return [path.name for path in served.uploads.folder.rglob("*") if path.is_file()]
+
+
+def test_a_clip_with_its_words(visit, served, pipeline, clip):
+    here = visit()
+    tab = here.open()
+    tab.locator("#emo-in-clip input[type=file]").set_input_files(clip)
+    tab.locator("#emo-in-clip video").wait_for()
+    button = tab.locator("#emo-file-clip")
+    button.locator("xpath=preceding-sibling::input[@type='file']").set_input_files(clip.with_suffix(".srt"))
+    tab.wait_for_function("document.querySelector('#emo-words-clip textarea').value.includes('-->')")
+    answer = here.answer("clip")
+
+    called = pipeline(clip, transcript=clip.with_suffix(".srt"))
+    expected = replace(called, source=clip.name)
+    assert here.download("clip", "json") == json_text(expected)
+    assert here.download("clip", "csv") == csv_text(expected)
+    assert here.download("clip", "srt") == srt_text(expected)
+    assert json.loads(here.download("clip", "json"))["segments"] == called.to_dict()["segments"]
+    assert left_behind(served) == []
+    assert "deleted" in tab.locator("#emo-status-clip").inner_text()
+
+    name, share = called.overall.top
+    assert answer.locator("[data-testid=leading]").inner_text() == name
+    assert f"{share:.0%}" in answer.locator(".emo-head").inner_text()
+    assert answer.locator("button.emo-bar").count() == 7
+    assert answer.locator(".emo-name").first.inner_text().startswith("Person 1")
+    lines = answer.locator(".emo-lane path.emo-line")
+    assert {line.get_attribute("class").split("-")[-1] for line in lines.all()} == {"fused", "text", "speech", "face"}
+    _timeline(tab, answer, called)
+    _words_and_bars(answer, called)
+
+
+def _timeline(tab, answer, called) -> None:
+    """Hovering says what is there, clicking and the keys jump to it, and the player with them."""
+    lane = answer.locator("[data-testid=timeline]")
+    lane.scroll_into_view_if_needed()
+    box = lane.bounding_box()
+    tab.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 80)
+    tip = answer.locator(".emo-tip")
+    tip.wait_for(state="visible")
+    assert "We made it all the way to space," in tip.inner_text()
+    lane.click(position={"x": box["width"] * 0.5, "y": 80})
+    assert "Segment 2 of 3" in answer.locator(".emo-where").inner_text()
+    assert answer.locator("[data-testid=leading]").inner_text() == called.segments[1].top[0]
+    now = tab.evaluate("document.querySelector('#emo-answer-clip video').currentTime")
+    assert called.segments[1].start <= now <= called.segments[1].end
+    lane.press("ArrowRight")
+    assert "Segment 3 of 3" in answer.locator(".emo-where").inner_text()
+    assert tab.evaluate("document.querySelector('#emo-answer-clip video').currentTime") == pytest.approx(
+        called.segments[2].start, abs=0.05
+    )
+    assert "0:04.0" in lane.get_attribute("aria-valuetext")
+    lane.press("Escape")
+    assert answer.locator(".emo-where").count() == 0
+
+
+def _words_and_bars(answer, called) -> None:
+    runs = answer.locator(".emo-run")
+    assert [run.inner_text() for run in runs.all()] == [called.words_of(p) for p in called.segments]
+    runs.nth(0).click()
+    assert "Segment 1 of 3" in answer.locator(".emo-where").inner_text()
+    bar = answer.locator("[data-emotion=fear]")
+    bar.press("Enter")
+    assert bar.get_attribute("aria-pressed") == "true"
+    assert answer.locator(".emo-legend .emo-tag").inner_text() == "fear"
+    shares = answer.locator(".emo-share").all_inner_texts()
+    assert len(shares) == 5 and all(name in " ".join(shares) for name in ("words", "voice", "face"))
+
+
+def test_a_broken_file_is_a_friendly_sentence_and_the_page_lives_on(visit, served, tmp_path):
+    broken = tmp_path / "holiday.mp4"
+    broken.write_bytes(b"these are not moving pictures" * 100)
+    here = visit()
+    tab = here.open()
+    tab.locator("#emo-in-clip input[type=file]").set_input_files(broken)
+    tab.locator("#emo-in-clip video").wait_for(state="attached")
+    tab.locator("#emo-go-clip").click()
+    alert = tab.locator("#emo-status-clip [role=alert]")
+    alert.wait_for()
+    said = alert.inner_text()
+    assert "This cannot be read." in said and "holiday.mp4" in said
+    assert str(served.uploads.folder) not in said and "Traceback" not in said
+    assert left_behind(served) == []
+    here.choose("text")
+    tab.locator("#emo-example-text-1").click()
+    tab.wait_for_function("document.querySelector('#emo-words-text textarea').value.length > 5")
+    here.answer("text")
+
+
+def test_words_alone_and_words_that_look_like_code(visit, pipeline):
+    here = visit()
+    tab = here.open()
+    here.choose("text")
+    tab.locator("#emo-go-text").click()
+    tab.locator("#emo-status-text [role=alert]").wait_for()
+    assert "nothing to read yet" in tab.locator("#emo-status-text").inner_text()
+    text = "I am so happy! <img src=x onerror=\"alert('1')\"> {{#each}} ${this} is sad."
+    tab.locator("#emo-words-text textarea").fill(text)
+    answer = here.answer("text")
+    assert json.loads(here.download("text", "json")) == pipeline(text=text).to_dict()
+    assert "onerror" in answer.locator(".emo-words").inner_text() and answer.locator(".emo-words img").count() == 0
+
+
+def test_a_picture_with_blurred_faces(visit, served, samples):
+    here = visit()
+    tab = here.open()
+    here.choose("picture")
+    tab.locator("#emo-in-picture input[type=file]").set_input_files(samples / "face.jpg")
+    tab.locator("#emo-in-picture img").wait_for()
+    tab.locator("#emo-blur-picture input").check()
+    answer = here.answer("picture")
+    assert answer.locator(".emo-still").get_attribute("src").startswith("data:image/jpeg")
+    assert answer.locator("video").count() == 0 and answer.locator(".emo-boxes rect").count() == 1
+    assert "speech is absent" in answer.locator("[data-testid=notes]").inner_text()
+    assert left_behind(served) == []
+
+
+def test_a_recorded_voice(visit, served):
+    here = visit()
+    tab = here.open()
+    here.choose("speech")
+    tab.locator("#emo-in-speech [data-testid=source-select] button").nth(1).click()
+    tab.locator("#emo-in-speech .record-button, #emo-in-speech button.record").first.click()
+    tab.wait_for_timeout(5000)
+    tab.locator("#emo-in-speech button.stop-button, #emo-in-speech .stop-button-paused").first.click()
+    tab.wait_for_function("!document.querySelector('#emo-go-speech').disabled")
+    tab.locator("#emo-in-speech #waveform, #emo-in-speech [data-testid*=waveform]").first.wait_for()
+    answer = here.answer("speech")
+    found = json.loads(here.download("speech", "json"))
+    assert found["overall"]["present"] == ["speech"] and 3 < found["duration"] < 12
+    assert answer.locator("audio").count() == 1
+    assert left_behind(served) == []
+
+
+def test_live_microphone_rolls_and_says_how_late_it_is(visit, served):
+    here = visit()
+    tab = here.open()
+    here.choose("live")
+    tab.locator("#emo-live-sound .record-button, #emo-live-sound button.record").first.click()
+    tab.locator("#emo-live [data-testid=live-leading]").wait_for()
+    assert "ms" in tab.locator("#emo-live [data-testid=latency]").inner_text()
+    tab.wait_for_function(
+        "document.querySelector('#emo-live emofuse-live').view.points.filter((p) => p.emotions).length > 2"
+    )
+    assert tab.locator("#emo-live path.emo-line-speech").count() >= 1
+    tab.locator("#emo-live-sound button.stop-button").first.click()
+    here.context.close()
+
+
+def test_chinese_in_place_and_from_the_start(visit, pipeline):
+    here = visit(locale="zh-CN")
+    tab = here.open()
+    tab.wait_for_function("document.querySelector('#emo-go-clip').innerText.includes('读取情绪')")
+    assert tab.locator("html").get_attribute("lang") == "zh-CN"
+    assert [tab.locator(f"#emo-tab-{kind}-button").inner_text() for kind in ("clip", "speech", "live")] == [
+        "视频", "语音", "实时",
+    ]  # fmt: skip
+    here.choose("text")
+    tab.locator("#emo-words-text textarea").fill("I am so happy!")
+    answer = here.answer("text")
+    top = pipeline(text="I am so happy!").overall.top[0]
+    assert answer.locator("[data-testid=leading]").inner_text() != top
+    assert "缺少声音" in answer.locator("[data-testid=notes]").inner_text()
+    tab.locator("#emo-language").click()
+    tab.wait_for_function("document.querySelector('#emo-go-text').innerText.includes('Read the emotions')")
+    assert answer.locator("[data-testid=leading]").inner_text() == top
+    assert "speech is absent" in answer.locator("[data-testid=notes]").inner_text()
+
+
+def test_dark_on_a_phone_by_keyboard(visit):
+    here = visit(viewport={"width": 390, "height": 844}, color_scheme="light", has_touch=True, is_mobile=True)
+    tab = here.open()
+    tab.locator("#emo-theme").press("Enter")
+    assert tab.evaluate("document.body.classList.contains('dark')")
+    assert tab.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+    tab.reload()
+    tab.wait_for_selector("emofuse-empty .emo-blank")
+    tab.wait_for_function("document.body.classList.contains('dark')")
+    tab.locator("#emo-example-clip").press("Enter")
+    tab.locator("#emo-in-clip video").wait_for()
+    tab.locator("#emo-go-clip").press("Enter")
+    tab.wait_for_selector("#emo-answer-clip [data-testid=download-json]")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_correction_needs_consent_and_becomes_a_row(visit, served, corrections, clip):
+    here = visit()
+    tab = here.open()
+    tab.locator("#emo-example-clip").click()
+    tab.locator("#emo-in-clip video").wait_for()
+    answer = here.answer("clip")
+    answer.locator(".emo-run").nth(1).click()
+    tab.locator("#emo-feedback-clip").get_by_role("button").first.click()
+    tab.locator("#emo-feedback-clip").get_by_label("surprise").check()
+    tab.locator("#emo-save-clip").click()
+    tab.wait_for_function("document.querySelector('#emo-status-clip').innerText.includes('please agree first')")
+    assert not corrections.exists()
+    tab.locator("#emo-feedback-clip input[type=checkbox]").check()
+    tab.locator("#emo-save-clip").click()
+    tab.wait_for_function("document.querySelector('#emo-status-clip').innerText.includes('Thank you')")
+    (row,) = csv.DictReader((corrections / "manifest.csv").read_text(encoding="utf-8").splitlines())
+    assert (row["emotion"], row["text"]) == ("surprise", "We made it all the way to space,")
+    assert (float(row["start"]), float(row["end"])) == pytest.approx((2.02, 3.788), abs=0.01)
+    assert (corrections / row["media"]).read_bytes() == clip.read_bytes()
+    assert check_manifest(corrections / "manifest.csv") == []
+    assert left_behind(served) == []
+
+
+def test_cancel_gives_the_page_back(visit, served, tmp_path, clip):
+    """A clip of half a minute, cancelled as soon as its first answer shows."""
+    import subprocess
+
+    longer = tmp_path / "longer.mp4"
+    command = ["ffmpeg", "-v", "error", "-stream_loop", "3", "-i", str(clip), "-c", "copy", str(longer)]
+    subprocess.run(command, check=True)
+    here = visit()
+    tab = here.open()
+    tab.locator("#emo-in-clip input[type=file]").set_input_files(longer)
+    tab.locator("#emo-in-clip video").wait_for()
+    tab.locator("#emo-go-clip").click()
+    tab.locator("#emo-answer-clip [data-testid=leading]").wait_for()
+    assert tab.locator("#emo-answer-clip [data-testid=download-json]").count() == 0
+    tab.locator("#emo-stop-clip").click()
+    tab.wait_for_function("document.querySelector('#emo-status-clip').innerText.includes('Cancelled')")
+    tab.wait_for_function("!document.querySelector('#emo-go-clip').disabled")
+    assert 1 <= len(json.loads(here.download("clip", "json"))["segments"]) < 12
+    assert left_behind(served) == []
+
+
+def test_nothing_stays_when_the_page_is_closed(visit, served, clip):
+    here = visit()
+    tab = here.open()
+    tab.locator("#emo-in-clip input[type=file]").set_input_files(clip)
+    tab.locator("#emo-in-clip video").wait_for()
+    tab.wait_for_timeout(1000)
+    assert left_behind(served) != []
+    tab.goto("about:blank")
+    for _ in range(120):
+        if not left_behind(served):
+            break
+        tab.wait_for_timeout(500)
+    assert left_behind(served) == []
