@@ -15,6 +15,7 @@ from emofuse.cli.data import data
 from emofuse.cli.demo import demo
 from emofuse.cli.evaluate import evaluate
 from emofuse.cli.explain import explain
+from emofuse.cli.export import export, prune
 from emofuse.cli.info import info
 from emofuse.cli.outputs import complain
 from emofuse.cli.predict import predict
@@ -36,6 +37,8 @@ app.command()(evaluate)
 app.command()(compare)
 app.command()(calibrate)
 app.command()(explain)
+app.command()(export)
+app.command()(prune)
 app.command()(demo)
 app.add_typer(data, name="data")
 

@@ -129,12 +129,16 @@ class FaceEncoder(nn.Module):
     def forward(self, inputs: dict[str, Tensor]) -> Tokens:
         """`pixels` uint8 (or float, 0 to 255) [batch, frames, 3, size, size] → one token a frame."""
         mask = inputs["mask"]
-        frames = (inputs["pixels"][mask].float() / 255 - self.mean) / self.std
-        frames = frames.contiguous(memory_format=torch.channels_last)  # a quarter faster convolutions on CPU
+        frames = self.normalised(inputs["pixels"], mask)
         features = self.backbone.forward_head(self.backbone.forward_features(frames), pre_logits=True).float()
         states = features.new_zeros(*mask.shape, self.dim)
         states[mask] = features
         return Tokens(states, mask, inputs["times"])
+
+    def normalised(self, pixels: Tensor, mask: Tensor) -> Tensor:
+        """float32 [real frames, 3, size, size] at the backbone's mean and deviation."""
+        frames = (pixels[mask].float() / 255 - self.mean) / self.std
+        return frames.contiguous(memory_format=torch.channels_last)  # a quarter faster convolutions on CPU
 
 
 def _build(config: FaceConfig, pretrained: bool) -> tuple[nn.Module, FaceConfig]:

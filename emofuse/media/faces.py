@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -60,7 +61,8 @@ class FaceCollector:
             if within and self.tracker.confirmed(person):
                 there[person] = within
         self.forget(end)
-        most = self.tracker.options.max_crops
+        options = self.tracker.options
+        most = min(options.max_crops, max(2, math.ceil((end - start) / options.crop_interval)))
         ordered = sorted(there, key=lambda person: (-len(there[person]), person))
         numbers = [self._numbers.setdefault(person, len(self._numbers)) for person in ordered]
         return tuple(as_track(n, chosen(there[person], most)) for n, person in zip(numbers, ordered, strict=True))

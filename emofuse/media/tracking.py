@@ -21,7 +21,7 @@ class FaceOptions:
     """Between the frames that are looked at."""
     detect_interval: float = 0.4
     """Between detections; in the frames between, known faces are followed by their looks."""
-    scan_interval: float = 1.2
+    scan_interval: float = 2.0
     """Between detections in the whole frame while somebody is followed; the others look around the known faces. While
     nobody is followed all of them look everywhere, and every fifth looks harder."""
     coast: float = 1.0
@@ -40,6 +40,8 @@ class FaceOptions:
     """Added around the face on each side, as a share of its side; 0 frames it as in FER2013."""
     max_crops: int = 8
     """Crops of one person in one segment."""
+    crop_interval: float = 0.5
+    """Seconds a crop stands for: more crops than that of a short segment add next to nothing."""
 
 
 @dataclass(eq=False)

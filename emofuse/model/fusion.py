@@ -111,7 +111,7 @@ class FusionTransformer(nn.Module):
         states, masks = [], []
         for modality in self.modalities:
             there = present[modality]
-            slot = self.absent[modality].expand(len(there), 1, -1)
+            slot = self.absent[modality].expand(there.shape[0], 1, -1)
             states.append(slot + self.kind[modality])
             masks.append(~there[:, None])
             if modality in tokens:
@@ -119,7 +119,7 @@ class FusionTransformer(nn.Module):
                 states.append(self._embed(modality, given))
                 masks.append(given.mask & there[:, None])
         keys, mask = self.token_norm(torch.cat(states, 1)), torch.cat(masks, 1)
-        queries = self.queries.expand(len(keys), -1, -1)
+        queries = self.queries.expand(keys.shape[0], -1, -1)
         for layer in self.layers:
             queries = layer(queries, keys, mask)
         return self.norm(queries)

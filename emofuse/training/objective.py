@@ -14,6 +14,7 @@ from emofuse.labels import Task
 from emofuse.model.model import EmotionModel, Outputs
 from emofuse.training.adversarial import Neighbourhood, adversarial_loss
 from emofuse.training.cache import encode
+from emofuse.training.distil import Teacher
 from emofuse.training.losses import (
     categorical_loss,
     class_weights,
@@ -56,6 +57,7 @@ class Objective(nn.Module):
         self.options = options
         self.frozen = frozenset(frozen)
         self.vectors = singular_vectors(model)
+        self.teacher = Teacher(options.distil, model) if options.distil else None  # no module: not trained, not saved
         for task in model.tasks:
             if task.kind == "scalar":
                 continue
@@ -117,6 +119,8 @@ class Objective(nn.Module):
             for modality, logits in outputs.by_modality.items():
                 loss = self.task_loss(task, logits[task.name], target, mask & batch.present[modality])
                 parts[f"{modality}_{task.name}"] = weight * alone * loss
+        if self.teacher:
+            parts["distil"] = self.teacher.loss(outputs, batch)
         if self.options.contrastive:
             parts["contrastive"] = self.options.contrastive * self._contrast(outputs, batch)
         return parts

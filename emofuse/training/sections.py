@@ -200,6 +200,15 @@ class Augment(Section):
     text: TextAugment = TextAugment()
 
 
+class Distil(Section):
+    """Learning what a larger model answers (Hinton et al. 2015), beside the labels; see `emofuse prune`."""
+
+    teacher: str
+    """A checkpoint that reads the same inputs: a shipped name, a folder, or a hub id."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    temperature: Annotated[float, Field(gt=0)] = 2.0
+
+
 class Loss(Section):
     """The masked multi-task loss."""
 
@@ -224,6 +233,7 @@ class Loss(Section):
     epsilon: Annotated[float, Field(gt=0)] = 0.5
     """Length of the adversarial step on the embeddings."""
     adversarial_steps: PositiveInt = 3
+    distil: Distil | None = None
 
 
 class Optim(Section):

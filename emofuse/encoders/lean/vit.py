@@ -60,7 +60,7 @@ class VisionTransformer(nn.Module):
     def forward_features(self, pictures: Tensor) -> Tensor:
         """Class token and patches [batch, 1 + patches, dim] of normalised pictures [batch, 3, size, size]."""
         patches = self.patch_embed(pictures)
-        states = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], 1) + self.pos_embed
+        states = torch.cat([self.cls_token.expand(patches.shape[0], -1, -1), patches], 1) + self.pos_embed
         return self.norm(self.blocks(states))
 
     def forward_head(self, states: Tensor, pre_logits: bool = True) -> Tensor:

@@ -1,0 +1,105 @@
+"""Figures 1 and 2: the whole road on a clip, against bare encoders, and against what a user would glue together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import emofuse
+from benchmarks.clips import CUES, make_clip
+from benchmarks.glue import Glue
+from benchmarks.measure import Line, Setting, alternate
+from benchmarks.models import SMALL, Sources, base_model
+from emofuse.media.decode import read_audio
+
+CROPS = 16
+SECONDS = 10.0
+
+
+def measure(setting: Setting, figures: set[int]) -> list[Line]:
+    """Rows of both figures that are wanted."""
+    seconds = 3.0 if setting.smoke else SECONDS
+    clip = make_clip(setting.work / f"{seconds:g}s.mp4", seconds)
+    sources = base_model(setting.work, tiny=setting.smoke)
+    lines = []
+    for size, model in (("base", str(sources.checkpoint)), (SMALL, SMALL)):
+        pipeline = emofuse.load(model, device="cpu")
+        sides: dict[str, Callable[[], object]] = {"road": road(pipeline, clip)}
+        if 1 in figures:
+            sides["bare encoders"] = bare(sources, clip, seconds) if size == "base" else own_encoders(pipeline, clip)
+        if 2 in figures and size == "base":
+            sides["glue"] = Glue(sources, clip)
+        took = alternate(sides, setting.turns)
+        extra = {"seconds": took, "real_time_factor": took["road"] / seconds}
+        if 1 in figures:
+            ratio = took["road"] / took["bare encoders"]
+            extra |= {"change_in_probabilities": drift(model, pipeline, clip), "precision": precision(pipeline)}
+            goal = 0.6 if size == "base" else None
+            lines.append(Line(1, f"whole road / bare encoders, {size}", ratio, goal=goal, details=extra))
+        if "glue" in took:
+            ratio = took["glue"] / took["road"]
+            lines.append(Line(2, "glue / whole road, base", ratio, goal=4.0, at_most=False, details=extra))
+    return lines
+
+
+def road(pipeline: Any, clip: Path) -> Callable[[], Any]:
+    """The call a user makes."""
+    return lambda: pipeline(clip, transcript=clip.with_suffix(".srt"))
+
+
+def bare(sources: Sources, clip: Path, seconds: float) -> Callable[[], None]:
+    """The three libraries' encoders, float32, eager attention, batch 1: the clip's words, its sound, 16 crops."""
+    import timm
+    from timm.layers import set_fused_attn
+    from transformers import AutoModel, AutoTokenizer
+
+    text = AutoModel.from_pretrained(sources.text, attn_implementation="eager").eval()
+    speech = AutoModel.from_pretrained(sources.speech, attn_implementation="eager").eval()
+    set_fused_attn(False)
+    face = timm.create_model(f"local-dir:{sources.face}", pretrained=True, num_classes=0).eval()
+    set_fused_attn(True)
+    words = " ".join(text for start, _, text in CUES * 2 if start < seconds)
+    ids = AutoTokenizer.from_pretrained(sources.text)(words, return_tensors="pt")
+    sound = torch.from_numpy(read_audio(clip))[None]
+    crops = torch.rand(CROPS, 3, 224, 224)
+
+    def forward() -> None:
+        with torch.inference_mode():
+            text(**ids), speech(sound), face(crops)
+
+    return forward
+
+
+def own_encoders(pipeline: Any, clip: Path) -> Callable[[], None]:
+    """The small model's own encoders, one row after another, on inputs that are there already."""
+    found = [segment for _, segment in pipeline.watch(clip, transcript=clip.with_suffix(".srt"))]
+    from emofuse.batch import collate
+
+    batches = [collate([pipeline.model.prepare(segment)]) for segment in found]
+
+    def forward() -> None:
+        with torch.inference_mode():
+            for batch in batches:
+                pipeline.model.encode(batch)
+
+    return forward
+
+
+def precision(pipeline: Any) -> str:
+    """What the model multiplies in."""
+    return "int8" if any(type(m).__name__ == "Int8Linear" for m in pipeline.model.modules()) else "float32 or bfloat16"
+
+
+def drift(model: str, pipeline: Any, clip: Path) -> float:
+    """The largest difference of any probability from the same model's in float32."""
+    exact = road(emofuse.load(model, device="cpu", precision="float32"), clip)()
+    found = road(pipeline, clip)()
+    changes = []
+    for one, other in zip(found.segments, exact.segments, strict=True):
+        tables = [(one.emotions, other.emotions), (one.polarity, other.polarity)]
+        tables += [(table, other.by_modality[m]) for m, table in one.by_modality.items()]
+        changes += [abs(a[name] - b[name]) for a, b in tables for name in a]
+    return max(changes)

@@ -1,0 +1,72 @@
+"""`emofuse export`: a model as graphs for other runtimes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from emofuse.errors import DataError, EmofuseError
+
+if TYPE_CHECKING:
+    from emofuse.types import Segment
+
+Format = Literal["onnx", "openvino", "torch"]
+
+CALIBRATION = 256
+
+
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model, a folder, or a hub id.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the exported model goes.")],
+    format: Annotated[Format, typer.Option(help="onnx, openvino or torch.")] = "onnx",
+    int8: Annotated[bool, typer.Option("--int8", help="8 bits, calibrated on the dev split of --corpus.")] = False,
+    corpus: Annotated[str | None, typer.Option(help="Whose layout the calibration data have.")] = None,
+    root: Annotated[Path | None, typer.Option(help="The corpus's folder; for a manifest, the file.")] = None,
+    limit: Annotated[int, typer.Option(min=2, help="Calibration utterances, spread evenly.")] = CALIBRATION,
+) -> None:
+    """Write a model for other runtimes: any subset of the modalities, any length, any batch.
+
+    `emofuse.load(FOLDER, backend="onnx")` judges with it.
+    """
+    if int8 and (corpus is None or root is None):
+        raise DataError("--int8 is calibrated on data: name them with --corpus and --root")
+    from emofuse.encoders.lean.layers import lean_backbones
+    from emofuse.export.examples import dev_segments, spoken
+    from emofuse.export.write import export as write
+    from emofuse.model.checkpoint import locate
+    from emofuse.model.model import EmotionModel
+
+    source = locate(model)
+    with lean_backbones():
+        loaded = EmotionModel.from_pretrained(source)
+    segments: list[Segment] = [spoken(1), spoken(2)]
+    if int8 and corpus is not None and root is not None:
+        segments = dev_segments(corpus, root, limit)
+        if not any(s.present >= set(loaded.modalities) for s in segments):
+            raise EmofuseError(
+                f"no utterance of {corpus} dev has all of {', '.join(loaded.modalities)}: calibrate on another"
+            )
+    written = write(loaded, folder, format, segments, int8=int8, source=source)
+    typer.echo(f"{format}{', int8' if int8 else ''}: {written}")
+
+
+def prune(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model, a folder, or a hub id.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the smaller model goes.")],
+    keep: Annotated[list[str], typer.Option(metavar="MODALITY=LAYERS", help="For example text=3; may be repeated.")],
+) -> None:
+    """Leave out layers of a model's encoders; a recipe with loss.distil teaches the rest what the whole one answers."""
+    from emofuse.export.prune import prune as write
+    from emofuse.types import MODALITIES
+
+    layers = {}
+    for given in keep:
+        modality, _, count = given.partition("=")
+        if modality not in MODALITIES or not count.isdigit():
+            raise DataError(
+                f"--keep {given!r} is not MODALITY=LAYERS; valid: {', '.join(MODALITIES)}, for example text=3"
+            )
+        layers[modality] = int(count)
+    typer.echo(str(write(model, folder, layers)))

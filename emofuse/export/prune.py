@@ -1,0 +1,84 @@
+"""Fewer layers: a checkpoint in which some layers of an encoder are left out, to be taught again by the whole one."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from emofuse.errors import CheckpointError, EmofuseError
+from emofuse.model.checkpoint import locate, read_config
+from emofuse.types import Modality
+
+_LAYER = re.compile(r"(?<=\.)(encoder\.layers?|blocks)\.(\d+)\.")
+_LEFT_BEHIND = ("model.safetensors", "config.json", "report.json", "README.md", "conformal.json")
+"""Of the whole model: measured quality and promises do not hold for the pruned one."""
+
+
+def prune(model: str | Path, folder: str | Path, keep: Mapping[Modality, int]) -> Path:
+    """Write a checkpoint with `keep[m]` layers in the encoder of m, evenly spaced from the first to the last.
+
+    Its answers are worse until it is trained, best on what the whole model answers (`loss.distil`; Sanh et al. 2019
+    start DistilBERT so). Raises EmofuseError for an encoder that has no such layers, or fewer.
+    """
+    source, folder = locate(model), Path(folder)
+    if folder.exists():
+        raise EmofuseError(f"{folder} is there already; name a folder that is not")
+    if not (source / "model.safetensors").is_file():
+        raise CheckpointError(f"{source} holds no model.safetensors; fetch or save the model again")
+    read_config(source)
+    config = json.loads((source / "config.json").read_text("utf-8"))
+    state = load_file(source / "model.safetensors")
+    for modality, count in keep.items():
+        state = _pruned(state, config, modality, count)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        save_file(state, building / "model.safetensors", metadata={"format": "pt"})
+        (building / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+        for path in source.iterdir():
+            if path.is_file() and path.name not in _LEFT_BEHIND:
+                shutil.copy2(path, building / path.name)
+        building.chmod(0o755)
+        building.rename(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return folder
+
+
+def spaced(layers: int, keep: int) -> list[int]:
+    """Indices of the layers that stay: the first, the last, and evenly between; of one, the first."""
+    return sorted({round(i * (layers - 1) / max(1, keep - 1)) for i in range(keep)})
+
+
+def _pruned(state: dict[str, Tensor], config: dict[str, Any], modality: Modality, keep: int) -> dict[str, Tensor]:
+    prefix = f"encoders.{modality}.backbone."
+    found = [_LAYER.search(name) for name in state if name.startswith(prefix)]
+    layers = 1 + max((int(match[2]) for match in found if match), default=-1)
+    if not 1 <= keep <= layers:
+        raise EmofuseError(f"the {modality} encoder has {layers} layers; keep 1 to {layers} of them, not {keep}")
+    encoder = config["encoders"][modality]
+    architecture = dict(encoder.get("architecture") or {})
+    if "virtual_tokens" in architecture:
+        raise EmofuseError(f"the {modality} encoder has virtual tokens for each of its layers: prune before tuning")
+    architecture["depth" if encoder["kind"] == "face" else "num_hidden_layers"] = keep
+    encoder["architecture"] = architecture
+    place = {old: new for new, old in enumerate(spaced(layers, keep))}
+    out: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        match = _LAYER.search(name) if name.startswith(prefix) else None
+        if match is None:
+            out[name] = tensor
+        elif int(match[2]) in place:
+            out[f"{name[: match.start()]}{match[1]}.{place[int(match[2])]}.{name[match.end() :]}"] = tensor
+    weights = f"encoders.{modality}.layer_weights"
+    if weights in out:
+        out[weights] = out[weights][[0, *(old + 1 for old in place)]].contiguous()
+    return out

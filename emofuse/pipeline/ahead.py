@@ -1,0 +1,97 @@
+"""Reading beside computing: iterators run in threads of their own, a few items ahead of whoever takes them."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+DEPTH = 16
+"""Items a source may be ahead; a segment is about a megabyte."""
+_END = object()
+
+
+@dataclass(frozen=True)
+class _Failed:
+    error: BaseException
+
+
+@dataclass(eq=False)
+class _Reader(Generic[T]):
+    """One source in a thread of its own, until it ends, fails, or nobody wants more."""
+
+    make: Callable[[], Iterator[T]]
+    stop: threading.Event
+    items: queue.Queue[Any] = field(default_factory=lambda: queue.Queue(DEPTH))
+
+    def __post_init__(self) -> None:
+        self.thread = threading.Thread(target=self._run, name="emofuse-reader", daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        last: Any = _END
+        try:
+            for item in self.make():
+                if not self._put(item):
+                    return
+        except BaseException as error:  # handed to whoever takes the items, and raised there
+            last = _Failed(error)
+        self._put(last)
+
+    def _put(self, item: Any) -> bool:
+        while not self.stop.is_set():
+            try:
+                self.items.put(item, timeout=0.05)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def take(self) -> Iterator[T]:
+        """The items, in order; raises what the source raised."""
+        while (item := self.items.get()) is not _END:
+            if isinstance(item, _Failed):
+                raise item.error
+            yield item
+
+
+def ahead(sources: Sequence[Callable[[], Iterator[T]]], workers: int) -> Iterator[T]:
+    """All items of all sources, those of the first before those of the second; `workers` sources are read at a time.
+
+    The order does not depend on which thread is quicker, so neither do the batches that are made of the items.
+    """
+    stop = threading.Event()
+    readers: list[_Reader[T]] = []
+    try:
+        for index in range(len(sources)):
+            while len(readers) < min(index + workers, len(sources)):
+                readers.append(_Reader(sources[len(readers)], stop))
+            yield from readers[index].take()
+    finally:
+        stop.set()
+        for reader in readers:
+            reader.thread.join()
+
+
+def cores() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def one_pool(workers: int) -> Iterator[None]:
+    """While several clips are read at once, OpenCV works in their threads alone: its own pool would fight with them."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    if workers > 1:
+        cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)

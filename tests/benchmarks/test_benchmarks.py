@@ -1,0 +1,54 @@
+"""The benchmarks' own arithmetic; CI runs each of them in its smallest form."""
+
+from __future__ import annotations
+
+import sys
+
+import av
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def importable(repository, monkeypatch):
+    monkeypatch.syspath_prepend(str(repository))
+    yield
+    for name in [n for n in sys.modules if n == "benchmarks" or n.startswith("benchmarks.")]:
+        del sys.modules[name]
+
+
+def test_sides_take_turns_and_medians_are_compared():
+    from benchmarks.measure import alternate
+
+    order = []
+    took = alternate({"one": lambda: order.append(1), "two": lambda: order.append(2)}, turns=3)
+    assert order == [1, 2] * 4 and set(took) == {"one", "two"} and all(seconds >= 0 for seconds in took.values())
+
+
+def test_a_goal_is_met_or_missed_or_there_is_none():
+    from benchmarks.__main__ import table
+    from benchmarks.measure import Line
+
+    lines = [Line(3, "many", 1.2, goal=1.5, at_most=False), Line(1, "road", 0.5, goal=0.6), Line(9, "gpu", None)]
+    assert [line.met for line in lines] == [False, True, None]
+    rows = table(lines).splitlines()[2:]
+    assert rows == [
+        "| 1 | road | 0.50 × | ≤ 0.6 | met |",
+        "| 3 | many | 1.20 × | ≥ 1.5 | missed |",
+        "| 9 | gpu | – | – |  |",
+    ]
+
+
+def test_a_looped_clip_is_as_long_as_asked(repository, tmp_path):
+    from benchmarks.clips import SAMPLE, loop
+
+    with av.open(str(loop(SAMPLE, tmp_path / "long.mp4", 15.0))) as container:
+        assert 15 <= container.duration / av.time_base < 22
+        last = max(float(p.pts * p.time_base) for p in container.demux() if p.pts is not None)
+        assert last > 14
+
+
+def test_shares_are_drawn(tmp_path):
+    from benchmarks.figures.shares import STAGES, plot
+
+    shares = {stage: 1 / len(STAGES) for stage in STAGES}
+    assert plot({"small": shares, "base": shares}, tmp_path / "shares.png").stat().st_size > 5_000

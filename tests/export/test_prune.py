@@ -1,0 +1,86 @@
+"""Layers left out, and a smaller model that is taught by the whole one."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from emofuse.batch import collate
+from emofuse.errors import EmofuseError, RecipeError
+from emofuse.export.prune import prune, spaced
+from emofuse.labels import TASKS, Task
+from emofuse.model.model import EmotionModel
+from emofuse.training.distil import Teacher, distance
+from emofuse.training.objective import Objective
+from emofuse.training.sections import Distil, Loss
+
+
+def test_the_first_and_the_last_layer_stay():
+    assert spaced(6, 3) == [0, 2, 5] and spaced(12, 6) == [0, 2, 4, 7, 9, 11]
+    assert spaced(6, 6) == list(range(6)) and spaced(4, 1) == [0]
+
+
+def test_a_pruned_model_is_a_model_of_the_layers_that_stayed(tiny_model, make_segment, tmp_path):
+    whole = tiny_model.save_pretrained(tmp_path / "whole", card="measured")
+    folder = prune(whole, tmp_path / "pruned", {"text": 1, "speech": 1, "face": 1})
+    pruned = EmotionModel.from_pretrained(folder)
+    for modality in ("text", "speech", "face"):
+        names = [n for n in pruned.state_dict() if n.startswith(f"encoders.{modality}.") and ".1." in n]
+        assert not [n for n in names if "layers.1." in n or "layer.1." in n or "blocks.1." in n]
+    key = "encoders.text.backbone.encoder.layer.0.output.dense.weight"
+    assert torch.equal(pruned.state_dict()[key], tiny_model.state_dict()[key])
+    answers = pruned.predict(collate([pruned.prepare(make_segment(0))])).tasks["emotion"]
+    assert answers.sum() == pytest.approx(1, abs=1e-5)
+    assert not (folder / "README.md").exists(), "what was measured was another model"
+
+
+def test_all_layers_kept_is_the_same_model(tiny_model, tmp_path):
+    whole = tiny_model.save_pretrained(tmp_path / "whole")
+    same = EmotionModel.from_pretrained(prune(whole, tmp_path / "same", {"text": 2})).state_dict()
+    assert all(torch.equal(same[name], tensor) for name, tensor in tiny_model.state_dict().items())
+
+
+def test_what_cannot_be_pruned_says_why(tiny_model, tmp_path):
+    whole = tiny_model.save_pretrained(tmp_path / "whole")
+    with pytest.raises(EmofuseError, match="the text encoder has 2 layers; keep 1 to 2 of them, not 3"):
+        prune(whole, tmp_path / "more", {"text": 3})
+    with pytest.raises(EmofuseError, match="is there already"):
+        prune(whole, whole, {"text": 1})
+    assert [p.name for p in tmp_path.iterdir()] == ["whole"]
+
+
+@pytest.mark.parametrize("task", [TASKS["emotion"], TASKS["intensity"], Task("several", "multilabel", ("a", "b"))])
+def test_the_distance_is_zero_at_the_teachers_answer_and_nowhere_less(task):
+    torch.manual_seed(0)
+    theirs = torch.randn(4, task.width)
+    assert distance(task, theirs, theirs, 2.0) == pytest.approx(torch.zeros(4), abs=1e-6)
+    assert (distance(task, theirs + torch.randn(4, task.width), theirs, 2.0) > 1e-4).all()
+
+
+def test_a_learner_comes_to_answer_like_its_teacher(tiny_model, make_segment, tmp_path):
+    whole = tiny_model.save_pretrained(tmp_path / "whole")
+    pruned = EmotionModel.from_pretrained(prune(whole, tmp_path / "pruned", {"text": 1, "speech": 1, "face": 1}))
+    unlabelled = {t.name: torch.full((t.width,), torch.nan).numpy() for t in pruned.tasks}
+    batch = collate([pruned.prepare(make_segment(s), unlabelled) for s in range(4)])
+    counts = {t.name: torch.ones(t.width).numpy() for t in pruned.tasks}
+    objective = Objective(pruned, Loss(distil=Distil(teacher=str(whole))), counts).eval()
+    assert not [n for n, _ in objective.named_parameters() if "teacher" in n]
+    optimizer = torch.optim.Adam(objective.parameters(), 3e-3)
+    losses = []
+    for _ in range(30):
+        parts = objective(batch)
+        optimizer.zero_grad()
+        parts["loss"].backward()
+        optimizer.step()
+        losses.append(float(parts["distil"]))
+    assert losses[-1] < 0.3 * losses[0]
+
+
+def test_a_teacher_must_read_what_the_learner_reads(tiny_model, tiny_config, tmp_path):
+    whole = tiny_model.save_pretrained(tmp_path / "whole")
+    other = tiny_config.model_copy(deep=True)
+    other.encoders["text"].max_length = 32
+    with pytest.raises(RecipeError, match="reads text in another way"):
+        Teacher(Distil(teacher=str(whole)), EmotionModel(other))
+    with pytest.raises(RecipeError, match=r"loss\.distil\.teacher: no model"):
+        Teacher(Distil(teacher="nowhere"), tiny_model)
