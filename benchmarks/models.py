@@ -48,11 +48,11 @@ def _save_parts(sources: Sources, tiny: bool) -> None:
     )
 
     torch.manual_seed(0)
-    small = (
+    small: dict[str, Any] = (
         {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64} if tiny else {}
     )
     conv: dict[str, Any] = {"conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16} if tiny else {}
-    labels = {"num_labels": 7}
+    labels: dict[str, Any] = {"num_labels": 7}
     text = BertForSequenceClassification(BertConfig(**small, **labels))
     text.save_pretrained(sources.text)
     for name in ("tokenizer.json", "tokenizer_config.json"):
@@ -61,7 +61,7 @@ def _save_parts(sources: Sources, tiny: bool) -> None:
     speech.save_pretrained(sources.speech)
     Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=False).save_pretrained(sources.speech)
     face = timm.create_model("vit_base_patch16_224", num_classes=7, **_face(tiny))
-    timm.models.save_for_hf(face, sources.face, model_args=_face(tiny), safe_serialization=True)
+    timm.models.save_for_hf(face, str(sources.face), model_args=_face(tiny), safe_serialization=True)
 
 
 def _face(tiny: bool) -> dict[str, Any]:

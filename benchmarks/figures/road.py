@@ -53,7 +53,7 @@ def road(pipeline: Any, clip: Path) -> Callable[[], Any]:
 def bare(sources: Sources, clip: Path, seconds: float) -> Callable[[], None]:
     """The three libraries' encoders, float32, eager attention, batch 1: the clip's words, its sound, 16 crops."""
     import timm
-    from timm.layers import set_fused_attn
+    from timm.layers.config import set_fused_attn
     from transformers import AutoModel, AutoTokenizer
 
     text = AutoModel.from_pretrained(sources.text, attn_implementation="eager").eval()

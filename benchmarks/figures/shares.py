@@ -44,7 +44,7 @@ def measure(setting: Setting) -> list[Line]:
 
 def _shares(pipeline: Any, clip: Path) -> dict[str, float]:
     """Shares of one analysis without threads beside it, so that each second belongs to one stage."""
-    seconds = dict.fromkeys(STAGES, 0.0)
+    seconds: dict[str, float] = dict.fromkeys(STAGES, 0.0)
     with _timed(seconds, pipeline.model):
         began = time.perf_counter()
         list(pipeline.watch(clip))
@@ -116,9 +116,9 @@ def plot(found: dict[str, dict[str, float]], path: Path) -> Path:
     for stage, colour in zip(STAGES, colours, strict=True):
         widths = [shares[stage] for shares in found.values()]
         axes.barh(list(found), widths, left=[left[size] for size in found], color=colour, label=stage)
-        for size, width in zip(found, widths, strict=True):
+        for row, (size, width) in enumerate(zip(found, widths, strict=True)):
             if width >= 0.04:
-                axes.text(left[size] + width / 2, size, f"{width:.0%}", ha="center", va="center", fontsize=8)
+                axes.text(left[size] + width / 2, row, f"{width:.0%}", ha="center", va="center", fontsize=8)
             left[size] += width
     axes.set_xlim(0, 1)
     axes.set_xlabel("share of the time of a 10 s clip")

@@ -69,7 +69,7 @@ def read_pairs(given: list[str] | None) -> dict[Modality, tuple[str, str]]:
     for text in given or []:
         modality, equals, rest = text.partition("=")
         corpus, colon, root = rest.partition(":")
-        known = next((m for m in MODALITIES if m == modality), None)
+        known: Modality | None = next((m for m in MODALITIES if m == modality), None)
         if known is None or not equals or not colon or not corpus or not root:
             raise DataError(
                 f"--pair {text!r} is not MODALITY=CORPUS:ROOT, for example face=ferplus:data/ferplus; "

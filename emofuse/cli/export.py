@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from emofuse.errors import DataError, EmofuseError
+from emofuse.errors import DataError
 
 if TYPE_CHECKING:
     from emofuse.types import Segment
@@ -22,18 +22,22 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the exported model goes.")],
     format: Annotated[Format, typer.Option(help="onnx, openvino or torch.")] = "onnx",
     int8: Annotated[bool, typer.Option("--int8", help="8 bits, calibrated on the dev split of --corpus.")] = False,
-    corpus: Annotated[str | None, typer.Option(help="Whose layout the calibration data have.")] = None,
-    root: Annotated[Path | None, typer.Option(help="The corpus's folder; for a manifest, the file.")] = None,
+    corpus: Annotated[
+        list[str] | None, typer.Option(help="Whose layout the calibration data have; may be repeated.")
+    ] = None,
+    root: Annotated[
+        list[Path] | None, typer.Option(help="That corpus's folder (for a manifest, the file), in the same order.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=2, help="Calibration utterances, spread evenly.")] = CALIBRATION,
 ) -> None:
     """Write a model for other runtimes: any subset of the modalities, any length, any batch.
 
     `emofuse.load(FOLDER, backend="onnx")` judges with it.
     """
-    if int8 and (corpus is None or root is None):
-        raise DataError("--int8 is calibrated on data: name them with --corpus and --root")
+    if len(corpus or ()) != len(root or ()) or (int8 and not corpus):
+        raise DataError("--int8 is calibrated on data: name each corpus with --corpus and its folder with --root")
     from emofuse.encoders.lean.layers import lean_backbones
-    from emofuse.export.examples import dev_segments, spoken
+    from emofuse.export.examples import dev_segments
     from emofuse.export.write import export as write
     from emofuse.model.checkpoint import locate
     from emofuse.model.model import EmotionModel
@@ -41,13 +45,9 @@ def export(
     source = locate(model)
     with lean_backbones():
         loaded = EmotionModel.from_pretrained(source)
-    segments: list[Segment] = [spoken(1), spoken(2)]
-    if int8 and corpus is not None and root is not None:
-        segments = dev_segments(corpus, root, limit)
-        if not any(s.present >= set(loaded.modalities) for s in segments):
-            raise EmofuseError(
-                f"no utterance of {corpus} dev has all of {', '.join(loaded.modalities)}: calibrate on another"
-            )
+    segments: list[Segment] = []
+    for name, folder_of in zip(corpus or (), root or (), strict=False):
+        segments += dev_segments(name, folder_of, limit)
     written = write(loaded, folder, format, segments, int8=int8, source=source)
     typer.echo(f"{format}{', int8' if int8 else ''}: {written}")
 

@@ -54,7 +54,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.branch = nn.Sequential(*_convolution(channels, channels, 1), *_convolution(channels, channels, 1)[:-1])
-        nn.init.zeros_(self.branch[-1].weight)
+        nn.init.zeros_(cast(nn.BatchNorm2d, self.branch[-1]).weight)
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(x + self.branch(x))
@@ -188,7 +188,8 @@ def _lean(config: FaceConfig) -> nn.Module | None:
     if channels:
         stem = ConvStem(size, named["patch_size"], 3, named["embed_dim"], channels, blocks)
         return vit.VisionTransformer(**(named | {"img_size": size}), patch_embed=stem)
-    return vit.VisionTransformer(**(named | {"img_size": size}))
+    arguments: dict[str, Any] = named | {"img_size": size}
+    return vit.VisionTransformer(**arguments)
 
 
 def _stem(described: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:

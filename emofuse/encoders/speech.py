@@ -155,7 +155,8 @@ class SpeechEncoder(nn.Module):
         if self.spectral:
             return stride * HOP / SAMPLE_RATE, ((stride - 1) * HOP + WINDOW) / SAMPLE_RATE
         hop, window = 1, 1
-        for kernel, step in zip(self.backbone.config.conv_kernel, self.backbone.config.conv_stride, strict=True):
+        shape: Any = self.backbone.config
+        for kernel, step in zip(shape.conv_kernel, shape.conv_stride, strict=True):
             window += (kernel - 1) * hop
             hop *= step
         return hop / SAMPLE_RATE, window / SAMPLE_RATE

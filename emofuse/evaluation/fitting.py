@@ -82,7 +82,7 @@ def gather_evidence(
             kept = have == subset if composed else have & subset == subset
             if not bool(kept.any()):
                 continue
-            gone = [m for bit, m in enumerate(MODALITIES) if not subset >> bit & 1]
+            gone: list[Modality] = [m for bit, m in enumerate(MODALITIES) if not subset >> bit & 1]
             out = model.fuse({m: t for m, t in tokens.items() if m not in gone}, batch.without(*gone).present)
             for task in model.tasks:
                 target = batch.targets[task.name]

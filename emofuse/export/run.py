@@ -79,7 +79,7 @@ class ExportedModel(EmotionModel):
         _, names = fusion_names(self)
         out = dict(zip(names, map(torch.from_numpy, self._fuse(fed)), strict=True))
         tasks = [task.name for task in self.tasks]
-        alone = {m: {task: out[f"{m}_{task}"] for task in tasks} for m in tokens}
+        alone: dict[Modality, dict[str, Tensor]] = {m: {task: out[f"{m}_{task}"] for task in tasks} for m in tokens}
         return Outputs({task: out[task] for task in tasks}, alone, out["state"])
 
     def _nothing(self, modality: Modality, rows: int) -> Tokens:

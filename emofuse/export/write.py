@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from emofuse.batch import collate
 from emofuse.errors import EmofuseError, require_package
+from emofuse.export.examples import spoken
 from emofuse.export.graphs import FUSION, Graph, feeds, graphs
 from emofuse.model.checkpoint import save
 from emofuse.model.model import EmotionModel
@@ -35,16 +36,16 @@ def export(
     model: EmotionModel,
     folder: str | Path,
     format: Format,
-    examples: Sequence[Segment],
+    examples: Sequence[Segment] = (),
     *,
     int8: bool = False,
     source: Path | None = None,
 ) -> Path:
     """Write `folder`: configuration, tokenizer, heads, and a graph for each encoder and for the fusion.
 
-    `examples` are segments that together have every modality; they shape the graphs, and with `int8` (encoders only)
-    they calibrate them, so they should be from a dev split, some hundred. `source` is the model's own folder, whose
-    card and report are copied. Raises EmofuseError for a format that is not there, or examples that lack a modality.
+    With `int8` (encoders only) `examples` calibrate each encoder whose modality they have: some hundred segments of a
+    dev split. `source` is the model's own folder, whose card and report are copied. Raises EmofuseError for a format
+    that is not there, and for a modality without an example to calibrate it on.
     """
     if format not in ENDINGS:
         raise EmofuseError(f"no format {format!r}; valid: {', '.join(ENDINGS)}")
@@ -53,11 +54,10 @@ def export(
     _require(format, int8)
     if Path(folder).exists() and not (Path(folder) / "config.json").is_file() and any(Path(folder).iterdir()):
         raise EmofuseError(f"{folder} is there and is no model folder; name one that is not there yet")
-    folder, complete = Path(folder), [s for s in examples if s.present >= set(model.modalities)]
-    if len(complete) < 2:
-        raise EmofuseError(f"an export needs at least 2 example segments with all of {', '.join(model.modalities)}")
-    batch = collate([model.prepare(s) for s in complete[:2]])
-    parts = graphs(model, batch)
+    lacking = [m for m in model.modalities if int8 and not any(m in segment.present for segment in examples)]
+    if lacking:
+        raise EmofuseError(f"no example has {', '.join(lacking)}: 8 bits are calibrated on examples of every modality")
+    folder, parts = Path(folder), graphs(model, collate([model.prepare(spoken(seconds)) for seconds in (1, 2)]))
     folder.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -65,9 +65,9 @@ def export(
         (building / format).mkdir()
         for graph in parts:
             target = building / format / (graph.name + ENDINGS[format])
-            calibration = _calibration(model, graph, complete) if int8 and graph.name in model.modalities else None
+            calibration = _calibration(model, graph, examples) if int8 and graph.name in model.modalities else None
             _WRITERS[format](graph, target, calibration)
-        told = {"format": format, "precision": "int8" if int8 else "float32", "examples": len(complete)}
+        told = {"format": format, "precision": "int8" if int8 else "float32", "examples": len(examples) if int8 else 0}
         told["graphs"] = {g.name: {"inputs": g.inputs, "outputs": g.outputs} for g in parts}  # type: ignore[assignment]
         (building / format / MANIFEST).write_text(json.dumps(told, indent=2) + "\n", "utf-8")
         _move(building, folder, format)
@@ -119,13 +119,14 @@ Feeds = list[dict[str, Any]]
 def _calibration(model: EmotionModel, graph: Graph, examples: Sequence[Segment]) -> Feeds:
     """What the graph is fed for each example, all at one length, as the collector of statistics wants it."""
     modality: Any = graph.name
-    inputs = collate([model.prepare(segment) for segment in examples]).inputs[modality]
+    having = [model.prepare(segment) for segment in examples if modality in segment.present]
+    inputs = collate(having).inputs[modality]
     if modality == "face":  # frames that are padding are no frames: repeat the real ones
         counts, longest = inputs["mask"].sum(1), inputs["mask"].shape[1]
         index = torch.arange(longest) % counts[:, None]
         pixels = torch.stack([row[i] for row, i in zip(inputs["pixels"], index, strict=True)])
         inputs = inputs | {"pixels": pixels, "mask": torch.ones_like(inputs["mask"])}
-    rows = ({name: tensor[i : i + 1] for name, tensor in inputs.items()} for i in range(len(examples)))
+    rows = ({name: tensor[i : i + 1] for name, tensor in inputs.items()} for i in range(len(having)))
     return [{name: t.numpy() for name, t in feeds(modality, model, row).items()} for row in rows]
 
 
@@ -133,7 +134,7 @@ def _calibration(model: EmotionModel, graph: Graph, examples: Sequence[Segment])
 def _tracing() -> Iterator[None]:
     """Around conversion by tracing, which torch deprecates before its successor works without further packages."""
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # pyright: ignore[reportPrivateImportUsage]
         for said in ("You are using the legacy TorchScript", "The feature will be removed", "`torch.jit"):
             warnings.filterwarnings("ignore", said, DeprecationWarning)
         warnings.filterwarnings("ignore", "Constant folding - Only steps=1 can be constant folded", UserWarning)

@@ -237,9 +237,9 @@ def _calibration_rows(probs: np.ndarray, labels: np.ndarray, classes: int) -> tu
         raise ValueError(
             f"probs {probs.shape} must be samples × {classes} classes, with as many labels ({len(labels)})"
         )
-    kept = np.ones(len(probs), bool)
+    kept: np.ndarray = np.ones(len(probs), bool)
     if labels.ndim == 2:
-        kept = ~np.isnan(labels).any(axis=1)
+        kept = np.asarray(~np.isnan(labels).any(axis=1))
         probs, labels = probs[kept], labels[kept].argmax(axis=1)
     if np.isnan(probs).any():
         raise DataError("some probabilities are NaN: the model diverged, or was fed what it cannot read")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -60,7 +60,7 @@ class _Reader(Generic[T]):
             yield item
 
 
-def ahead(sources: Sequence[Callable[[], Iterator[T]]], workers: int) -> Iterator[T]:
+def ahead(sources: Sequence[Callable[[], Iterator[T]]], workers: int) -> Generator[T, None, None]:
     """All items of all sources, those of the first before those of the second; `workers` sources are read at a time.
 
     The order does not depend on which thread is quicker, so neither do the batches that are made of the items.

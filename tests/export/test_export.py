@@ -12,6 +12,7 @@ import emofuse
 from emofuse.batch import collate
 from emofuse.encoders.lean.layers import lean_backbones
 from emofuse.errors import CheckpointError, EmofuseError
+from emofuse.export.examples import spoken
 from emofuse.export.write import export
 from emofuse.model.config import ModelConfig
 from emofuse.model.model import EmotionModel
@@ -115,8 +116,8 @@ def test_what_cannot_be_exported_says_why(spectral, make_segment, tmp_path):
     segments = [make_segment(s) for s in range(2)]
     with pytest.raises(EmofuseError, match="no format 'coreml'; valid: onnx, openvino, torch"):
         export(spectral, tmp_path / "out", "coreml", segments)
-    with pytest.raises(EmofuseError, match="at least 2 example segments with all of text, speech, face"):
-        export(spectral, tmp_path / "out", "onnx", [s.without("face") for s in segments])
+    with pytest.raises(EmofuseError, match="no example has face: 8 bits are calibrated"):
+        export(spectral, tmp_path / "out", "onnx", [s.without("face") for s in segments], int8=True)
     with pytest.raises(EmofuseError, match="int8 goes with the formats onnx and openvino"):
         export(spectral, tmp_path / "out", "torch", segments, int8=True)
     (tmp_path / "mine").mkdir()
@@ -139,3 +140,33 @@ def test_an_exported_model_has_no_gradients(spectral, make_segment, tmp_path):
     model = emofuse.load(folder, backend="onnx")
     with pytest.raises(EmofuseError, match="explain with the torch model"):
         list(model.explain(text="i am so happy"))
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_eight_bits_keep_the_answers_on_a_dev_split(backend, repository, corpora_root, tmp_path):
+    """Words of GoEmotions through the model that ships: agreement of the top label, and the metric's loss."""
+    if not (corpora_root / "goemotions").is_dir():
+        pytest.skip("no goemotions among the corpora")
+    from emofuse.corpora.corpus import read
+    from emofuse.labels import TASKS, fold
+    from emofuse.loading import load_segment
+
+    with lean_backbones():
+        model = EmotionModel.from_pretrained("emofuse-small")
+    utterances = [u for u in read("goemotions", corpora_root / "goemotions", "dev").utterances if u.text]
+    folded = [(u, fold(u.corpus, u.labels, TASKS["emotion"])) for u in utterances]
+    labelled = [(u, t) for u, t in folded if not np.isnan(t).any()]
+    chosen = [labelled[i] for i in np.linspace(0, len(labelled) - 1, 700).astype(int)]
+    segments = [load_segment(u) for u, _ in chosen]
+    truth = np.array([np.argmax(t) for _, t in chosen])
+    others = [spoken(seconds) for seconds in (1, 2)]
+    folder = export(model, tmp_path / "out", backend, [*segments[:100], *others], int8=True)
+    eight = emofuse.load(folder, backend=backend).model
+
+    def answers(of):
+        batches = (collate([of.prepare(s) for s in segments[i : i + 50]]) for i in range(100, 700, 50))
+        return np.concatenate([of.predict(b).by_modality["text"]["emotion"].argmax(1) for b in batches])
+
+    one, other = answers(model), answers(eight)
+    assert (one == other).mean() >= 0.98
+    assert (one == truth[100:]).mean() - (other == truth[100:]).mean() <= 0.01

@@ -51,7 +51,8 @@ class Int8Linear(nn.Linear):
         scale = ((high - low) / 255).clamp_(min=1e-12)
         zero = (low / scale).round_().add_(128)
         eight = (rows / scale).round_().sub_(zero).clamp_(-128, 127).to(torch.int8)
-        out = torch._int_mm(eight, self._eight).to(input.dtype).addcmul_(zero, self._sums).mul_(scale).mul_(self._scale)
+        whole: Tensor = torch._int_mm(eight, self._eight)  # pyright: ignore[reportPrivateImportUsage]
+        out = whole.to(input.dtype).addcmul_(zero, self._sums).mul_(scale).mul_(self._scale)
         if self.bias is not None:
             out.add_(self.bias)
         return out.view(*input.shape[:-1], self.out_features)
