@@ -86,7 +86,7 @@ def _read(manifest: Path) -> list[dict[str, str]]:
 
 def _table(rows: list[dict[str, str]]) -> str:
     table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
+    writer: csv.DictWriter[str] = csv.DictWriter(table, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return table.getvalue()

@@ -53,8 +53,8 @@ class Handlers:
 
             return words_only
 
-        def run(file: str | None, words: str, blur: bool, request: gr.Request) -> Iterator[Any]:
-            place = "image" if kind == "picture" else "source"
+        def run(sent: dict[str, Any] | None, words: str, blur: bool, request: gr.Request) -> Iterator[Any]:
+            place, file = "image" if kind == "picture" else "source", self.uploads.path_of(sent)
             asked = Request(kind, words=words or "", blur=blur, **{place: file}) if file else Request(kind)
             for outputs, clear in self._run(asked, request):
                 yield *outputs, gr.update(value=None) if clear else gr.skip()
@@ -123,13 +123,14 @@ class Handlers:
 
     # ---- boxes ----
 
-    def hold(self, file: str | None, request: gr.Request) -> None:
+    def hold(self, sent: dict[str, Any] | None, request: gr.Request) -> None:
         """An upload lies in a box."""
-        self.uploads.hold(_session(request), file)
+        self.uploads.hold(_session(request), self.uploads.path_of(sent))
 
-    def read_words(self, file: str | None, request: gr.Request) -> Any:
+    def read_words(self, sent: dict[str, Any] | None, request: gr.Request) -> Any:
         """The words of a transcript's file; the file itself goes."""
-        if not file:
+        file = self.uploads.path_of(sent)
+        if file is None:
             return gr.skip()
         try:
             return read_text(file)
@@ -198,9 +199,11 @@ class Handlers:
         session = _session(request)
         live = self._live_of(session)
         try:
-            if file:
+            if file and Path(file).is_file():  # equal chunks are one file: of digital silence, another may be gone
                 samples, rate = soundfile.read(file, dtype="int16", always_2d=True)
                 live.hear(rate, samples)
+        except (EmofuseError, soundfile.LibsndfileError) as error:
+            log.warning("a moment of live sound was left out: %s", error)
         finally:
             self.uploads.release(session, file)
         return _live(live)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import gradio as gr
+from gradio.themes.base import Base
 
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Helvetica Neue", "Noto Sans CJK SC", "sans-serif")
 MONO = ("ui-monospace", "Cascadia Mono", "Menlo", "DejaVu Sans Mono", "monospace")
@@ -12,8 +12,8 @@ MONO = ("ui-monospace", "Cascadia Mono", "Menlo", "DejaVu Sans Mono", "monospace
 
 def theme() -> Any:
     """Gradio's plain theme in the colours of the page; no font comes from anywhere."""
-    plain = gr.themes.Base(primary_hue="indigo", secondary_hue="indigo", neutral_hue="slate", radius_size="lg",
-                           font=list(SANS), font_mono=list(MONO))  # fmt: skip
+    plain = Base(primary_hue="indigo", secondary_hue="indigo", neutral_hue="slate", radius_size="lg",
+                 font=list(SANS), font_mono=list(MONO))  # fmt: skip
     return plain.set(
         body_background_fill="#f5f7fa", body_background_fill_dark="#10141b",
         background_fill_primary="#ffffff", background_fill_primary_dark="#171d26",

@@ -15,6 +15,8 @@ from emofuse.serve.samples import TEXTS, sample
 from emofuse.serve.texts import LANGUAGES, Language, say
 
 KINDS = ("clip", "speech", "picture", "text")
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+"""Events that are answered at once, draw no progress of Gradio's own, and are nobody else's business."""
 
 
 @dataclass(eq=False)
@@ -30,15 +32,21 @@ class Labels:
 
     def updates(self, language: Language) -> list[dict[str, Any]]:
         """What to send to the page, component by component."""
-        return [
-            gr.update(**{name: say(language, key, **values) for name, key in properties.items()})
+        sent: list[dict[str, Any]] = [
+            {n: emotions(language) if n == "choices" else say(language, key, **values) for n, key in properties.items()}
             for _, properties, values in self.items
         ]
+        return [gr.update(**properties) for properties in sent]
 
     @property
     def components(self) -> list[Any]:
         """The components, in the same order."""
         return [component for component, *_ in self.items]
+
+
+def emotions(language: Language) -> list[tuple[str, str]]:
+    """The emotions to choose from: (as they are called, as they are written down)."""
+    return [(say(language, f"emotion_{name}"), name) for name in EMOTIONS]
 
 
 def build(handlers: Handlers) -> gr.Blocks:
@@ -68,10 +76,9 @@ def build(handlers: Handlers) -> gr.Blocks:
                 updates[labels.components.index(component)] = gr.update(value=value)
             return updates
 
-        quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-        switch.click(relabel, [language], labels.components, js="() => [emofuse.switchLanguage()]", **quiet)
+        switch.click(relabel, [language], labels.components, js="() => [emofuse.switchLanguage()]", **QUIET)
         theme.click(None, js="() => { emofuse.switchTheme(); return [] }")
-        page.load(relabel, [language], labels.components, js="() => [emofuse.language()]", **quiet)
+        page.load(relabel, [language], labels.components, js="() => [emofuse.language()]", **QUIET)
         page.unload(handlers.gone)
     return page
 
@@ -90,9 +97,8 @@ def _tab(kind: str, handlers: Handlers, labels: Labels) -> None:
     with gr.Row():
         with gr.Column(scale=4, elem_classes="emo-column"):
             source = _source(kind, labels)
-            if kind != "text" and source is not None:
-                source.change(handlers.hold, [source], None, queue=False, show_progress="hidden",
-                              api_visibility="private")  # fmt: skip
+            if source is not None:
+                source.change(handlers.hold, [source], None, preprocess=False, **QUIET)
             words, blur = _options(kind, handlers, labels)
             with gr.Row():
                 go = labels(
@@ -111,18 +117,12 @@ def _tab(kind: str, handlers: Handlers, labels: Labels) -> None:
                 _feedback(kind, handlers, labels, kept, status)
     inputs = [source, words, blur] if source is not None else [words]
     outputs = [status, answer, go, stop, kept, *([source] if source is not None else [])]
-    take = (
-        "() => []"
-        if source is None
-        else f"async (file, words, blur) => {{ await emofuse.take('{kind}', file, {str(kind == 'speech').lower()}); "
-        "return [file, words, blur]; }"
-    )
-    started = go.click(
-        handlers.runner(kind), inputs, outputs, js=take if source is not None else None, show_progress="hidden",
-        concurrency_limit=None, api_visibility="private",
-    )  # fmt: skip
-    del started
-    stop.click(handlers.canceller(kind), None, None, queue=False, show_progress="hidden", api_visibility="private")
+    heard = str(kind == "speech").lower()
+    first = f"await emofuse.take('{kind}', file, {heard});" if source is not None else ""
+    take = f"async (file, words, blur) => {{ {first} return [file, words, blur]; }}" if source is not None else None
+    waiting = QUIET | {"queue": True}
+    go.click(handlers.runner(kind), inputs, outputs, js=take, preprocess=False, concurrency_limit=None, **waiting)
+    stop.click(handlers.canceller(kind), None, None, **QUIET)
 
 
 def _source(kind: str, labels: Labels) -> Any:
@@ -133,7 +133,14 @@ def _source(kind: str, labels: Labels) -> Any:
     elif kind == "speech":
         box = gr.Audio(sources=["upload", "microphone"], type="filepath", buttons=[], editable=False, **common)
     elif kind == "picture":
-        box = gr.Image(sources=["upload", "webcam", "clipboard"], type="filepath", buttons=[], height=320, **common)
+        box = gr.Image(
+            sources=["upload", "webcam", "clipboard"],
+            type="filepath",
+            image_mode=None,
+            buttons=[],
+            height=320,
+            **common,
+        )
     else:
         return None
     return labels(box, label=kind)
@@ -152,14 +159,15 @@ def _options(kind: str, handlers: Handlers, labels: Labels) -> tuple[gr.Textbox,
         elem_id=f"emo-words-{kind}",
         max_length=handlers.settings.characters * 4,
     )
-    labels(words, label=key, placeholder=f"{key}_placeholder", **({"info": "transcript_info"} if timed else {}))
+    info = {"info": "transcript_info"} if timed else {}
+    labels(words, None, label=key, placeholder=f"{key}_placeholder", **info)
     if timed:
         file = labels(
             gr.UploadButton(say("en", "transcript_file"), file_types=[".srt", ".vtt", ".txt"], size="sm",
                             elem_id=f"emo-file-{kind}"),
             label="transcript_file",
         )  # fmt: skip
-        file.upload(handlers.read_words, [file], [words], queue=False, show_progress="hidden", api_visibility="private")
+        file.upload(handlers.read_words, [file], [words], preprocess=False, **QUIET)
     if kind == "text":
         return words, None
     seen = kind != "speech"
@@ -185,9 +193,7 @@ def _examples(kind: str, source: Any, words: gr.Textbox, handlers: Handlers, lab
             for number, text in enumerate(TEXTS, 1):
                 key = f"example_text_{number}"
                 button = labels(gr.Button(say("en", key), size="sm", elem_id=f"emo-example-text-{number}"), value=key)
-                button.click(
-                    _constant(text), None, [words], queue=False, show_progress="hidden", api_visibility="private"
-                )
+                button.click(_constant(text), None, [words], **QUIET)
             return
         button = labels(gr.Button(say("en", f"example_{kind}"), size="sm", elem_id=f"emo-example-{kind}"),
                         value=f"example_{kind}")  # fmt: skip
@@ -195,9 +201,7 @@ def _examples(kind: str, source: Any, words: gr.Textbox, handlers: Handlers, lab
             lambda: sample(kind, handlers.uploads.folder),
             None,
             [source, words],
-            queue=False,
-            show_progress="hidden",
-            api_visibility="private",
+            **QUIET,
         )
 
 
@@ -209,10 +213,12 @@ def _feedback(kind: str, handlers: Handlers, labels: Labels, kept: gr.State, sta
     """The panel for corrections; only where whoever runs the page wants them."""
     with labels(gr.Accordion(say("en", "feedback"), open=False, elem_id=f"emo-feedback-{kind}"), label="feedback"):
         labels(gr.Markdown(say("en", "feedback_info")), value="feedback_info")
-        choice = labels(gr.Radio(list(EMOTIONS), label=say("en", "feedback_is")), label="feedback_is")
+        choice = labels(
+            gr.Radio(emotions("en"), label=say("en", "feedback_is")), label="feedback_is", choices="feedback_is"
+        )
         consent = labels(gr.Checkbox(False, label=say("en", "feedback_consent")), label="feedback_consent")
         chosen = gr.Number(-1, visible=False)
-        media = gr.File(visible=False)
+        media = gr.Textbox("", visible=False)
         save = labels(
             gr.Button(say("en", "feedback_save"), size="sm", elem_id=f"emo-save-{kind}"), value="feedback_save"
         )
@@ -220,7 +226,7 @@ def _feedback(kind: str, handlers: Handlers, labels: Labels, kept: gr.State, sta
             handlers.corrector(kind), [kept, choice, consent, chosen, media], [status, consent], queue=False,
             show_progress="hidden", api_visibility="private",
             js=f"async (kept, choice, consent) => [kept, choice, consent, emofuse.chosen('{kind}'), "
-            f"consent && choice ? await emofuse.lend('{kind}') : null]",
+            f"consent && choice ? await emofuse.lend('{kind}') : '']",
         )  # fmt: skip
 
 
@@ -251,4 +257,4 @@ def _live(handlers: Handlers, labels: Labels) -> None:
     }  # fmt: skip
     sound.stream(handlers.hear, [sound], [shown], stream_every=1.0, **stream)
     camera.stream(handlers.see, [camera, blur], [shown], stream_every=0.7, **stream)
-    again.click(handlers.forget, None, [shown], queue=False, show_progress="hidden", api_visibility="private")
+    again.click(handlers.forget, None, [shown], **QUIET)

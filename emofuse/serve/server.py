@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
+import sys
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,9 +43,11 @@ class Served:
     url: str
     shared: str | None
     uploads: Uploads
+    closing: threading.Event
 
     def wait(self) -> None:
-        """Serve until interrupted."""
+        """Serve until interrupted, or told to end."""
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         try:
             self.page.block_thread()
         finally:
@@ -50,6 +55,7 @@ class Served:
 
     def close(self) -> None:
         """Stop serving, and delete what is left of the uploads."""
+        self.closing.set()
         self.page.close(verbose=False)
         shutil.rmtree(self.uploads.folder, ignore_errors=True)
 
@@ -81,7 +87,15 @@ def serve(
         pwa=False, run_history=False, enable_monitoring=False, mcp_server=False,
         app_kwargs={"middleware": [Middleware(Dress, head())], "docs_url": None, "redoc_url": None},
     )  # fmt: skip
-    return Served(page, local, shared or None, uploads)
+    closing = threading.Event()
+    threading.Thread(target=_tidy, args=(uploads, settings.orphaned, closing), name="emofuse-tidy", daemon=True).start()
+    return Served(page, local, shared or None, uploads, closing)
+
+
+def _tidy(uploads: Uploads, orphaned: float, closing: threading.Event) -> None:
+    """Delete orphaned uploads, over and over, until the page closes."""
+    while not closing.wait(orphaned / 4):
+        uploads.sweep(orphaned)
 
 
 def free_port(host: str, port: int | None) -> int:

@@ -28,5 +28,7 @@ class Settings:
     """Seconds of the rolling timeline."""
     live_limit: float = 300.0
     """Seconds after which a live session ends."""
+    orphaned: float = 60.0
+    """Seconds after which a file that lies in nobody's box is deleted."""
     feedback: Path | None = None
     """The folder that corrections are written to; None = nothing is ever kept."""

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 
 class Uploads:
@@ -31,6 +35,22 @@ class Uploads:
                     self._holders.pop(path, None)
                     self._delete(path)
 
+    def path_of(self, sent: Mapping[str, Any] | str | None) -> str | None:
+        """The path of what the page says it uploaded; one elsewhere is as good as none: never read, never deleted."""
+        named = sent.get("path") if isinstance(sent, Mapping) else sent
+        path = self._own(named)
+        return None if path is None else str(path)
+
+    def sweep(self, age: float) -> None:
+        """Delete what nobody holds and nobody has touched for so many seconds: leftovers of streams and uploads."""
+        for path in list(self.folder.rglob("*")):
+            try:
+                if path not in self._holders and path.is_file() and time.time() - path.stat().st_mtime > age:
+                    with self._lock:
+                        self._delete(path)
+            except FileNotFoundError:
+                continue
+
     def release_all(self, session: str) -> None:
         """Delete what a session that ended has left."""
         with self._lock:
@@ -46,5 +66,6 @@ class Uploads:
 
     def _delete(self, path: Path) -> None:
         path.unlink(missing_ok=True)
-        if path.parent != self.folder and path.parent.is_dir() and not any(path.parent.iterdir()):
-            path.parent.rmdir()
+        if path.parent != self.folder:
+            with suppress(OSError):  # it is gone already, or holds something else
+                path.parent.rmdir()

@@ -160,7 +160,7 @@ def test_eight_bits_keep_the_answers_on_a_dev_split(backend, repository, corpora
     segments = [load_segment(u) for u, _ in chosen]
     truth = np.array([np.argmax(t) for _, t in chosen])
     others = [spoken(seconds) for seconds in (1, 2)]
-    folder = export(model, tmp_path / "out", backend, [*segments[:100], *others], int8=True)
+    folder = export(model, tmp_path / "out", backend, [*segments[:32], *others], int8=True)
     eight = emofuse.load(folder, backend=backend).model
 
     def answers(of):

@@ -81,7 +81,7 @@ def served(pipeline: Pipeline, corrections: Path) -> Iterator[Any]:
     asyncio.set_event_loop(loop)
 
     before = {name: os.environ.get(name) for name in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED")}
-    page = serve(pipeline, settings=Settings(feedback=corrections, minutes=0.5, characters=2000))
+    page = serve(pipeline, settings=Settings(feedback=corrections, minutes=0.5, characters=2000, orphaned=20))
     yield page
     page.close()
     asyncio.set_event_loop(None)
@@ -128,7 +128,7 @@ class Visit:
         self.errors: list[str] = []
         self.elsewhere: list[str] = []
         own = (url, "data:", "blob:")
-        self.tab.on("console", lambda m: self.errors.append(m.text) if m.type in ("error", "warning") else None)
+        self.tab.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
         self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
         self.tab.on("request", lambda r: self.elsewhere.append(r.url) if not r.url.startswith(own) else None)
         self.url = url

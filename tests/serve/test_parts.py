@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import string
 import threading
@@ -94,6 +95,29 @@ def test_uploads_go_with_their_last_holder(tmp_path):
     assert not file.parent.exists() and elsewhere.exists()
     uploads.release("two", tmp_path / "uploads" / ".." / "mine.txt")
     assert elsewhere.exists()
+
+
+def test_what_nobody_holds_is_swept_and_paths_elsewhere_are_no_uploads(tmp_path):
+    uploads = Uploads(tmp_path / "uploads")
+    held, orphan, fresh = (tmp_path / "uploads" / name / "a.wav" for name in ("held", "orphan", "fresh"))
+    for file in (held, orphan, fresh):
+        file.parent.mkdir(parents=True)
+        file.touch()
+    for file in (held, orphan):
+        os.utime(file, (1, 1))
+    uploads.hold("one", held)
+    uploads.sweep(60)
+    assert held.exists() and fresh.exists() and not orphan.parent.exists()
+    assert uploads.path_of({"path": str(held)}) == str(held)
+    for elsewhere in (
+        None,
+        {},
+        "",
+        {"path": "/etc/passwd"},
+        str(tmp_path / "uploads" / ".." / "x"),
+        str(uploads.folder),
+    ):
+        assert uploads.path_of(elsewhere) is None
 
 
 def test_turns_are_taken_one_at_a_time_and_a_full_house_is_told():

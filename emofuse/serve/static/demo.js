@@ -734,14 +734,14 @@
     /* The visitor's own copy of the material, handed back for a correction they agreed to. */
     async lend(name) {
       const media = memory[name]?.media;
-      if (!media) return null;
+      if (!media) return "";
       const form = new FormData();
       form.append("files", new File([media.blob], media.name, { type: media.blob.type }));
       const root = (window.gradio_config?.root || "").replace(/\/$/, "");
       const answer = await fetch(`${root}/gradio_api/upload`, { method: "POST", body: form });
-      if (!answer.ok) return null;
+      if (!answer.ok) return "";
       const [path] = await answer.json();
-      return { path, orig_name: media.name, meta: { _type: "gradio.FileData" } };
+      return path;
     },
   };
 })();
