@@ -98,7 +98,8 @@ def _tab(kind: str, handlers: Handlers, labels: Labels) -> None:
         with gr.Column(scale=4, elem_classes="emo-column"):
             source = _source(kind, labels)
             if source is not None:
-                source.change(handlers.hold, [source], None, preprocess=False, **QUIET)
+                lies = f"(file) => emofuse.lies('{kind}', file)"
+                source.change(handlers.hold, [source], None, js=lies, preprocess=False, **QUIET)
             words, blur = _options(kind, handlers, labels)
             with gr.Row():
                 go = labels(
@@ -118,10 +119,12 @@ def _tab(kind: str, handlers: Handlers, labels: Labels) -> None:
     inputs = [source, words, blur] if source is not None else [words]
     outputs = [status, answer, go, stop, kept, *([source] if source is not None else [])]
     heard = str(kind == "speech").lower()
-    first = f"await emofuse.take('{kind}', file, {heard});" if source is not None else ""
-    take = f"async (file, words, blur) => {{ {first} return [file, words, blur]; }}" if source is not None else None
+    take = f"async (file, words, blur) => [await emofuse.take('{kind}', file, {heard}), words, blur]"
     waiting = QUIET | {"queue": True}
-    go.click(handlers.runner(kind), inputs, outputs, js=take, preprocess=False, concurrency_limit=None, **waiting)
+    go.click(
+        handlers.runner(kind), inputs, outputs, js=take if source is not None else None, preprocess=False,
+        concurrency_limit=None, **waiting,
+    )  # fmt: skip
     stop.click(handlers.canceller(kind), None, None, **QUIET)
 
 

@@ -78,6 +78,7 @@ def serve(
     folder = Path(tempfile.mkdtemp(prefix="emofuse-demo-"))
     os.environ["GRADIO_TEMP_DIR"] = str(folder)  # where Gradio puts uploads is told to it only so
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(sys.maxsize)  # else every event is tabulated, with pandas
     uploads = Uploads(folder)
     page = build(Handlers(pipeline, settings, uploads))
     page.queue(max_size=None, default_concurrency_limit=8)

@@ -17,7 +17,7 @@ from emofuse.model.model import EmotionModel
 from emofuse.pipeline.inference import Pipeline
 from emofuse.serve.settings import Settings
 
-PATIENCE = 240_000
+PATIENCE = 90_000
 """Milliseconds a browser may take for one thing on a busy machine."""
 
 
@@ -80,7 +80,8 @@ def served(pipeline: Pipeline, corrections: Path) -> Iterator[Any]:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
 
-    before = {name: os.environ.get(name) for name in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED")}
+    names = ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED", "GRADIO_ANALYTICS_CACHE_FREQUENCY")
+    before = {name: os.environ.get(name) for name in names}
     page = serve(pipeline, settings=Settings(feedback=corrections, minutes=0.5, characters=2000, orphaned=20))
     yield page
     page.close()

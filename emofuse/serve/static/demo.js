@@ -68,16 +68,34 @@
   const memory = {};
   const remember = (name) => (memory[name] ??= { chosen: -1, emotion: null, media: null, player: null });
 
-  async function take(name, file, audio) {
-    const kept = remember(name);
+  const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+  /* What lies in a box, once it is all there: a recording that runs is ended, and one that travels is waited for. */
+  async function arrived(name, file) {
+    const box = document.getElementById(`emo-in-${name}`), kept = remember(name);
+    const stop = [...box.querySelectorAll("button.stop-button")].find((button) => button.checkVisibility());
+    stop?.click();
+    const patience = Date.now() + 20000;
+    const uploading = () => box.querySelector(".uploading");
+    const recorded = () => (stop || box.querySelector(".play-pause-button")) && Date.now() < patience;
+    while (!file && (uploading() || recorded())) {
+      await pause(100);
+      file = kept.lies;
+    }
+    return file;
+  }
+
+  async function take(name, lying, audio) {
+    const file = await arrived(name, lying), kept = remember(name);
     if (kept.media) URL.revokeObjectURL(kept.media.url);
     Object.assign(kept, { chosen: -1, emotion: null, media: null, player: null });
     const source = file && (file.url || file.path);
-    if (!source) return;
+    if (!source) return file;
     const answer = await fetch(source);
-    if (!answer.ok) return;
+    if (!answer.ok) return file;
     const blob = await answer.blob();
     kept.media = { url: URL.createObjectURL(blob), blob, audio, name: file.orig_name || "clip" };
+    return file;
   }
 
   /* Drawn into a shadow, because Gradio makes an element's children match the HTML it was sent: none. */
@@ -717,6 +735,7 @@
   window.emofuse = {
     language: () => language,
     take,
+    lies(name, file) { remember(name).lies = file; return [file]; },
     chosen: (name) => memory[name]?.chosen ?? -1,
     /* In place where an answer would be lost, else anew, so that the boxes speak the language too. */
     switchLanguage() {
