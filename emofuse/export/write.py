@@ -154,7 +154,11 @@ def _onnx(graph: Graph, target: Path, calibration: Feeds | None) -> None:
     if calibration is not None:
         import onnx
 
-        onnx.save(_quantised(onnx.load(str(target)), calibration), str(target))
+        exact = onnx.load(str(target))
+        shapes = {w.name: tuple(w.dims) for w in exact.graph.initializer}
+        products = [n for n in exact.graph.node if n.op_type == "MatMul" and n.input[1] in shapes]
+        narrowing = [n.name for n in products if _narrows(shapes[n.input[1]])]
+        onnx.save(_quantised(exact, calibration, narrowing), str(target))
 
 
 def _openvino(graph: Graph, target: Path, calibration: Feeds | None) -> None:
@@ -167,7 +171,15 @@ def _openvino(graph: Graph, target: Path, calibration: Feeds | None) -> None:
     for port, name in zip(converted.outputs, graph.outputs, strict=True):
         port.get_tensor().set_names({name})
     if calibration is not None:
-        converted = _quantised(converted, calibration)
+        products = [op for op in converted.get_ops() if op.get_type_name() == "MatMul"]
+        weights = [(op, op.input_value(1).get_node()) for op in products]
+        # a linear layer's weights are [output, input] here, and transposed in the product
+        narrowing = [
+            op.get_friendly_name()
+            for op, w in weights
+            if w.get_type_name() == "Constant" and _narrows(tuple(w.get_output_shape(0))[::-1])
+        ]
+        converted = _quantised(converted, calibration, narrowing)
     openvino.save_model(converted, str(target), compress_to_fp16=False)
 
 
@@ -181,11 +193,17 @@ def _torch(graph: Graph, target: Path, calibration: Feeds | None) -> None:
 _WRITERS = {"onnx": _onnx, "openvino": _openvino, "torch": _torch}
 
 
-def _quantised(model: Any, calibration: Feeds) -> Any:
+def _narrows(shape: tuple[int, ...]) -> bool:
+    """Whether weights [input, output] lead to fewer channels, as the second product of a feed-forward layer does."""
+    return len(shape) == 2 and shape[0] > shape[1]
+
+
+def _quantised(model: Any, calibration: Feeds, exact: Sequence[str]) -> Any:
     """Post-training quantisation of a transformer's weights and activations, calibrated on the feeds.
 
     Activations have one scale a tensor and none is smoothed by channel: on (batch, time, channel) tensors either would
-    tie the graph to the calibration's length.
+    tie the graph to the calibration's length. Products named in `exact` stay in float32: behind a feed-forward layer's
+    activation function a few values are so large that one scale leaves the others no digits.
     """
     import nncf
     from nncf.quantization.advanced_parameters import AdvancedSmoothQuantParameters, QuantizationParameters
@@ -199,5 +217,6 @@ def _quantised(model: Any, calibration: Feeds) -> Any:
         nncf.Dataset(calibration),
         model_type=nncf.ModelType.TRANSFORMER,
         subset_size=len(calibration),
+        ignored_scope=nncf.IgnoredScope(names=list(exact)),
         advanced_parameters=advanced,
     )
