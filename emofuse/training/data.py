@@ -21,6 +21,7 @@ from emofuse.errors import DataError, RecipeError
 from emofuse.labels import Task, fold
 from emofuse.loading import FEATURES, load_segment
 from emofuse.training.augment.face import augment_faces
+from emofuse.training.augment.mixup import blend, blend_targets, share
 from emofuse.training.augment.speech import augment_speech, mask_features
 from emofuse.training.augment.text import augment_words
 from emofuse.training.cache import Arrays, InputCache
@@ -237,6 +238,10 @@ class Samples(Dataset[PreparedSample]):
         self._stored = self.store.modalities - augmented(augment) if self.store else frozenset()
         self._lengths = np.array([item.length for item in items])
         self._voices = [i for i, item in enumerate(items) if "speech" in item.modalities]
+        self._alike: dict[tuple[str, frozenset[Modality]], list[Item]] = {}
+        if augment and augment.mixup:
+            for item in filter(_can_blend, items):
+                self._alike.setdefault(_kind(item), []).append(item)
 
     def __len__(self) -> int:
         return len(self.items) + (self.composer.size if self.composer else 0)
@@ -258,9 +263,29 @@ class Samples(Dataset[PreparedSample]):
             return PreparedSample(self._prepare(segment, rng), targets)
         item = self.items[index]
         inputs = self._features(item) if item.ready_made else self._inputs(item, rng)
+        targets = item.targets
+        if self.augment and self.augment.mixup and _can_blend(item):
+            inputs, targets = self._blended(item, inputs, np.random.default_rng([self.seed, epoch, index, 2]))
         if self.modality_dropout and rng.random() < self.modality_dropout:
             inputs = keep_random(inputs, rng)
-        return PreparedSample(inputs, item.targets)
+        return PreparedSample(inputs, targets)
+
+    def _blended(self, item: Item, inputs: Inputs, rng: np.random.Generator) -> tuple[Inputs, dict[str, np.ndarray]]:
+        """With another of its kind, at the chance of mixup; as they are where one lacks what the other has."""
+        assert self.augment is not None
+        if rng.random() >= self.augment.mixup:
+            return inputs, item.targets
+        alike = self._alike[_kind(item)]
+        other = alike[rng.integers(len(alike))]
+        found = self._inputs(other, rng)
+        if any((inputs[m] is None) != (found[m] is None) for m in inputs):
+            return inputs, item.targets
+        kept = share(self.augment.mixup_alpha, rng)
+        pairs = {m: (one, found[m]) for m, one in inputs.items()}
+        mixed: Inputs = {
+            m: blend(a, b, kept) if a is not None and b is not None else None for m, (a, b) in pairs.items()
+        }
+        return mixed, blend_targets(item.targets, other.targets, kept)
 
     def _features(self, item: Item) -> Inputs:
         assert item.utterance.media is not None
@@ -317,6 +342,16 @@ class Samples(Dataset[PreparedSample]):
         if not self._voices:
             return None
         return self.cache(self.items[self._voices[rng.integers(len(self._voices))]].utterance).waveform
+
+
+def _kind(item: Item) -> tuple[str, frozenset[Modality]]:
+    """What samples must share to be blended: their corpus and their modalities."""
+    return item.utterance.corpus, item.modalities
+
+
+def _can_blend(item: Item) -> bool:
+    """Sound and pictures can be added; words cannot."""
+    return not item.ready_made and "text" not in item.modalities
 
 
 def augmented(options: Augment | None) -> frozenset[Modality]:

@@ -198,6 +198,10 @@ class Augment(Section):
     speech: SpeechAugment = SpeechAugment()
     face: FaceAugment = FaceAugment()
     text: TextAugment = TextAugment()
+    mixup: Probability = 0.0
+    """Of a sample of speech or faces without words to be blended with another of its source (Zhang et al. 2018)."""
+    mixup_alpha: Annotated[float, Field(gt=0)] = 0.4
+    """Both parameters of the Beta distribution that the shares are drawn from."""
 
 
 class Distil(Section):

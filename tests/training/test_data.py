@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,43 @@ def test_a_sample_depends_on_its_key_alone(items: list[Item], tiny_model):
     assert all(same(one[3, i], other[3, i]) for i in (4, 1, 7))
     assert not same(one[3, 1], one[4, 1])
     assert not same(one[3, 1], Samples(items, tiny_model, MediaCache(0), seed=1, augment=AUGMENT)[3, 1])
+
+
+def test_mixup_blends_inputs_and_targets_in_one_share(items: list[Item], tiny_model):
+    voices = [replace(item, modalities=frozenset({"speech"})) for item in items]
+    plain = Samples(voices, tiny_model, MediaCache(1 << 24), seed=0)
+    mixed = Samples(voices, tiny_model, MediaCache(1 << 24), seed=0, augment=Augment(mixup=1.0))
+    soft = 0
+    for i in range(len(voices)):
+        one, both = plain[0, i], mixed[0, i]
+        target, weight = one.targets["emotion"], both.targets["emotion"]
+        assert weight.sum() == pytest.approx(1) and weight[target.argmax()] >= 0.5
+        before, after = one.inputs["speech"]["values"], both.inputs["speech"]["values"]
+        assert before.shape == after.shape
+        partners = [p.inputs["speech"]["values"] for p in (plain[0, j] for j in range(len(voices)))]
+        shares = [_share(after, before, np.resize(p, before.shape)) for p in partners]
+        kept = next(s for s in shares if s is not None)
+        if weight.max() < 1:
+            soft += 1
+            assert weight[target.argmax()] == pytest.approx(kept, abs=1e-3)
+    assert soft > 0
+    assert all(same(mixed[2, i], mixed[2, i]) for i in range(3)) and not same(mixed[2, 0], mixed[3, 0])
+
+
+def _share(both: np.ndarray, one: np.ndarray, other: np.ndarray) -> float | None:
+    """λ of both = λ one + (1 - λ) other; None where there is none."""
+    apart = (one - other).ravel()
+    if not apart.any():
+        return None
+    kept = float((both - other).ravel() @ apart / (apart @ apart))
+    return kept if np.allclose(both, kept * one + (1 - kept) * other, atol=1e-4) else None
+
+
+def test_words_are_not_mixed_up(items: list[Item], tiny_model):
+    plain = Samples(items, tiny_model, MediaCache(1 << 24), seed=0)
+    mixed = Samples(items, tiny_model, MediaCache(1 << 24), seed=0, augment=Augment(mixup=1.0))
+    worded = [i for i, item in enumerate(items) if "text" in item.modalities]
+    assert worded and all(same(plain[0, i], mixed[0, i]) for i in worded)
 
 
 def test_development_samples_never_change(items: list[Item], tiny_model):
