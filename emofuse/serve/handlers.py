@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,8 @@ log = logging.getLogger("emofuse.demo")
 BUSY = (gr.update(interactive=False), gr.update(interactive=True))
 IDLE = BUSY[::-1]
 """What the buttons that start and cancel can do, while there is work and while there is none."""
+PATIENCE = 2.0
+"""Seconds a page may take to empty its box before the upload that lay there is deleted anyway."""
 
 
 class Handlers:
@@ -40,6 +43,7 @@ class Handlers:
         self.pipeline, self.settings, self.uploads = pipeline, settings, uploads
         self.turns = Turns(settings.queue)
         self._jobs: dict[tuple[str, str], Job] = {}
+        self._emptied: dict[tuple[str, str], threading.Event] = {}
         self._live: dict[str, Live] = {}
 
     # ---- answers ----
@@ -64,7 +68,7 @@ class Handlers:
     def _run(self, asked: Request, request: gr.Request) -> Iterator[tuple[tuple[Any, ...], bool]]:
         """((status, answer, go, stop, kept), whether to empty the box) as the work goes on.
 
-        The box is emptied before the upload in it is deleted, and it is deleted however the work ends. What does not
+        The box is emptied before the upload in it is deleted, and that happens however the work ends. What does not
         change is sent again, since HTML cannot be skipped: Gradio would take that for its contents.
         """
         session, began = _session(request), time.monotonic()
@@ -72,6 +76,7 @@ class Handlers:
         if self._jobs.setdefault((session, asked.kind), job) is not job:
             return
         status, answer = _status("queued"), element("emofuse-empty")
+        self._emptied[session, asked.kind] = threading.Event()
         try:
             yield (status, answer, *BUSY, None), False
             with self.turns.place(), self.turns.model(lambda: job.cancelled) as mine:
@@ -80,11 +85,11 @@ class Handlers:
                     return
                 yield (_status("starting"), answer, *BUSY, None), False
                 for step in job:
-                    final = step.stage in ("finished", "cancelled")
+                    final, took = step.stage in ("finished", "cancelled"), time.monotonic() - began
                     if final:
                         yield (status, answer, *BUSY, None), asked.file is not None
-                        self.uploads.release(session, asked.file)
-                    status = _status_of(step, time.monotonic() - began, final and asked.file is not None)
+                        self._let_go(session, asked)
+                    status = _status_of(step, took, final and asked.file is not None)
                     answer = element("emofuse-answer", step.view, asked.kind) if step.view else answer
                     yield (status, answer, *(IDLE if final else BUSY), self._kept(step.analysis)), False
         except Exception as error:  # whatever it is, the visitor reads a sentence and whoever runs this the reason
@@ -92,12 +97,19 @@ class Handlers:
             if key == "error_internal":
                 log.exception("an answer failed")
             yield (status, answer, *BUSY, None), asked.file is not None
-            self.uploads.release(session, asked.file)
+            self._let_go(session, asked)
             yield (_error(key, detail, values), element("emofuse-empty"), *IDLE, None), False
         finally:
             job.cancel()
             self.uploads.release(session, asked.file)
+            self._emptied.pop((session, asked.kind), None)
             self._jobs.pop((session, asked.kind), None)
+
+    def _let_go(self, session: str, asked: Request) -> None:
+        """Delete the upload once its box is empty, so that the page asks for nothing that is gone."""
+        if asked.file is not None:
+            self._emptied[session, asked.kind].wait(PATIENCE)
+            self.uploads.release(session, asked.file)
 
     def _kept(self, analysis: Analysis | None) -> dict[str, Any] | None:
         """What a correction needs to know of an answer; nothing where corrections are not wanted."""
@@ -123,9 +135,17 @@ class Handlers:
 
     # ---- boxes ----
 
-    def hold(self, sent: dict[str, Any] | None, request: gr.Request) -> None:
-        """An upload lies in a box."""
-        self.uploads.hold(_session(request), self.uploads.path_of(sent))
+    def holder(self, kind: str) -> Callable[[dict[str, Any] | None, gr.Request], None]:
+        """What happens when something is put into the box of one tab, or the box is emptied."""
+
+        def hold(sent: dict[str, Any] | None, request: gr.Request) -> None:
+            session, file = _session(request), self.uploads.path_of(sent)
+            self.uploads.hold(session, file)
+            emptied = self._emptied.get((session, kind))
+            if file is None and emptied is not None:
+                emptied.set()
+
+        return hold
 
     def read_words(self, sent: dict[str, Any] | None, request: gr.Request) -> Any:
         """The words of a transcript's file; the file itself goes."""

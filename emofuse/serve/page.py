@@ -99,7 +99,7 @@ def _tab(kind: str, handlers: Handlers, labels: Labels) -> None:
             source = _source(kind, labels)
             if source is not None:
                 lies = f"(file) => emofuse.lies('{kind}', file)"
-                source.change(handlers.hold, [source], None, js=lies, preprocess=False, **QUIET)
+                source.change(handlers.holder(kind), [source], None, js=lies, preprocess=False, **QUIET)
             words, blur = _options(kind, handlers, labels)
             with gr.Row():
                 go = labels(

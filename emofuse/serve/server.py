@@ -72,7 +72,7 @@ def serve(
 
     `port` None takes the first free one from 7860 on. `share` asks Gradio's relay for a public address, and is the
     only thing here that leaves this machine. Uploads lie in a folder of their own, which `close` deletes. Raises
-    `EmofuseError` when the port is taken.
+    `EmofuseError` when the port is taken, or Gradio cannot start.
     """
     settings, port = settings or Settings(), free_port(host, port)
     folder = Path(tempfile.mkdtemp(prefix="emofuse-demo-"))
@@ -81,16 +81,31 @@ def serve(
     os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(sys.maxsize)  # else every event is tabulated, with pandas
     uploads = Uploads(folder)
     page = build(Handlers(pipeline, settings, uploads))
+    try:
+        local, shared = _launch(page, host, port, share, settings)
+    except Exception as error:  # Gradio raises whatever it likes
+        shutil.rmtree(folder, ignore_errors=True)
+        raise EmofuseError(
+            f"cannot serve on {host}, port {port}: {error}; if a proxy is set (http_proxy), let no_proxy name {host}"
+        ) from error
+    closing = threading.Event()
+    threading.Thread(target=_tidy, args=(uploads, settings.orphaned, closing), name="emofuse-tidy", daemon=True).start()
+    return Served(page, local, shared, uploads, closing)
+
+
+def _launch(page: gr.Blocks, host: str, port: int, share: bool, settings: Settings) -> tuple[str, str | None]:
+    """Start Gradio's server; the page's address here, and the public one.
+
+    `_frontend=False` leaves out a look at the page from here, which fails a busy machine after three seconds.
+    """
     page.queue(max_size=None, default_concurrency_limit=8)
     _, local, shared = page.launch(
         server_name=host, server_port=port, share=share, quiet=True, prevent_thread_lock=True, inbrowser=False,
         show_error=False, footer_links=[], max_file_size=settings.megabytes * 1_000_000, theme=theme(), ssr_mode=False,
-        pwa=False, run_history=False, enable_monitoring=False, mcp_server=False,
+        pwa=False, run_history=False, enable_monitoring=False, mcp_server=False, _frontend=False,
         app_kwargs={"middleware": [Middleware(Dress, head())], "docs_url": None, "redoc_url": None},
     )  # fmt: skip
-    closing = threading.Event()
-    threading.Thread(target=_tidy, args=(uploads, settings.orphaned, closing), name="emofuse-tidy", daemon=True).start()
-    return Served(page, local, shared or None, uploads, closing)
+    return local, shared or None
 
 
 def _tidy(uploads: Uploads, orphaned: float, closing: threading.Event) -> None:

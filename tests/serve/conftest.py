@@ -82,7 +82,7 @@ def served(pipeline: Pipeline, corrections: Path) -> Iterator[Any]:
 
     names = ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED", "GRADIO_ANALYTICS_CACHE_FREQUENCY")
     before = {name: os.environ.get(name) for name in names}
-    page = serve(pipeline, settings=Settings(feedback=corrections, minutes=0.5, characters=2000, orphaned=20))
+    page = serve(pipeline, settings=Settings(feedback=corrections, minutes=0.5, characters=2000, orphaned=10))
     yield page
     page.close()
     asyncio.set_event_loop(None)
@@ -117,6 +117,11 @@ def browser(spoken: Path) -> Iterator[Any]:
         window.close()
 
 
+def _told(message: Any) -> str:
+    """A message of the console, and what it is about."""
+    return f"{message.text} [{message.location.get('url', '')}]"
+
+
 class Visit:
     """One visitor's tab, and everything that went wrong in it."""
 
@@ -129,7 +134,7 @@ class Visit:
         self.errors: list[str] = []
         self.elsewhere: list[str] = []
         own = (url, "data:", "blob:")
-        self.tab.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
+        self.tab.on("console", lambda m: self.errors.append(_told(m)) if m.type == "error" else None)
         self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
         self.tab.on("request", lambda r: self.elsewhere.append(r.url) if not r.url.startswith(own) else None)
         self.url = url
@@ -145,10 +150,23 @@ class Visit:
         self.tab.locator(f"#emo-tab-{kind}-button").click()
 
     def answer(self, kind: str) -> Any:
-        """Press the button and wait for the whole answer."""
+        """Press the button and wait for the whole answer; one that was there before does not count."""
+        where = f"#emo-answer-{kind} emofuse-answer"
+        before = self.tab.evaluate_handle("(where) => document.querySelector(where)?.view", where)
         self.tab.locator(f"#emo-go-{kind}").click()
+        self.tab.wait_for_function(
+            "([where, before]) => { const it = document.querySelector(where)?.view; return it?.done && it !== before }",
+            arg=[where, before],
+        )
         self.tab.wait_for_selector(f"#emo-answer-{kind} [data-testid=download-json]")
         return self.tab.locator(f"#emo-answer-{kind}")
+
+    def check(self) -> None:
+        """Nothing was complained about, and nothing asked of another server, since last time."""
+        errors, elsewhere = list(self.errors), list(self.elsewhere)
+        self.errors.clear()
+        self.elsewhere.clear()
+        assert (errors, elsewhere) == ([], [])
 
     def download(self, kind: str, ending: str) -> str:
         """The text of a downloaded file."""
@@ -160,7 +178,7 @@ class Visit:
 
 @pytest.fixture
 def visit(browser: Any, served: Any) -> Iterator[Any]:
-    """Opens tabs; at the end, none of them may have complained or asked anything of another server."""
+    """Opens tabs of other sizes and languages; at the end, each is closed and none may have complained."""
     opened: list[Visit] = []
 
     def open_one(**options: Any) -> Visit:
@@ -170,5 +188,24 @@ def visit(browser: Any, served: Any) -> Iterator[Any]:
     yield open_one
     for one in opened:
         one.context.close()
-    assert [error for one in opened for error in one.errors] == []
-    assert [url for one in opened for url in one.elsewhere] == []
+    for one in opened:
+        one.check()
+
+
+@pytest.fixture(scope="session")
+def everyday(browser: Any, served: Any) -> Iterator[Visit]:
+    """An English visitor at a desk, for all tests: opening the page is most of what a short test takes."""
+    one = Visit(browser, served.url)
+    one.open()
+    yield one
+    one.context.close()
+
+
+@pytest.fixture
+def here(everyday: Visit, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """The everyday visitor; after a test that fails, the page is opened anew."""
+    failed = request.session.testsfailed
+    yield everyday
+    everyday.check()
+    if request.session.testsfailed > failed:
+        everyday.open()
