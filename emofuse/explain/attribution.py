@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -16,11 +17,16 @@ from emofuse.labels import Task
 from emofuse.model.model import EmotionModel
 from emofuse.types import Modality
 
-FIRST_STEPS, MOST_STEPS = 16, 256
-"""Quadrature points tried first, and at most; they double until the attribution is complete."""
+EDGES = (0.0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+"""Where the path is cut at first: most of the change happens near the baseline."""
+NODES = 4
+"""Quadrature points in each stretch of the path."""
+MOST_STEPS = 400
+"""Points along the whole path past which no stretch is cut again."""
 COMPLETE = 0.02
 """Largest distance between the attributions' sum and the change they explain, relative to that change."""
-CROWDING = 4
+STRETCH = COMPLETE / 3
+"""The same of one stretch of the path; what lies above is cut in two."""
 ROWS = 32
 """Points along the path that are run as one batch."""
 GREY = 127.5
@@ -54,22 +60,21 @@ def integrated_gradients(
     """Integrated gradients (Sundararajan et al. 2017) of one sample, all its modalities along one straight path.
 
     The answer is the calibrated log-odds of class `target`, or a scalar's value. The baseline says nothing: padding in
-    place of word pieces (markers like [CLS] stay), no lexicon, the mean spectrum or silence, a grey picture. The path
-    is integrated by `quadrature`, its points doubled from FIRST_STEPS until the error is below COMPLETE of
-    the change, or MOST_STEPS are reached; `steps` fixes their number. Raises ValueError for a model in training mode.
+    place of word pieces (markers like [CLS] stay), no lexicon, the mean spectrum or silence, a grey picture. What a
+    stretch of the path must add up to is known from its ends, so a stretch that misses it is cut in two, until all
+    are right or MOST_STEPS points are spent. `steps` fixes the points instead, by Gauss-Legendre over the whole path.
+    Raises ValueError for a model in training mode.
     """
     check_mode(model)
     batch = batch.to(model.device)
     given = continuous_inputs(model, batch)
-    empty = baselines(model, batch, given)
-    with torch.no_grad():
-        answer, baseline = (float(answers(model, batch, x, task, target)[0]) for x in (given, empty))
-    points = steps or FIRST_STEPS
-    while True:
-        found = Attribution(_integrate(model, batch, given, empty, task, target, points), answer, baseline, points)
-        if steps or points >= MOST_STEPS or abs(found.error) <= COMPLETE * abs(answer - baseline) + 1e-4:
-            return found
-        points *= 2
+    path = Path(model, batch, given, baselines(model, batch, given), task, target)
+    baseline, answer = path.answers(np.array([0.0, 1.0]))
+    if steps:
+        total, _ = path.stretches(np.array([[0.0, 1.0]]), steps)
+        return Attribution({k: v[0].cpu().numpy() for k, v in total.items()}, answer, baseline, steps)
+    scores, used = _refined(path, abs(answer - baseline))
+    return Attribution({k: v.cpu().numpy() for k, v in scores.items()}, answer, baseline, used)
 
 
 def continuous_inputs(model: EmotionModel, batch: Batch) -> Inputs:
@@ -122,34 +127,78 @@ def answers(model: EmotionModel, batch: Batch, inputs: Inputs, task: Task, targe
     return scaled[:, target] - scaled[:, others].logsumexp(dim=1)
 
 
-def quadrature(steps: int) -> tuple[Float[np.ndarray, " steps"], Float[np.ndarray, " steps"]]:
-    """Nodes and weights for an integral from 0 to 1: Gauss-Legendre in the CROWDING-th root of the way.
+@dataclass(frozen=True, eq=False)
+class Path:
+    """The straight way from inputs that say nothing to those of one sample; 0 is its start, 1 its end."""
 
-    Most of the change happens right by the baseline, where layer normalisation blows a near-constant input up to full
-    size; the nodes crowd there.
-    """
-    nodes, weights = np.polynomial.legendre.leggauss(steps)
-    root, weights = (nodes + 1) / 2, weights / 2
-    return root**CROWDING, weights * CROWDING * root ** (CROWDING - 1)
+    model: EmotionModel
+    batch: Batch
+    given: Inputs
+    empty: Inputs
+    task: Task
+    target: int
+
+    @torch.no_grad()
+    def answers(self, where: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
+        """The answer at points of the way."""
+        parts = [where[i : i + ROWS] for i in range(0, len(where), ROWS)]
+        return np.concatenate([self._answer(self._at(part)).double().cpu().numpy() for part in parts])
+
+    def stretches(
+        self, ends: Float[np.ndarray, "stretches 2"], nodes: int = NODES
+    ) -> tuple[dict[tuple[Modality, str], Tensor], Float[np.ndarray, " stretches"]]:
+        """Gauss-Legendre integrals of the gradient times the way over each stretch [stretches, time, …], and sums."""
+        place, weight = np.polynomial.legendre.leggauss(nodes)
+        low, width = ends[:, :1], ends[:, 1:] - ends[:, :1]
+        where, weights = (low + width * (place + 1) / 2).ravel(), (width * weight / 2).ravel()
+        owner = np.repeat(np.arange(len(ends)), nodes)
+        total = {
+            k: torch.zeros(len(ends), *v.shape[1:], dtype=torch.float64, device=v.device) for k, v in self.given.items()
+        }
+        for start in range(0, len(where), ROWS):
+            part = slice(start, start + ROWS)
+            inputs = {k: v.requires_grad_() for k, v in self._at(where[part]).items()}
+            with torch.enable_grad():
+                gradients = torch.autograd.grad(self._answer(inputs).sum(), list(inputs.values()))
+            rows = torch.as_tensor(owner[part], device=self.model.device)
+            for key, gradient in zip(inputs, gradients, strict=True):
+                way = (self.given[key] - self.empty[key]).double()
+                share = torch.as_tensor(weights[part], device=way.device).view(-1, *[1] * (way.ndim - 1))
+                total[key].index_add_(0, rows, gradient.double() * way * share)
+        sums = torch.stack([v.flatten(1).sum(dim=1) for v in total.values()]).sum(dim=0)
+        return total, sums.cpu().numpy()
+
+    def _at(self, where: Float[np.ndarray, " points"]) -> Inputs:
+        share = torch.as_tensor(where, dtype=torch.float32, device=self.model.device)
+        return {
+            k: (self.empty[k] + share.view(-1, *[1] * (v.ndim - 1)) * (v - self.empty[k])).detach()
+            for k, v in self.given.items()
+        }
+
+    def _answer(self, inputs: Inputs) -> Tensor:
+        return answers(self.model, self.batch, inputs, self.task, self.target)
 
 
-def _integrate(
-    model: EmotionModel, batch: Batch, given: Inputs, empty: Inputs, task: Task, target: int, steps: int
-) -> dict[tuple[Modality, str], np.ndarray]:
-    nodes, weights = quadrature(steps)
-    total = {key: torch.zeros_like(values[0], dtype=torch.float64) for key, values in given.items()}
-    for start in range(0, steps, ROWS):
-        part = slice(start, start + ROWS)
-        where = torch.as_tensor(nodes[part], dtype=torch.float32, device=model.device)
-        weight = torch.as_tensor(weights[part], dtype=torch.float64, device=model.device)
-        path = {k: _between(empty[k], given[k], where).requires_grad_() for k in given}
-        with torch.enable_grad():
-            answer = answers(model, batch, path, task, target).sum()
-            gradients = torch.autograd.grad(answer, list(path.values()))
-        for key, gradient in zip(path, gradients, strict=True):
-            total[key] += torch.tensordot(weight, gradient.double(), dims=1)
-    return {k: (t * (given[k] - empty[k])[0].double()).cpu().numpy() for k, t in total.items()}
-
-
-def _between(start: Tensor, end: Tensor, where: Float[Tensor, " rows"]) -> Tensor:
-    return (start + where.view(-1, *[1] * (start.ndim - 1)) * (end - start)).detach()
+def _refined(path: Path, change: float) -> tuple[dict[tuple[Modality, str], Tensor], int]:
+    """The integral over the whole way and the points that it took."""
+    most = STRETCH * change + 1e-4
+    ends = np.array(list(pairwise(EDGES)))
+    values = path.answers(np.array(EDGES))
+    known = np.array(list(pairwise(values)))
+    scores = {k: torch.zeros_like(v[0], dtype=torch.float64) for k, v in path.given.items()}
+    used = 0
+    while len(ends):
+        parts, sums = path.stretches(ends)
+        used += NODES * len(ends)
+        right = np.abs(sums - (known[:, 1] - known[:, 0])) <= most
+        if used >= MOST_STEPS:
+            right[:] = True
+        chosen = torch.as_tensor(right, device=path.model.device)
+        scores = {k: scores[k] + parts[k][chosen].sum(dim=0) for k in scores}
+        ends, known = ends[~right], known[~right]
+        middles = ends.mean(axis=1)
+        if len(ends):
+            between = path.answers(middles)
+            ends = np.concatenate([np.c_[ends[:, 0], middles], np.c_[middles, ends[:, 1]]])
+            known = np.concatenate([np.c_[known[:, 0], between], np.c_[between, known[:, 1]]])
+    return scores, used

@@ -14,7 +14,9 @@ from emofuse.types import Segment
 
 FOR, AGAINST = (0, 68, 136), (221, 170, 51)
 """Blue and amber, apart for colour-blind readers and in grey; what speaks against has a dotted line as well."""
-WIDTH, HEIGHT = 720, 110
+WIDTH, HEIGHT = 720, 112
+EDGE = 16
+"""Pixels of a time mark's half width."""
 FRAMES = 6
 STYLE = """
 .words { font-size: 1.35rem; line-height: 2.1; max-width: none; }
@@ -22,7 +24,8 @@ STYLE = """
 .words .against { border-bottom: 3px dotted #8a6914; }
 .words .lexicon { text-decoration: underline; text-underline-offset: .25em; }
 .say { font-size: 1.3rem; max-width: 46rem; } .key span { padding: .1em .4em; border-radius: 4px; }
-.share { display: grid; grid-template-columns: 6rem 1fr 5rem; gap: .3rem .8rem; align-items: center; max-width: 34rem; }
+.share { display: grid; grid-template-columns: 6rem 1fr 4rem; gap: .3rem .8rem; align-items: center; max-width: 34rem; }
+.share .n { text-align: right; font-variant-numeric: tabular-nums; } h3 .faint { font-weight: 400; }
 .share i { display: block; height: 1rem; border-radius: 3px; } figure { margin: 0; text-align: center; }
 """
 
@@ -49,7 +52,8 @@ def _key() -> str:
     return (
         f'<p class="key faint"><span style="{_shade(1.0)}">speaks for it</span> '
         f'<span style="{_shade(-1.0)};border-bottom:3px dotted #8a6914">speaks against it</span> '
-        "<span><u>underlined</u>: in the lexicon of feeling</span></p>"
+        "<span><u>underlined</u>: in the lexicon of feeling</span> "
+        "<span>bars up and blue patches for, bars down and amber patches against</span></p>"
     )
 
 
@@ -58,29 +62,40 @@ def _part(e: Explanation, segment: Segment) -> str:
     if len(e.shapley.values) > 1:
         sections.append("<h3>Who said it</h3>" + _shares(e))
     if e.words:
-        sections.append("<h3>The words</h3>" + _words(e))
+        sections.append(_heading("The words", sum(w.score for w in e.words)) + _words(e))
     if e.speech_scores.size and segment.waveform is not None:
-        sections.append("<h3>The voice</h3>" + _voice(e, segment))
+        sections.append(_heading("The voice", float(e.speech_scores.sum())) + _voice(e, segment))
     if e.faces:
-        sections.append("<h3>The face</h3>" + _faces(e))
-    change = e.log_odds[0] - e.log_odds[1]
+        sections.append(_heading("The face", sum(e.regions.values())) + _faces(e))
+    change, context = e.log_odds[0] - e.log_odds[1], f" Earlier turns: {signed(e.context)}." if e.context else ""
     sections.append(
-        f'<p class="faint">Scores are shares of the change in log-odds, {change:+.2f}, from an input that says '
-        f"nothing; they add up to it within {abs(e.error):.3f}.</p>"
+        f'<p class="faint">Scores are shares of the change in {"log-odds" if e.target else escape(e.task)}, '
+        f"{signed(change)}, from words, a sound and a picture that say nothing; they add up to it within "
+        f"{abs(e.error):.2f}.{context} Colours are as strong as the strongest of their own kind.</p>"
     )
     return "\n".join(sections)
+
+
+def signed(score: float, digits: int = 2) -> str:
+    """A number with its sign; the minus is as wide as the plus."""
+    return f"{score:+.{digits}f}".replace("-", "−")
+
+
+def _heading(what: str, total: float) -> str:
+    return f'<h3>{what} <span class="faint">{signed(total)}</span></h3>'
 
 
 def _shares(e: Explanation) -> str:
     unit = 100 if e.target else 1
     largest = max(abs(v) for v in e.shapley.values.values()) or 1.0
-    rows = [f"<b>expected</b><span></span><span>{unit * e.shapley.none:.1f}</span>"]
+    rows = [f"<b>expected</b><span></span><span class='n'>{unit * e.shapley.none:.1f}</span>"]
     for modality, value in e.shapley.values.items():
         bar = f'<i style="width:{100 * abs(value) / largest:.0f}%;{_shade(np.sign(value))}"></i>'
-        rows.append(f"<b>{modality}</b><span>{bar}</span><span>{unit * value:+.1f}</span>")
-    rows.append(f"<b>answer</b><span></span><span>{unit * e.shapley.full:.1f}</span>")
+        rows.append(f"<b>{modality}</b><span>{bar}</span><span class='n'>{signed(unit * value, 1)}</span>")
+    rows.append(f"<b>answer</b><span></span><span class='n'>{unit * e.shapley.full:.1f}</span>")
     what = f"Points of probability of {escape(e.target)}" if e.target else escape(e.task)
-    return f'<p class="faint">{what}: exact Shapley values.</p><div class="share">{"".join(rows)}</div>'
+    told = f"{what}, from what the model expects of anyone: exact Shapley values, each modality being there or not."
+    return f'<p class="faint">{told}</p><div class="share">{"".join(rows)}</div>'
 
 
 def _words(e: Explanation) -> str:
@@ -88,7 +103,7 @@ def _words(e: Explanation) -> str:
     spans = []
     for word in e.words:
         look = " ".join(n for n, yes in (("against", word.score < 0), ("lexicon", bool(word.valence))) if yes)
-        told = f"{word.score:+.2f}" + (f", lexicon {word.valence:+.2f}" if word.valence else "")
+        told = signed(word.score) + (f", lexicon {signed(word.valence)}" if word.valence else "")
         shade = _shade(word.score / largest)
         spans.append(f'<span class="{look}" title="{told}" style="{shade}">{escape(word.text)}</span>')
     return f'<p class="words">{" ".join(spans)}</p>'
@@ -108,16 +123,20 @@ def _voice(e: Explanation, segment: Segment) -> str:
         colour = f"rgb{FOR if score > 0 else AGAINST}"
         bands.append(
             f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{tall:.1f}" fill="{colour}">'
-            f"<title>{time:.1f} s: {score:+.2f}</title></rect>"
+            f"<title>{time:.1f} s: {signed(score)}</title></rect>"
         )
     assert segment.waveform is not None
     outline = pages.waveform(segment.waveform, width=WIDTH, height=round(2 * middle), colour="#1a1a1a55")
     step = 0.5 if seconds <= 3 else 1.0 if seconds <= 12 else 5.0
     times = step * np.arange(np.ceil(segment.start / step), np.floor(segment.end / step) + 1)
-    marks = [
-        f'<text x="{WIDTH * (t - segment.start) / seconds:.0f}" y="{HEIGHT - 4}" font-size="11">{t:g} s</text>'
-        for t in times
-    ]
+    marks = []
+    for t in times:
+        x = WIDTH * (t - segment.start) / seconds
+        anchor = "start" if x < EDGE else "end" if x > WIDTH - EDGE else "middle"
+        marks.append(
+            f'<line x1="{x:.0f}" y1="{HEIGHT - 20}" x2="{x:.0f}" y2="{HEIGHT - 15}" stroke="#1a1a1a"/>'
+            f'<text x="{x:.0f}" y="{HEIGHT - 3}" font-size="12" text-anchor="{anchor}">{t:g} s</text>'
+        )
     return (
         f'<div class="scroll"><svg role="img" aria-label="relevance over time" width="{WIDTH}" height="{HEIGHT}" '
         f'viewBox="0 0 {WIDTH} {HEIGHT}">{"".join(bands)}{outline}{"".join(marks)}</svg></div>'
@@ -133,7 +152,7 @@ def _faces(e: Explanation) -> str:
         both = np.hstack([_large(face.picture), overlay(face, largest)])
         shown = pages.picture(both, f"the face at {face.time:.1f} s, and where it spoke", width=280)
         frames.append(f"<figure>{shown}<figcaption class='faint'>{face.time:.1f} s</figcaption></figure>")
-    rows = [(name, f"{score:+.2f}") for name, score in e.regions.items()]
+    rows = [(name, signed(score)) for name, score in e.regions.items()]
     return f'<div class="row">{"".join(frames)}</div>{pages.table(("region", "score"), rows, numbers=(1,))}'
 
 

@@ -12,10 +12,19 @@ import torch
 
 from emofuse.batch import collate
 from emofuse.errors import DataError
-from emofuse.explain.attribution import integrated_gradients
+from emofuse.explain.attribution import (
+    COMPLETE,
+    EDGES,
+    MOST_STEPS,
+    NODES,
+    answers,
+    baselines,
+    continuous_inputs,
+    integrated_gradients,
+)
 from emofuse.explain.explanation import explain
 from emofuse.explain.faithfulness import deletion_curve, randomised, similarity
-from emofuse.explain.html import page_of, write_page
+from emofuse.explain.html import page_of, signed, write_page
 from emofuse.explain.shapley import shapley, task_of
 from emofuse.types import MODALITIES
 
@@ -64,6 +73,43 @@ def test_gradients_add_up_to_the_change_they_explain(tiny_model, make_segment):
         ("face", "pixels"),
     }
     assert all(np.abs(s).sum() > 0 for key, s in found.scores.items() if key != ("text", "lexicon"))
+
+
+def test_gradients_are_those_of_the_definition(tiny_model, make_segment):
+    """The Riemann sum (Sundararajan et al. 2017, eq. 3) over many midpoints, crowded where the answer changes most."""
+    _, batch = sample(tiny_model, make_segment)
+    task, points = task_of(tiny_model, "emotion"), 240
+    given = continuous_inputs(tiny_model, batch)
+    empty = baselines(tiny_model, batch, given)
+    expected = {key: torch.zeros_like(values) for key, values in given.items()}
+    for start in range(0, points, 40):
+        root = (torch.arange(start, start + 40) + 0.5) / points
+        where = root**4
+        path = {
+            k: (empty[k] + where.view(-1, *[1] * (v.ndim - 1)) * (v - empty[k])).requires_grad_()
+            for k, v in given.items()
+        }
+        gradients = torch.autograd.grad(answers(tiny_model, batch, path, task, 1).sum(), list(path.values()))
+        for key, gradient in zip(path, gradients, strict=True):
+            expected[key] += torch.tensordot(4 * root**3 / points, gradient, dims=1) * (given[key] - empty[key])
+    found = integrated_gradients(tiny_model, batch, task, 1)
+    change = abs(found.answer - found.baseline)
+    for key in (("text", "inputs_embeds"), ("speech", "values"), ("face", "pixels")):
+        ours, theirs = found.scores[key], expected[key][0].numpy()
+        assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.98, key
+        assert ours.sum() == pytest.approx(theirs.sum(), abs=0.05 * change), key
+
+
+def test_a_stretch_of_the_path_that_does_not_add_up_is_cut_in_two(tiny_model, make_segment):
+    _, batch = sample(tiny_model, make_segment)
+    task = task_of(tiny_model, "emotion")
+    smooth = integrated_gradients(tiny_model, batch, task, 1)
+    with torch.no_grad():  # a step as sharp as a large network's, a third of the way along
+        layers = [m for m in tiny_model.encoders["speech"].modules() if isinstance(m, torch.nn.Linear)]
+        layers[0].weight.mul_(30)
+    sharp = integrated_gradients(tiny_model, batch, task, 1)
+    assert NODES * (len(EDGES) - 1) <= smooth.steps < sharp.steps
+    assert abs(sharp.error) <= COMPLETE * abs(sharp.answer - sharp.baseline) + 1e-3 or sharp.steps >= MOST_STEPS
 
 
 def test_gradients_pass_after_a_prediction_of_the_same_length(tiny_model, make_segment):
@@ -117,6 +163,8 @@ def test_an_explanation_names_words_moments_and_regions(tiny_model, make_segment
     assert "http" not in page
     shifted = page_of([(found, replace(segment, start=0.6, end=1.8))])
     assert re.findall(r'<text x="(\d+)"[^>]*>([\d.]+) s<', shifted) == [("240", "1"), ("540", "1.5")]
+    for heading, total in (("words", sum(w.score for w in found.words)), ("voice", found.speech_scores.sum())):
+        assert f'<h3>The {heading} <span class="faint">{signed(total)}</span></h3>' in page
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["why.html"]
 
 
