@@ -153,17 +153,18 @@ def _options(kind: str, handlers: Handlers, labels: Labels) -> tuple[gr.Textbox,
     """The words, typed or from a file, and whether faces are blurred."""
     key = {"text": "text", "picture": "caption"}.get(kind, "transcript")
     timed = key == "transcript"
+    hint = "transcript_placeholder_speech" if kind == "speech" else f"{key}_placeholder"
     words = gr.Textbox(
         label=say("en", key),
-        placeholder=say("en", f"{key}_placeholder"),
+        placeholder=say("en", hint),
         info=say("en", "transcript_info") if timed else None,
         lines=6 if kind == "text" else 2,
-        max_lines=10,
+        max_lines=14,
         elem_id=f"emo-words-{kind}",
         max_length=handlers.settings.characters * 4,
     )
     info = {"info": "transcript_info"} if timed else {}
-    labels(words, None, label=key, placeholder=f"{key}_placeholder", **info)
+    labels(words, None, label=key, placeholder=hint, **info)
     if timed:
         file = labels(
             gr.UploadButton(say("en", "transcript_file"), file_types=[".srt", ".vtt", ".txt"], size="sm",
@@ -173,18 +174,16 @@ def _options(kind: str, handlers: Handlers, labels: Labels) -> tuple[gr.Textbox,
         file.upload(handlers.read_words, [file], [words], preprocess=False, **QUIET)
     if kind == "text":
         return words, None
-    seen = kind != "speech"
-    blur = gr.Checkbox(
-        False, label=say("en", "blur"), info=say("en", "blur_info"), visible=seen, elem_id=f"emo-blur-{kind}"
-    )
-    return words, labels(blur, label="blur", info="blur_info")
+    seen, told = kind != "speech", "blur_info_picture" if kind == "picture" else "blur_info"
+    blur = gr.Checkbox(False, label=say("en", "blur"), info=say("en", told), visible=seen, elem_id=f"emo-blur-{kind}")
+    return words, labels(blur, label="blur", info=told)
 
 
 def _limits(kind: str, handlers: Handlers, labels: Labels) -> None:
     """What is taken."""
     key = {"text": "limits_text", "picture": "limits_size"}.get(kind, "limits")
     settings = handlers.settings
-    values = {"minutes": f"{settings.minutes:g}", "megabytes": settings.megabytes, "characters": settings.characters}
+    values = {"minutes": f"{settings.minutes:g}", "megabytes": settings.megabytes, "characters": f"{settings.characters:,}"}
     labels(gr.Markdown(say("en", key, **values), elem_classes="emo-limits"), values, value=key)
 
 

@@ -128,7 +128,7 @@ def tracks(extras: Extras) -> list[dict[str, Any]]:
 def files(analysis: Analysis) -> dict[str, str]:
     """Ending → the text of the file that `Analysis.save` would write; subtitles only where there is time."""
     made = {"json": formats.json_text(analysis), "csv": formats.csv_text(analysis)}
-    return made | ({"srt": formats.srt_text(analysis)} if analysis.segments else {})
+    return made | ({"srt": formats.srt_text(analysis)} if analysis.segments and analysis.duration else {})
 
 
 def stem_of(source: str | None, kind: str) -> str:

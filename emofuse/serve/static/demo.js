@@ -207,7 +207,8 @@
     drawHead() {
       const p = this.shown, { view, memory } = this, chosen = memory.chosen;
       const whole = h("button", { type: "button", class: "emo-chip", "aria-pressed": String(chosen < 0),
-        title: t("whole_hint"), onclick: () => this.choose(-1) }, t("whole"));
+        title: t("whole_hint"), onclick: () => this.choose(-1) },
+        t(view.kind === "text" ? "whole_text" : "whole"));
       const where = chosen < 0 ? null : h("span", { class: "emo-where" },
         t("segment", { n: chosen + 1, total: view.segments.length }),
         p.end > p.start ? ` · ${clock(p.start)}–${clock(p.end)}` : "",
