@@ -183,7 +183,11 @@ def _limits(kind: str, handlers: Handlers, labels: Labels) -> None:
     """What is taken."""
     key = {"text": "limits_text", "picture": "limits_size"}.get(kind, "limits")
     settings = handlers.settings
-    values = {"minutes": f"{settings.minutes:g}", "megabytes": settings.megabytes, "characters": f"{settings.characters:,}"}
+    values = {
+        "minutes": f"{settings.minutes:g}",
+        "megabytes": settings.megabytes,
+        "characters": f"{settings.characters:,}",
+    }
     labels(gr.Markdown(say("en", key, **values), elem_classes="emo-limits"), values, value=key)
 
 
