@@ -236,6 +236,6 @@ def explained(error: BaseException, request: Request) -> tuple[str, str, dict[st
     if isinstance(error, FullError):
         return "error_full", "", {}
     if isinstance(error, EmofuseError):
-        file = request.file
-        return "error_media", str(error).replace(file, Path(file).name) if file else str(error), {}
+        said, file = str(error).partition("; valid:")[0], request.file  # what a command takes is of no use here
+        return "error_media", said.replace(file, Path(file).name) if file else said, {}
     return "error_internal", "", {}

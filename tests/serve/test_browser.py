@@ -100,7 +100,7 @@ def test_a_broken_file_is_a_friendly_sentence_and_the_page_lives_on(here, served
     alert = tab.locator("#emo-status-clip [role=alert]")
     alert.wait_for()
     said = alert.inner_text()
-    assert "This cannot be read." in said and "holiday.mp4" in said
+    assert "This cannot be read." in said and "holiday.mp4" in said and "Try another file" in said
     assert str(served.uploads.folder) not in said and "Traceback" not in said
     assert left_behind(served) == []
     here.choose("text")
@@ -211,6 +211,7 @@ def test_dark_on_a_phone_by_keyboard(visit):
     tab.locator("#emo-go-clip").press("Enter")
     tab.wait_for_selector("#emo-answer-clip [data-testid=download-json]")
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    assert 0 < tab.locator("#emo-answer-clip [data-testid=leading]").bounding_box()["y"] < 844
 
 
 def test_a_correction_needs_consent_and_becomes_a_row(here, served, corrections, clip):

@@ -115,6 +115,7 @@ def test_a_broken_file_is_explained_without_saying_where_it_lay(pipeline, tmp_pa
         list(Job(pipeline, request, Settings()))
     key, detail, _ = explained(failed.value, request)
     assert key == "error_media" and "holiday.mp4" in detail and str(tmp_path) not in detail
+    assert "valid:" not in detail
 
 
 def test_words_are_never_taken_for_the_name_of_a_file(pipeline, tmp_path):

@@ -629,7 +629,9 @@
       if (!s) { this.show(); return; }
       if (s.error) {
         const values = s.values || {}, detail = s.detail || (s.error !== "error_media" ? t(`${s.error}_detail`, values) : "");
-        this.show(h("div", { class: "emo-error", role: "alert" }, h("b", {}, t(s.error)), h("p", {}, detail)));
+        this.show(h("div", { class: "emo-error", role: "alert" }, h("b", {}, t(s.error)),
+          s.error === "error_media" ? h("p", {}, t("error_media_hint")) : null,
+          h("p", { lang: s.detail ? "en" : null }, detail)));
         return;
       }
       const busy = ["queued", "starting", "reading", "explaining"].includes(s.stage);
@@ -731,6 +733,12 @@
   customElements.define("emofuse-status", Status);
   customElements.define("emofuse-empty", Empty);
   customElements.define("emofuse-live", Live);
+
+  /* On a phone the answer stands below what was asked: go there. */
+  document.addEventListener("click", (event) => {
+    const go = event.target.closest?.("[id^=emo-go-]"), answer = go && document.getElementById(go.id.replace("go", "answer"));
+    if (answer && answer.getBoundingClientRect().top > 0.7 * innerHeight) answer.scrollIntoView({ block: "start" });
+  });
 
   /* ---- what the server's components call ---- */
   window.emofuse = {
