@@ -63,7 +63,7 @@ def reliability_diagram(
         largest = max((max(count) for _, _, count in curves.values() if len(count)), default=1)
         for i, (name, (confidence, accuracy, count)) in enumerate(curves.items()):
             label = f"{name} (ECE {eces[name]:.3f})" if eces and name in eces else name
-            axes.plot(confidence, accuracy, color=_colour(i), linestyle=_line(i), linewidth=1.2)
+            axes.plot(confidence, accuracy, color=_colour(i), linestyle=_line(i), linewidth=1.2, clip_on=False)
             sizes = 10 + 90 * np.asarray(count, dtype=float) / largest
             axes.scatter(
                 confidence,
@@ -74,6 +74,8 @@ def reliability_diagram(
                 edgecolor=INK,
                 linewidth=0.4,
                 label=label,
+                clip_on=False,
+                zorder=3,
             )
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="confidence", ylabel="share right", title=title)
         axes.legend(loc="upper left", fontsize=8)
@@ -94,7 +96,7 @@ def confusion_matrix(
         axes.imshow(shares, cmap="Greys", vmin=0, vmax=1.15)
         for truth, guess in np.ndindex(*counts.shape):
             if counts[truth, guess]:
-                ink = PAPER if shares[truth, guess] > 0.55 else INK
+                ink = PAPER if shares[truth, guess] > 0.66 else INK
                 text = f"{100 * shares[truth, guess]:.0f}%\n{counts[truth, guess]}"
                 axes.text(guess, truth, text, ha="center", va="center", color=ink, fontsize=7.5)
         for k in range(len(classes)):
@@ -221,17 +223,17 @@ def subset_table(
 def severity_curves(
     curves: Mapping[str, Sequence[tuple[float, Band | float]]],
     *,
-    clean: float | None = None,
+    level: tuple[str, float] | None = None,
     xlabel: str = "severity",
     ylabel: str = "",
     ticks: Sequence[str] | None = None,
     title: str = "",
 ) -> Figure:
-    """A metric against severity, one line a condition with its interval shaded; `clean` draws the unperturbed level."""
+    """A metric against severity, one line a condition with its interval shaded; `level` is a named dotted line."""
     with style():
         figure, axes = _canvas(4.6, 3.0)
-        if clean is not None and not np.isnan(clean):
-            axes.axhline(clean, color=INK, linewidth=1, linestyle=(0, (2, 2)), label="unperturbed")
+        if level is not None and not np.isnan(level[1]):
+            axes.axhline(level[1], color=INK, linewidth=1, linestyle=(0, (2, 2)), label=level[0])
         for i, (name, points) in enumerate(curves.items()):
             x = [severity for severity, _ in points]
             rows = np.array(

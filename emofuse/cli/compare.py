@@ -52,7 +52,7 @@ def compare(
         for given, done in zip((a, b), evaluated, strict=True)
     ]
     found = paired(*sides, resamples=resamples)
-    names = (_name(a), _name(b)) if _name(a) != _name(b) else (a, b)
+    names = _names(a, b)
     if json is not None:
         from emofuse.pipeline.formats import dump
 
@@ -67,10 +67,12 @@ def _is_evaluation(given: str) -> bool:
     return (Path(given) / "predictions.npz").is_file()
 
 
-def _name(given: str) -> str:
-    """The last part of the name that tells: a run's folder holds its checkpoint in `model`."""
-    parts = [part for part in Path(given).parts if part != "model"]
-    return parts[-1] if parts else given
+def _names(a: str, b: str) -> tuple[str, str]:
+    """The last parts of each name, as many as tell them apart; a run's folder holds its checkpoint in `model`."""
+    first, second = ([p for p in Path(given).parts if p != "model"] or [given] for given in (a, b))
+    most = max(len(first), len(second))
+    count = next((n for n in range(1, most + 1) if first[-n:] != second[-n:]), 1)
+    return str(Path(*first[-count:])), str(Path(*second[-count:]))
 
 
 def _evaluated(

@@ -104,7 +104,8 @@ def _evaluate(model: EmotionModel, what: dict[str, Any], earlier: Path | None) -
 
 def _stress(model: EmotionModel, what: dict[str, Any]) -> None:
     """The table of perturbations on stdout, reports in `out`."""
-    from emofuse.evaluation.stress import markdown, stress_checkpoint
+    from emofuse.evaluation.stress import stress_checkpoint
+    from emofuse.evaluation.stress_report import markdown
     from emofuse.pipeline.progress import bar
 
     with bar(1.0, show=True) as report:

@@ -16,14 +16,13 @@ from emofuse.evaluation.samples import Sample
 from emofuse.evaluation.scores import scores_of
 from emofuse.labels import Task
 from emofuse.model.conformal import Conformal, ConformalWarning
-from emofuse.types import MODALITIES
 
 FEWEST = 20
-"""Samples below which a group's figure is listed but left out of the gap between groups."""
+"""Samples below which a group's figure says too little: such groups count together, as `OTHERS`."""
 MOST_GROUPS = 30
+OTHERS = "all others"
 HALVES = 100
 """Random halvings over which the coverage of prediction sets is averaged."""
-ERRORS = 12
 POINTS = 100
 """Of a ROC curve, at most about so many."""
 
@@ -104,7 +103,8 @@ def groups_of(
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """By kind of group and group: n, the metric and its interval, the largest groups first.
 
-    Kinds that split nothing (one group, or a group for every sample) are left out; so are groups past MOST_GROUPS.
+    Groups of fewer than FEWEST samples, and those past MOST_GROUPS, come last and together as OTHERS, unless no group
+    is larger. Kinds that split nothing (one group, or a group for every sample) are left out.
     """
     rows = collected.rows(GIVEN, task.name)
     score = scores_of(task, corpus)[metric]
@@ -118,7 +118,7 @@ def groups_of(
         if len(groups) < 2 or max(map(len, groups.values())) < 2:
             continue
         found[kind] = {}
-        for group, places in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))[:MOST_GROUPS]:
+        for group, places in _listed(groups).items():
             targets, values = collected.targets[task.name][places], collected.values[GIVEN][task.name][places]
             clusters = np.array(collected.clusters)[places]
             several = clusters if len(set(clusters)) > 1 else None
@@ -130,55 +130,23 @@ def groups_of(
     return found
 
 
+def _listed(groups: dict[str, list[int]]) -> dict[str, list[int]]:
+    ranked = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    large = [item for item in ranked if len(item[1]) >= FEWEST][:MOST_GROUPS] or ranked[:MOST_GROUPS]
+    small = ranked[len(large) :]
+    if len(small) > 1:
+        small = [(f"{OTHERS} ({len(small)})", [place for _, places in small for place in places])]
+    return dict([*large, *small])
+
+
 def gap(groups: dict[str, dict[str, Any]]) -> tuple[str, str, float] | None:
     """The best and the worst group with at least FEWEST samples, and the distance; None where fewer than two have."""
-    known = {g: v["interval"].estimate for g, v in groups.items() if v["n"] >= FEWEST}
+    known = {g: v["interval"].estimate for g, v in groups.items() if v["n"] >= FEWEST and not g.startswith(OTHERS)}
     known = {g: v for g, v in known.items() if not np.isnan(v)}
     if len(known) < 2:
         return None
     high, low = max(known, key=lambda g: known[g]), min(known, key=lambda g: known[g])
     return high, low, known[high] - known[low]
-
-
-def worst_of(
-    collected: Collected, samples: Sequence[Sample], task: Task, count: int = ERRORS, threshold: float = 0.5
-) -> list[dict[str, Any]]:
-    """The samples whose truth was held least likely (classes) or that are furthest off (numbers), with each
-    modality's own view where more than one is there."""
-    rows = collected.rows(GIVEN, task.name)
-    targets, values = collected.targets[task.name], collected.values[GIVEN][task.name]
-    if task.kind == "categorical":
-        lost = -np.sum(targets * np.log(np.maximum(values, 1e-12)), axis=1) + np.sum(
-            targets * np.log(np.maximum(targets, 1e-12)), axis=1
-        )
-        wrong = rows & (targets.argmax(axis=1) != values.argmax(axis=1))
-    else:
-        lost = np.abs(targets - values).mean(axis=1)
-        wrong = rows & (lost > 0)
-    places = np.flatnonzero(wrong)
-    chosen = places[np.argsort(-lost[places], kind="stable")][:count]
-    return [_error(collected, samples[i], task, int(i), threshold) for i in chosen]
-
-
-def _error(collected: Collected, sample: Sample, task: Task, i: int, threshold: float) -> dict[str, Any]:
-    target, value = collected.targets[task.name][i], collected.values[GIVEN][task.name][i]
-    found: dict[str, Any] = {"id": sample.id, "groups": dict(sample.groups)}
-    found["present"] = [m for bit, m in enumerate(MODALITIES) if collected.present[i] >> bit & 1]
-    if task.kind == "scalar":
-        return found | {"truth": float(target[0]), "predicted": float(value[0])}
-    if task.kind == "multilabel":
-        found["truth"] = [c for c, t in zip(task.classes, target, strict=True) if t >= 0.5]
-        found["predicted"] = [c for c, v in zip(task.classes, value, strict=True) if v >= threshold]
-        return found
-    found["truth"], found["predicted"] = task.classes[target.argmax()], task.classes[value.argmax()]
-    found["confidence"], found["truth_probability"] = float(value.max()), float(value[target.argmax()])
-    found["truth_share"] = float(target.max())
-    alone = {}
-    for modality in found["present"]:
-        single = collected.values.get(modality, {}).get(task.name)
-        if single is not None and not np.isnan(single[i]).any():
-            alone[modality] = {"class": task.classes[single[i].argmax()], "probability": float(single[i].max())}
-    return found | {"alone": alone}
 
 
 def _measures(targets: np.ndarray, probs: np.ndarray) -> dict[str, Any]:

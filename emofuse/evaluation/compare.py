@@ -17,6 +17,9 @@ from emofuse.evaluation.outputs import GIVEN, Collected, load, scalar
 from emofuse.evaluation.scores import LABELS, LOWER_IS_BETTER, leading, scores_of
 from emofuse.labels import TASKS, Task
 
+COLUMN = 9
+"""Letters of a name that fit above a column."""
+
 
 @dataclass(frozen=True, eq=False)
 class TaskComparison:
@@ -68,10 +71,12 @@ def to_dict(found: dict[str, TaskComparison]) -> dict[str, Any]:
 
 def to_text(found: dict[str, TaskComparison], names: tuple[str, str] = ("A", "B")) -> str:
     """A table a task: both scores, the difference with its interval, and the p-values."""
-    lines = []
+    lines, heads = [], names
+    if max(map(len, names)) > COLUMN:
+        lines, heads = [f"A: {names[0]}", f"B: {names[1]}"], ("A", "B")
     for each in found.values():
         lines.append(f"{each.task}: {each.n} samples in {each.clusters} clusters")
-        lines.append(f"  {'':16}{names[0]:>10}{names[1]:>10}  difference [95 %]            p boot.  p perm.")
+        lines.append(f"  {'':16}{heads[0]:>10}{heads[1]:>10}  difference [95 %]            p boot.  p perm.")
         for metric, c in each.metrics.items():
             d = c.difference
             better = " (lower is better)" if metric in LOWER_IS_BETTER else ""
@@ -79,7 +84,7 @@ def to_text(found: dict[str, TaskComparison], names: tuple[str, str] = ("A", "B"
                 f"  {LABELS[metric]:16}{c.a:10.3f}{c.b:10.3f}  {d.estimate:+.3f} [{d.low:+.3f}, {d.high:+.3f}]"
                 f"  {c.p_bootstrap:9.3f}{c.p_permutation:9.3f}{better}"
             )
-        lines.append(f"  {verdict(each, names)}")
+        lines.append(f"  {verdict(each, heads)}")
         if each.mcnemar is not None:
             lines.append(f"  McNemar's exact p (samples taken as independent): {each.mcnemar:.3f}")
     return "\n".join(lines)
@@ -109,7 +114,10 @@ def verdict(each: TaskComparison, names: tuple[str, str] = ("A", "B"), level: fl
     c = each.metrics[each.leading]
     metric, d = LABELS[each.leading], c.difference.estimate
     if not c.p_permutation < level:
-        return f"By {metric}, no difference can be told from chance (p = {c.p_permutation:.3f})."
+        text = f"By {metric}, no difference can be told from chance (p = {c.p_permutation:.3f})"
+        least = 2.0 ** (1 - each.clusters)
+        few = f"; {each.clusters} clusters allow no p below {least:.3g}, whatever the difference"
+        return text + (few if each.clusters > 1 and least >= level else "") + "."
     better = names[1] if (d < 0) == (each.leading in LOWER_IS_BETTER) else names[0]
     return f"By {metric}, {better} is better by {abs(d):.3f} (p = {c.p_permutation:.3f})."
 

@@ -15,13 +15,15 @@ import numpy as np
 
 from emofuse import pages
 from emofuse.errors import DataError
-from emofuse.evaluation.audit import calibration_of, conformal_of, curves_of, groups_of, worst_of
+from emofuse.evaluation.audit import calibration_of, conformal_of, curves_of, groups_of
 from emofuse.evaluation.metrics import Interval, MetricWarning, bootstrap, multilabel_f1, task_report, tune_thresholds
+from emofuse.evaluation.metrics.intervals import FEW
 from emofuse.evaluation.metrics.undefined import counted_elsewhere
 from emofuse.evaluation.outputs import GIVEN, SUBSETS, Collected, collect, name_of, save, scalar
 from emofuse.evaluation.pairs import read_evaluated
 from emofuse.evaluation.samples import Sample, views_of
 from emofuse.evaluation.scores import leading, scores_of, threshold_of
+from emofuse.evaluation.worst import worst_of
 from emofuse.labels import Task
 from emofuse.model.model import EmotionModel
 from emofuse.types import Modality, Split
@@ -46,7 +48,7 @@ class TaskEvaluation:
     groups: dict[str, dict[str, dict[str, Any]]]
     """Kind of group → group → n, leading metric, interval."""
     worst: list[dict[str, Any]]
-    """The most confident errors, the worst first."""
+    """The samples whose truth was held least likely, the worst first, with what there was to judge by."""
     thresholds: list[float] | None = None
     """Of a multilabel task, tuned on these very samples: for use on others."""
     decided: dict[str, dict[str, float]] | None = None
@@ -188,12 +190,7 @@ def _task(
             )
             for metric, score in scores_of(task, corpus).items()
         }
-    if len(set(clusters)) == 1:
-        warnings.warn(
-            f"a single speaker, dialogue or video ({clusters[0]}): intervals speak of no other",
-            MetricWarning,
-            stacklevel=2,
-        )
+    _warn_of_few(clusters)
     categorical = task.kind == "categorical"
     thresholds = decided = None
     if task.kind == "multilabel":
@@ -212,6 +209,17 @@ def _task(
         decided=decided,
         curves=curves_of(targets, values, task),
     )
+
+
+def _warn_of_few(clusters: np.ndarray) -> None:
+    several = len(set(clusters))
+    if several == 1:
+        text = f"a single speaker, dialogue or video ({clusters[0]}): intervals speak of no other"
+    elif several < FEW:
+        text = f"only {several} speakers, dialogues or videos: intervals say little of others"
+    else:
+        return
+    warnings.warn(text, MetricWarning, stacklevel=3)
 
 
 def _subsets(collected: Collected, task: Task, lead: str, corpus: str, resamples: int) -> dict[str, dict[str, Any]]:

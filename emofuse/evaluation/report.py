@@ -7,17 +7,16 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-import numpy as np
-
 from emofuse import pages, plots
-from emofuse.encoders.lexicon import word_valence
+from emofuse.evaluation import cards
 from emofuse.evaluation.audit import FEWEST, gap
+from emofuse.evaluation.cards import number
 from emofuse.evaluation.evaluate import Evaluation, TaskEvaluation
 from emofuse.evaluation.metrics import Interval
 from emofuse.evaluation.outputs import GIVEN, SUBSETS, name_of
 from emofuse.evaluation.samples import Sample
 from emofuse.evaluation.scores import LABELS, LOWER_IS_BETTER
-from emofuse.types import MODALITIES, Segment
+from emofuse.types import MODALITIES
 
 SHOWN = {
     "categorical": ("uar", "accuracy", "macro_f1", "ece"),
@@ -36,7 +35,8 @@ CALIBRATION_INTRO = (
     "Of the samples given a confidence of 0.8, 80 % should be right. Before → after the temperature in the checkpoint; "
     "where it was fitted on this very split, the second number flatters. “By chance” is the ECE that so many samples "
     "would show if the confidence were exactly right: only what lies well above it is miscalibration. NLL and Brier "
-    "compare with the whole distribution of votes where there are votes, ECE with what most raters said."
+    "compare with the whole distribution of votes where there are votes, ECE with what most raters said. In the "
+    "diagrams a larger point holds more samples."
 )
 
 
@@ -52,8 +52,8 @@ def html_report(found: Evaluation, samples: Sequence[Sample] = ()) -> str:
     for task in found.tasks.values():
         parts.append(f"<h2>{escape(task.task.name)}</h2>")
         parts += [_metrics(task), _classes(task), _curves(task), _subset_section(task), _calibration(task)]
-        parts += [_conformal(task), _groups(task), _worst(task, by_id)]
-    return pages.page(title, "\n".join(p for p in parts if p))
+        parts += [_conformal(task), _groups(task), cards.worst(task.worst, by_id)]
+    return pages.page(title, "\n".join(p for p in parts if p), style=cards.STYLE)
 
 
 def markdown_report(found: Evaluation) -> str:
@@ -66,7 +66,7 @@ def markdown_report(found: Evaluation) -> str:
         lines += [f"## {task.task.name}", "", *_markdown_table(*_metric_rows(task)), ""]
         if "per_class" in task.report:
             lines += ["### Classes", "", *_markdown_table(*_class_rows(task)), ""]
-        lines += ["### Subsets of modalities", "", SUBSETS_INTRO, "", *_markdown_table(*_subset_rows(task)), ""]
+        lines += ["### Subsets of modalities", "", _subset_intro(task), "", *_markdown_table(*_subset_rows(task)), ""]
         if task.calibration:
             lines += ["### Calibration", "", CALIBRATION_INTRO, "", *_markdown_table(*_calibration_rows(task)), ""]
         if task.conformal:
@@ -81,13 +81,8 @@ def markdown_report(found: Evaluation) -> str:
                 "",
             ]
         if task.worst:
-            lines += ["### Worst errors", "", *_markdown_table(*_worst_rows(task)), ""]
+            lines += ["### Worst errors", "", *_markdown_table(*cards.rows(task.worst)), ""]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A number for people; what is undefined is a dash."""
-    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _title(found: Evaluation) -> str:
@@ -149,7 +144,7 @@ def _metrics(task: TaskEvaluation) -> str:
         if task.task.kind != "scalar" or n != "mae"
     }
     lowest = min([0.0, *(v[0] for v in drawn.values() if not math.isnan(v[0]))])
-    picture = _figure(plots.bars(drawn, limits=(lowest, 1.15)), "metrics")
+    picture = _figure(plots.bars(drawn, xlabel="score, with its 95 % interval", limits=(lowest, 1.15)), "metrics")
     return f'<div class="row"><div>{pages.table(*_metric_rows(task), numbers=(1, 2))}</div><div>{picture}</div></div>'
 
 
@@ -190,6 +185,14 @@ def _curves(task: TaskEvaluation) -> str:
     return f'<h3>Curves</h3><div class="row">{"".join(drawn)}</div>' if drawn else ""
 
 
+def _subset_intro(task: TaskEvaluation) -> str:
+    text = SUBSETS_INTRO
+    if len(task.subsets) < len(SUBSETS):
+        there = ", ".join(task.subsets)
+        text += f" Of the seven, these samples have {there}; --pair lends the missing modalities from other corpora."
+    return text
+
+
 def _subset_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     columns = list(dict.fromkeys((task.leading, *SHOWN[task.task.kind])))
     rows = []
@@ -207,7 +210,7 @@ def _subset_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str,
 
 
 def _subset_section(task: TaskEvaluation) -> str:
-    text = f"<h3>Subsets of modalities</h3><p>{escape(SUBSETS_INTRO)}</p>"
+    text = f"<h3>Subsets of modalities</h3><p>{escape(_subset_intro(task))}</p>"
     if len(task.subsets) > 1:
         columns = list(dict.fromkeys((task.leading, *SHOWN[task.task.kind])))
         cells = {
@@ -217,7 +220,7 @@ def _subset_section(task: TaskEvaluation) -> str:
         }
         lower = frozenset(LABELS[m] for m in LOWER_IS_BETTER)
         text += _figure(plots.subset_table(cells, MODALITIES, lower_is_better=lower), "metrics by subset of modalities")
-    return text + pages.table(*_subset_rows(task), numbers=range(1, 7))
+    return text + pages.table(*_subset_rows(task), numbers=range(1, 8))
 
 
 def _calibration_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -233,11 +236,13 @@ def _calibration(task: TaskEvaluation) -> str:
         return ""
     pictures = []
     for condition, c in task.calibration.items():
+        same = abs(c["before"]["nll"] - c["after"]["nll"]) < 1e-4
+        measured = {"as it is": c["after"]} if same else {"temperature 1": c["before"], "calibrated": c["after"]}
         curves = {
             name: (m["curve"]["confidence"], m["curve"]["accuracy"], m["curve"]["count"])
-            for name, m in (("temperature 1", c["before"]), ("calibrated", c["after"]))
+            for name, m in measured.items()
         }
-        eces = {"temperature 1": c["before"]["ece"], "calibrated": c["after"]["ece"]}
+        eces = {name: m["ece"] for name, m in measured.items()}
         if condition == GIVEN or len(task.subsets) > 1:
             drawn = plots.reliability_diagram(curves, eces=eces, title=condition)
             pictures.append(_figure(drawn, f"reliability diagram, {condition}"))
@@ -294,70 +299,11 @@ def _groups(task: TaskEvaluation) -> str:
     for kind, groups in task.groups.items():
         drawn = {f"{g} ({v['n']})": _triple(v["interval"]) for g, v in groups.items()}
         text += f"<h3>By {escape(kind)}</h3><p>{escape(_gap_sentence(task, groups))}</p>"
-        text += _figure(plots.bars(drawn, xlabel=LABELS[task.leading]), f"{LABELS[task.leading]} by {kind}")
+        text += _figure(
+            plots.bars(drawn, xlabel=f"{LABELS[task.leading]}, with its 95 % interval"),
+            f"{LABELS[task.leading]} by {kind}",
+        )
     return text
-
-
-def _worst_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    rows = []
-    for e in task.worst:
-        truth, predicted = (_shown(e[k]) for k in ("truth", "predicted"))
-        rows.append((e["id"], truth, predicted, number(e.get("confidence"), 2), "+".join(e["present"])))
-    return ("sample", "truth", "predicted", "confidence", "modalities"), rows
-
-
-def _worst(task: TaskEvaluation, by_id: Mapping[str, Sample]) -> str:
-    if not task.worst:
-        return ""
-    cards = "".join(_card(e, by_id.get(e["id"])) for e in task.worst)
-    return f"<h3>Worst errors</h3><p>Where the model was furthest from the truth, and what it had before it.</p>{cards}"
-
-
-def _card(error: dict[str, Any], sample: Sample | None) -> str:
-    said = f"<b>{escape(_shown(error['predicted']))}</b>"
-    if "confidence" in error:
-        said += f" at {100 * error['confidence']:.0f} %"
-    said += f"; the truth is <b>{escape(_shown(error['truth']))}</b>"
-    if "truth_probability" in error:
-        said += f", which it gave {100 * error['truth_probability']:.1f} %"
-        if error["truth_share"] < 0.99:
-            said += f" (raters agreed to {100 * error['truth_share']:.0f} %)"
-    alone = [f"{m} alone: {v['class']} ({100 * v['probability']:.0f} %)" for m, v in error.get("alone", {}).items()]
-    text = f"<p>Predicted {said}.</p>"
-    if len(alone) > 1:
-        text += f"<p>{escape('; '.join(alone))}.</p>"
-    evidence = _evidence(sample.load()) if sample is not None and sample.prepared is None else ""
-    return f'<div class="card">{text}{evidence}<p class="faint"><code>{escape(error["id"])}</code></p></div>'
-
-
-def _evidence(segment: Segment) -> str:
-    """The words with those of the lexicon marked, the outline of the voice, and a face."""
-    parts = []
-    faces = [track for track in segment.faces if len(track.crops)]
-    if faces:
-        track = max(faces, key=lambda t: len(t.crops))
-        parts.append(pages.picture(track.crops[int(np.argmax(track.quality))], "the face", width=96))
-    if segment.waveform is not None and len(segment.waveform):
-        seconds = segment.end - segment.start
-        parts.append(f"<div>{pages.waveform(segment.waveform)}<div class='faint'>{seconds:.1f} s</div></div>")
-    if segment.words:
-        words = " ".join(_word(w.text) for w in segment.words)
-        before = f'<div class="faint">{escape(segment.context[-1])}</div>' if segment.context else ""
-        parts.append(f"<div>{before}“{words}”</div>")
-    return f'<div class="row">{"".join(parts)}</div>'
-
-
-def _word(text: str) -> str:
-    value = word_valence(text)
-    if not value:
-        return escape(text)
-    return f'<u title="{value:+.2f} in the lexicon">{escape(text)}</u>'
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, float):
-        return number(value, 2)
-    return ", ".join(value) or "nothing" if isinstance(value, list) else str(value)
 
 
 def _triple(i: Interval) -> tuple[float, float, float]:

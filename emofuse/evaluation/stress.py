@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from emofuse import pages, plots
 from emofuse.batch import Batch
 from emofuse.errors import DataError, nearest
 from emofuse.evaluation.evaluate import plain
@@ -22,7 +20,7 @@ from emofuse.evaluation.outputs import GIVEN, Collected, Subset, collect, scalar
 from emofuse.evaluation.pairs import read_evaluated
 from emofuse.evaluation.perturb.catalogue import Perturbation, catalogue
 from emofuse.evaluation.samples import Sample
-from emofuse.evaluation.scores import LABELS, leading, scores_of
+from emofuse.evaluation.scores import leading, scores_of
 from emofuse.labels import Task
 from emofuse.model.model import EmotionModel
 from emofuse.types import MODALITIES, Modality, Segment, Split
@@ -48,6 +46,8 @@ class Curve:
     points: dict[str, list[Interval]]
     changed: list[float]
     """Share of the samples that each severity changes at all."""
+    without: Interval | None = None
+    """Of samples that have others: the score with the modality taken away, which a spoilt one should not fall below."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +104,8 @@ def stress(
             runner.attack(name, modality)
     found = Stress({"corpus": corpus, "n": len(labelled)} | (protocol or {}), task, runner.metric, runner.curves)
     if out is not None:
+        from emofuse.evaluation.stress_report import write
+
         write(found, out)
     return found
 
@@ -153,45 +155,6 @@ def adversarial(model: EmotionModel, batch: Batch, modality: Modality, length: f
     return replace(batch, inputs=batch.inputs | {modality: arrays | {key: start + step}})
 
 
-def write(found: Stress, out: str | Path) -> Path:
-    """stress.json, stress.md and stress.html in the folder `out`."""
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    pages.write_text(out / "stress.json", json.dumps(found.to_dict(), indent=2, allow_nan=False))
-    pages.write_text(out / "stress.md", markdown(found))
-    pages.write_text(out / "stress.html", html(found))
-    return out
-
-
-def html(found: Stress) -> str:
-    """A page of curves, one a perturbation."""
-    title = _title(found)
-    parts = [f"<h1>{title}</h1>", f"<p>{INTRO.format(metric=LABELS[found.metric], n=found.protocol['n'])}</p>"]
-    for modality in MODALITIES:
-        curves = [c for c in found.curves if c.modality == modality]
-        if curves:
-            drawn = "".join(f"<div>{_picture(c, found.metric)}</div>" for c in curves)
-            parts.append(f'<h2>{modality}</h2><div class="row">{drawn}</div>')
-    rows = [row for curve in found.curves for row in _rows(curve)]
-    parts.append("<h2>The numbers</h2>" + pages.table(HEADER, rows, numbers=(3, 4, 5)))
-    return pages.page(title, "\n".join(parts))
-
-
-def markdown(found: Stress) -> str:
-    """The same numbers as a table."""
-    rows = [row for curve in found.curves for row in _rows(curve)]
-    lines = ["| " + " | ".join(cells) + " |" for cells in (HEADER, ("---",) * len(HEADER), *rows)]
-    intro = INTRO.format(metric=LABELS[found.metric], n=found.protocol["n"])
-    return "\n".join([f"# {_title(found)}", "", intro, "", *lines]) + "\n"
-
-
-HEADER = ("perturbation", "severity", "condition", "score", "interval", "samples changed")
-INTRO = (
-    "{metric} on {n} samples, as one modality gets worse: read alone, and with the other modalities left whole where "
-    "samples have them. Adversarial steps are in the space of embeddings, relative to their length."
-)
-
-
 class _Runner:
     """Scores conditions over fixed samples, and keeps the curves."""
 
@@ -210,6 +173,7 @@ class _Runner:
         self.corpus = corpus
         self.batch_size = batch_size
         self.curves: list[Curve] = []
+        self.left: dict[Modality, Interval] = {}
         singles: list[Subset] = [frozenset({m}) for m in model.modalities]
         self.clean = collect(model, samples, subsets=singles, batch_size=batch_size)
 
@@ -267,7 +231,17 @@ class _Runner:
             conditions[f"{modality} alone"] = (modality, several)
         clean = {label: self._score(self.clean, *where) for label, where in conditions.items()}
         points = {label: [self._score(r, *where) for r in results] for label, where in conditions.items()}
-        self.curves.append(Curve(name, modality, unit, labels, clean, points, shares))
+        without = self._without(modality, several) if several.any() else None
+        self.curves.append(Curve(name, modality, unit, labels, clean, points, shares, without))
+
+    def _without(self, modality: Modality, rows: np.ndarray) -> Interval:
+        """The score of what is left when the modality is taken away."""
+        if modality not in self.left:
+            samples = [s for s, chosen in zip(self.samples, rows, strict=True) if chosen]
+            gone = partial(_take_away, modality=modality)
+            found = collect(self.model, samples, subsets=[], batch_size=self.batch_size, change=gone)
+            self.left[modality] = self._score(found, GIVEN, np.ones(len(samples), bool))
+        return self.left[modality]
 
     def _score(self, collected: Collected, condition: str, rows: np.ndarray) -> Interval:
         targets = scalar(self.task, collected.targets[self.task.name][rows])
@@ -304,6 +278,10 @@ def _voices(samples: Sequence[Sample]) -> list[np.ndarray]:
     return [w for w in waveforms if w is not None and len(w)]
 
 
+def _take_away(segment: Segment, modality: Modality) -> Segment:
+    return segment.without(modality)
+
+
 def _differs(before: Segment, after: Segment) -> bool:
     if before is after:
         return False
@@ -312,30 +290,3 @@ def _differs(before: Segment, after: Segment) -> bool:
     if before.waveform is not after.waveform and not np.array_equal(before.waveform, after.waveform):  # type: ignore[arg-type]
         return True
     return any(not np.array_equal(a.crops, b.crops) for a, b in zip(before.faces, after.faces, strict=True))
-
-
-def _rows(curve: Curve) -> list[tuple[str, ...]]:
-    rows = []
-    for condition, intervals in curve.points.items():
-        everything = [("none", curve.clean[condition], 0.0), *zip(curve.labels, intervals, curve.changed, strict=True)]
-        for label, i, share in everything:
-            score, bounds = f"{i.estimate:.3f}", f"{i.low:.3f} – {i.high:.3f}"
-            rows.append((curve.name, f"{label} ({curve.unit})", condition, score, bounds, f"{100 * share:.0f} %"))
-    return rows
-
-
-def _picture(curve: Curve, metric: str) -> str:
-    lines = {
-        condition: [(x, (i.estimate, i.low, i.high)) for x, i in enumerate([curve.clean[condition], *intervals])]
-        for condition, intervals in curve.points.items()
-    }
-    figure = plots.severity_curves(
-        lines, xlabel=curve.unit, ylabel=LABELS[metric], ticks=("none", *curve.labels), title=curve.name
-    )
-    return pages.image(plots.png(figure), f"{LABELS[metric]} against {curve.name}", width=430, plot=True)
-
-
-def _title(found: Stress) -> str:
-    p = found.protocol
-    what = " ".join(str(p[k]) for k in ("corpus", "split") if p.get(k))
-    return f"{p.get('model') or 'a model'} under stress" + (f", {what}" if what else "") + f": {found.task}"

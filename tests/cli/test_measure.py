@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from emofuse.cli.compare import _names
+
 SAID = {"joy": "I am so happy", "sadness": "this is terrible", "anger": "not great"}
 
 
@@ -57,6 +59,18 @@ def test_two_evaluations_are_compared_by_their_folders(run, model_folder, manife
     assert (code, err) == (0, "") and "emotion: 30 samples in 6 clusters" in out
     code, out, err = run("compare", model_folder, tmp_path / "a")
     assert (code, out) == (2, "") and "--corpus and --root" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "names"),
+    [
+        ("runs/one/model", "runs/two/model", ("one", "two")),
+        ("first/meld", "second/meld", ("first/meld", "second/meld")),
+        ("emofuse-small", "emofuse-small", ("emofuse-small", "emofuse-small")),
+    ],
+)
+def test_names_say_what_differs(a, b, names):
+    assert _names(a, b) == names
 
 
 @pytest.mark.parametrize(

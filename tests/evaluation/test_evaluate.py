@@ -13,14 +13,17 @@ import pytest
 from emofuse.batch import collate
 from emofuse.errors import DataError
 from emofuse.evaluation import outputs
+from emofuse.evaluation.audit import OTHERS, gap
+from emofuse.evaluation.cards import in_words
 from emofuse.evaluation.compare import compare, to_dict, to_text
-from emofuse.evaluation.evaluate import evaluate, plain, write
-from emofuse.evaluation.metrics import classification_report, multilabel_f1
+from emofuse.evaluation.evaluate import evaluate, evaluate_checkpoint, plain, write
+from emofuse.evaluation.metrics import Interval, classification_report, multilabel_f1
 from emofuse.evaluation.outputs import GIVEN, SUBSETS, collect, name_of
 from emofuse.evaluation.pairs import paired
 from emofuse.evaluation.report import markdown_report
 from emofuse.evaluation.samples import Sample, samples_of, sex_of, stratified
 from emofuse.labels import TASKS
+from emofuse.media.transcript import join
 from emofuse.types import MODALITIES, Utterance
 
 
@@ -86,7 +89,31 @@ def test_a_single_speaker_and_missing_classes_are_said(tiny_model, samples):
     alone = [s for s in samples if s.cluster == "s1"]
     found = evaluate(tiny_model, alone, resamples=10)
     assert any("single speaker" in note for note in found.notes)
+    assert not any("only" in note for note in found.notes)
     assert any("no sample is" in note for note in found.notes)
+
+
+def test_constant_predictions_and_few_speakers_are_said(tiny_model, samples):
+    for head in tiny_model.heads.values():
+        head.linear.weight.data.zero_()
+        head.linear.bias.data.zero_()
+    tiny_model.heads["emotion"].linear.bias.data[2] = 3.0
+    found = evaluate(tiny_model, samples, resamples=5, batch_size=24)
+    assert found.tasks["emotion"].report["uar"] == pytest.approx(1 / len({*map(np.argmax, _known(samples))}))
+    assert np.isnan(found.tasks["intensity"].report["pearson"])
+    for said in ("emotion: every prediction is", "intensity: the predictions are all", "only 4 speakers"):
+        assert any(said in note for note in found.notes), said
+    assert "correlation is undefined" in markdown_report(found)
+
+
+def _known(samples) -> list[np.ndarray]:
+    return [s.targets["emotion"] for s in samples if not np.isnan(s.targets["emotion"]).any()]
+
+
+def test_an_empty_split_is_an_error_that_names_it(tiny_model, tmp_path):
+    (tmp_path / "my.csv").write_text("text,speaker,split,emotion\nso,cy,train,joy\n")
+    with pytest.raises(DataError, match="the dev split of manifest is empty"):
+        evaluate_checkpoint(tiny_model, "manifest", tmp_path / "my.csv", "dev")
 
 
 def test_nothing_to_evaluate_is_an_error(tiny_model, samples):
@@ -109,6 +136,10 @@ def test_a_model_compared_with_itself_does_not_differ(tiny_model, samples, tmp_p
     assert compared["emotion"].mcnemar == 1.0
     assert json.dumps(to_dict(compared), allow_nan=False)
     assert "UAR" in to_text(compared, ("new", "old"))
+    assert "4 clusters allow no p below 0.125" in to_text(compared)
+    long = to_text(compared, ("a/long/name", "another/long/name")).splitlines()
+    assert long[:2] == ["A: a/long/name", "B: another/long/name"]
+    assert long[3].split()[:2] == ["A", "B"]
 
 
 def test_comparisons_need_the_same_samples_and_labels(tiny_model, samples):
@@ -184,6 +215,49 @@ def test_the_published_protocol_of_goemotions_is_answered_by_the_head_of_emotion
     assert found.protocol["views"] == {"goemotions_ekman": "emotion"}
     assert "thresholds tuned on the other half" in markdown_report(found)
     assert "goemotions_ekman" not in evaluate(tiny_model, samples, resamples=2, batch_size=8).tasks
+
+
+def test_worst_errors_say_what_there_was_to_judge_by(tiny_model, samples, tmp_path):
+    found = evaluate(tiny_model, samples, resamples=2, batch_size=8)
+    segments = {s.id: s.load() for s in samples}
+    for error in found.tasks["emotion"].worst:
+        segment, evidence = segments[error["id"]], error["evidence"]
+        assert evidence.get("words") == (join(segment.words) if segment.words else None)
+        assert evidence["seconds"] == pytest.approx(segment.end - segment.start)
+        assert evidence.get("faces") == (sum(len(t.crops) for t in segment.faces) or None)
+    write(found, tmp_path, samples)
+    table = (tmp_path / "report.md").read_text("utf-8").split("### Worst errors")[1]
+    assert "| sample | truth | predicted | confidence | evidence |" in table
+    said = next(e for e in found.tasks["emotion"].worst if "words" in e["evidence"])
+    assert f"“{said['evidence']['words']}” · {said['evidence']['seconds']:.1f} s of voice" in table
+    long = {"evidence": {"words": "very " * 100, "faces": 1}, "present": ["text", "face"]}
+    assert in_words(long).endswith("very…” · a face") and len(in_words(long)) < 180
+
+
+def test_small_groups_count_together(tiny_model, samples):
+    several = [replace(s, id=f"{s.id} {k}", cluster=f"{s.cluster} {k}") for k in range(3) for s in samples]
+    names = ["Ann"] * 30 + ["Bob"] * 25 + ["Cy"] * 10 + ["Di"] * 7
+    several = [replace(s, groups={"speaker": name}) for s, name in zip(several, names, strict=True)]
+    groups = evaluate(tiny_model, several, resamples=2, batch_size=24).tasks["intensity"].groups["speaker"]
+    assert {g: v["n"] for g, v in groups.items()} == {"Ann": 30, "Bob": 25, f"{OTHERS} (2)": 17}
+    assert OTHERS not in str(
+        gap(groups | {f"{OTHERS} (2)": groups["Ann"] | {"interval": Interval(9.0, 9, 9, 0.95, 2)}})
+    )
+
+
+def test_subsets_that_no_sample_has_are_said_to_be_missing(tiny_model, samples):
+    silent = [replace(s, load=_Silent(s.load)) for s in samples]
+    text = markdown_report(evaluate(tiny_model, silent, resamples=2, batch_size=24))
+    assert "Of the seven, these samples have text, face, text+face;" in text
+
+
+class _Silent:
+    def __init__(self, load) -> None:
+        self.load = load
+
+    def __call__(self):
+        segment = self.load()
+        return segment.without("speech")
 
 
 def test_curves_end_where_they_must(tiny_model, samples):

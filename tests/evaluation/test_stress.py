@@ -10,9 +10,12 @@ import pytest
 
 from emofuse.batch import collate
 from emofuse.errors import DataError
+from emofuse.evaluation.metrics import Interval, uar
+from emofuse.evaluation.outputs import GIVEN, collect
 from emofuse.evaluation.perturb import face, speech, text
 from emofuse.evaluation.perturb.catalogue import catalogue
-from emofuse.evaluation.stress import TOGETHER, adversarial, stress, write
+from emofuse.evaluation.stress import TOGETHER, Curve, Stress, adversarial, stress
+from emofuse.evaluation.stress_report import costs, markdown, write
 
 RATE = 16_000
 
@@ -151,12 +154,33 @@ def test_stress_scores_alone_and_together(tiny_model, samples, tmp_path):
     assert set(noise.points) == {"speech alone", TOGETHER}
     assert len(noise.points[TOGETHER]) == len(noise.labels) == 5
     assert noise.changed == [1.0] * 5
+    rows = [s for s in samples if not np.isnan(s.targets["emotion"]).any() and len(s.load().present) > 1]
+    left = collect(tiny_model, rows, subsets=[], change=lambda segment: segment.without("speech"))
+    truth, said = left.targets["emotion"].argmax(axis=1), left.values[GIVEN]["emotion"].argmax(axis=1)
+    assert noise.without.estimate == pytest.approx(uar(truth, said, 7))
     assert emoji.changed == [0.0, 0.0, 1.0]
     assert emoji.points[TOGETHER][0] == emoji.clean[TOGETHER]
     write(found, tmp_path)
     assert json.loads((tmp_path / "stress.json").read_text("utf-8"))["curves"][0]["name"] == "noise"
     assert "data:image/png" in (tmp_path / "stress.html").read_text("utf-8")
     assert "| noise | 20 (signal-to-noise ratio, dB) |" in (tmp_path / "stress.md").read_text("utf-8")
+
+
+def test_what_costs_most_comes_first_and_fusion_is_judged():
+    def at(*scores: float) -> list[Interval]:
+        return [Interval(s, s - 0.1, s + 0.1, 0.95, 9) for s in scores]
+
+    def curve(name: str, alone: float, both: float) -> Curve:
+        clean = {"speech alone": at(0.8)[0], TOGETHER: at(0.9)[0]}
+        points = {"speech alone": at(0.7, alone), TOGETHER: at(0.9, both)}
+        return Curve(name, "speech", "dB", ("1", "2"), clean, points, [1.0, 1.0], at(0.7)[0])
+
+    found = Stress({"n": 9}, "emotion", "uar", [curve("mild", 0.6, 0.63), curve("bad", 0.2, 0.81)])
+    header, rows = costs(found)
+    assert header[2:] == ("alone", "cost", TOGETHER, "cost", "the others by themselves")
+    assert rows[0] == ("bad", "2 (dB)", "0.800 → 0.200", "0.600", "0.900 → 0.810", "0.090", "0.700")
+    assert rows[1][3:] == ("0.200", "0.900 → 0.630", "0.270", "0.700")
+    assert "keeps 50% of its score on average; with the others left whole, 80% is kept. In 1 of 2" in markdown(found)
 
 
 def test_stress_refuses_what_it_does_not_know(tiny_model, samples):

@@ -1,7 +1,9 @@
 """How far a number would move with other speakers: intervals and paired tests that resample whole clusters.
 
 Utterances of one speaker (or video) are alike, so resampling them one by one makes intervals too narrow. `clusters`
-names the cluster of each row; None makes every row its own. With a single cluster nothing can be said of others: rows
+names the cluster of each row; None makes every row its own. Fewer than FEW clusters leave too little to draw from, and
+intervals of them alone come out too narrow: rows are then resampled within each drawn cluster too (Davison & Hinkley
+1997, §3.8, strategy 2), which makes up for most of it. With a single cluster nothing can be said of others: rows
 are resampled instead, and a `MetricWarning` says that the interval speaks of this one only.
 """
 
@@ -15,6 +17,8 @@ from jaxtyping import Bool, Int
 
 from emofuse.evaluation.metrics.undefined import counted_elsewhere, warn
 
+FEW = 10
+"""Clusters below which their rows are resampled too."""
 Statistic = Callable[..., float]
 """Takes the arrays it was given with, their rows resampled, and returns one number."""
 
@@ -189,7 +193,12 @@ def _resampled(groups: list[np.ndarray], resamples: int, seed: int) -> Iterator[
     flat = np.concatenate(groups)
     for _ in range(resamples):
         picked = rng.integers(0, len(groups), len(groups))
-        yield flat[picked] if singles else np.concatenate([groups[i] for i in picked])
+        if singles:
+            yield flat[picked]
+        elif len(groups) >= FEW:
+            yield np.concatenate([groups[i] for i in picked])
+        else:
+            yield np.concatenate([rng.choice(groups[i], len(groups[i])) for i in picked])
 
 
 def _interval(estimate: float, values: np.ndarray, level: float, clusters: int) -> Interval:

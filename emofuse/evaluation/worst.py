@@ -1,0 +1,76 @@
+"""The worst errors of an evaluation, each with what the model had before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from emofuse.evaluation.outputs import GIVEN, Collected
+from emofuse.evaluation.samples import Sample
+from emofuse.labels import Task
+from emofuse.media.transcript import join
+from emofuse.types import MODALITIES
+
+ERRORS = 12
+
+
+def worst_of(
+    collected: Collected, samples: Sequence[Sample], task: Task, count: int = ERRORS, threshold: float = 0.5
+) -> list[dict[str, Any]]:
+    """The samples whose truth was held least likely (classes) or that are furthest off (numbers), with each
+    modality's own view where more than one is there."""
+    rows = collected.rows(GIVEN, task.name)
+    targets, values = collected.targets[task.name], collected.values[GIVEN][task.name]
+    if task.kind == "categorical":
+        lost = -np.sum(targets * np.log(np.maximum(values, 1e-12)), axis=1) + np.sum(
+            targets * np.log(np.maximum(targets, 1e-12)), axis=1
+        )
+        wrong = rows & (targets.argmax(axis=1) != values.argmax(axis=1))
+    else:
+        lost = np.abs(targets - values).mean(axis=1)
+        wrong = rows & (lost > 0)
+    places = np.flatnonzero(wrong)
+    chosen = places[np.argsort(-lost[places], kind="stable")][:count]
+    return [_error(collected, samples[i], task, int(i), threshold) for i in chosen]
+
+
+def evidence_of(sample: Sample) -> dict[str, Any]:
+    """What there was to judge by: `words` and the turn `before` them, `seconds` of voice, how many pictures of `faces`.
+
+    Nothing of a sample that is ready-made features.
+    """
+    if sample.prepared is not None:
+        return {}
+    segment = sample.load()
+    found: dict[str, Any] = {}
+    if segment.words:
+        found["words"] = join(segment.words)
+        found |= {"before": segment.context[-1]} if segment.context else {}
+    if segment.waveform is not None and len(segment.waveform):
+        found["seconds"] = float(segment.end - segment.start)
+    pictures = sum(len(track.crops) for track in segment.faces)
+    return found | ({"faces": pictures} if pictures else {})
+
+
+def _error(collected: Collected, sample: Sample, task: Task, i: int, threshold: float) -> dict[str, Any]:
+    target, value = collected.targets[task.name][i], collected.values[GIVEN][task.name][i]
+    found: dict[str, Any] = {"id": sample.id, "groups": dict(sample.groups)}
+    found["present"] = [m for bit, m in enumerate(MODALITIES) if collected.present[i] >> bit & 1]
+    found["evidence"] = evidence_of(sample)
+    if task.kind == "scalar":
+        return found | {"truth": float(target[0]), "predicted": float(value[0])}
+    if task.kind == "multilabel":
+        found["truth"] = [c for c, t in zip(task.classes, target, strict=True) if t >= 0.5]
+        found["predicted"] = [c for c, v in zip(task.classes, value, strict=True) if v >= threshold]
+        return found
+    found["truth"], found["predicted"] = task.classes[target.argmax()], task.classes[value.argmax()]
+    found["confidence"], found["truth_probability"] = float(value.max()), float(value[target.argmax()])
+    found["truth_share"] = float(target.max())
+    alone = {}
+    for modality in found["present"]:
+        single = collected.values.get(modality, {}).get(task.name)
+        if single is not None and not np.isnan(single[i]).any():
+            alone[modality] = {"class": task.classes[single[i].argmax()], "probability": float(single[i].max())}
+    return found | {"alone": alone}
