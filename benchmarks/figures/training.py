@@ -15,7 +15,6 @@ from transformers import TrainerCallback
 from benchmarks.clips import make_clip
 from benchmarks.measure import Line, Setting
 from benchmarks.models import TOKENIZER
-from emofuse.training.data import Samples
 from emofuse.training.engine import Loader
 from emofuse.training.fit import Data, Run, assemble
 from emofuse.training.mixing import Buckets
@@ -23,6 +22,7 @@ from emofuse.training.objective import Objective
 from emofuse.training.optim import build_optimizer
 from emofuse.training.recipe import Recipe
 from emofuse.training.report import RunLog
+from emofuse.training.samples import Samples
 from emofuse.training.start import build
 from emofuse.training.strategies import apply_strategies
 

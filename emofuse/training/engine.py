@@ -24,10 +24,10 @@ from transformers.trainer_utils import rotate_checkpoints
 
 from emofuse.batch import Batch, collate
 from emofuse.errors import EmofuseError
-from emofuse.training.data import Samples
 from emofuse.training.mixing import Buckets, Shares
 from emofuse.training.objective import Objective
 from emofuse.training.optim import build_optimizer
+from emofuse.training.samples import Samples
 from emofuse.training.sections import Optim, Recipe
 from emofuse.training.strategies import RankBudget, rank_tuners
 

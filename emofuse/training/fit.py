@@ -21,7 +21,7 @@ from emofuse.training.adapters import Adapter, adapters_of, merge, save_adapters
 from emofuse.training.cache import DiskCache, InputCache, SegmentCache
 from emofuse.training.card import build_card
 from emofuse.training.compose import Composer
-from emofuse.training.data import Gathered, Item, MediaCache, Samples, gather, standardise, takes_long
+from emofuse.training.data import Gathered, Item, gather, standardise, takes_long
 from emofuse.training.engine import (
     DISK_ERRORS,
     EmotionTrainer,
@@ -36,8 +36,9 @@ from emofuse.training.engine import (
 from emofuse.training.ensemble import PREDICTIONS, members, save_predictions, summarise
 from emofuse.training.mixing import Shares
 from emofuse.training.objective import Objective
-from emofuse.training.recipe import dump_recipe
+from emofuse.training.recipe import dump_recipe, load_recipe
 from emofuse.training.report import Progress, RunLog, build_report, plot_curves
+from emofuse.training.samples import MediaCache, Samples
 from emofuse.training.sections import Recipe
 from emofuse.training.start import build, parameter_counts
 from emofuse.training.strategies import apply_strategies
@@ -70,10 +71,10 @@ def fit(
 ) -> Path:
     """Train as the recipe says; returns the checkpoint folder (with `dry_run`, where it would be).
 
-    `limit`: at most so many utterances a source and split. `resume` goes on from the last complete state of an
-    interrupted run. `watch` is told each epoch's number and dev score, and ends the work by raising. With `seeds` or
-    `folds`, each has a run of its own, `summary.json` holds mean ± standard deviation, and the checkpoint of the best
-    dev score is returned. Raises RecipeError, DataError, TrainingError.
+    `limit`: at most so many utterances a source and split. `resume` goes on from the last complete state of a run that
+    was interrupted or had fewer epochs. `watch` is told each epoch's number and dev score, and ends the work by
+    raising. With `seeds` or `folds`, each has a run of its own, `summary.json` holds mean ± standard deviation, and the
+    checkpoint of the best dev score is returned. Raises RecipeError, DataError, TrainingError.
     """
     check_metric(recipe.train.metric, recipe.model.all_tasks())
     if recipe.output.wandb:
@@ -216,9 +217,8 @@ class Run:
 
     def go(self, resume: bool) -> Path:
         """Train, choose, calibrate, save; returns the checkpoint folder."""
-        finished = self.folder / "model" / "report.json"
-        if resume and finished.is_file():
-            return finished.parent
+        if resume and self._finished():
+            return self.folder / "model"
         if is_first():
             self._clear(resume)
         started = time.time()
@@ -243,6 +243,20 @@ class Run:
                 if not disk_full(error):
                     raise
                 raise disk_error(self.folder) from error
+
+    def _finished(self) -> bool:
+        """Whether a checkpoint is there, of at least as many epochs as the recipe asks for now."""
+        model = self.folder / "model"
+        if not (model / "report.json").is_file() or not (model / "recipe.yaml").is_file():
+            return False
+        made = load_recipe(model / "recipe.yaml")
+        more = made.train.epochs < self.recipe.train.epochs
+        if more and any(strategy.kind == "adalora" for strategy in self.recipe.strategy.values()):
+            raise RecipeError(
+                f"{self.folder} holds a finished run of {made.train.epochs} epochs, and AdaLoRA's ranks are settled "
+                f"when a run ends: train {self.recipe.train.epochs} epochs anew with output.overwrite=true"
+            )
+        return not more
 
     def _clear(self, resume: bool) -> None:
         there = self.states.exists() or (self.folder / "model").exists()

@@ -12,8 +12,9 @@ import pytest
 
 from emofuse.errors import DataError
 from emofuse.training.cache import DiskCache, InputCache
-from emofuse.training.data import Item, MediaCache, Samples, augmented, gather, keep_random, modalities_of
+from emofuse.training.data import Item, gather, modalities_of
 from emofuse.training.recipe import parse_recipe
+from emofuse.training.samples import MediaCache, Samples, augmented, keep_random
 from emofuse.training.sections import Augment
 from emofuse.types import Segment, Utterance
 

@@ -13,9 +13,10 @@ from emofuse.corpora.features import FILE, dev_videos, read_features
 from emofuse.errors import RecipeError
 from emofuse.evaluation.evaluate import evaluate_checkpoint
 from emofuse.model.model import EmotionModel
-from emofuse.training.data import MediaCache, Samples, gather
+from emofuse.training.data import gather
 from emofuse.training.fit import fit
 from emofuse.training.recipe import parse_recipe
+from emofuse.training.samples import MediaCache, Samples
 
 WIDTHS = {"text": 6, "speech": 5, "face": 4}
 

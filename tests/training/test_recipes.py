@@ -12,10 +12,10 @@ from emofuse.corpora.corpus import CORPORA, corpus
 from emofuse.errors import DataError
 from emofuse.evaluation.metrics import Interval
 from emofuse.labels import FOLDINGS
-from emofuse.training.data import augmented
 from emofuse.training.fit import fit
 from emofuse.training.recipe import dump_recipe, load_recipe, parse_recipe
 from emofuse.training.results import BEGIN, END, Row, rewrite, rows_of
+from emofuse.training.samples import augmented
 from emofuse.training.start import model_config
 from emofuse.training.validate import check_metric
 

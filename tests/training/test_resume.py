@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from emofuse.errors import RecipeError
 from emofuse.training.engine import EverySteps
 from emofuse.training.fit import fit
 from emofuse.training.recipe import parse_recipe
@@ -69,6 +70,23 @@ def test_a_run_that_raised_at_a_random_step_goes_on_to_equal_weights(values, uni
             fit(recipe)
     fit(recipe, resume=True)
     assert result(tmp_path / "run") == uninterrupted, f"stopped at step {step}"
+
+
+def test_a_finished_run_goes_on_only_for_more_epochs(values, tmp_path):
+    recipe = in_folder(values | {"strategy": {}}, tmp_path / "run")
+    model = fit(parse_recipe(recipe))
+    before = (model / "model.safetensors").stat().st_mtime_ns
+    fit(parse_recipe(recipe), resume=True)
+    assert (model / "model.safetensors").stat().st_mtime_ns == before
+    longer = copy.deepcopy(recipe)
+    longer["train"]["epochs"] += 1
+    fit(parse_recipe(longer), resume=True)
+    log = (tmp_path / "run" / "log.txt").read_text("utf-8")
+    assert f"going on from checkpoint-{LAST}" in log and f"epoch {longer['train']['epochs']}/" in log
+    settled = copy.deepcopy(longer) | {"strategy": values["strategy"]}
+    settled["train"]["epochs"] += 1
+    with pytest.raises(RecipeError, match="AdaLoRA's ranks are settled"):
+        fit(parse_recipe(settled), resume=True)
 
 
 KILLED = """
