@@ -62,7 +62,8 @@ def integrated_gradients(
     The answer is the calibrated log-odds of class `target`, or a scalar's value. The baseline says nothing: padding in
     place of word pieces (markers like [CLS] stay), no lexicon, the mean spectrum or silence, a grey picture. What a
     stretch of the path must add up to is known from its ends, so a stretch that misses it is cut in two, until all
-    are right or MOST_STEPS points are spent. `steps` fixes the points instead, by Gauss-Legendre over the whole path.
+    are right or MOST_STEPS points are spent: captum's fixed points would miss completeness where the answer turns
+    sharply. `steps` fixes the points instead, by Gauss-Legendre over the whole path, as captum does.
     Raises ValueError for a model in training mode.
     """
     check_mode(model)

@@ -100,6 +100,26 @@ def test_gradients_are_those_of_the_definition(tiny_model, make_segment):
         assert ours.sum() == pytest.approx(theirs.sum(), abs=0.05 * change), key
 
 
+def test_gradients_are_those_that_captum_finds(tiny_model, make_segment):
+    """On the same points of the same path, all inputs at once."""
+    from captum.attr import IntegratedGradients
+
+    _, batch = sample(tiny_model, make_segment)
+    task = task_of(tiny_model, "emotion")
+    given = continuous_inputs(tiny_model, batch)
+    empty = baselines(tiny_model, batch, given)
+
+    def forward(*values: torch.Tensor) -> torch.Tensor:
+        return answers(tiny_model, batch, dict(zip(given, values, strict=True)), task, 1)
+
+    expected = IntegratedGradients(forward).attribute(
+        tuple(given.values()), tuple(empty.values()), n_steps=24, method="gausslegendre"
+    )
+    found = integrated_gradients(tiny_model, batch, task, 1, steps=24)
+    for (key, ours), theirs in zip(found.scores.items(), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs[0].numpy(), rtol=1e-3, atol=1e-5, err_msg=str(key))
+
+
 def test_a_stretch_of_the_path_that_does_not_add_up_is_cut_in_two(tiny_model, make_segment):
     _, batch = sample(tiny_model, make_segment)
     task = task_of(tiny_model, "emotion")
