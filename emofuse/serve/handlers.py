@@ -32,7 +32,7 @@ log = logging.getLogger("emofuse.demo")
 BUSY = (gr.update(interactive=False), gr.update(interactive=True))
 IDLE = BUSY[::-1]
 """What the buttons that start and cancel can do, while there is work and while there is none."""
-PATIENCE = 2.0
+PATIENCE = 4.0
 """Seconds a page may take to empty its box before the upload that lay there is deleted anyway."""
 
 
@@ -165,6 +165,9 @@ class Handlers:
         for (whose, _), job in list(self._jobs.items()):
             if whose == session:
                 job.cancel()
+        for (whose, _), emptied in list(self._emptied.items()):
+            if whose == session:
+                emptied.set()
         self._live.pop(session, None)
         self.uploads.release_all(session)
 

@@ -136,14 +136,14 @@ def test_a_picture_with_blurred_faces(here, served, samples):
     assert left_behind(served) == []
 
 
-SLOW_UPLOADS = """
-window.fetched = window.fetch;
-window.fetch = async (...call) => {
-  if (call[1]?.method === "POST" && String(call[0]).includes("/upload"))
-    await new Promise((done) => setTimeout(done, 1500));
-  return window.fetched(...call);
-};
-"""
+SLOW_UPLOADS = """() => {
+  window.fetched = window.fetch;
+  window.fetch = async (...call) => {
+    if (call[1]?.method === "POST" && String(call[0]).includes("/upload"))
+      await new Promise((done) => setTimeout(done, 1500));
+    return window.fetched(...call);
+  };
+}"""
 
 
 def test_a_recorded_voice(here, served):
@@ -157,7 +157,7 @@ def test_a_recorded_voice(here, served):
         "[...document.querySelectorAll('#emo-in-speech time')].some((it) => /^0:(0[4-9]|[1-5])/.test(it.innerText))"
     )
     answer = here.answer("speech")
-    tab.evaluate("window.fetch = window.fetched")
+    tab.evaluate("() => { window.fetch = window.fetched }")
     found = json.loads(here.download("speech", "json"))
     assert found["overall"]["present"] == ["speech"] and found["duration"] > 2
     assert answer.locator("audio").count() == 1
