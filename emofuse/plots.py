@@ -78,7 +78,7 @@ def reliability_diagram(
                 zorder=3,
             )
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="confidence", ylabel="share right", title=title)
-        axes.legend(loc="upper left", fontsize=8)
+        axes.legend(loc="lower right", fontsize=8)
         return figure
 
 

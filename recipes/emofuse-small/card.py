@@ -8,6 +8,7 @@ Every figure in the card comes from the reports that training wrote and from roa
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import shutil
 import sys
@@ -157,6 +158,12 @@ def _montage(pictures: Sequence[bytes], path: Path, columns: int) -> None:
     cv2.imwrite(str(path), canvas)
 
 
+def seconds(run: Path) -> float:
+    """What all epochs of a run took together, before and after breaks."""
+    with (run / "metrics.csv").open(encoding="utf-8", newline="") as rows:
+        return sum(float(row["seconds"]) for row in csv.DictReader(rows))
+
+
 def stage(report: Mapping[str, Any]) -> dict[str, Any]:
     """What is kept of the run of an encoder."""
     kept = ("command", "note", "seed", "seconds", "best_epoch", "metric", "score", "metrics", "curves", "data")
@@ -178,7 +185,7 @@ def main() -> None:
         shutil.copy(folder / "curves.png", given.to / f"curves-{name}.png")
     with np.load(given.runs / "emofuse-small" / "dev.npz") as dev:
         draw(dev, report, given.to)
-    minutes = {s: f"{r['seconds'] / 60:.0f}" for s, r in {**report["stages"], "fusion": report}.items()}
+    runs = {s: p.parent for s, p in stages.items()} | {"fusion": model.parent}
     card = TEMPLATE.read_text("utf-8")
     filled = {
         "HEADLINES": headlines(report["metrics"]),
@@ -187,7 +194,7 @@ def main() -> None:
         "ROAD": road_rows(json.loads(given.road.read_text("utf-8"))),
         "PARAMETERS": f"{report['parameters']['all']['all'] / 1e6:.1f}",
         "COMMAND": report["command"],
-        **{f"MINUTES_{s.upper()}": m for s, m in minutes.items()},
+        **{f"MINUTES_{s.upper()}": f"{seconds(run) / 60:.0f}" for s, run in runs.items()},
     }
     for key, text in filled.items():
         card = card.replace("{" + key + "}", text)
