@@ -68,7 +68,9 @@ def bare(sources: Sources, clip: Path, seconds: float) -> Callable[[], None]:
 
     def forward() -> None:
         with torch.inference_mode():
-            text(**ids), speech(sound), face(crops)
+            text(**ids)
+            speech(sound)
+            face(crops)
 
     return forward
 

@@ -138,10 +138,11 @@ class Samples(Dataset[PreparedSample]):
         if any((inputs[m] is None) != (found[m] is None) for m in inputs):
             return inputs, item.targets
         kept = share(self.augment.mixup_alpha, rng)
-        pairs = {m: (one, found[m]) for m, one in inputs.items()}
-        mixed: Inputs = {
-            m: blend(a, b, kept) if a is not None and b is not None else None for m, (a, b) in pairs.items()
-        }
+        mixed: Inputs = dict.fromkeys(inputs)
+        for modality, one in inputs.items():
+            two = found[modality]
+            if one is not None and two is not None:
+                mixed[modality] = blend(one, two, kept)
         return mixed, blend_targets(item.targets, other.targets, kept)
 
     def _features(self, item: Item) -> Inputs:
