@@ -20,6 +20,7 @@ from jaxtyping import Float32
 
 from emofuse.errors import MediaError
 from emofuse.media.accepted import ACCEPTED, existing_file, open_media, reason, unreadable
+from emofuse.media.ahead import ahead
 from emofuse.media.picture import VideoFrame, orientation_of, read_image
 from emofuse.media.waveform import Assembler, AudioBlock, as_waveform
 from emofuse.types import SAMPLE_RATE
@@ -34,6 +35,8 @@ _TICK = 2e-3
 """Seconds by which a timestamp may be rounded (mkv counts in milliseconds)."""
 _SPARSE = 4.0
 """Source frames per wanted frame from which frames nobody refers to need not be decoded at all."""
+_FRAMES_AHEAD = 4
+"""Pictures decoded beside the work on those before; one of 4K takes 12 MB."""
 
 
 @dataclass(frozen=True)
@@ -105,14 +108,17 @@ def stream(
     begin = start or 0.0
     with contextlib.ExitStack() as stack:
         tracks: list[_AudioTrack | _VideoTrack] = []
+        items: list[Iterator[AudioBlock | VideoFrame]] = []
         if audio and (opened := _opened(stack, path, "audio")):
-            tracks.append(_AudioTrack(*opened, begin, end))
+            tracks.append(sound := _AudioTrack(*opened, begin, end))
+            items.append(sound.items())
         if video and (opened := _opened(stack, path, "video")):
-            tracks.append(_VideoTrack(*opened, begin, end, frame_interval))
+            tracks.append(pictures := _VideoTrack(*opened, begin, end, frame_interval))
+            items.append(stack.enter_context(contextlib.closing(ahead([pictures.items], 1, _FRAMES_AHEAD))))
         if not tracks:
             wanted, there = ("audio", "video") if audio else ("video", "audio")
             raise unreadable(path, f"it has no {wanted} track, only {there}", f"give a file that holds {wanted}")
-        yield from heapq.merge(*(track.items() for track in tracks), key=_when)
+        yield from heapq.merge(*items, key=_when)
         if not any(track.decoded for track in tracks) and not begin:
             said = next((f" ({track.cut})" for track in tracks if track.cut), "")
             why = f"nothing in it can be decoded{said}: it is damaged or was cut off"

@@ -16,9 +16,9 @@ import torch
 from emofuse.encoders.lean.int8 import all_bits
 from emofuse.encoders.lean.layers import lean_backbones
 from emofuse.errors import EmofuseError, require_package
+from emofuse.media.ahead import ahead, cores, one_pool
 from emofuse.media.segments import MediaOptions, Progress
 from emofuse.model.model import EmotionModel
-from emofuse.pipeline.ahead import ahead, cores, one_pool
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.draft import Draft
 from emofuse.pipeline.judge import judge

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from emofuse.pipeline.ahead import DEPTH, ahead
+from emofuse.media.ahead import DEPTH, ahead
 
 
 def counting(start, count, pause=0.0):

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 DEPTH = 16
-"""Items a source may be ahead; a segment is about a megabyte."""
+"""Items a source may be ahead unless told otherwise; a segment is about a megabyte."""
 _END = object()
 
 
@@ -27,9 +27,11 @@ class _Reader(Generic[T]):
 
     make: Callable[[], Iterator[T]]
     stop: threading.Event
-    items: queue.Queue[Any] = field(default_factory=lambda: queue.Queue(DEPTH))
+    depth: int
+    items: queue.Queue[Any] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.items = queue.Queue(self.depth)
         self.thread = threading.Thread(target=self._run, name="emofuse-reader", daemon=True)
         self.thread.start()
 
@@ -60,9 +62,10 @@ class _Reader(Generic[T]):
             yield item
 
 
-def ahead(sources: Sequence[Callable[[], Iterator[T]]], workers: int) -> Generator[T, None, None]:
+def ahead(sources: Sequence[Callable[[], Iterator[T]]], workers: int, depth: int = DEPTH) -> Generator[T, None, None]:
     """All items of all sources, those of the first before those of the second; `workers` sources are read at a time.
 
+    Close it to end the threads: it returns once none of them works any more.
     The order does not depend on which thread is quicker, so neither do the batches that are made of the items.
     """
     stop = threading.Event()
@@ -70,7 +73,7 @@ def ahead(sources: Sequence[Callable[[], Iterator[T]]], workers: int) -> Generat
     try:
         for index in range(len(sources)):
             while len(readers) < min(index + workers, len(sources)):
-                readers.append(_Reader(sources[len(readers)], stop))
+                readers.append(_Reader(sources[len(readers)], stop, depth))
             yield from readers[index].take()
     finally:
         stop.set()
