@@ -40,8 +40,8 @@ class FaceOptions:
     """Added around the face on each side, as a share of its side; 0 frames it as in FER2013."""
     max_crops: int = 8
     """Crops of one person in one segment."""
-    crop_interval: float = 0.5
-    """Seconds a crop stands for: more crops than that of a short segment add next to nothing."""
+    crop_interval: float = 1.0
+    """Seconds a crop stands for: more crops than that of a segment (at least two) add next to nothing."""
 
 
 @dataclass(eq=False)

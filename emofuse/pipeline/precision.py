@@ -21,7 +21,7 @@ Precision = Literal["auto", "float32", "bfloat16", "int8"]
 Chosen = Literal["float32", "bfloat16", "int8"]
 CHANGE = 0.02
 """Largest change of a probability that "auto" accepts for speed …"""
-MARGIN = 0.75
+MARGIN = 0.5
 """… of which examples, being few, may use up so much."""
 WORTH = 1.25
 """Times faster than float32 from which fewer bits are taken: what is around the products gains nothing."""
