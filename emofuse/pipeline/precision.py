@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from emofuse.batch import collate
-from emofuse.encoders.lean.int8 import Int8Linear, hold, quantise, restore
+from emofuse.encoders.lean.int8 import Int8Linear, hold, packs, quantise, restore
 from emofuse.errors import EmofuseError
 from emofuse.export.examples import spoken
 from emofuse.model.model import Decoded, EmotionModel
@@ -99,7 +99,7 @@ def _fastest() -> Chosen:
         seconds: dict[Chosen, float] = {"float32": _least(lambda: layer(given))}
         half, halved = nn.Linear(768, 1536, dtype=torch.bfloat16).requires_grad_(False), given.bfloat16()
         seconds["bfloat16"] = _least(lambda: half(halved)) * WORTH
-        if torch.cpu._is_vnni_supported():
+        if packs():
             eight = Int8Linear(layer)
             seconds["int8"] = _least(lambda: eight(given)) * WORTH
     return min(seconds, key=lambda name: seconds[name])
