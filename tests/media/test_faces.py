@@ -130,7 +130,7 @@ def test_a_moving_face_stays_one_person(portrait: np.ndarray) -> None:
     frames = [VideoFrame(i * 0.2, rgb=scene((bust(portrait), 40 + 12 * i, 60 + 3 * i))) for i in range(12)]
     (track,) = collected(frames).tracks(0, 3)
     assert track.person == 0
-    assert len(track.crops) == 6, "one for each half second"
+    assert len(track.crops) == 3, "one for each second"
     for time, box in zip(track.times, track.boxes, strict=True):
         i = round(time / 0.2)
         assert overlap(box, np.array([40 + 12 * i + 85, 60 + 3 * i + 64, 100, 100])) > 0.5
@@ -205,8 +205,8 @@ def test_people_come_and_memory_does_not(portrait: np.ndarray) -> None:
 def test_the_real_clip(real_clip: Path) -> None:
     collector = collected([f for f in stream(real_clip, audio=False, frame_interval=0.2) if isinstance(f, VideoFrame)])
     (track,) = collector.tracks(0, 4)
-    assert len(track.crops) == 8
-    assert (np.diff(track.times) > 0.1).all() and track.times[0] < 0.3 and track.times[-1] > 2.8
+    assert len(track.crops) == 4
+    assert (np.diff(track.times) > 0.1).all() and track.times[0] < 0.9 and track.times[-1] > 2.4, "one of each stretch"
     assert (track.quality > 0.7).all()
     for box in track.boxes:
         assert overlap(box, np.array([440, 145, 380, 380])) > 0.7
