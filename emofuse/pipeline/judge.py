@@ -23,12 +23,12 @@ def judge(
 ) -> Iterator[tuple[Key, Prediction | None]]:
     """(key, prediction) for each (key, person, segment), in order; None where the model finds nothing it can read.
 
-    At most `batch_size` segments are held at a time, whatever the number that goes through; the first come out alone,
-    then two, then four, so that whoever watches sees something soon.
+    At most `batch_size` segments are held at a time, whatever the number that goes through; the first come out four
+    together, then eight, so that whoever watches sees something soon.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; at least 1 segment must be judged at a time")
-    source, size = iter(segments), 1
+    source, size = iter(segments), 4
     while chunk := list(islice(source, min(size, batch_size))):
         size *= 2
         answers: dict[int, Prediction | None] = {}

@@ -70,6 +70,10 @@ def test_wav2vec2(variant):
     mask = torch.ones(2, 800, dtype=torch.long)
     mask[1, 500:] = 0
     assert_same(whole, lean, mask, input_values=torch.randn(2, 800))
+    for model in (whole, lean):
+        conv = model.get_submodule("encoder.pos_conv_embed.conv")
+        torch.nn.init.ones_(conv.parametrizations.weight.original0)
+    assert_same(whole, lean, mask, input_values=torch.randn(2, 800))  # the normed weight follows its parts
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,8 @@ class Int8Linear(nn.Linear):
     """A linear layer that keeps its weights and multiplies with 8-bit copies of them wherever no gradient is asked for.
 
     Weights are symmetric; a row of activations has its own scale and zero (Dettmers et al. 2022, §2.2, vector-wise), so
-    that what else is in a batch changes no row. What is around the product passes over the numbers as few times as it
-    can: it takes as long as the product itself.
+    that what else is in a batch changes no row. What is around the product is done in few passes and in place, since
+    it takes as long as the product itself.
     """
 
     def __init__(self, layer: nn.Linear) -> None:
@@ -55,8 +55,10 @@ class Int8Linear(nn.Linear):
         scale = ((high - low) / _STEPS).clamp_(min=1e-12)
         per = scale.reciprocal()
         eight = torch.addcmul(0.5 - low * per, rows, per).to(torch.uint8)  # of numbers above zero, this rounds
-        base = low * self._sums if self.bias is None else torch.addcmul(self.bias, low, self._sums)
-        return base.addcmul_(self._product(eight), scale).to(input.dtype).view(*input.shape[:-1], self.out_features)
+        out = self._product(eight).mul_(scale).addcmul_(low, self._sums)
+        if self.bias is not None:
+            out.add_(self.bias)
+        return out.to(input.dtype).view(*input.shape[:-1], self.out_features)
 
 
 class _Packed:

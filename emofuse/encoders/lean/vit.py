@@ -58,10 +58,16 @@ class VisionTransformer(nn.Module):
         self.norm = nn.LayerNorm(embed_dim, 1e-6)
 
     def forward_features(self, pictures: Tensor) -> Tensor:
-        """Class token and patches [batch, 1 + patches, dim] of normalised pictures [batch, 3, size, size]."""
+        """The class token [batch, 1, dim] of normalised pictures [batch, 3, size, size].
+
+        Patches go no further than the keys and values of the last block: nobody reads what would become of them.
+        """
         patches = self.patch_embed(pictures)
         states = torch.cat([self.cls_token.expand(patches.shape[0], -1, -1), patches], 1) + self.pos_embed
-        return self.norm(self.blocks(states))
+        last = len(self.blocks) - 1
+        for index, block in enumerate(self.blocks):
+            states = block(states, 1 if index == last else None)
+        return self.norm(states[:, :1])
 
     def forward_head(self, states: Tensor, pre_logits: bool = True) -> Tensor:
         """The class token's state."""
@@ -85,8 +91,9 @@ class _Block(nn.Module):
         self.attn = nn.ModuleDict({"qkv": Linear(dim, 3 * dim), "proj": Linear(dim, dim)})
         self.mlp = nn.ModuleDict({"fc1": Linear(dim, hidden), "fc2": Linear(hidden, dim)})
 
-    def forward(self, states: Tensor) -> Tensor:
+    def forward(self, states: Tensor, kept: int | None = None) -> Tensor:
+        """The first `kept` tokens (None = all), which attend to all of them."""
         mixed = self.attn["qkv"](self.norm1(states)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(mixed[0], mixed[1], mixed[2]).transpose(1, 2).flatten(2)
-        states = states + self.attn["proj"](attended)
+        attended = F.scaled_dot_product_attention(mixed[0][:, :, :kept], mixed[1], mixed[2]).transpose(1, 2).flatten(2)
+        states = states[:, :kept] + self.attn["proj"](attended)
         return states + self.mlp["fc2"](F.gelu(self.mlp["fc1"](self.norm2(states))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
@@ -106,18 +107,29 @@ class _Encoder(nn.Module):
             c.hidden_size, c.hidden_size, kernel, padding=kernel // 2, groups=c.num_conv_pos_embedding_groups
         )
         self.pos_conv_embed = nn.ModuleDict({"conv": weight_norm(conv, dim=2)})
+        self._normed: tuple[tuple[int, ...], Tensor] | None = None
         self.layer_norm = nn.LayerNorm(c.hidden_size, c.layer_norm_eps)
         self.layers = nn.ModuleList(_Layer(c) for _ in range(c.num_hidden_layers))
         self.stable, self.activation = c.do_stable_layer_norm, ACTIVATIONS[c.feat_extract_activation]
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        places = self.pos_conv_embed["conv"](states.transpose(1, 2))[..., : states.shape[1]]
+        places = self._placed(states.transpose(1, 2))[..., : states.shape[1]]
         states = states + self.activation(places).transpose(1, 2)
         if not self.stable:
             states = self.layer_norm(states)
         for layer in self.layers:
             states = layer(states, mask)
         return self.layer_norm(states) if self.stable else states
+
+    def _placed(self, states: Tensor) -> Tensor:
+        """Through the convolution; its weight is normed once for as long as it stays what it is, not at every call."""
+        conv: Any = self.pos_conv_embed["conv"]
+        if torch.is_grad_enabled():
+            return conv(states)
+        made_of = tuple(part._version for part in conv.parametrizations.weight.parameters())
+        if self._normed is None or self._normed[0] != made_of or self._normed[1].device != states.device:
+            self._normed = made_of, conv.weight.detach()
+        return F.conv1d(states, self._normed[1], conv.bias, padding=conv.padding, groups=conv.groups)
 
 
 class _Layer(nn.Module):
