@@ -84,17 +84,20 @@ class FaceTracker:
         return max(sightings, default=2) >= min(2, self._looks)
 
     def push(self, frame: VideoFrame) -> list[tuple[int, Crop]]:
-        """The crops of everybody seen in this frame, with the number of the person."""
+        """The crops of everybody seen in this frame, with the number of the person; none where it only followed them."""
         small = frame.shrunk(self.detector.longest, self.detector.colour)
         grey = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
         scale = grey.shape[1] / frame.width
         if self._is_cut(grey):
             self._gone = (self._tracks + self._gone)[: self.options.remembered]
             self._tracks, self._next_look = [], float("-inf")
+        looks = self._looks
         found = self._look(frame, small)
         if len(found) or self._tracks:
             self._update(found, grey, frame, scale)
         self._last = grey
+        if self._looks == looks:
+            return []
         return [(track.person, self._crop(track, frame, scale)) for track in self._tracks]
 
     def _look(self, frame: VideoFrame, small: np.ndarray) -> Faces:

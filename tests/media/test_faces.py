@@ -172,7 +172,7 @@ def test_a_face_the_detector_loses_is_followed_for_a_while(portrait: np.ndarray)
             found = super().detect(picture, smallest, largest, effort)
             return found if self.looks <= 3 else super().detect(np.zeros((8, 8), np.uint8))
 
-    collector = FaceCollector(Blinking(), FaceOptions(coast=1.0))
+    collector = FaceCollector(Blinking(), FaceOptions(coast=1.0, crop_interval=0.2))
     for i in range(20):
         collector.push(VideoFrame(i * 0.2, rgb=scene((bust(portrait), 40 + 6 * i, 60))))
     (track,) = collector.tracks(0, 4)
