@@ -84,7 +84,7 @@ class FaceTracker:
         return max(sightings, default=2) >= min(2, self._looks)
 
     def push(self, frame: VideoFrame) -> list[tuple[int, Crop]]:
-        """The crops of everybody seen in this frame, with the number of the person; none where it only followed them."""
+        """The crops of everybody seen in this frame, with the number of the person; none where it only follows."""
         small = frame.shrunk(self.detector.longest, self.detector.colour)
         grey = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
         scale = grey.shape[1] / frame.width
