@@ -84,6 +84,16 @@ class Joiner:
             yield self._held
             self._held = None
 
+    def meet(self, begin: float, now: float) -> Iterator[Span]:
+        """The held span, once a stretch that began at `begin` and still goes on could not join it however it ends."""
+        held, options = self._held, self._options
+        if held is None:
+            return
+        far = begin - held.end > options.join_gap or now - held.start > options.longest
+        if far or min(held.length, now - begin) >= options.short:
+            yield held
+            self._held = None
+
     def finish(self) -> Iterator[Span]:
         """The held span."""
         if self._held is not None:
@@ -142,6 +152,8 @@ class VoiceSpans:
             yield from self._step(probability, float(np.sqrt(np.mean(sound**2))) if sound.size else 0.0)
         if self._begin is None:
             yield from self._joiner.settle(self._now - self._options.pad)
+        elif self._silent_since is None:
+            yield from self._joiner.meet(max(self._last_end, self._begin - self._options.pad), self._now)
 
     def _step(self, probability: float, loudness: float) -> Iterator[Span]:
         options, begin_of_chunk = self._options, self._now - CHUNK_SECONDS

@@ -15,7 +15,9 @@ from emofuse.types import Modality, Prediction, Segment
 
 Key = TypeVar("Key")
 PADDED_SECONDS = 96.0
-"""The most a batch may hold, padding included, so that long segments do not fill the memory."""
+"""The most a batch may hold, padding included, so that long segments do not fill the memory …"""
+CPU_SECONDS = 12.0
+"""… and on a CPU, of sound and faces: what does not fit its caches waits for memory longer than a batch saves."""
 
 
 def judge(
@@ -32,7 +34,9 @@ def judge(
     while chunk := list(islice(source, min(size, batch_size))):
         size *= 2
         answers: dict[int, Prediction | None] = {}
-        for bucket in buckets([segment.end - segment.start for _, _, segment in chunk]):
+        heavy = model.device.type == "cpu" and any(segment.present - {"text"} for _, _, segment in chunk)
+        limit = CPU_SECONDS if heavy else PADDED_SECONDS
+        for bucket in buckets([segment.end - segment.start for _, _, segment in chunk], limit):
             batch = collate([model.prepare(chunk[i][2]) for i in bucket])
             decoded = model.predict(batch)
             for row, i in enumerate(bucket):
@@ -41,14 +45,12 @@ def judge(
         yield from ((key, answers[i]) for i, (key, _, _) in enumerate(chunk))
 
 
-def buckets(seconds: Sequence[float]) -> list[list[int]]:
-    """Indices in groups of similar length: none over PADDED_SECONDS, the longest at most twice the shortest or 2 s."""
+def buckets(seconds: Sequence[float], limit: float = PADDED_SECONDS) -> list[list[int]]:
+    """Indices in groups of similar length: several none over `limit`, the longest at most twice the shortest or 2 s."""
     groups: list[list[int]] = []
     for i in sorted(range(len(seconds)), key=lambda i: seconds[i]):
         group = groups[-1] if groups else []
-        fits = (
-            group and seconds[i] <= max(2 * seconds[group[0]], 2.0) and seconds[i] * (len(group) + 1) <= PADDED_SECONDS
-        )
+        fits = group and seconds[i] <= max(2 * seconds[group[0]], 2.0) and seconds[i] * (len(group) + 1) <= limit
         if fits:
             group.append(i)
         else:

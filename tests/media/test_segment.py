@@ -125,6 +125,24 @@ def test_long_speech_is_split_where_it_is_quiet(real_clip: Path) -> None:
     assert np.median(loud[cuts]) < 0.6 * np.median(loud)
 
 
+def test_a_stretch_comes_out_while_the_next_is_still_spoken(speech: np.ndarray) -> None:
+    voice = VoiceSpans()
+    said = spans_of(speech)[0]
+    sentence = speech[round(said.start * SAMPLE_RATE) : round(said.end * SAMPLE_RATE)]
+    pause = np.zeros(round(0.5 * SAMPLE_RATE), np.float32)
+    sound = np.concatenate([pause, sentence, pause, sentence, sentence, pause])
+    begins = (len(sentence) + 2 * len(pause)) / SAMPLE_RATE
+    came: list[tuple[float, Span]] = []
+    for first in range(0, len(sound), 1600):
+        heard = (first + 1600) / SAMPLE_RATE
+        came += [(heard, span) for span in voice.push(AudioBlock(first / SAMPLE_RATE, sound[first : first + 1600]))]
+    came += [(len(sound) / SAMPLE_RATE, span) for span in voice.finish()]
+    at_once = spans_of(sound, size=len(sound))
+    assert [span for _, span in came] == at_once, "and it is the same as when all is heard at once"
+    assert len(at_once) == 2 and at_once[0].end < begins < at_once[1].end - 2
+    assert came[0][0] < begins + 1.3, "a second into the next"
+
+
 def test_what_is_settled_never_begins_again(speech: np.ndarray) -> None:
     voice, settled = VoiceSpans(), 0.0
     for block in blocks(speech):
