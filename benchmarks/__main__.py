@@ -39,7 +39,7 @@ def table(lines: list[Line]) -> str:
     """Rows as Markdown."""
     rows = ["| figure | what | measured | goal | |", "|---|---|---|---|---|"]
     for line in sorted(lines, key=lambda line: line.figure):
-        measured = "–" if line.value is None else f"{line.value:.2f} {line.unit}"
+        measured = "–" if line.value is None else f"{line.value:.3g} {line.unit}".strip()
         goal = "–" if line.goal is None else f"{'≤' if line.at_most else '≥'} {line.goal:g}"
         mark = {True: "met", False: "missed", None: ""}[line.met]
         rows.append(f"| {line.figure} | {line.what} | {measured} | {goal} | {mark} |")
