@@ -32,8 +32,8 @@ def test_a_goal_is_met_or_missed_or_there_is_none():
     assert [line.met for line in lines] == [False, True, None]
     rows = table(lines).splitlines()[2:]
     assert rows == [
-        "| 1 | road | 0.50 × | ≤ 0.6 | met |",
-        "| 3 | many | 1.20 × | ≥ 1.5 | missed |",
+        "| 1 | road | 0.5 × | ≤ 0.6 | met |",
+        "| 3 | many | 1.2 × | ≥ 1.5 | missed |",
         "| 9 | gpu | – | – |  |",
     ]
 

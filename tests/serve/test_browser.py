@@ -263,6 +263,7 @@ def test_cancel_gives_the_page_back(here, served, pipeline, clip, words, monkeyp
     tab.locator("#emo-answer-clip [data-testid=leading]").wait_for()
     assert tab.locator("#emo-answer-clip [data-testid=download-json]").count() == 0
     tab.locator("#emo-stop-clip").click()
+    tab.wait_for_timeout(1500)  # the rest is judged already: the server has to hear of it before it goes on
     go.set()
     tab.locator("#emo-status-clip .emo-status", has_text="Cancelled").wait_for()
     tab.wait_for_function("!document.querySelector('#emo-go-clip').disabled")
