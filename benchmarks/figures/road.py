@@ -33,13 +33,13 @@ def measure(setting: Setting, figures: set[int]) -> list[Line]:
         if 2 in figures and size == "base":
             sides["glue"] = Glue(sources, clip)
         took = alternate(sides, setting.turns)
-        extra = {"seconds": took, "real_time_factor": took["road"] / seconds}
+        factor = took["road"] / seconds
+        extra = {"seconds": took, "real_time_factor": factor}
         if 1 in figures:
             ratio = took["road"] / took["bare encoders"]
             extra |= {"precision": precision(pipeline)}
             goal = 0.6 if size == "base" else None
             lines.append(Line(1, f"whole road / bare encoders, {size}", ratio, goal=goal, details=extra))
-            factor = took["road"] / seconds
             lines.append(Line(1, f"real-time factor of the whole road, {size}", factor, unit="s/s"))
             if size == "base":
                 for what, change in drift(model, pipeline, clip).items():

@@ -14,6 +14,8 @@ from emofuse.model.model import Decoded, EmotionModel
 from emofuse.types import Modality, Prediction, Segment
 
 Key = TypeVar("Key")
+FIRST = 4
+"""Segments judged before more are waited for; each batch after may be twice as large as the one before."""
 PADDED_SECONDS = 96.0
 """The most a batch may hold, padding included, so that long segments do not fill the memory …"""
 CPU_SECONDS = 12.0
@@ -30,7 +32,7 @@ def judge(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; at least 1 segment must be judged at a time")
-    source, size = iter(segments), 4
+    source, size = iter(segments), FIRST
     while chunk := list(islice(source, min(size, batch_size))):
         size *= 2
         answers: dict[int, Prediction | None] = {}
