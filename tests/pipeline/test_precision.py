@@ -36,13 +36,13 @@ def change(model, other, segments):
     return precision.change(model.predict(batch), other.predict(batch))
 
 
-@pytest.mark.parametrize(("chosen", "most"), [("int8", 2 * precision.CHANGE), ("bfloat16", precision.CHANGE)])
-def test_probabilities_change_little(wide, make_segment, tmp_path, chosen, most):
+@pytest.mark.parametrize("chosen", ["int8", "bfloat16"])
+def test_probabilities_change_little(wide, make_segment, tmp_path, chosen):
     with lean_backbones():
         other = EmotionModel.from_pretrained(wide.save_pretrained(tmp_path / "wide"))
     precision.apply(other, chosen)
-    segments = [make_segment(s) for s in range(12)]
-    assert 0 < change(wide, other, segments) <= most, "of random weights; only auto promises CHANGE"
+    changes = [change(wide, other, [make_segment(s) for s in range(a, a + 12)]) for a in range(0, 100, 20)]
+    assert 0 < sorted(changes)[2] <= precision.CHANGE and max(changes) <= 1.5 * precision.CHANGE, "of random weights"
     assert (chosen == "int8") == any(isinstance(m, Int8Linear) for m in other.modules())
     saved = EmotionModel.from_pretrained(other.save_pretrained(tmp_path / "again")).state_dict()
     assert all(torch.equal(saved[name], tensor) for name, tensor in wide.state_dict().items())
