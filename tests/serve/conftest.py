@@ -107,8 +107,9 @@ def browser(spoken: Path) -> Iterator[Any]:
     program = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
     if program is None:
         pytest.skip("no browser: neither chromium nor google-chrome is installed (Debian: apt install chromium)")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE)
     arguments = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
     arguments.append(f"--use-file-for-fake-audio-capture={spoken}")
     with sync_playwright() as playwright:

@@ -740,6 +740,17 @@
     if (answer && answer.getBoundingClientRect().top > 0.7 * innerHeight) answer.scrollIntoView({ block: "start" });
   });
 
+  /* Gradio offers to record before its encoder, a worker, has said that it can: who presses then gets an error and silence.
+     Recording is stopped and begun again until the encoder is there. */
+  let attempts = 0;
+  window.addEventListener("unhandledrejection", (event) => {
+    const sound = document.querySelector("#emo-live-sound");
+    if (!sound || !/audio\/wav|not a constructor/.test(event.reason?.message) || ++attempts > 40) return;
+    event.preventDefault();
+    sound.querySelector("button.stop-button")?.click();
+    setTimeout(() => sound.querySelector("button.record-button")?.click(), 250);
+  });
+
   /* ---- what the server's components call ---- */
   window.emofuse = {
     language: () => language,
