@@ -21,7 +21,7 @@ from jaxtyping import Float32
 from emofuse.errors import MediaError
 from emofuse.media.accepted import ACCEPTED, existing_file, open_media, reason, unreadable
 from emofuse.media.ahead import ahead
-from emofuse.media.picture import VideoFrame, orientation_of, read_image
+from emofuse.media.picture import UPRIGHT, VideoFrame, orientation_of, read_image
 from emofuse.media.waveform import Assembler, AudioBlock, as_waveform
 from emofuse.types import SAMPLE_RATE
 
@@ -245,6 +245,7 @@ class _VideoTrack(_Track):
     def items(self) -> Iterator[VideoFrame]:
         """Pictures in order of time; one without a timestamp follows the one before."""
         aspect, reformatter, due = _aspect(self.stream), VideoReformatter(), self.start
+        rotation, orientation = None, UPRIGHT
         for count, frame in enumerate(self.frames()):
             time = self.when(frame)
             time = max(0.0, count / self.fps if time is None else time)
@@ -255,7 +256,8 @@ class _VideoTrack(_Track):
                 continue
             if self.interval > 0:
                 due = self.start + (int((time + _TICK - self.start) / self.interval) + 1) * self.interval
-            orientation = orientation_of(frame)
+            if frame.rotation != rotation:  # a look at the side data keeps a frame until cycles are collected
+                rotation, orientation = frame.rotation, orientation_of(frame)
             yield VideoFrame(time, frame, orientation=orientation, aspect=aspect, reformatter=reformatter)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,6 +124,23 @@ def test_variable_frame_rate_goes_by_timestamps(make: SimpleNamespace) -> None:
     assert [f.time for f in split(stream(path))[1]] == pytest.approx(times, abs=2e-3)
     thinned = [f.time for f in split(stream(path, frame_interval=0.1))[1]]
     assert thinned == pytest.approx([0.0, 1.0, 2.5, 3.9], abs=2e-3)
+
+
+def test_a_picture_is_gone_once_nobody_holds_it(make: SimpleNamespace) -> None:
+    """Without waiting for the collector of cycles: it comes by seldom, and each picture is a megabyte and more."""
+    path = make.clip("clip.mp4", pictures=make.picture, times=make.times(2.0), rotation=90)
+
+    def alive() -> int:
+        return sum(isinstance(held, av.VideoFrame) for held in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = alive()
+        assert [picture.width for picture in stream(path) if isinstance(picture, VideoFrame)].count(120) >= 49
+        assert alive() - before <= 1
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(("rotation", "hflip"), [*itertools.product([0, 90, 180, 270], [False, True])])
