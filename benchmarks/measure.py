@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -68,17 +67,31 @@ def python(*arguments: str) -> None:
     subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
+_WEIGH = """import os, sys
+process = os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
+_, status, usage = os.wait4(process, 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))"""
+
+
+def weigh(*arguments: str) -> float:
+    """Peak MiB of this Python with arguments, in a process of its own; raises where it fails.
+
+    A small process stands between: the system counts what a process was forked from as its own (getrusage(2)), and
+    whoever measures may hold a gigabyte.
+    """
+    command = [sys.executable, "-S", "-c", _WEIGH, sys.executable, *arguments]
+    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, KiB elsewhere
+    return int(told.split()[-1]) * unit / 2**20
+
+
 def peak(clip: Path, *arguments: str) -> tuple[float, float]:
     """(MiB, seconds) of `emofuse predict` on a clip in a process of its own."""
     with tempfile.TemporaryDirectory() as scratch:
         answer = Path(scratch, "answer.json")
-        command = [sys.executable, "-m", "emofuse", "predict", str(clip), "--json", str(answer), *arguments]
         began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
+        mib = weigh("-m", "emofuse", "predict", str(clip), "--json", str(answer), *arguments)
         took = time.perf_counter() - began
-        if status != 0:
-            raise RuntimeError(f"{' '.join(command)} failed")
         assert json.loads(answer.read_text("utf-8"))["segments"]
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, KiB elsewhere
-    return usage.ru_maxrss * unit / 2**20, took
+    return mib, took

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import av
@@ -52,3 +53,13 @@ def test_shares_are_drawn(tmp_path):
 
     shares = {stage: 1 / len(STAGES) for stage in STAGES}
     assert plot({"small": shares, "base": shares}, tmp_path / "shares.png").stat().st_size > 5_000
+
+
+def test_a_process_is_weighed_without_whoever_measures_it():
+    from benchmarks.measure import weigh
+
+    ballast = bytearray(b"\x01") * 200 * 2**20
+    mib = weigh("-c", "kept = bytearray(b'\\x01') * 60 * 2**20")
+    assert 60 < mib < 160 and ballast
+    with pytest.raises(subprocess.CalledProcessError):
+        weigh("-c", "raise SystemExit(3)")
