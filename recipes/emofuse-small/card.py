@@ -23,7 +23,9 @@ from emofuse import plots
 from emofuse.evaluation.metrics import confusion_matrix, ece, reliability_curve
 from emofuse.labels import EMOTIONS
 
-STAGES = ("text", "speech", "face")
+STAGES = {"text": "emofuse-small-text", "voice": "ravdess-small", "speech": "emofuse-small-speech",
+          "face": "emofuse-small-face"}  # fmt: skip
+"""The runs before the fusion, in order; the voice is what the speech encoder starts from."""
 SUBSETS = ("text", "speech", "face", "text+speech", "text+face", "speech+face", "text+speech+face")
 OF_SUBSET = {"text": ("goemotions", "meld"), "speech": ("ravdess", "emodb"), "face": ("ferplus",)}
 """The recordings that show a single modality; several modalities at once are only in composed samples."""
@@ -178,7 +180,7 @@ def main() -> None:
     given = parser.parse_args()
     model = given.runs / "emofuse-small" / "model"
     report = json.loads((model / "report.json").read_text("utf-8"))
-    stages = {s: given.runs / f"emofuse-small-{s}" / "model" for s in STAGES}
+    stages = {s: given.runs / run / "model" for s, run in STAGES.items()}
     report["stages"] = {s: stage(json.loads((p / "report.json").read_text("utf-8"))) for s, p in stages.items()}
     shutil.copytree(model, given.to, dirs_exist_ok=True)
     for name, folder in stages.items():
@@ -194,6 +196,7 @@ def main() -> None:
         "ROAD": road_rows(json.loads(given.road.read_text("utf-8"))),
         "PARAMETERS": f"{report['parameters']['all']['all'] / 1e6:.1f}",
         "COMMAND": report["command"],
+        "MEGABYTES": f"{sum(path.stat().st_size for path in model.iterdir() if path.is_file()) / 1e6:.0f}",
         **{f"MINUTES_{s.upper()}": f"{seconds(run) / 60:.0f}" for s, run in runs.items()},
     }
     for key, text in filled.items():

@@ -44,9 +44,12 @@ def test_sets_cover_what_was_asked_on_the_other_half_of_dev(shipped, corpora_roo
     found = collect(shipped, samples, subsets=[], batch_size=64)
     task, rows = task_of(shipped, "emotion"), found.rows(GIVEN, "emotion")
     values, targets = found.values[GIVEN]["emotion"][rows], found.targets["emotion"][rows]
+    right = float((values.argmax(1) == targets.argmax(1)).mean())
     for coverage in (0.8, 0.9):
         reached = conformal_of(values, targets, task, coverage)["lac"]
-        assert reached["coverage"] == pytest.approx(coverage, abs=0.02)
+        assert reached["coverage"] >= coverage - 0.02
+        if coverage > right + 0.05:  # else the leading emotion, which no set lacks, alone covers more than was asked
+            assert reached["coverage"] <= coverage + 0.02
         assert 1 <= reached["size"] < 4
     after = calibration_of(found, task)[GIVEN]["after"]
     assert after["ece"] < after["ece_by_chance"] + 0.08

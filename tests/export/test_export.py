@@ -165,7 +165,7 @@ def test_eight_bits_keep_the_answers_on_a_dev_split(backend, repository, corpora
 
     def answers(of):
         batches = (collate([of.prepare(s) for s in segments[i : i + 50]]) for i in range(100, 700, 50))
-        return np.concatenate([of.predict(b).by_modality["text"]["emotion"].argmax(1) for b in batches])
+        return np.concatenate([of.predict(b).tasks["emotion"].argmax(1) for b in batches])
 
     one, other = answers(model), answers(eight)
     assert (one == other).mean() >= 0.98
