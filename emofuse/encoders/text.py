@@ -19,6 +19,7 @@ from emofuse.types import Modality, Segment, Tokens, Word
 
 VIRTUAL = "virtual_tokens"
 """Where an architecture says which learned tokens stand before the words."""
+_LOOKED_AT, _FEWEST = 500, 8
 
 
 class TextProcessor:
@@ -70,6 +71,20 @@ class TextProcessor:
                 np.float32
             )
         return arrays
+
+    def foreign(self, words: Sequence[Word]) -> bool:
+        """Whether the words are in a script that the vocabulary hardly has: unknown letters, or words spelt letter by
+        letter. Judged on the first 500 pieces; fewer than 8 letters never are."""
+        text = _join(words)[0][: 4 * _LOOKED_AT]
+        encoded = self.tokenizer(text, truncation="longest_first", max_length=_LOOKED_AT, return_offsets_mapping=True)
+        pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+        pieces = [(index, text[start:end].strip()) for index, (start, end) in pairs]
+        pieces = [(index, piece) for index, piece in pieces if any(map(str.isalpha, piece))]
+        if sum(map(str.isalpha, text)) < _FEWEST or not pieces:
+            return False
+        unknown = sum(index == self.tokenizer.unk_token_id for index, _ in pieces)
+        spelt = sum(len(piece) == 1 and not piece.isascii() and not _is_ideograph(piece) for _, piece in pieces)
+        return unknown > 0.35 * len(pieces) or spelt > 0.6 * len(pieces)
 
     def _context(self, turns: Sequence[str]) -> str:
         """The latest turns, newest first, so that truncation on the right forgets the oldest."""
@@ -168,6 +183,10 @@ def _join(words: Sequence[Word]) -> tuple[str, list[int]]:
         text += word.text
         owner += [index] * len(word.text)
     return text, owner
+
+
+def _is_ideograph(character: str) -> bool:
+    return unicodedata.name(character, "").startswith("CJK")
 
 
 def _is_cjk(character: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,13 @@ class Draft:
         options: MediaOptions,
         reads: tuple[Modality, ...],
         conformal: ConformalTable | None = None,
+        foreign: Callable[[Sequence[Word]], bool] | None = None,
     ) -> None:
-        """`inputs` are the keywords of `media.segments.segments`; `reads`, the modalities the model takes."""
+        """`inputs` are the keywords of `media.segments.segments`; `reads`, the modalities the model takes; `foreign`
+        says whether words are in a script that it does not know."""
         self.inputs, self.options, self.reads = inputs, options, reads
         self.conformal = conformal or {}
+        self.foreign = foreign
         self.predictions: list[Prediction] = []
         self.error: EmofuseError | None = None
         self._duration: float | None = None
@@ -80,6 +83,11 @@ class Draft:
                 f"several people are in view in {self._shared} segment{'s' * (self._shared > 1)}: the words and the "
                 "voice are given to whoever is in view most (largest and longest), the others are judged by the face "
                 "alone"
+            )
+        if self._words and self.foreign is not None and self.foreign(self._words):
+            yield (
+                "the words are in a script that this model's vocabulary hardly has: what is read in them means little; "
+                "leave them out, or load a model that knows the language"
             )
         for modality in (m for m in MODALITIES if m in self._unread):
             yield f"{modality} was there, but this model does not read it"

@@ -186,7 +186,9 @@ class Pipeline:
                 yield found, segment, person
 
     def _draft(self, **inputs: Any) -> Draft:
-        return Draft(inputs, self.options, self.model.modalities, self.model.conformal)
+        processor = getattr(self.model.encoders["text"], "processor", None) if "text" in self.model.modalities else None
+        foreign = getattr(processor, "foreign", None)
+        return Draft(inputs, self.options, self.model.modalities, self.model.conformal, foreign)
 
     def _analyse(self, drafts: Sequence[Draft], batch_size: int, progress: bool) -> list[Analysis | EmofuseError]:
         """The drafts' results, read beside judging; a batch may hold the end of one clip and the start of the next."""

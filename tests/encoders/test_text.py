@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+import emofuse
 from emofuse.batch import PreparedSample, collate
 from emofuse.encoders.config import TextConfig
 from emofuse.encoders.lexicon import LEXICON_FEATURES, lexicon_features, word_valence
@@ -136,3 +137,29 @@ def test_lexicon_features_know_negation_boosting_emphasis_and_emoji():
     assert {row[column["compound"]] for row in rows.values()} == {rows["not"][column["compound"]]}
     assert word_valence("😀") != 0 and word_valence("table") == 0
     assert lexicon_features([]).shape == (0, len(LEXICON_FEATURES))
+
+
+@pytest.mark.parametrize(
+    ("said", "foreign"),
+    [
+        ("this is great, i am so happy", False),
+        ("noooooo!!! 😀😀😀😀😀😀", False),
+        ("我很高兴 我很高兴 我很高兴", False),
+        ("今天天气不好所以他们没来", True),
+        ("здравствуйте как дела", True),
+        ("привет", False),
+    ],
+)
+def test_words_in_a_script_that_the_vocabulary_hardly_has(encoder, said, foreign):
+    assert encoder.processor.foreign(segment(*said.split()).words) is foreign
+
+
+@pytest.mark.parametrize(
+    "said", ["Я так счастлив, что ты пришёл", "너무 행복해요 정말 감사합니다", "我今天很开心，因为你来了"]
+)
+def test_the_model_that_ships_says_which_words_it_cannot_read(repository, said):
+    if not (repository / "checkpoints" / "emofuse-small" / "config.json").is_file():
+        pytest.skip("checkpoints/emofuse-small is not there")
+    model = emofuse.load()
+    assert any("a script that this model's vocabulary hardly has" in note for note in model(text=said).notes)
+    assert not any("script" in note for note in model(text="Ich bin so glücklich, dass du da bist!").notes)

@@ -68,7 +68,15 @@ class FastTokenizer:
     @property
     def pad_token_id(self) -> int | None:
         """Id of the padding piece."""
-        token = self._special.get("pad_token")
+        return self._id("pad_token")
+
+    @property
+    def unk_token_id(self) -> int | None:
+        """Id of the piece that stands for what the vocabulary lacks."""
+        return self._id("unk_token")
+
+    def _id(self, role: str) -> int | None:
+        token = self._special.get(role)
         return None if token is None else self.backend_tokenizer.token_to_id(token)
 
     def save_pretrained(self, folder: str | Path) -> None:
