@@ -131,7 +131,7 @@ def test_a_picture_is_gone_once_nobody_holds_it(make: SimpleNamespace) -> None:
     path = make.clip("clip.mp4", pictures=make.picture, times=make.times(2.0), rotation=90)
 
     def alive() -> int:
-        return sum(isinstance(held, av.VideoFrame) for held in gc.get_objects())
+        return sum(type(held) is av.VideoFrame for held in gc.get_objects())
 
     gc.collect()
     gc.disable()
