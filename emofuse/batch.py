@@ -69,6 +69,11 @@ class Batch:
                 del inputs[modality]
         return replace(self, inputs=inputs, present=present)
 
+    def knowing(self, modalities: Sequence[Modality]) -> Batch:
+        """This batch for a model of these modalities: those it does not know yet are absent in all rows."""
+        nobody = torch.zeros(len(self), dtype=torch.bool, device=next(iter(self.present.values())).device)
+        return replace(self, present=dict.fromkeys(modalities, nobody) | self.present)
+
     def subset_index(self) -> Tensor:
         """int64 [batch]: the bit mask of what is present (text 1, speech 2, face 4)."""
         return subset_index(self.present)

@@ -23,6 +23,8 @@ class FusionConfig(BaseModel):
     feedforward: int = Field(2, ge=1)
     """Width of the feed-forward layers, in multiples of `dim`."""
     dropout: float = Field(0.1, ge=0, lt=1)
+    alone: Literal["corrected", "own"] = "corrected"
+    """What a sample with a single modality answers: its own head's logits with fusion's correction, or as they are."""
 
     @model_validator(mode="after")
     def _divides(self) -> FusionConfig:

@@ -47,7 +47,8 @@ class EmotionModel(nn.Module):
 
     The fused logits of a task are the sum of what each present modality says alone, each at a learned weight (a
     logarithmic opinion pool, exact for modalities that are independent given the label), and a correction that the
-    fusion transformer reads from all tokens. The correction starts at zero, so fusion starts from the pool.
+    fusion transformer reads from all tokens. The correction starts at zero, so fusion starts from the pool. With
+    `fusion.alone: own` it is of what several modalities say together, and a modality alone answers as its own head.
     """
 
     def __init__(self, config: ModelConfig, checkpoint: Path | None = None) -> None:
@@ -108,11 +109,21 @@ class EmotionModel(nn.Module):
             m: self.modality_heads[m](t.states, t.mask) for m, t in tokens.items()
         }
         logits = {}
+        corrected = self._corrected(present)
         for i, task in enumerate(self.tasks):
             fused = self.heads[task.name](states[:, i])
+            if corrected is not None:
+                fused = fused * corrected
             pooled = self._pool(task, {m: out[task.name] for m, out in alone.items()}, present)
             logits[task.name] = fused + pooled if pooled is not None else fused
         return Outputs(logits, alone, F.normalize(states[:, 0], dim=-1))
+
+    def _corrected(self, present: Mapping[Modality, Tensor]) -> Float[Tensor, "batch 1"] | None:
+        """1 for the rows that fusion corrects, 0 for those whose one modality speaks for itself; None = all of them."""
+        if self.config.fusion.alone == "corrected":
+            return None
+        number = torch.stack([present[m].float() for m in self.modalities]).sum(0)
+        return (number != 1).float()[:, None]
 
     def _pool(self, task: Task, alone: Mapping[Modality, Tensor], present: Mapping[Modality, Tensor]) -> Tensor | None:
         """Weighted sum of the modalities' logits, or, for a scalar, their weighted mean."""

@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import math
 import platform
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -155,7 +156,7 @@ def build_report(
     best = max(range(len(curves["score"])), key=lambda i: curves["score"][i])
     report = {
         "name": recipe.name,
-        "command": command,
+        "command": portable(command),
         "seed": seed,
         "limit": limit,
         "metric": recipe.train.metric,
@@ -172,6 +173,22 @@ def build_report(
         "versions": {"python": platform.python_version()} | _versions(),
     }
     return finite(report)
+
+
+def portable(command: str) -> str:
+    """The command with absolute paths made relative to the working directory, or cut to their last part outside it.
+
+    A report travels with its checkpoint: how the folders of someone's machine are called is nobody's business.
+    """
+    words = []
+    for word in shlex.split(command):
+        name, equals, value = word.rpartition("=") if "=" in word else ("", "", word)
+        path = Path(value)
+        if path.is_absolute():
+            inside = path.is_relative_to(Path.cwd())
+            value = path.relative_to(Path.cwd()).as_posix() if inside else path.name
+        words.append(name + equals + value)
+    return shlex.join(words)
 
 
 def finite(value: Any) -> Any:

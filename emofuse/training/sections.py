@@ -205,10 +205,10 @@ class Augment(Section):
 
 
 class Distil(Section):
-    """Learning what a larger model answers (Hinton et al. 2015), beside the labels; see `emofuse prune`."""
+    """Learning what a larger model answers (Hinton et al. 2015), or several together, beside the labels."""
 
-    teacher: str
-    """A checkpoint that reads the same inputs: a shipped name, a folder, or a hub id."""
+    teacher: str | Annotated[list[str], Field(min_length=1)]
+    """A checkpoint that reads the same inputs: a shipped name, a folder, or a hub id. Of several, the mean answers."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     temperature: Annotated[float, Field(gt=0)] = 2.0
 

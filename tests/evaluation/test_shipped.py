@@ -47,9 +47,8 @@ def test_sets_cover_what_was_asked_on_the_other_half_of_dev(shipped, corpora_roo
     right = float((values.argmax(1) == targets.argmax(1)).mean())
     for coverage in (0.8, 0.9):
         reached = conformal_of(values, targets, task, coverage)["lac"]
-        assert reached["coverage"] >= coverage - 0.02
-        if coverage > right + 0.05:  # else the leading emotion, which no set lacks, alone covers more than was asked
-            assert reached["coverage"] <= coverage + 0.02
+        least = max(coverage, right)  # no set lacks the leading emotion, which is right that often
+        assert coverage - 0.02 <= reached["coverage"] <= least + 0.02
         assert 1 <= reached["size"] < 4
     after = calibration_of(found, task)[GIVEN]["after"]
     assert after["ece"] < after["ece_by_chance"] + 0.08

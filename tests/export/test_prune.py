@@ -9,8 +9,9 @@ from emofuse.batch import collate
 from emofuse.errors import EmofuseError, RecipeError
 from emofuse.export.prune import prune, spaced
 from emofuse.labels import TASKS, Task
+from emofuse.model.heads import Head
 from emofuse.model.model import EmotionModel
-from emofuse.training.distil import Teacher, distance
+from emofuse.training.distil import Teacher, distance, mean_answer
 from emofuse.training.objective import Objective
 from emofuse.training.sections import Distil, Loss
 
@@ -74,6 +75,38 @@ def test_a_learner_comes_to_answer_like_its_teacher(tiny_model, make_segment, tm
         optimizer.step()
         losses.append(float(parts["distil"]))
     assert losses[-1] < 0.3 * losses[0]
+
+
+@pytest.mark.parametrize("task", [TASKS["emotion"], TASKS["intensity"], Task("several", "multilabel", ("a", "b"))])
+def test_several_teachers_teach_the_mean_of_their_answers(task):
+    torch.manual_seed(0)
+    head, subset = Head(task, 3), torch.ones(4, dtype=torch.long)
+    logits = [torch.rand(4, 1) if task.kind == "scalar" else 3 * torch.randn(4, task.width) for _ in range(3)]
+    mean = torch.stack([head.decode(one, subset) for one in logits]).mean(0)
+    torch.testing.assert_close(head.decode(mean_answer(task, logits), subset), mean, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(mean_answer(task, logits[:1]), logits[0])
+
+
+def test_two_teachers_are_nearer_than_either(tiny_model, make_segment, tmp_path):
+    first = tiny_model.save_pretrained(tmp_path / "first")
+    other = EmotionModel(tiny_model.config).eval()
+    second = other.save_pretrained(tmp_path / "second")
+    batch = collate([tiny_model.prepare(make_segment(s)) for s in range(4)])
+    outputs = tiny_model(batch)
+    alone, both, far = (
+        float(Teacher(Distil(teacher=t), tiny_model).loss(outputs, batch).detach())
+        for t in (str(first), [str(first), str(second)], str(second))
+    )
+    assert alone == pytest.approx(0, abs=1e-5)
+    assert alone < both < far
+
+
+def test_a_teacher_may_know_more_modalities(tiny_model, tiny_config, make_segment, tmp_path):
+    whole = tiny_model.save_pretrained(tmp_path / "whole")
+    voice = EmotionModel(tiny_config.model_copy(update={"encoders": {"speech": tiny_config.encoders["speech"]}}))
+    batch = collate([voice.prepare(make_segment(s)) for s in range(3)])
+    teacher = Teacher(Distil(teacher=str(whole)), voice)
+    assert 0 < float(teacher.loss(voice.eval()(batch), batch).detach()) < 100
 
 
 def test_a_teacher_must_read_what_the_learner_reads(tiny_model, tiny_config, tmp_path):

@@ -115,6 +115,21 @@ def test_fusion_starts_as_the_sum_of_what_each_modality_says(tiny_config, make_s
     torch.testing.assert_close(outputs.logits["emotion"], total)
 
 
+@pytest.mark.parametrize("kept", SUBSETS, ids="+".join)
+def test_a_modality_alone_may_speak_for_itself(tiny_config, make_segment, kept):
+    fusion = tiny_config.fusion.model_copy(update={"alone": "own"})
+    torch.manual_seed(0)
+    model = EmotionModel(tiny_config.model_copy(update={"fusion": fusion})).eval()
+    for head in model.heads.values():
+        torch.nn.init.normal_(head.linear.weight, std=0.3)
+    gone = [m for m in MODALITIES if m not in kept]
+    batch = collate([model.prepare(make_segment(0).without(*gone)), model.prepare(make_segment(1))])
+    outputs = model(batch)
+    pooled = sum(outputs.by_modality[m]["emotion"][0] for m in kept)
+    same = torch.allclose(outputs.logits["emotion"][0], pooled, atol=1e-6)
+    assert same == (len(kept) == 1)
+
+
 def test_seconds_matter_to_fusion_but_the_clip_offset_does_not(tiny_model, make_segment):
     batch = collate([tiny_model.prepare(make_segment(3))])
     tokens = tiny_model.encode(batch)

@@ -18,6 +18,7 @@ from emofuse.training.engine import TrainingError, disk_full, last_complete
 from emofuse.training.fit import fit
 from emofuse.training.objective import Objective
 from emofuse.training.recipe import load_recipe, parse_recipe
+from emofuse.training.report import portable
 
 
 def manifest(folder: Path, rows: list[str]) -> dict[str, Any]:
@@ -51,6 +52,14 @@ def test_one_batch_overfits_and_the_folder_describes_itself(recipe_values):
     assert list((model.parent / "tensorboard").iterdir())
     assert {p.name for p in (model / "adapters").iterdir()} >= {"text", "rest.safetensors", "config.json"}
     assert "text" in EmotionModel.from_pretrained(model).modalities
+
+
+def test_a_report_names_no_folder_of_the_machine(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    inside, outside = tmp_path / "recipes" / "own.yaml", tmp_path.parent / "someone" / "ravdess"
+    command = f"emofuse train {inside} root={outside} optim.lr=1e-4 output.folder=runs/a --resume 'data.x=[a, b]'"
+    shared = "emofuse train recipes/own.yaml root=ravdess optim.lr=1e-4 output.folder=runs/a --resume 'data.x=[a, b]'"
+    assert portable(command) == shared
 
 
 def test_seeds_are_summed_up_as_mean_and_deviation(recipe_values):
