@@ -20,6 +20,7 @@ from emofuse.types import Modality, Segment, Tokens, Word
 VIRTUAL = "virtual_tokens"
 """Where an architecture says which learned tokens stand before the words."""
 _LOOKED_AT, _FEWEST = 500, 8
+"""Pieces by which the script of a text is judged, and letters below which it is not."""
 
 
 class TextProcessor:

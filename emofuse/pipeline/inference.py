@@ -15,6 +15,7 @@ import torch
 
 from emofuse.encoders.lean.int8 import all_bits
 from emofuse.encoders.lean.layers import lean_backbones
+from emofuse.encoders.text import TextEncoder
 from emofuse.errors import EmofuseError, require_package
 from emofuse.media.ahead import ahead, cores, one_pool
 from emofuse.media.segments import MediaOptions, Progress
@@ -186,8 +187,8 @@ class Pipeline:
                 yield found, segment, person
 
     def _draft(self, **inputs: Any) -> Draft:
-        processor = getattr(self.model.encoders["text"], "processor", None) if "text" in self.model.modalities else None
-        foreign = getattr(processor, "foreign", None)
+        words = self.model.encoders["text"] if "text" in self.model.modalities else None
+        foreign = words.processor.foreign if isinstance(words, TextEncoder) else None
         return Draft(inputs, self.options, self.model.modalities, self.model.conformal, foreign)
 
     def _analyse(self, drafts: Sequence[Draft], batch_size: int, progress: bool) -> list[Analysis | EmofuseError]:
