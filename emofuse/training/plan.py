@@ -22,7 +22,7 @@ from emofuse.training.engine import last_complete
 from emofuse.training.ensemble import members
 from emofuse.training.mixing import Buckets, Shares
 from emofuse.training.optim import parameter_groups
-from emofuse.training.sections import Recipe, Source
+from emofuse.training.sections import Recipe, Source, Strategy
 from emofuse.training.start import model_config, parameter_counts
 from emofuse.training.strategies import apply_strategies
 from emofuse.types import Modality
@@ -185,13 +185,12 @@ def _shape(modality: Modality, values: Mapping[str, Any], folder: Path) -> dict[
 
 def recipe_strategy(recipe: Recipe, modality: Modality) -> str:
     """The strategy of an encoder in words."""
-    strategy = recipe.strategy.get(modality)
-    if strategy is None or strategy.kind in ("full", "frozen"):
-        return strategy.kind if strategy else "full"
+    strategy = recipe.strategy.get(modality, Strategy())
+    kept = f", its heads of {' and '.join(strategy.heads)} kept" if strategy.heads else ""
     detail = {"top": f"last {strategy.layers} layers", "prefix": f"{strategy.tokens} tokens"}
     detail["prompt"] = detail["prefix"]
     detail |= dict.fromkeys(("lora", "adalora"), f"rank {strategy.rank}")
-    return f"{strategy.kind} ({detail[strategy.kind]})" if strategy.kind in detail else strategy.kind
+    return (f"{strategy.kind} ({detail[strategy.kind]})" if strategy.kind in detail else strategy.kind) + kept
 
 
 def _model(recipe: Recipe, encoders: Mapping[Modality, dict[str, Any]]) -> Iterator[str]:

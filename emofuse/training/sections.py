@@ -119,6 +119,8 @@ class Strategy(Section):
     """`prefix`, `prompt`: virtual tokens."""
     targets: list[str] | None = None
     """Names of the linear layers that get adapters; None = attention and feed-forward projections."""
+    heads: list[str] = []
+    """Tasks whose head of this modality alone, and the pooling under all of them, stay as they start."""
     merge: bool = True
     """Fold adapters into the weights of the saved checkpoint; else they are saved alone as well."""
 
@@ -323,6 +325,7 @@ class Recipe(Section):
         tasks = {t.name for t in self.model.all_tasks()}
         named = {"train.metric": [self.train.metric.partition(".")[0]], "loss.weights": self.loss.weights}
         named |= {f"data.sources.{i}.tasks": s.tasks or () for i, s in enumerate(self.data.sources)}
+        named |= {f"strategy.{m}.heads": s.heads for m, s in self.strategy.items()}
         for where, names in named.items():
             for name in set(names) - tasks:
                 raise RecipeError(f"{where}: the model has no task {name!r}; {nearest(name, tasks)}")

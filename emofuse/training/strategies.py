@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -35,13 +35,15 @@ ORTHOGONALITY = 0.5
 
 
 def apply_strategies(model: EmotionModel, strategies: Mapping[Modality, Strategy]) -> set[Modality]:
-    """Freeze and add what each encoder's strategy says; returns the encoders in which nothing learns.
+    """Freeze and add what each modality's strategy says; returns the encoders in which nothing learns.
 
     Raises RecipeError where a strategy does not fit an encoder, MissingExtraError where peft is not installed.
     """
     frozen: set[Modality] = set()
     for modality in model.modalities:
         encoder, strategy = model.encoders[modality], strategies.get(modality, Strategy())
+        if strategy.heads:
+            _keep_heads(model, modality, strategy.heads)
         if strategy.kind == "full":
             continue
         if strategy.kind == "frozen":
@@ -59,6 +61,12 @@ def apply_strategies(model: EmotionModel, strategies: Mapping[Modality, Strategy
         else:
             encoder.backbone = _adapted(modality, cast(nn.Module, encoder.backbone), strategy)
     return frozen
+
+
+def _keep_heads(model: EmotionModel, modality: Modality, tasks: Sequence[str]) -> None:
+    own: Any = model.modality_heads[modality]
+    for part in (own.pool, *(own.tasks[task] for task in tasks)):
+        part.requires_grad_(False)
 
 
 def _freeze_below(encoder: nn.Module, layers: int) -> None:

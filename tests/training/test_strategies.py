@@ -13,6 +13,7 @@ from emofuse.model.config import ModelConfig
 from emofuse.model.model import EmotionModel
 from emofuse.training.adapters import adapters_of, load_adapters, merge, save_adapters
 from emofuse.training.optim import parameter_groups
+from emofuse.training.recipe import parse_recipe
 from emofuse.training.sections import Optim, Strategy
 from emofuse.training.start import parameter_counts
 from emofuse.training.strategies import RankBudget, apply_strategies, orthogonality, rank_tuners, singular_vectors
@@ -72,6 +73,29 @@ def test_top_leaves_only_the_last_layer_to_learn(tiny_model):
     learns = {n for n, p in tiny_model.encoders["text"].backbone.named_parameters() if p.requires_grad}
     assert learns
     assert all(n.startswith("encoder.layer.1.") for n in learns)
+
+
+def test_heads_of_a_modality_may_stay_as_they_start(tiny_model):
+    apply_strategies(tiny_model, {"speech": Strategy(heads=["emotion"])})
+    learns = {n for n, p in tiny_model.named_parameters() if p.requires_grad}
+    fixed = {n for n, p in tiny_model.named_parameters() if not p.requires_grad}
+    assert fixed and all(
+        n.startswith(("modality_heads.speech.pool.", "modality_heads.speech.tasks.emotion.")) for n in fixed
+    )
+    other = next(t.name for t in tiny_model.tasks if t.name != "emotion")
+    assert {
+        f"modality_heads.speech.tasks.{other}.linear.weight",
+        "modality_heads.text.tasks.emotion.linear.weight",
+    } <= learns
+    with pytest.raises(RecipeError, match=r"strategy\.speech\.heads: the model has no task 'emotoin'; did you mean"):
+        parse_recipe(
+            {
+                "name": "typo",
+                "data": {"sources": [{"corpus": "ravdess"}]},
+                "model": {"encoders": {"speech": {}}},
+                "strategy": {"speech": {"kind": "frozen", "heads": ["emotoin"]}},
+            }
+        )
 
 
 def test_frozen_learns_nothing_and_says_so(tiny_model):
