@@ -23,9 +23,16 @@ from emofuse import plots
 from emofuse.evaluation.metrics import confusion_matrix, ece, reliability_curve
 from emofuse.labels import EMOTIONS
 
-STAGES = {"text": "emofuse-small-text", "voice": "ravdess-small", "speech": "emofuse-small-speech",
-          "face": "emofuse-small-face"}  # fmt: skip
-"""The runs before the fusion, in order; the voice is what the speech encoder starts from."""
+STAGES = {
+    "text": "emofuse-small-text",
+    "dialogue": "emofuse-small-text-dialogue",
+    "voice": "ravdess-small",
+    "teacher": "emofuse-small-speech-teacher",
+    "speech": "emofuse-small-speech",
+    "first": "emofuse-small-face-first",
+    "face": "emofuse-small-face",
+}
+"""The runs before the fusion, in order: the teacher of the voice starts from `voice`, the face from `first`."""
 SUBSETS = ("text", "speech", "face", "text+speech", "text+face", "speech+face", "text+speech+face")
 OF_SUBSET = {"text": ("goemotions", "meld"), "speech": ("ravdess", "emodb"), "face": ("ferplus",)}
 """The recordings that show a single modality; several modalities at once are only in composed samples."""
@@ -34,7 +41,7 @@ HEADLINES = (
     ("speech", "emodb", "EMO-DB speakers 13 and 14, without boredom", "uar", "UAR"),
     ("face", "ferplus", "FER+ Valid, majority of 7 classes", "accuracy", "accuracy"),
     ("text", "goemotions", "GoEmotions dev, folded to 7 classes, first label", "macro_f1", "macro F1"),
-    ("text", "meld", "MELD dev, three earlier turns", "weighted_f1", "weighted F1"),
+    ("text", "meld", "MELD dev, five earlier turns", "weighted_f1", "weighted F1"),
 )
 FEWEST = 10
 """Samples in a bin that the reliability diagram shows; the ECE counts all."""
