@@ -85,7 +85,19 @@ def test_scripts_are_sound(path: Path):
 
 
 def test_every_corpus_with_recipes_has_a_script():
-    assert {p.parent for p in OF_ONE_CORPUS} == {p.parent for p in FOLDER.glob("*/run.sh")}
+    shipped = {FOLDER / "emofuse-small"}
+    assert {p.parent for p in OF_ONE_CORPUS} | shipped == {p.parent for p in FOLDER.glob("*/run.sh")}
+
+
+def test_the_script_of_the_shipped_model_runs_every_stage_in_order():
+    folder = FOLDER / "emofuse-small"
+    header = (folder / "fusion.yaml").read_text().split("\nname:")[0]
+    named = [(FOLDER.parent / path).resolve() for path in re.findall(r"emofuse train (\S+)", header)]
+    script = re.findall(r"^stage (\S+)", (folder / "run.sh").read_text(), re.MULTILINE)
+    assert named == [(folder / path).resolve() for path in script]
+    begun = {Path(start) for path in named for start in load_recipe(path).model.init.values()}
+    made = {load_recipe(path).folder / "model" for path in named} | {Path("runs/emofuse-small-words")}
+    assert len(named) == 8 and begun <= made
 
 
 def row(recipe: str, figures: str) -> Row:
