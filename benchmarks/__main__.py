@@ -50,7 +50,7 @@ def machine() -> dict[str, object]:
     """What the numbers were taken on."""
     import torch
 
-    from emofuse.media.ahead import cores
+    from emofuse.media.prefetch import cores
 
     return {
         "processor": platform.processor() or platform.machine(),

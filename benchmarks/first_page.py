@@ -12,7 +12,7 @@ import sys
 import time
 
 import emofuse
-from emofuse.serve.server import serve
+from emofuse.demo.server import serve
 
 
 def main(model: str = "emofuse-small", rounds: str = "3") -> None:

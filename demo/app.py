@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import emofuse
-from emofuse.serve.server import serve
+from emofuse.demo.server import serve
 
 
 def main() -> None:

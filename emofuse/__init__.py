@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from emofuse.version import __version__
+
 if TYPE_CHECKING:
     from emofuse.errors import EmofuseError, MediaError
     from emofuse.pipeline.analysis import Analysis
-    from emofuse.pipeline.inference import Pipeline, load
+    from emofuse.pipeline.pipeline import Pipeline, load
     from emofuse.types import Prediction
 
-__version__ = "0.1.0"
 __all__ = ["Analysis", "EmofuseError", "MediaError", "Pipeline", "Prediction", "__version__", "load"]
 
 _HOMES = {
-    "load": "emofuse.pipeline.inference",
-    "Pipeline": "emofuse.pipeline.inference",
+    "load": "emofuse.pipeline.pipeline",
+    "Pipeline": "emofuse.pipeline.pipeline",
     "Analysis": "emofuse.pipeline.analysis",
     "Prediction": "emofuse.types",
     "EmofuseError": "emofuse.errors",

@@ -23,4 +23,4 @@ fi
 
 emofuse data stats "$root" --corpus "$corpus"
 emofuse train "$file" root="$root" "$@" --resume
-python -m emofuse.training.results "$file" root="$root" "$@"
+python -m emofuse.training.outcome.results "$file" root="$root" "$@"

@@ -13,9 +13,9 @@ from benchmarks.clips import make_clip
 from benchmarks.measure import Line, Setting
 from benchmarks.models import SMALL, base_model
 from emofuse.media.clip import Clip
-from emofuse.media.faces import FaceCollector
-from emofuse.media.voice import VoiceActivity
-from emofuse.pipeline import judge as judging
+from emofuse.media.faces.collect import FaceCollector
+from emofuse.media.vad import VoiceActivity
+from emofuse.pipeline import predict_batches as judging
 
 STAGES = ("decode", "detection", "voice activity", "preparation", "encoders", "fusion", "rest")
 LARGEST = 0.25

@@ -13,8 +13,8 @@ import emofuse
 from benchmarks.clips import loop, make_clip
 from benchmarks.measure import Line, Setting
 from benchmarks.models import SMALL
+from emofuse.media.audio import AudioBlock
 from emofuse.media.clip import Clip
-from emofuse.media.waveform import AudioBlock
 
 
 def measure(setting: Setting) -> list[Line]:

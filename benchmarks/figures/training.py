@@ -15,16 +15,16 @@ from transformers import TrainerCallback
 from benchmarks.clips import make_clip
 from benchmarks.measure import Line, Setting
 from benchmarks.models import TOKENIZER
-from emofuse.training.engine import Loader
-from emofuse.training.fit import Data, Run, assemble
-from emofuse.training.mixing import Buckets
-from emofuse.training.objective import Objective
-from emofuse.training.optim import build_optimizer
-from emofuse.training.recipe import Recipe
-from emofuse.training.report import RunLog
-from emofuse.training.samples import Samples
-from emofuse.training.start import build
-from emofuse.training.strategies import apply_strategies
+from emofuse.training.dataset.sampler import Buckets
+from emofuse.training.dataset.samples import Samples
+from emofuse.training.objective.objective import Objective
+from emofuse.training.outcome.report import RunLog
+from emofuse.training.recipe.read import Recipe
+from emofuse.training.run import Data, Run, assemble
+from emofuse.training.trainer import Loader
+from emofuse.training.tuning.init import build
+from emofuse.training.tuning.optim import build_optimizer
+from emofuse.training.tuning.strategies import apply_strategies
 
 
 class StepClock(TrainerCallback):

@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 import emofuse
-from emofuse.serve.server import serve
+from emofuse.demo.server import serve
 
 HERE = Path(__file__).parent
 DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB"}

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from emofuse import __version__
 from emofuse.cli.calibrate import calibrate
 from emofuse.cli.compare import compare
 from emofuse.cli.data import data
@@ -21,6 +20,7 @@ from emofuse.cli.outputs import complain
 from emofuse.cli.predict import predict
 from emofuse.cli.train import average, train, tune
 from emofuse.errors import EmofuseError
+from emofuse.version import __version__
 
 app = typer.Typer(
     add_completion=False,

@@ -30,7 +30,7 @@ def calibrate(
     from emofuse.errors import require_package
 
     require_package("accelerate", extra="train")
-    from emofuse.training.recalibrate import recalibrate, table
+    from emofuse.training.outcome.recalibrate import recalibrate, table
 
     options = read_options(option)
     found = recalibrate(model, out, root, corpus=corpus, options=options, limit=limit, device=device)

@@ -80,7 +80,7 @@ def _evaluated(
 ) -> Evaluation:
     """What a model says of the corpus; its intervals are not needed here."""
     from emofuse.evaluation.evaluate import evaluate_checkpoint
-    from emofuse.pipeline.inference import load
+    from emofuse.pipeline.pipeline import load
     from emofuse.pipeline.progress import bar
 
     pipeline = load(model, device)

@@ -22,7 +22,7 @@ def check(
     ] = None,
 ) -> None:
     """Name every row of a manifest that cannot be used, and how to mend it; exit code 2 when there is one."""
-    from emofuse.corpora.manifest import check_manifest
+    from emofuse.corpora.manifest.reader import check_manifest
 
     problems = check_manifest(manifest, own_tasks(task or []))
     for problem in problems:
@@ -73,7 +73,7 @@ def suggest(
     from typing import Any, cast
 
     from emofuse.cli.outputs import check_writable
-    from emofuse.pipeline.inference import load
+    from emofuse.pipeline.pipeline import load
     from emofuse.training.few_labels import suggest as choose
 
     check_writable(out)
@@ -96,7 +96,7 @@ def label(
 ) -> None:
     """Label what a model is sure of, to train on it as well (pseudo-labels)."""
     from emofuse.cli.outputs import check_writable
-    from emofuse.pipeline.inference import load
+    from emofuse.pipeline.pipeline import load
     from emofuse.training.few_labels import pseudo_label
 
     check_writable(out)

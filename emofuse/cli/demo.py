@@ -33,9 +33,9 @@ def demo(
     On this machine alone; uploads are deleted once they are answered.
     """
     require_package("gradio", extra="demo")
-    from emofuse.pipeline.inference import load
-    from emofuse.serve.server import serve
-    from emofuse.serve.settings import Settings
+    from emofuse.demo.server import serve
+    from emofuse.demo.settings import Settings
+    from emofuse.pipeline.pipeline import load
 
     settings = Settings(minutes=minutes, megabytes=megabytes, queue=waiting, feedback=feedback)
     served = serve(load(model, device, asr=asr), host=host, port=port, share=share, settings=settings)

@@ -50,7 +50,7 @@ def evaluate(
     if not 0 < coverage < 1:
         raise DataError(f"--coverage {coverage:g} is not between 0 and 1; 0.9 promises nine of ten")
     what: dict[str, Any] = {"options": read_options(option), "pairs": read_pairs(pair)}
-    from emofuse.pipeline.inference import load
+    from emofuse.pipeline.pipeline import load
 
     pipeline = load(model, device)
     what |= {"corpus": corpus, "root": root, "split": split, "out": out, "name": pipeline.name}
@@ -104,8 +104,8 @@ def _evaluate(model: EmotionModel, what: dict[str, Any], earlier: Path | None) -
 
 def _stress(model: EmotionModel, what: dict[str, Any]) -> None:
     """The table of perturbations on stdout, reports in `out`."""
+    from emofuse.evaluation.report.stress import markdown
     from emofuse.evaluation.stress import stress_checkpoint
-    from emofuse.evaluation.stress_report import markdown
     from emofuse.pipeline.progress import bar
 
     with bar(1.0, show=True) as report:

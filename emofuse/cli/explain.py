@@ -40,7 +40,7 @@ def explain(
         raise MediaError("nothing to explain: give a clip or --text")
     check_writable(json, html)
 
-    from emofuse.pipeline.inference import load
+    from emofuse.pipeline.pipeline import load
 
     pipeline = load(model, device)
     reasons = pipeline.explain(clip, text=text, transcript=transcript, task=task, target=target)

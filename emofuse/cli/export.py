@@ -36,11 +36,11 @@ def export(
     """
     if len(corpus or ()) != len(root or ()) or (int8 and not corpus):
         raise DataError("--int8 is calibrated on data: name each corpus with --corpus and its folder with --root")
-    from emofuse.encoders.lean.layers import lean_backbones
-    from emofuse.export.examples import dev_segments
-    from emofuse.export.write import export as write
+    from emofuse.encoders.backbones.layers import lean_backbones
     from emofuse.model.checkpoint import locate
     from emofuse.model.model import EmotionModel
+    from emofuse.runtime.export.examples import dev_segments
+    from emofuse.runtime.export.write import export as write
 
     source = locate(model)
     with lean_backbones():
@@ -58,7 +58,7 @@ def prune(
     keep: Annotated[list[str], typer.Option(metavar="MODALITY=LAYERS", help="For example text=3; may be repeated.")],
 ) -> None:
     """Leave out layers of a model's encoders; a recipe with loss.distil teaches the rest what the whole one answers."""
-    from emofuse.export.prune import prune as write
+    from emofuse.runtime.export.prune import prune as write
     from emofuse.types import MODALITIES
 
     layers = {}

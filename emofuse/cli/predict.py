@@ -55,7 +55,7 @@ def predict(
     if coverage is not None and not 0 < coverage < 1:
         raise MediaError(f"--coverage {coverage:g} is not between 0 and 1; 0.9 promises nine of ten")
 
-    from emofuse.pipeline.inference import load
+    from emofuse.pipeline.pipeline import load
 
     pipeline = load(model, device=device, asr=asr)
     results: dict[Path | None, Analysis | EmofuseError] = {}
@@ -78,7 +78,7 @@ def predict(
 
 def _expand(clips: Sequence[Path]) -> list[Path]:
     """Files as they are, folders as the media in them, each once. Raises `MediaError` for a folder without any."""
-    from emofuse.media.accepted import existing_file
+    from emofuse.media.formats import existing_file
     from emofuse.pipeline.sources import media_in
 
     if len(clips) == 1 and not clips[0].is_dir():

@@ -26,8 +26,8 @@ def train(
     Prints the folder of its checkpoint.
     """
     require_package("accelerate", extra="train")
-    from emofuse.training.fit import fit
-    from emofuse.training.recipe import load_recipe
+    from emofuse.training.recipe.read import load_recipe
+    from emofuse.training.run import fit
 
     command = shlex.join(["emofuse", *sys.argv[1:]])
     folder = fit(load_recipe(recipe, overrides or ()), resume=resume, limit=limit, dry_run=dry_run, command=command)
@@ -41,7 +41,7 @@ def average(
 ) -> None:
     """Write the model whose weights are the mean of several."""
     require_package("accelerate", extra="train")
-    from emofuse.training.ensemble import average_checkpoints
+    from emofuse.training.outcome.ensemble import average_checkpoints
 
     typer.echo(average_checkpoints(folders, out))
 
@@ -62,7 +62,7 @@ def tune(
     """
     require_package("optuna", extra="tune")
     require_package("accelerate", extra="train")
-    from emofuse.training.recipe import load_recipe
+    from emofuse.training.recipe.read import load_recipe
     from emofuse.training.tune import load_space
     from emofuse.training.tune import tune as search
 

@@ -11,7 +11,7 @@ from emofuse.corpora.clips import usable
 from emofuse.corpora.corpus import Corpus, Log
 from emofuse.corpora.text import repair, table
 from emofuse.errors import DataError
-from emofuse.labels import EMOTIONS, POLARITIES
+from emofuse.tasks import EMOTIONS, POLARITIES
 from emofuse.types import Split, Utterance
 
 FILES: dict[Split, tuple[str, tuple[str, ...]]] = {

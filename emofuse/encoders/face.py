@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from emofuse.encoders.backbones import vit
+from emofuse.encoders.backbones.layers import wanted
 from emofuse.encoders.config import FaceConfig
-from emofuse.encoders.lean import vit
-from emofuse.encoders.lean.layers import wanted
 from emofuse.encoders.sources import resolve_source
 from emofuse.types import Modality, Segment, Tokens
 

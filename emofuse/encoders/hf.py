@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from emofuse.encoders.lean.layers import wanted
+from emofuse.encoders.backbones.layers import wanted
 
 
 def described(config: Any) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def backbone(architecture: dict[str, Any] | None) -> nn.Module:
 
 def loadable(architecture: dict[str, Any] | None) -> nn.Module:
     """The same for weights that are about to be loaded: lean where that is wanted and the architecture is plain."""
-    from emofuse.encoders.lean import bert, conformer, wav2vec2
+    from emofuse.encoders.backbones import bert, conformer, wav2vec2
 
     for module, build in ((bert, bert.Bert), (conformer, conformer.Conformer), (wav2vec2, wav2vec2.Wav2Vec2)):
         if wanted() and module.supports(architecture or {}):
@@ -49,7 +49,7 @@ def pretrained(source: str, revision: str | None) -> nn.Module:
 
 def tokenizer(source: str | Path, revision: str | None = None) -> Any:
     """A tokenizer from a hub id or a folder; a lean one where that is wanted and the folder holds no more than that."""
-    from emofuse.encoders.lean.tokenizer import FastTokenizer
+    from emofuse.encoders.backbones.tokenizer import FastTokenizer
 
     if wanted() and FastTokenizer.fits(Path(source)):
         return FastTokenizer(Path(source))

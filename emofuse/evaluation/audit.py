@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from emofuse.evaluation.calibration import softmax
-from emofuse.evaluation.metrics import bootstrap, brier, ece, ece_by_chance, nll, reliability_curve
-from emofuse.evaluation.metrics.undefined import counted_elsewhere
-from emofuse.evaluation.outputs import GIVEN, SUBSETS, Collected, name_of, scalar
-from emofuse.evaluation.samples import Sample
-from emofuse.evaluation.scores import scores_of
-from emofuse.labels import Task
+from emofuse.calibration.temperature import softmax
+from emofuse.data.examples import Sample
+from emofuse.evaluation.predict import GIVEN, SUBSETS, Collected, name_of, scalar
+from emofuse.metrics import bootstrap, brier, ece, ece_by_chance, nll, reliability_curve
+from emofuse.metrics.scores import scores_of
+from emofuse.metrics.undefined import counted_elsewhere
 from emofuse.model.conformal import Conformal, ConformalWarning
+from emofuse.tasks import Task
 
 FEWEST = 20
 """Samples below which a group's figure says too little: such groups count together, as `OTHERS`."""

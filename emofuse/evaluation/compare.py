@@ -11,11 +11,11 @@ import numpy as np
 
 from emofuse.errors import DataError
 from emofuse.evaluation.evaluate import Evaluation, plain
-from emofuse.evaluation.metrics import Comparison, compare_paired, mcnemar
-from emofuse.evaluation.metrics.undefined import counted_elsewhere
-from emofuse.evaluation.outputs import GIVEN, Collected, load, scalar
-from emofuse.evaluation.scores import LABELS, LOWER_IS_BETTER, leading, scores_of
-from emofuse.labels import TASKS, Task
+from emofuse.evaluation.predict import GIVEN, Collected, load, scalar
+from emofuse.metrics import Comparison, compare_paired, mcnemar
+from emofuse.metrics.scores import LABELS, LOWER_IS_BETTER, leading, scores_of
+from emofuse.metrics.undefined import counted_elsewhere
+from emofuse.tasks import TASKS, Task
 
 COLUMN = 9
 """Letters of a name that fit above a column."""

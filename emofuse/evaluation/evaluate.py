@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 
 from emofuse import pages
+from emofuse.data.examples import Sample, views_of
+from emofuse.data.pairing import read_evaluated
 from emofuse.errors import DataError
 from emofuse.evaluation.audit import calibration_of, conformal_of, curves_of, groups_of
-from emofuse.evaluation.metrics import Interval, MetricWarning, bootstrap, multilabel_f1, task_report, tune_thresholds
-from emofuse.evaluation.metrics.intervals import FEW
-from emofuse.evaluation.metrics.undefined import counted_elsewhere
-from emofuse.evaluation.outputs import GIVEN, SUBSETS, Collected, collect, name_of, save, scalar
-from emofuse.evaluation.pairs import read_evaluated
-from emofuse.evaluation.samples import Sample, views_of
-from emofuse.evaluation.scores import leading, scores_of, threshold_of
+from emofuse.evaluation.predict import GIVEN, SUBSETS, Collected, collect, name_of, save, scalar
 from emofuse.evaluation.worst import worst_of
-from emofuse.labels import Task
+from emofuse.metrics import Interval, MetricWarning, bootstrap, multilabel_f1, task_report, tune_thresholds
+from emofuse.metrics.intervals import FEW
+from emofuse.metrics.scores import leading, scores_of, threshold_of
+from emofuse.metrics.undefined import counted_elsewhere
 from emofuse.model.model import EmotionModel
+from emofuse.tasks import Task
 from emofuse.types import Modality, Split
 
 
@@ -150,7 +150,7 @@ def evaluate_checkpoint(
 
 def write(found: Evaluation, out: str | Path, samples: Sequence[Sample] = ()) -> Path:
     """report.html, report.md, report.json and predictions.npz in the folder `out`; `samples` show the worst errors."""
-    from emofuse.evaluation.report import html_report, markdown_report
+    from emofuse.evaluation.report.page import html_report, markdown_report
 
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)

@@ -12,17 +12,17 @@ import numpy as np
 import torch
 
 from emofuse.batch import Batch
+from emofuse.data.examples import Sample
+from emofuse.data.pairing import read_evaluated
 from emofuse.errors import DataError, nearest
 from emofuse.evaluation.evaluate import plain
-from emofuse.evaluation.metrics import Interval, bootstrap
-from emofuse.evaluation.metrics.undefined import counted_elsewhere
-from emofuse.evaluation.outputs import GIVEN, Collected, Subset, collect, scalar
-from emofuse.evaluation.pairs import read_evaluated
 from emofuse.evaluation.perturb.catalogue import Perturbation, catalogue
-from emofuse.evaluation.samples import Sample
-from emofuse.evaluation.scores import leading, scores_of
-from emofuse.labels import Task
+from emofuse.evaluation.predict import GIVEN, Collected, Subset, collect, scalar
+from emofuse.metrics import Interval, bootstrap
+from emofuse.metrics.scores import leading, scores_of
+from emofuse.metrics.undefined import counted_elsewhere
 from emofuse.model.model import EmotionModel
+from emofuse.tasks import Task
 from emofuse.types import MODALITIES, Modality, Segment, Split
 
 TOGETHER = "with the others"
@@ -104,7 +104,7 @@ def stress(
             runner.attack(name, modality)
     found = Stress({"corpus": corpus, "n": len(labelled)} | (protocol or {}), task, runner.metric, runner.curves)
     if out is not None:
-        from emofuse.evaluation.stress_report import write
+        from emofuse.evaluation.report.stress import write
 
         write(found, out)
     return found

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from emofuse.evaluation.outputs import GIVEN, Collected
-from emofuse.evaluation.samples import Sample
-from emofuse.labels import Task
+from emofuse.data.examples import Sample
+from emofuse.evaluation.predict import GIVEN, Collected
 from emofuse.media.transcript import join
+from emofuse.tasks import Task
 from emofuse.types import MODALITIES
 
 ERRORS = 12

@@ -12,8 +12,8 @@ from emofuse.batch import Batch, collate
 from emofuse.encoders.lexicon import word_valence
 from emofuse.explain.attribution import COMPLETE, Attribution, integrated_gradients
 from emofuse.explain.shapley import Shapley, class_of, shapley, task_of
-from emofuse.labels import Task
 from emofuse.model.model import EmotionModel
+from emofuse.tasks import Task
 from emofuse.types import Modality, Segment
 
 WINDOW = 0.1

@@ -11,8 +11,8 @@ from jaxtyping import Float
 
 from emofuse.batch import Batch
 from emofuse.explain.attribution import Attribution, answers, baselines, continuous_inputs
-from emofuse.labels import Task
 from emofuse.model.model import EmotionModel
+from emofuse.tasks import Task
 
 SHARES = tuple(i / 10 for i in range(11))
 

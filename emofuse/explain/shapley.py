@@ -11,8 +11,8 @@ import torch
 
 from emofuse.batch import Batch
 from emofuse.errors import DataError, nearest
-from emofuse.labels import Task
 from emofuse.model.model import EmotionModel
+from emofuse.tasks import Task
 from emofuse.types import MODALITIES, Modality, Tokens
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from emofuse.errors import MediaError
-from emofuse.media.accepted import ACCEPTED, TEXT_SUFFIXES, existing_file
+from emofuse.media.audio import BLOCK, AudioBlock, as_waveform
 from emofuse.media.decode import ClipInfo, VideoFrame, probe, stream
-from emofuse.media.picture import read_image
+from emofuse.media.formats import ACCEPTED, TEXT_SUFFIXES, existing_file
+from emofuse.media.image import read_image
 from emofuse.media.transcript import Cue, Transcript, read_transcript
-from emofuse.media.waveform import BLOCK, AudioBlock, as_waveform
 from emofuse.types import SAMPLE_RATE
 
 PathOrName = str | PathLike[str]

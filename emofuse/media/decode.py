@@ -19,10 +19,10 @@ from av.video.reformatter import VideoReformatter
 from jaxtyping import Float32
 
 from emofuse.errors import MediaError
-from emofuse.media.accepted import ACCEPTED, existing_file, open_media, reason, unreadable
-from emofuse.media.ahead import ahead
-from emofuse.media.picture import UPRIGHT, VideoFrame, orientation_of, read_image
-from emofuse.media.waveform import Assembler, AudioBlock, as_waveform
+from emofuse.media.audio import Assembler, AudioBlock, as_waveform
+from emofuse.media.formats import ACCEPTED, existing_file, open_media, reason, unreadable
+from emofuse.media.image import UPRIGHT, VideoFrame, orientation_of, read_image
+from emofuse.media.prefetch import ahead
 from emofuse.types import SAMPLE_RATE
 
 __all__ = ["AudioBlock", "ClipInfo", "VideoFrame", "as_waveform", "probe", "read_audio", "read_image", "stream"]

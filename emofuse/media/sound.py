@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 from jaxtyping import Float32
 
-from emofuse.media.waveform import AudioBlock
+from emofuse.media.audio import AudioBlock
 from emofuse.types import SAMPLE_RATE
 
 SILENCE = 1e-3

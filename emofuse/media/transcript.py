@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from emofuse.errors import MediaError, require_package
-from emofuse.media.accepted import TEXT_SUFFIXES, existing_file, unreadable
+from emofuse.media.formats import TEXT_SUFFIXES, existing_file, unreadable
 from emofuse.types import Word
 
 LARGEST_TEXT = 2_000_000

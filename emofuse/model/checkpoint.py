@@ -15,10 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from emofuse.errors import CheckpointError
-from emofuse.labels import TASKS, Task
 from emofuse.model.config import SCHEMA_VERSION, ModelConfig
 from emofuse.model.conformal import FILE as CONFORMAL
 from emofuse.model.conformal import load_conformal, save_conformal
+from emofuse.tasks import TASKS, Task
 
 if TYPE_CHECKING:
     from emofuse.model.model import EmotionModel
@@ -164,7 +164,7 @@ def save(
     The folder appears whole or not at all, and replaces an earlier one; files in it that this does not write (plots)
     are kept. `dtype` "float16" halves the size: weights are rounded, and read back as float32.
     """
-    from emofuse import __version__
+    from emofuse.version import __version__
 
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from emofuse.encoders.config import EncoderConfig, allowed, with_kind
-from emofuse.labels import TASKS, Task
+from emofuse.tasks import TASKS, Task
 from emofuse.types import MODALITIES, Modality
 
 SCHEMA_VERSION = 1

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from emofuse.labels import Task
+from emofuse.tasks import Task
 
 SUBSETS = 8
 """Subsets of three modalities, by bit mask; entry 0 (nothing present) is never calibrated."""

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from emofuse.batch import Batch, PreparedSample
 from emofuse.encoders.build import build_encoder
-from emofuse.labels import Task
 from emofuse.model.config import ModelConfig
 from emofuse.model.conformal import ConformalTable
 from emofuse.model.fusion import FusionTransformer
 from emofuse.model.heads import Head, ModalityHead
+from emofuse.tasks import Task
 from emofuse.types import MODALITIES, Modality, Segment, Tokens
 
 

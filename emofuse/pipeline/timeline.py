@@ -11,8 +11,8 @@ import numpy as np
 
 from emofuse import plots
 from emofuse.errors import MediaError, nearest
-from emofuse.labels import EMOTIONS
 from emofuse.pipeline.formats import write_whole
+from emofuse.tasks import EMOTIONS
 from emofuse.types import MODALITIES, Prediction
 
 if TYPE_CHECKING:

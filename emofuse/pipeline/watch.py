@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from emofuse.media.segments import Progress
+from emofuse.media.reader import Progress
 from emofuse.model.model import EmotionModel
 from emofuse.pipeline.analysis import Analysis
-from emofuse.pipeline.draft import Draft
-from emofuse.pipeline.judge import judge
+from emofuse.pipeline.predict_batches import judge
+from emofuse.pipeline.run import Draft
 from emofuse.types import Prediction, Segment
 
 

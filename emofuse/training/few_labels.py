@@ -16,11 +16,11 @@ from torch import nn
 
 from emofuse.batch import collate
 from emofuse.corpora.corpus import read
-from emofuse.corpora.manifest_write import write_manifest
+from emofuse.corpora.manifest.write import write_manifest
+from emofuse.data.load import load_segment
 from emofuse.errors import DataError, RecipeError, nearest
-from emofuse.labels import MANIFEST, Task, fold
-from emofuse.loading import load_segment
 from emofuse.model.model import EmotionModel
+from emofuse.tasks import MANIFEST, Task, fold
 from emofuse.types import Utterance
 
 Query = Literal["entropy", "margin", "bald"]

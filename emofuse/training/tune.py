@@ -15,8 +15,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from emofuse.errors import EmofuseError, RecipeError, require_package
-from emofuse.training.recipe import dump_recipe, parse_recipe
-from emofuse.training.sections import Recipe
+from emofuse.training.recipe.read import dump_recipe, parse_recipe
+from emofuse.training.recipe.schema import Recipe
 from emofuse.training.validate import sign
 
 STARTUP = 4
@@ -171,7 +171,7 @@ def _trial(
     run: Callable[..., Path] | None,
 ) -> float:
     if run is None:
-        from emofuse.training.fit import fit as run
+        from emofuse.training.run import fit as run
     own = with_values(recipe, {**values, "output.folder": str(folder), "output.overwrite": True})
     checkpoint = run(own, limit=limit, command=command, watch=watch)
     summary = folder / "summary.json"

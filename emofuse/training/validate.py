@@ -11,15 +11,15 @@ import torch
 from torch import nn
 
 from emofuse.batch import Batch, PreparedSample, collate
+from emofuse.calibration.fitting import Evidence, gather_evidence
+from emofuse.calibration.temperature import sigmoid
 from emofuse.errors import RecipeError, nearest
-from emofuse.evaluation.calibration import sigmoid
-from emofuse.evaluation.fitting import Evidence, gather_evidence
-from emofuse.evaluation.metrics import classification, multilabel, regression
-from emofuse.evaluation.metrics.undefined import counted_elsewhere
-from emofuse.labels import Task
+from emofuse.metrics import classification, multilabel, regression
+from emofuse.metrics.undefined import counted_elsewhere
 from emofuse.model.model import EmotionModel
-from emofuse.training.mixing import Key
-from emofuse.training.objective import run
+from emofuse.tasks import Task
+from emofuse.training.dataset.sampler import Key
+from emofuse.training.objective.objective import run
 from emofuse.types import MODALITIES, Modality
 
 CLASSES_METRICS = ("accuracy", "uar", "macro_f1", "weighted_f1", "nll")

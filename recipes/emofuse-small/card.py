@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 
 from emofuse import plots
-from emofuse.evaluation.metrics import confusion_matrix, ece, reliability_curve
-from emofuse.labels import EMOTIONS
+from emofuse.metrics import confusion_matrix, ece, reliability_curve
+from emofuse.tasks import EMOTIONS
 
 STAGES = {
     "text": "emofuse-small-text",

@@ -22,9 +22,9 @@ import numpy as np
 
 import emofuse
 from emofuse.corpora.corpus import read
-from emofuse.evaluation.metrics.classification import accuracy, uar
-from emofuse.labels import EMOTIONS, TASKS, fold
 from emofuse.media.decode import read_audio, read_image
+from emofuse.metrics.classification import accuracy, uar
+from emofuse.tasks import EMOTIONS, TASKS, fold
 from emofuse.types import Utterance
 
 Item = tuple[Utterance, int]

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from emofuse.labels import EMOTIONS
+from emofuse.tasks import EMOTIONS
 
 
 def one_line(err: str) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from emofuse.corpora.corpus import CORPORA, check_disjoint, corpus, read, split_hash
 from emofuse.errors import DataError
-from emofuse.labels import FOLDINGS, MANIFEST, TASKS
+from emofuse.tasks import FOLDINGS, MANIFEST, TASKS
 from emofuse.types import Utterance
 
 

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emofuse.corpora.corpus import read
-from emofuse.corpora.manifest import check_manifest
-from emofuse.corpora.manifest_write import write_manifest
+from emofuse.corpora.manifest.reader import check_manifest
+from emofuse.corpora.manifest.write import write_manifest
 from emofuse.errors import DataError
 from emofuse.types import Utterance
 

@@ -10,7 +10,7 @@ import pytest
 
 from emofuse.corpora.corpus import Reading, check_disjoint, read
 from emofuse.corpora.features import read_features
-from emofuse.labels import FOLDINGS, TASKS, fold
+from emofuse.tasks import FOLDINGS, TASKS, fold
 
 
 def reading(root: Path, name: str, folder: str | None = None, **options) -> Reading:

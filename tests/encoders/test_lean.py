@@ -10,10 +10,10 @@ import torch
 
 from emofuse.batch import collate
 from emofuse.encoders import hf
+from emofuse.encoders.backbones.layers import lean_backbones
+from emofuse.encoders.backbones.tokenizer import FastTokenizer
 from emofuse.encoders.config import FaceConfig
 from emofuse.encoders.face import FaceEncoder
-from emofuse.encoders.lean.layers import lean_backbones
-from emofuse.encoders.lean.tokenizer import FastTokenizer
 from emofuse.model.model import EmotionModel
 
 HEADS = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
@@ -32,7 +32,7 @@ def pair(architecture):
         whole.register_module("pooler", None)
     with lean_backbones():
         lean = hf.loadable(hf.described(whole.config)).eval()
-    assert type(lean).__module__.startswith("emofuse.encoders.lean")
+    assert type(lean).__module__.startswith("emofuse.encoders.backbones")
     lean.load_state_dict(whole.state_dict())
     return whole, lean
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from emofuse.evaluation.samples import Sample
-from emofuse.labels import TASKS
+from emofuse.data.examples import Sample
+from emofuse.tasks import TASKS
 from emofuse.types import Segment
 
 

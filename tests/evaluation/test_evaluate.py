@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 
 from emofuse.batch import collate
+from emofuse.data.examples import Sample, samples_of, sex_of, stratified
+from emofuse.data.pairing import paired
 from emofuse.errors import DataError
-from emofuse.evaluation import outputs
+from emofuse.evaluation import predict as outputs
 from emofuse.evaluation.audit import OTHERS, gap
-from emofuse.evaluation.cards import in_words
 from emofuse.evaluation.compare import compare, to_dict, to_text
 from emofuse.evaluation.evaluate import evaluate, evaluate_checkpoint, plain, write
-from emofuse.evaluation.metrics import Interval, classification_report, multilabel_f1
-from emofuse.evaluation.outputs import GIVEN, SUBSETS, collect, name_of
-from emofuse.evaluation.pairs import paired
-from emofuse.evaluation.report import markdown_report
-from emofuse.evaluation.samples import Sample, samples_of, sex_of, stratified
-from emofuse.labels import TASKS
+from emofuse.evaluation.predict import GIVEN, SUBSETS, collect, name_of
+from emofuse.evaluation.report.cards import in_words
+from emofuse.evaluation.report.page import markdown_report
 from emofuse.media.transcript import join
+from emofuse.metrics import Interval, classification_report, multilabel_f1
+from emofuse.tasks import TASKS
 from emofuse.types import MODALITIES, Utterance
 
 

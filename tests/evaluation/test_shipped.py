@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from emofuse.batch import collate
+from emofuse.data.examples import read_samples
 from emofuse.evaluation.audit import calibration_of, conformal_of
-from emofuse.evaluation.outputs import GIVEN, collect
-from emofuse.evaluation.samples import read_samples
+from emofuse.evaluation.predict import GIVEN, collect
 from emofuse.explain.attribution import integrated_gradients
 from emofuse.explain.faithfulness import SHARES, deletion_curve, randomised, similarity
 from emofuse.explain.shapley import shapley, task_of

@@ -10,12 +10,12 @@ import pytest
 
 from emofuse.batch import collate
 from emofuse.errors import DataError
-from emofuse.evaluation.metrics import Interval, uar
-from emofuse.evaluation.outputs import GIVEN, collect
 from emofuse.evaluation.perturb import face, speech, text
 from emofuse.evaluation.perturb.catalogue import catalogue
+from emofuse.evaluation.predict import GIVEN, collect
+from emofuse.evaluation.report.stress import costs, markdown, write
 from emofuse.evaluation.stress import TOGETHER, Curve, Stress, adversarial, stress
-from emofuse.evaluation.stress_report import costs, markdown, write
+from emofuse.metrics import Interval, uar
 
 RATE = 16_000
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from emofuse.errors import MediaError
-from emofuse.media.accepted import ACCEPTED, AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from emofuse.media.decode import AudioBlock, VideoFrame, probe, read_audio, stream
+from emofuse.media.formats import ACCEPTED, AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from emofuse.types import SAMPLE_RATE
 
 WITH_VIDEO = [".mp4", ".mov", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".ts", ".wmv"]

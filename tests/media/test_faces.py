@@ -12,10 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emofuse.errors import MediaError
-from emofuse.media.crops import Crop, appearance, chosen, cut, quality, squared
 from emofuse.media.decode import VideoFrame, stream
-from emofuse.media.detectors import from_yunet, overlap
-from emofuse.media.faces import (
+from emofuse.media.faces.collect import (
     WHOLE_PICTURE,
     FaceCollector,
     FaceDetector,
@@ -24,6 +22,8 @@ from emofuse.media.faces import (
     YuNetDetector,
     faces_in_image,
 )
+from emofuse.media.faces.crop import Crop, appearance, chosen, cut, quality, squared
+from emofuse.media.faces.detect import from_yunet, overlap
 
 FACE = np.array([175.0, 64.0, 100.0, 100.0])
 """Where the portrait's face is."""

@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
+from emofuse.calibration.temperature import softmax
 from emofuse.errors import CheckpointError, DataError
-from emofuse.evaluation.calibration import softmax
 from emofuse.model.conformal import Conformal, ConformalScores, ConformalWarning, load_conformal, save_conformal
 
 CLASSES = ("a", "b", "c", "d")

@@ -9,12 +9,12 @@ import av
 import numpy as np
 import pytest
 
-from emofuse.labels import EMOTIONS, POLARITIES
 from emofuse.media.decode import VideoFrame, read_audio, stream
 from emofuse.model.model import EmotionModel
+from emofuse.pipeline.aggregate import overall
 from emofuse.pipeline.analysis import Analysis
-from emofuse.pipeline.inference import Pipeline
-from emofuse.pipeline.overall import overall
+from emofuse.pipeline.pipeline import Pipeline
+from emofuse.tasks import EMOTIONS, POLARITIES
 from emofuse.types import Modality, Prediction, Word
 
 

@@ -9,9 +9,9 @@ import re
 import pytest
 
 from emofuse.errors import MediaError
-from emofuse.labels import EMOTIONS, POLARITIES
 from emofuse.pipeline import formats
 from emofuse.pipeline.analysis import Analysis
+from emofuse.tasks import EMOTIONS, POLARITIES
 from emofuse.types import Word
 
 CUE = re.compile(r"(\d\d):(\d\d):(\d\d)[,.](\d{3}) --> (\d\d):(\d\d):(\d\d)[,.](\d{3})")

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from emofuse.labels import EMOTIONS
 from emofuse.model.conformal import ConformalScores
 from emofuse.pipeline import formats
+from emofuse.pipeline.aggregate import overall
 from emofuse.pipeline.analysis import Analysis
-from emofuse.pipeline.overall import overall
+from emofuse.tasks import EMOTIONS
 
 SCORES = ConformalScores("lac", EMOTIONS, {"dev": tuple(i / 100 for i in range(99))})
 """At a coverage of 0.9, classes of a probability of 0.1 and more are in the set; at 0.7, of 0.3 and more."""

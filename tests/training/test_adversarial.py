@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from emofuse.batch import collate
-from emofuse.training.adversarial import Neighbourhood, adversarial_loss
-from emofuse.training.objective import Objective
-from emofuse.training.sections import Loss
+from emofuse.training.objective.adversarial import Neighbourhood, adversarial_loss
+from emofuse.training.objective.objective import Objective
+from emofuse.training.recipe.schema import Loss
 
 EPSILON = 0.5
 

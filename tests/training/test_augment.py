@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from emofuse.media.transcript import spread
-from emofuse.training.augment import speech
-from emofuse.training.augment.face import augment_faces
-from emofuse.training.augment.speech import augment_speech, mask_features
-from emofuse.training.augment.text import augment_words
-from emofuse.training.sections import FaceAugment, SpeechAugment, TextAugment
+from emofuse.training.dataset.augment import speech
+from emofuse.training.dataset.augment.face import augment_faces
+from emofuse.training.dataset.augment.speech import augment_speech, mask_features
+from emofuse.training.dataset.augment.text import augment_words
+from emofuse.training.recipe.schema import FaceAugment, SpeechAugment, TextAugment
 
 PRIME = 16_033
 

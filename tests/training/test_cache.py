@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from emofuse.batch import collate
-from emofuse.loading import load_segment
-from emofuse.training import cache as module
-from emofuse.training.cache import DiskCache, InputCache, SegmentCache, digest, encode
-from emofuse.training.objective import run
+from emofuse.data.load import load_segment
+from emofuse.training.dataset import cache as module
+from emofuse.training.dataset.cache import DiskCache, InputCache, SegmentCache, digest, encode
+from emofuse.training.objective.objective import run
 from emofuse.types import Utterance
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from emofuse.errors import DataError
-from emofuse.training.cache import DiskCache, InputCache
-from emofuse.training.data import Item, gather, modalities_of
-from emofuse.training.recipe import parse_recipe
-from emofuse.training.samples import MediaCache, Samples, augmented, keep_random
-from emofuse.training.sections import Augment
+from emofuse.training.dataset.cache import DiskCache, InputCache
+from emofuse.training.dataset.samples import MediaCache, Samples, augmented, keep_random
+from emofuse.training.dataset.sources import Item, gather, modalities_of
+from emofuse.training.recipe.read import parse_recipe
+from emofuse.training.recipe.schema import Augment
 from emofuse.types import Segment, Utterance
 
 AUGMENT = Augment.model_validate({"text": {"dropout": 0.3}, "speech": {"noise": 1.0, "mask": 1.0}})
@@ -165,7 +165,7 @@ def test_a_limit_takes_the_same_few(recipe_values: dict[str, Any], tiny_model):
 
 
 def test_data_without_a_label_of_the_tasks_is_an_error(recipe_values: dict[str, Any]):
-    from emofuse.labels import TASKS
+    from emofuse.tasks import TASKS
 
     recipe = parse_recipe(recipe_values)
     with pytest.raises(DataError, match="without a label of sarcasm"):

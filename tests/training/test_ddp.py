@@ -12,8 +12,8 @@ import yaml
 
 RANK = """
 import hashlib, json, sys
-from emofuse.training.fit import Run, fit
-from emofuse.training.recipe import load_recipe
+from emofuse.training.run import Run, fit
+from emofuse.training.recipe.read import load_recipe
 
 seen = {"assessed": 0}
 assess, finish = Run._assess, Run._finish

@@ -12,11 +12,11 @@ import torch
 
 from emofuse.batch import collate
 from emofuse.errors import CheckpointError, RecipeError
-from emofuse.labels import TASKS
 from emofuse.model.model import EmotionModel
-from emofuse.training.ensemble import PREDICTIONS, average_checkpoints, averaged_metrics, members, summarise
-from emofuse.training.fit import fit
-from emofuse.training.recipe import parse_recipe
+from emofuse.tasks import TASKS
+from emofuse.training.outcome.ensemble import PREDICTIONS, average_checkpoints, averaged_metrics, members, summarise
+from emofuse.training.recipe.read import parse_recipe
+from emofuse.training.run import fit
 
 
 def test_members_are_folds_by_seeds(recipe_values: dict[str, Any]):

@@ -13,10 +13,10 @@ from emofuse.corpora.features import FILE, dev_videos, read_features
 from emofuse.errors import RecipeError
 from emofuse.evaluation.evaluate import evaluate_checkpoint
 from emofuse.model.model import EmotionModel
-from emofuse.training.data import gather
-from emofuse.training.fit import fit
-from emofuse.training.recipe import parse_recipe
-from emofuse.training.samples import MediaCache, Samples
+from emofuse.training.dataset.samples import MediaCache, Samples
+from emofuse.training.dataset.sources import gather
+from emofuse.training.recipe.read import parse_recipe
+from emofuse.training.run import fit
 
 WIDTHS = {"text": 6, "speech": 5, "face": 4}
 
@@ -94,7 +94,7 @@ def test_an_encoder_of_media_cannot_read_features(values: dict[str, Any]):
 
 
 def _config(recipe):
-    from emofuse.training.start import model_config
+    from emofuse.training.tuning.init import model_config
 
     return model_config(recipe)
 

@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 
 from emofuse.errors import DataError, MissingExtraError, RecipeError
 from emofuse.model.model import EmotionModel
-from emofuse.training.engine import TrainingError, disk_full, last_complete
-from emofuse.training.fit import fit
-from emofuse.training.objective import Objective
-from emofuse.training.recipe import load_recipe, parse_recipe
-from emofuse.training.report import portable
+from emofuse.training.objective.objective import Objective
+from emofuse.training.outcome.report import portable
+from emofuse.training.recipe.read import load_recipe, parse_recipe
+from emofuse.training.run import fit
+from emofuse.training.trainer import TrainingError, disk_full, last_complete
 
 
 def manifest(folder: Path, rows: list[str]) -> dict[str, Any]:

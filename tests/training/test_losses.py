@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from emofuse.training.losses import (
+from emofuse.model.losses import (
     categorical_loss,
     class_weights,
     contrastive_loss,

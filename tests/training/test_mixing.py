@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from emofuse.training.mixing import Buckets, Shares
+from emofuse.training.dataset.sampler import Buckets, Shares
 
 
 def test_each_source_goes_round_evenly_over_the_epochs():

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from emofuse.training.optim import build_optimizer, depth, layer_count, parameter_groups
-from emofuse.training.sections import Optim
+from emofuse.training.recipe.schema import Optim
+from emofuse.training.tuning.optim import build_optimizer, depth, layer_count, parameter_groups
 
 
 def test_norms_biases_and_queries_do_not_decay(tiny_model):

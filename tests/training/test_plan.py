@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from emofuse.errors import DataError, RecipeError
-from emofuse.training.fit import fit
-from emofuse.training.recipe import load_recipe, parse_recipe
+from emofuse.training.recipe.read import load_recipe, parse_recipe
+from emofuse.training.run import fit
 
 
 @pytest.fixture

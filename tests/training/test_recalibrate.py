@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from emofuse.calibration import fitting
 from emofuse.errors import CheckpointError, DataError
-from emofuse.evaluation import fitting
 from emofuse.model.model import EmotionModel
-from emofuse.training.fit import fit
-from emofuse.training.recalibrate import recalibrate
-from emofuse.training.recipe import parse_recipe
+from emofuse.training.outcome.recalibrate import recalibrate
+from emofuse.training.recipe.read import parse_recipe
+from emofuse.training.run import fit
 
 
 def test_every_subset_is_calibrated_in_training_and_again(

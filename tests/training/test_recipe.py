@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from emofuse.errors import RecipeError
-from emofuse.training.recipe import dump_recipe, load_recipe, parse_recipe
+from emofuse.training.recipe.read import dump_recipe, load_recipe, parse_recipe
 
 PLAIN = {
     "name": "plain",

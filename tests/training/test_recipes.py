@@ -10,13 +10,13 @@ import pytest
 
 from emofuse.corpora.corpus import CORPORA, corpus
 from emofuse.errors import DataError
-from emofuse.evaluation.metrics import Interval
-from emofuse.labels import FOLDINGS
-from emofuse.training.fit import fit
-from emofuse.training.recipe import dump_recipe, load_recipe, parse_recipe
-from emofuse.training.results import BEGIN, END, Row, rewrite, rows_of
-from emofuse.training.samples import augmented
-from emofuse.training.start import model_config
+from emofuse.metrics import Interval
+from emofuse.tasks import FOLDINGS
+from emofuse.training.dataset.samples import augmented
+from emofuse.training.outcome.results import BEGIN, END, Row, rewrite, rows_of
+from emofuse.training.recipe.read import dump_recipe, load_recipe, parse_recipe
+from emofuse.training.run import fit
+from emofuse.training.tuning.init import model_config
 from emofuse.training.validate import check_metric
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,7 +126,7 @@ def test_the_table_is_rewritten_between_its_markers(tmp_path: Path):
 def test_one_run_shows_its_interval_and_several_their_spread():
     from types import SimpleNamespace
 
-    from emofuse.labels import TASKS
+    from emofuse.tasks import TASKS
 
     def evaluation(value: float) -> SimpleNamespace:
         band = Interval(value, value - 0.1, value + 0.1, 0.95, 8)

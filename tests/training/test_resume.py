@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from emofuse.errors import RecipeError
-from emofuse.training.engine import EverySteps
-from emofuse.training.fit import fit
-from emofuse.training.recipe import parse_recipe
+from emofuse.training.recipe.read import parse_recipe
+from emofuse.training.run import fit
+from emofuse.training.trainer import EverySteps
 
 LAST = 6
 """Steps of the whole run."""
@@ -91,9 +91,9 @@ def test_a_finished_run_goes_on_only_for_more_epochs(values, tmp_path):
 
 KILLED = """
 import os, signal, sys
-from emofuse.training.engine import EverySteps
-from emofuse.training.fit import fit
-from emofuse.training.recipe import load_recipe
+from emofuse.training.trainer import EverySteps
+from emofuse.training.run import fit
+from emofuse.training.recipe.read import load_recipe
 
 def kill(self, args, state, control, **kwargs):
     if state.global_step == 5:

@@ -11,12 +11,18 @@ from emofuse.encoders.virtual import VirtualTokens
 from emofuse.errors import CheckpointError, RecipeError
 from emofuse.model.config import ModelConfig
 from emofuse.model.model import EmotionModel
-from emofuse.training.adapters import adapters_of, load_adapters, merge, save_adapters
-from emofuse.training.optim import parameter_groups
-from emofuse.training.recipe import parse_recipe
-from emofuse.training.sections import Optim, Strategy
-from emofuse.training.start import parameter_counts
-from emofuse.training.strategies import RankBudget, apply_strategies, orthogonality, rank_tuners, singular_vectors
+from emofuse.training.recipe.read import parse_recipe
+from emofuse.training.recipe.schema import Optim, Strategy
+from emofuse.training.tuning.adapters import adapters_of, load_adapters, merge, save_adapters
+from emofuse.training.tuning.init import parameter_counts
+from emofuse.training.tuning.optim import parameter_groups
+from emofuse.training.tuning.strategies import (
+    RankBudget,
+    apply_strategies,
+    orthogonality,
+    rank_tuners,
+    singular_vectors,
+)
 from emofuse.types import MODALITIES
 
 KINDS = ("full", "top", "frozen", "lora", "adalora", "ia3")
@@ -168,7 +174,7 @@ def test_an_encoder_from_scratch_needs_its_base(tiny_model, tmp_path):
 def test_virtual_tokens_equal_those_of_peft(tiny_model, kind):
     from peft import PrefixTuningConfig, PromptTuningConfig, get_peft_model
 
-    from emofuse.training.strategies import quiet_peft
+    from emofuse.training.tuning.strategies import quiet_peft
 
     inner = tiny_model.encoders["text"].backbone
     own = VirtualTokens(inner, kind, 3).eval()

@@ -12,9 +12,9 @@ import pytest
 
 from emofuse.errors import MissingExtraError, RecipeError
 from emofuse.training import tune as module
-from emofuse.training.fit import fit
-from emofuse.training.recipe import load_recipe, parse_recipe
-from emofuse.training.sections import Recipe
+from emofuse.training.recipe.read import load_recipe, parse_recipe
+from emofuse.training.recipe.schema import Recipe
+from emofuse.training.run import fit
 from emofuse.training.tune import load_space, parse_space, tune, with_values
 
 SPACE = {

@@ -1,0 +1,1 @@
+"""Calibration: temperatures and prediction sets fitted on development data."""

@@ -1,0 +1,193 @@
+"""A model calibrated on dev data: temperatures laid into its heads, scores of prediction sets into the model.
+
+What is fitted on: for each subset of modalities, the dev samples that have it, with every other modality taken away.
+Samples composed of several corpora count only where no recording has the subset. Several dev sets count the same,
+however large they are: nobody knows which of them a new clip is most like, and the largest would else decide for all.
+So a temperature is the best compromise over them, and a coverage holds for a sample of a random one. Votes count as
+their leading class, as they do in every accuracy: a confidence of 0.8 means that what most raters said is met eight
+times in ten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from emofuse.batch import Batch, subset_name
+from emofuse.calibration.temperature import fit_temperature, sigmoid, softmax
+from emofuse.metrics import brier, ece, ece_by_chance, nll
+from emofuse.metrics.undefined import counted_elsewhere
+from emofuse.model.conformal import ConformalScores
+from emofuse.model.model import EmotionModel
+from emofuse.tasks import Task
+from emofuse.types import MODALITIES, Modality
+
+FEWEST = 50
+"""Labelled samples below which a temperature or a prediction set is not fitted."""
+SCORES = 400
+"""Conformal scores kept of each dev set, so that they stay a few KB."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Raw outputs of one head on the labelled samples of one dev set that have a subset of modalities."""
+
+    source: str
+    task: str
+    subset: int
+    """Bit mask: text 1, speech 2, face 4."""
+    logits: Float[np.ndarray, "n width"]
+    targets: Float[np.ndarray, "n width"]
+    composed: bool = False
+    alone: bool = False
+    """Of the modality's own head, not of the fused one."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a temperature does to the confidence of one head on the data it was fitted on, averaged over its sources."""
+
+    temperature: float
+    n: int
+    sources: tuple[str, ...]
+    before: Mapping[str, float]
+    """nll, brier and ece at temperature 1."""
+    after: Mapping[str, float]
+    chance: float
+    """The ece that so many samples would show if the confidence were exactly right."""
+
+
+@torch.no_grad()
+def gather_evidence(
+    model: EmotionModel, source: str, batches: Iterable[Batch], *, composed: bool = False
+) -> list[Evidence]:
+    """Outputs on a dev set for every subset of the modalities that its rows have, each batch encoded once.
+
+    Of `composed` samples only what they have as a whole counts: their labels may come from any part.
+    """
+    rows: dict[tuple[str, int, bool], list[tuple[np.ndarray, np.ndarray]]] = {}
+    was_training = model.training
+    model.eval()
+    for given in batches:
+        batch = given.to(model.device)
+        tokens = model.encode(batch)
+        have = batch.subset_index()
+        for subset in range(1, 1 << len(MODALITIES)):
+            kept = have == subset if composed else have & subset == subset
+            if not bool(kept.any()):
+                continue
+            gone: list[Modality] = [m for bit, m in enumerate(MODALITIES) if not subset >> bit & 1]
+            out = model.fuse({m: t for m, t in tokens.items() if m not in gone}, batch.without(*gone).present)
+            for task in model.tasks:
+                target = batch.targets[task.name]
+                _add(rows, (task.name, subset, False), out.logits[task.name], target, kept)
+                for modality, alone in out.by_modality.items():
+                    if subset == 1 << MODALITIES.index(modality):
+                        _add(rows, (task.name, subset, True), alone[task.name], target, kept)
+    model.train(was_training)
+    return [
+        Evidence(source, task, subset, *(np.concatenate(side) for side in zip(*parts, strict=True)), composed, alone)
+        for (task, subset, alone), parts in rows.items()
+    ]
+
+
+def _add(
+    rows: dict[tuple[str, int, bool], list[tuple[np.ndarray, np.ndarray]]],
+    key: tuple[str, int, bool],
+    logits: Tensor,
+    targets: Tensor,
+    kept: Bool[Tensor, " batch"],
+) -> None:
+    known = kept & ~targets.isnan().any(-1)
+    if bool(known.any()):
+        pair = (logits[known].float().cpu().numpy(), targets[known].cpu().numpy())
+        rows.setdefault(key, []).append(pair)
+
+
+def calibrate(model: EmotionModel, evidence: Sequence[Evidence]) -> dict[str, dict[str, Calibration]]:
+    """Lay temperatures into the heads and conformal scores into the model: `{subset: {task: what it did}}`.
+
+    "text alone" is the modality's own head. Where there are fewer than FEWEST labelled samples, what the model had
+    stays.
+    """
+    found: dict[str, dict[str, Calibration]] = {}
+    for task in model.tasks:
+        for subset in range(1, 1 << len(MODALITIES)):
+            for alone in (False, True):
+                parts = _chosen([e for e in evidence if (e.task, e.subset, e.alone) == (task.name, subset, alone)])
+                if parts and task.kind != "scalar":
+                    name = subset_name(subset)
+                    fitted = _fit(task, parts)
+                    _head(model, task, subset, alone).temperature[subset] = fitted.temperature
+                    found.setdefault(f"{name} alone" if alone else name, {})[task.name] = fitted
+                    if task.kind == "categorical" and not alone:
+                        model.conformal.setdefault(name, {})[task.name] = _scores(task, parts, fitted.temperature)
+    return found
+
+
+def _chosen(parts: Sequence[Evidence]) -> list[Evidence]:
+    """Recordings where there are enough of them, else composed samples too; nothing where both are too few."""
+    real = [e for e in parts if not e.composed]
+    for chosen in (real, list(parts)):
+        if sum(len(e.logits) for e in chosen) >= FEWEST:
+            return chosen
+    return []
+
+
+def _fit(task: Task, parts: Sequence[Evidence]) -> Calibration:
+    logits, targets = (np.concatenate([getattr(e, side) for e in parts]) for side in ("logits", "targets"))
+    targets = _leading(targets) if task.kind == "categorical" else targets
+    weights = np.concatenate([np.full(len(e.logits), 1 / len(e.logits)) for e in parts])
+    kind = "categorical" if task.kind == "categorical" else "multilabel"
+    with counted_elsewhere():
+        temperature = fit_temperature(logits, targets, kind=kind, weights=weights)
+        before, after = (_mean([_measures(task, e, at) for e in parts]) for at in (1.0, temperature))
+    chance = after.pop("chance")
+    before.pop("chance")
+    return Calibration(temperature, len(logits), tuple(dict.fromkeys(e.source for e in parts)), before, after, chance)
+
+
+def _measures(task: Task, part: Evidence, temperature: float) -> dict[str, float]:
+    """Of classes; of labels that stand beside each other, each is a pair of classes."""
+    if task.kind == "categorical":
+        probs, targets = softmax(part.logits, temperature), _leading(part.targets)
+    else:
+        yes, is_there = sigmoid(part.logits, temperature).ravel(), part.targets.ravel()
+        probs, targets = np.stack([1 - yes, yes], 1), np.stack([1 - is_there, is_there], 1)
+    return {
+        "nll": nll(targets, probs),
+        "brier": brier(targets, probs),
+        "ece": ece(targets, probs),
+        "chance": ece_by_chance(probs),
+    }
+
+
+def _leading(targets: Float[np.ndarray, "n width"]) -> Float[np.ndarray, "n width"]:
+    return np.eye(targets.shape[1])[targets.argmax(axis=1)]
+
+
+def _mean(measures: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([m[name] for m in measures])) for name in measures[0]}
+
+
+def _scores(task: Task, parts: Sequence[Evidence], temperature: float) -> ConformalScores:
+    return ConformalScores.fit(
+        np.concatenate([softmax(e.logits, temperature) for e in parts]),
+        np.concatenate([e.targets for e in parts]),
+        classes=task.classes,
+        sources=np.repeat([e.source for e in parts], [len(e.logits) for e in parts]),
+        most=SCORES,
+    )
+
+
+def _head(model: EmotionModel, task: Task, subset: int, alone: bool) -> Any:
+    if not alone:
+        return model.heads[task.name]
+    modality: Modality = next(m for bit, m in enumerate(MODALITIES) if subset == 1 << bit)
+    return cast(nn.ModuleDict, model.modality_heads[modality].tasks)[task.name]

@@ -1,0 +1,78 @@
+"""Confidence that means what it says: the temperature that makes a head's probabilities as sure as it is right."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from emofuse.metrics.undefined import warn
+
+COLDEST, HOTTEST = 0.05, 20.0
+"""The range temperatures are looked for in: the same as multiplying the logits by 20 … 1/20."""
+
+
+def softmax(logits: Float[np.ndarray, "n k"], temperature: float = 1.0) -> Float[np.ndarray, "n k"]:
+    """Rows of probabilities, in float64."""
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def sigmoid(logits: Float[np.ndarray, "..."], temperature: float = 1.0) -> Float[np.ndarray, "..."]:
+    """Probabilities of independent labels, in float64, without overflow."""
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    return np.where(
+        scaled >= 0, 1 / (1 + np.exp(-np.abs(scaled))), np.exp(-np.abs(scaled)) / (1 + np.exp(-np.abs(scaled)))
+    )
+
+
+def fit_temperature(
+    logits: Float[np.ndarray, "n k"],
+    targets: Float[np.ndarray, "n k"],
+    *,
+    kind: Literal["categorical", "multilabel"] = "categorical",
+    weights: Float[np.ndarray, " n"] | None = None,
+) -> float:
+    """The temperature that minimises the cross-entropy to (soft) `targets` (Guo et al. 2017); rows of NaN are left out.
+
+    `weights` say how much each row counts; None = all the same.
+
+    Cross-entropy is convex in 1/temperature, so the root of its slope there, found by bisection, is the minimum. Where
+    there is none inside [COLDEST, HOTTEST] the nearer end is returned with a `MetricWarning`: every sample is right
+    (colder is always better) or logits and targets are unrelated. No labelled sample, or logits that are the same for
+    every class (any temperature gives the same): 1.0, with a warning.
+    """
+    logits, targets = np.asarray(logits, dtype=np.float64), np.asarray(targets, dtype=np.float64)
+    if logits.shape != targets.shape or logits.ndim != 2:
+        raise ValueError(f"logits {logits.shape} and targets {targets.shape} must be samples × classes of one shape")
+    kept = ~np.isnan(targets).any(axis=1)
+    logits, targets = logits[kept], targets[kept]
+    shares = np.ones(len(logits)) if weights is None else np.asarray(weights, dtype=np.float64)[kept]
+    if not len(logits):
+        warn("no labelled sample to fit a temperature on: it stays 1")
+        return 1.0
+    flat = np.ptp(logits, axis=1).max() == 0 if kind == "categorical" else not logits.any()
+    if flat:
+        warn("the logits are the same for every class: any temperature gives the same probabilities, and it stays 1")
+        return 1.0
+    centred = logits - logits.max(axis=1, keepdims=True) if kind == "categorical" else logits
+
+    def slope(sharpness: float) -> float:
+        probs = softmax(centred, 1 / sharpness) if kind == "categorical" else sigmoid(centred, 1 / sharpness)
+        mass = targets.sum(axis=1, keepdims=True) if kind == "categorical" else 1.0
+        return float(np.dot(shares, np.sum((mass * probs - targets) * centred, axis=1)) / shares.sum())
+
+    blunt, sharp = 1 / HOTTEST, 1 / COLDEST
+    if slope(sharp) <= 0:
+        warn(f"no temperature above {COLDEST:g} is too cold for this data (all right, with room to spare): {COLDEST:g}")
+        return COLDEST
+    if slope(blunt) >= 0:
+        warn(f"no temperature below {HOTTEST:g} is too hot for this data (the logits mislead): {HOTTEST:g}")
+        return HOTTEST
+    for _ in range(100):
+        middle = math.sqrt(blunt * sharp)
+        blunt, sharp = (blunt, middle) if slope(middle) > 0 else (middle, sharp)
+    return 1 / math.sqrt(blunt * sharp)

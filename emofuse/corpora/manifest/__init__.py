@@ -1,0 +1,1 @@
+"""Manifests: anyone's own data as a table, read, checked and written."""

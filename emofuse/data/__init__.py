@@ -1,0 +1,1 @@
+"""Examples: what a corpus points at, loaded, folded into targets, paired and composed."""

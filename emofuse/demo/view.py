@@ -1,0 +1,136 @@
+"""An analysis as the page's script draws it: plain numbers, no words that depend on the language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from emofuse.demo.stills import Sight, share
+from emofuse.demo.texts import note_in
+from emofuse.pipeline import formats
+from emofuse.pipeline.analysis import Analysis
+from emofuse.tasks import EMOTIONS
+from emofuse.types import MODALITIES, Prediction
+
+COVERAGE = 0.9
+"""How often the sets of possible emotions hold the true one, where the model was calibrated for them."""
+GUESS = 0.8
+"""Where it was not: the emotions shown as possible are the fewest that hold this much probability."""
+
+
+@dataclass(eq=False)
+class Extras:
+    """What the page shows beyond the analysis."""
+
+    sights: dict[tuple[float, float], Sight] = field(default_factory=dict)
+    """(start, end) of a segment → who was seen in it."""
+    stills: dict[tuple[float, float], dict[str, Any]] = field(default_factory=dict)
+    shares: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """Index of a segment → what each modality contributed to its leading emotion."""
+    overall_share: dict[str, Any] | None = None
+    size: tuple[int, int] | None = None
+    """Width and height of the source's pictures."""
+
+
+def view(analysis: Analysis, extras: Extras, *, kind: str, done: bool, playable: bool, stem: str) -> dict[str, Any]:
+    """Everything about an answer, in JSON's types; `files` (what can be downloaded) come with a finished one."""
+    places = [(p.start, p.end) for p in analysis.segments]
+    sets = analysis.at_coverage(COVERAGE, widest=len(EMOTIONS)) if analysis.conformal else analysis
+    return {
+        "kind": kind,
+        "done": done,
+        "playable": playable,
+        "stem": stem,
+        "duration": analysis.duration,
+        "emotions": list(EMOTIONS),
+        "overall": shape(sets.overall) if sets.overall else None,
+        "segments": [shape(p) for p in sets.segments],
+        "words": words(analysis),
+        "notes": [{"en": note, "zh": note_in("zh", note)} for note in analysis.notes] if done else [],
+        "stills": [extras.stills.get(place) for place in places],
+        "tracks": tracks(extras),
+        "shares": {str(i): value for i, value in extras.shares.items()},
+        "overallShare": extras.overall_share,
+        "files": files(analysis) if done else {},
+    }
+
+
+def shape(p: Prediction) -> dict[str, Any]:
+    """One prediction; distributions in the order of EMOTIONS."""
+    return {
+        "start": round(p.start, 3),
+        "end": round(p.end, 3),
+        "person": p.person,
+        "present": [m for m in MODALITIES if m in p.present],
+        "emotions": row(p.emotions),
+        "possible": possible(p),
+        "polarity": p.polarity,
+        "intensity": p.intensity,
+        "valence": p.valence,
+        "arousal": p.arousal,
+        "alone": {m: row(p.by_modality[m]) for m in MODALITIES if m in p.by_modality},
+    }
+
+
+def row(emotions: Mapping[str, float] | None) -> list[float] | None:
+    """Probabilities in the order of EMOTIONS."""
+    return None if not emotions else [emotions.get(name, 0.0) for name in EMOTIONS]
+
+
+def possible(p: Prediction) -> dict[str, Any] | None:
+    """The emotions it could be: the prediction's conformal set where it has one, else the fewest that make up GUESS."""
+    if not p.emotions:
+        return None
+    if p.sets.get("emotion"):
+        return {"names": list(p.sets["emotion"]), "coverage": COVERAGE, "promised": True}
+    held, total = [], 0.0
+    for name, probability in sorted(p.emotions.items(), key=lambda pair: -pair[1]):
+        held.append(name)
+        total += probability
+        if total >= GUESS:
+            break
+    return {"names": held, "coverage": GUESS, "promised": False}
+
+
+def words(analysis: Analysis) -> list[dict[str, Any]]:
+    """The words of the clip in runs, each with the index of the segment whose emotion colours it (None = between)."""
+    runs: list[dict[str, Any]] = []
+    spoken = [(i, p) for i, p in enumerate(analysis.segments) if "text" in p.present]
+    at = 0
+    for word in analysis.transcript or ():
+        middle = (word.start + word.end) / 2
+        while at < len(spoken) - 1 and middle >= spoken[at][1].end:
+            at += 1
+        inside = bool(spoken) and spoken[at][1].start <= middle <= spoken[at][1].end
+        index = spoken[at][0] if inside else None
+        if runs and runs[-1]["segment"] == index:
+            runs[-1]["words"].append({"text": word.text, "start": round(word.start, 3)})
+        else:
+            runs.append({"segment": index, "words": [{"text": word.text, "start": round(word.start, 3)}]})
+    return runs
+
+
+def tracks(extras: Extras) -> list[dict[str, Any]]:
+    """Person → seconds and boxes (as shares of the picture), for the boxes over a playing clip."""
+    if extras.size is None:
+        return []
+    found: dict[int, dict[str, Any]] = {}
+    for _, sight in sorted(extras.sights.items()):
+        for who, (times, boxes) in sight.tracks.items():
+            one = found.setdefault(who, {"person": who, "times": [], "boxes": []})
+            one["times"] += [round(float(t), 3) for t in times]
+            one["boxes"] += [share(box, *extras.size) for box in boxes]
+    return list(found.values())
+
+
+def files(analysis: Analysis) -> dict[str, str]:
+    """Ending → the text of the file that `Analysis.save` would write; subtitles only where there is time."""
+    made = {"json": formats.json_text(analysis), "csv": formats.csv_text(analysis)}
+    return made | ({"srt": formats.srt_text(analysis)} if analysis.segments and analysis.duration else {})
+
+
+def stem_of(source: str | None, kind: str) -> str:
+    """What the downloaded files are called."""
+    return Path(source).stem if source else kind

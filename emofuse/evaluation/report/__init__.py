@@ -1,0 +1,1 @@
+"""Reports of an evaluation as pages and tables."""

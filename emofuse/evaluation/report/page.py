@@ -1,0 +1,324 @@
+"""An evaluation as a page a person can judge by, and as Markdown for a repository."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from emofuse import pages, plots
+from emofuse.data.examples import Sample
+from emofuse.evaluation.audit import FEWEST, gap
+from emofuse.evaluation.evaluate import Evaluation, TaskEvaluation
+from emofuse.evaluation.predict import GIVEN, SUBSETS, name_of
+from emofuse.evaluation.report import cards
+from emofuse.evaluation.report.cards import number
+from emofuse.metrics import Interval
+from emofuse.metrics.scores import LABELS, LOWER_IS_BETTER
+from emofuse.types import MODALITIES
+
+SHOWN = {
+    "categorical": ("uar", "accuracy", "macro_f1", "ece"),
+    "multilabel": ("macro_f1", "micro_f1"),
+    "scalar": ("mae", "ccc"),
+}
+MOST_CURVES = 7
+"""Lines that can be told apart; of more classes, the most frequent."""
+SUBSETS_INTRO = (
+    "One checkpoint, with no word of what is missing: each line scores the samples that have all of its modalities, "
+    "with every other modality taken away."
+)
+
+
+CALIBRATION_INTRO = (
+    "Of the samples given a confidence of 0.8, 80 % should be right. Before → after the temperature in the checkpoint; "
+    "where it was fitted on this very split, the second number flatters. “By chance” is the ECE that so many samples "
+    "would show if the confidence were exactly right: only what lies well above it is miscalibration. NLL and Brier "
+    "compare with the whole distribution of votes where there are votes, ECE with what most raters said. In the "
+    "diagrams a larger point holds more samples."
+)
+
+
+def html_report(found: Evaluation, samples: Sequence[Sample] = ()) -> str:
+    """One file with its pictures inside; `samples` lend the worst errors their words, sounds and faces."""
+    by_id = {s.id: s for s in samples}
+    title = _title(found)
+    parts = [f"<h1>{escape(title)}</h1>", *(f'<p class="lead">{escape(line)}</p>' for line in _headlines(found))]
+    if found.notes:
+        notes = "".join(f"<li>{escape(n)}</li>" for n in found.notes)
+        parts.append(f'<div class="note"><p>What these numbers cannot say:</p><ul>{notes}</ul></div>')
+    parts.append("<h2>Protocol</h2>" + pages.table(("", ""), _protocol(found)))
+    for task in found.tasks.values():
+        parts.append(f"<h2>{escape(task.task.name)}</h2>")
+        parts += [_metrics(task), _classes(task), _curves(task), _subset_section(task), _calibration(task)]
+        parts += [_conformal(task), _groups(task), cards.worst(task.worst, by_id)]
+    return pages.page(title, "\n".join(p for p in parts if p), style=cards.STYLE)
+
+
+def markdown_report(found: Evaluation) -> str:
+    """The same numbers as text and tables, without pictures."""
+    lines = [f"# {_title(found)}", "", *(f"{line}\n" for line in _headlines(found))]
+    if found.notes:
+        lines += ["What these numbers cannot say:", "", *(f"- {n}" for n in found.notes), ""]
+    lines += ["## Protocol", "", *_markdown_table(("", ""), _protocol(found)), ""]
+    for task in found.tasks.values():
+        lines += [f"## {task.task.name}", "", *_markdown_table(*_metric_rows(task)), ""]
+        if "per_class" in task.report:
+            lines += ["### Classes", "", *_markdown_table(*_class_rows(task)), ""]
+        lines += ["### Subsets of modalities", "", _subset_intro(task), "", *_markdown_table(*_subset_rows(task)), ""]
+        if task.calibration:
+            lines += ["### Calibration", "", CALIBRATION_INTRO, "", *_markdown_table(*_calibration_rows(task)), ""]
+        if task.conformal:
+            lines += ["### Prediction sets", "", *_markdown_table(*_conformal_rows(task)), ""]
+        for kind, groups in task.groups.items():
+            lines += [
+                f"### By {kind}",
+                "",
+                _gap_sentence(task, groups),
+                "",
+                *_markdown_table(*_group_rows(task, kind)),
+                "",
+            ]
+        if task.worst:
+            lines += ["### Worst errors", "", *_markdown_table(*cards.rows(task.worst)), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _title(found: Evaluation) -> str:
+    p = found.protocol
+    what = " ".join(str(p[k]) for k in ("corpus", "split") if p.get(k))
+    return f"{p.get('model') or 'a model'} on {what or 'samples'}"
+
+
+def _headlines(found: Evaluation) -> list[str]:
+    lines = []
+    for name, task in found.tasks.items():
+        i = task.intervals[task.leading]
+        lines.append(f"{name}: {LABELS[task.leading]} {_band(i)} over {task.report['n']} samples")
+    return lines
+
+
+def _band(i: Interval) -> str:
+    if math.isnan(i.low):
+        return number(i.estimate)
+    return f"{number(i.estimate)} ({100 * i.level:.0f} % interval {number(i.low)} to {number(i.high)})"
+
+
+def _protocol(found: Evaluation) -> list[tuple[str, str]]:
+    names = {
+        "model": "model", "emofuse": "emofuse", "corpus": "corpus", "paired": "put together, each modality from",
+        "views": "answered by the head of another task", "citation": "source", "licence": "licence",
+        "split": "split", "split_hash": "split hash", "evaluated_hash": "hash of what was evaluated",
+        "utterances": "utterances in the split", "limit": "limit", "n": "samples evaluated", "unlabelled": "unlabelled",
+        "clusters": "clusters", "cluster": "intervals resample by", "resamples": "resamples",
+        "options": "reader options", "overrides": "changes to the folding of labels",
+        "problems": "problems in the files", "reader_notes": "reader's notes",
+    }  # fmt: skip
+    rows = []
+    for key, label in names.items():
+        value = found.protocol.get(key)
+        if value is None or value in ("", {}, []):
+            continue
+        if key == "limit":
+            value = f"{value}, every class in its share"
+        if isinstance(value, Mapping):
+            value = ", ".join(f"{k} {v}" for k, v in value.items())
+        rows.append((label, "; ".join(value) if isinstance(value, list) else str(value)))
+    return rows
+
+
+def _metric_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows = [(LABELS[n], number(i.estimate), f"{number(i.low)} – {number(i.high)}") for n, i in task.intervals.items()]
+    rest = [k for k in LABELS if k in task.report and k not in task.intervals]
+    rows += [(LABELS[k], number(task.report[k]), "") for k in rest]
+    for way, scores in (task.decided or {}).items():
+        rows += [(f"{LABELS[metric]}, {way}", number(value), "") for metric, value in scores.items()]
+    return ("metric", "value", "interval"), rows
+
+
+def _metrics(task: TaskEvaluation) -> str:
+    drawn = {
+        LABELS[n]: (i.estimate, i.low, i.high)
+        for n, i in task.intervals.items()
+        if task.task.kind != "scalar" or n != "mae"
+    }
+    lowest = min([0.0, *(v[0] for v in drawn.values() if not math.isnan(v[0]))])
+    picture = _figure(plots.bars(drawn, xlabel="score, with its 95 % interval", limits=(lowest, 1.15)), "metrics")
+    return f'<div class="row"><div>{pages.table(*_metric_rows(task), numbers=(1, 2))}</div><div>{picture}</div></div>'
+
+
+def _class_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    each = task.report["per_class"]
+    columns = [c for c in ("precision", "recall", "f1", "auroc") if c in next(iter(each.values()))]
+    rows = [(name, *(number(v[c]) for c in columns), str(v["support"])) for name, v in each.items()]
+    return ("class", *("AUROC" if c == "auroc" else "F1" if c == "f1" else c for c in columns), "samples"), rows
+
+
+def _classes(task: TaskEvaluation) -> str:
+    if "per_class" not in task.report:
+        return ""
+    text = f"<h3>Classes</h3>{pages.table(*_class_rows(task), numbers=(1, 2, 3, 4, 5))}"
+    if "confusion" in task.report:
+        text += _figure(plots.confusion_matrix(task.report["confusion"], task.report["classes"]), "confusion matrix")
+    return text
+
+
+def _curves(task: TaskEvaluation) -> str:
+    """How accurate it is if it answers only where it is surest, and how well each class is told from the rest."""
+    drawn = []
+    if answered := task.curves.get("answered"):
+        picture = plots.lines(
+            {"accuracy": (answered["share"], answered["accuracy"])},
+            xlabel="share of samples answered, the surest first", ylabel="accuracy", title="If it may abstain",
+        )  # fmt: skip
+        alt = "accuracy against the share of samples answered"
+        drawn.append(pages.image(plots.png(picture), alt, width=380, plot=True))
+    if roc := task.curves.get("roc"):
+        shown = sorted(roc, key=lambda c: -task.report["per_class"][c]["support"])[:MOST_CURVES]
+        picture = plots.lines(
+            {c: (roc[c]["false"], roc[c]["true"]) for c in roc if c in shown},
+            xlabel="false positives", ylabel="true positives", title="ROC, each class against the rest",
+            chance=([0, 1], [0, 1]),
+        )  # fmt: skip
+        drawn.append(pages.image(plots.png(picture), "ROC curves by class", width=500, plot=True))
+    return f'<h3>Curves</h3><div class="row">{"".join(drawn)}</div>' if drawn else ""
+
+
+def _subset_intro(task: TaskEvaluation) -> str:
+    text = SUBSETS_INTRO
+    if len(task.subsets) < len(SUBSETS):
+        there = ", ".join(task.subsets)
+        text += f" Of the seven, these samples have {there}; --pair lends the missing modalities from other corpora."
+    return text
+
+
+def _subset_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    columns = list(dict.fromkeys((task.leading, *SHOWN[task.task.kind])))
+    rows = []
+    for subset in SUBSETS:
+        values = task.subsets.get(name_of(subset))
+        if values is None:
+            rows.append((name_of(subset), *("–" for _ in columns), "", "0"))
+        else:
+            i = values["interval"]
+            rows.append((
+                name_of(subset), *(number(values.get(c)) for c in columns),
+                f"{number(i.low)} – {number(i.high)}", str(values["n"]),
+            ))  # fmt: skip
+    return ("subset", *(LABELS[c] for c in columns), f"interval of {LABELS[task.leading]}", "samples"), rows
+
+
+def _subset_section(task: TaskEvaluation) -> str:
+    text = f"<h3>Subsets of modalities</h3><p>{escape(_subset_intro(task))}</p>"
+    if len(task.subsets) > 1:
+        columns = list(dict.fromkeys((task.leading, *SHOWN[task.task.kind])))
+        cells = {
+            frozenset(s): {LABELS[c]: task.subsets[name_of(s)].get(c, math.nan) for c in columns}
+            for s in SUBSETS
+            if name_of(s) in task.subsets
+        }
+        lower = frozenset(LABELS[m] for m in LOWER_IS_BETTER)
+        text += _figure(plots.subset_table(cells, MODALITIES, lower_is_better=lower), "metrics by subset of modalities")
+    return text + pages.table(*_subset_rows(task), numbers=range(1, 8))
+
+
+def _calibration_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows = []
+    for condition, c in task.calibration.items():
+        pairs = [f"{number(c['before'][m])} → {number(c['after'][m])}" for m in ("ece", "ece_mass", "brier", "nll")]
+        rows.append((condition, pairs[0], number(c["after"]["ece_by_chance"]), *pairs[1:], str(c["n"])))
+    return ("modalities", "ECE", "by chance", "ECE (equal mass)", "Brier", "NLL", "samples"), rows
+
+
+def _calibration(task: TaskEvaluation) -> str:
+    if not task.calibration:
+        return ""
+    pictures = []
+    for condition, c in task.calibration.items():
+        same = abs(c["before"]["nll"] - c["after"]["nll"]) < 1e-4
+        measured = {"as it is": c["after"]} if same else {"temperature 1": c["before"], "calibrated": c["after"]}
+        curves = {
+            name: (m["curve"]["confidence"], m["curve"]["accuracy"], m["curve"]["count"])
+            for name, m in measured.items()
+        }
+        eces = {name: m["ece"] for name, m in measured.items()}
+        if condition == GIVEN or len(task.subsets) > 1:
+            drawn = plots.reliability_diagram(curves, eces=eces, title=condition)
+            pictures.append(_figure(drawn, f"reliability diagram, {condition}"))
+    return (
+        f"<h3>Calibration</h3><p>{CALIBRATION_INTRO}</p>"
+        + pages.table(*_calibration_rows(task), numbers=range(1, 7))
+        + f'<div class="row">{"".join(pictures)}</div>'
+    )
+
+
+def _conformal_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows = [
+        (
+            m.upper(), number(c["asked"], 2), number(c["coverage"]),
+            f"{number(c['coverage_range'][0])} – {number(c['coverage_range'][1])}", number(c["size"], 2),
+        )
+        for m, c in task.conformal.items()
+    ]  # fmt: skip
+    return ("method", "coverage asked", "coverage found", "over the halvings", "classes in a set"), rows
+
+
+def _conformal(task: TaskEvaluation) -> str:
+    if not task.conformal:
+        return ""
+    return (
+        "<h3>Prediction sets</h3><p>In place of one class, a set that holds the true one as often as was asked: "
+        "fitted on random halves, judged on the other halves.</p>"
+        + pages.table(*_conformal_rows(task), numbers=range(1, 5))
+    )
+
+
+def _group_rows(task: TaskEvaluation, kind: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows = [
+        (g, number(v["interval"].estimate), f"{number(v['interval'].low)} – {number(v['interval'].high)}", str(v["n"]))
+        for g, v in task.groups[kind].items()
+    ]
+    return (kind, LABELS[task.leading], "interval", "samples"), rows
+
+
+def _gap_sentence(task: TaskEvaluation, groups: dict[str, dict[str, Any]]) -> str:
+    found = gap(groups)
+    if found is None:
+        return f"Fewer than two groups have {FEWEST} samples: too few to say that one is served worse than another."
+    high, low, distance = found
+    first, second = groups[high]["interval"], groups[low]["interval"]
+    apart = first.low > second.high
+    verdict = "their intervals do not overlap" if apart else "their intervals overlap, so chance may explain it"
+    metric = LABELS[task.leading]
+    return f"From {low} to {high}, {metric} differs by {number(distance)} (groups of {FEWEST} or more); {verdict}."
+
+
+def _groups(task: TaskEvaluation) -> str:
+    text = ""
+    for kind, groups in task.groups.items():
+        drawn = {f"{g} ({v['n']})": _triple(v["interval"]) for g, v in groups.items()}
+        text += f"<h3>By {escape(kind)}</h3><p>{escape(_gap_sentence(task, groups))}</p>"
+        text += _figure(
+            plots.bars(drawn, xlabel=f"{LABELS[task.leading]}, with its 95 % interval"),
+            f"{LABELS[task.leading]} by {kind}",
+        )
+    return text
+
+
+def _triple(i: Interval) -> tuple[float, float, float]:
+    return i.estimate, i.low, i.high
+
+
+def _figure(figure: Any, alt: str) -> str:
+    """Shown at the size it was drawn for, whatever its resolution."""
+    png = plots.png(figure)
+    pixels = int.from_bytes(png[16:20], "big")
+    return pages.image(png, alt, width=round(96 * pixels / figure.dpi), plot=True)
+
+
+def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
+
+    return [line(header), "|" + "---|" * len(header), *(line(r) for r in rows)]

@@ -1,0 +1,158 @@
+"""What stress showed, as a page of curves and as tables: what costs most, and whether fusion saves the day."""
+
+from __future__ import annotations
+
+import json
+import math
+from html import escape
+from pathlib import Path
+
+from emofuse import pages, plots
+from emofuse.evaluation.report.cards import number
+from emofuse.evaluation.stress import TOGETHER, Curve, Stress
+from emofuse.metrics import Interval
+from emofuse.metrics.scores import LABELS, LOWER_IS_BETTER
+from emofuse.types import MODALITIES
+
+HEADER = ("perturbation", "severity", "condition", "score", "interval", "samples changed")
+INTRO = (
+    "{metric} on {n} samples, as one modality gets worse: read alone, and with the other modalities left whole where "
+    "samples have them. Adversarial steps are in the space of embeddings, relative to their length, "
+    "against the answer to everything that is there. Bands are 95 % intervals: a rise within them is chance."
+)
+WORST_INTRO = "At its most severe, what each perturbation costs, the worst first."
+SAVES = (
+    "Does fusion save the day? Alone, the spoilt modality keeps {alone:.0%} of its score on average; with the others "
+    "left whole, {both:.0%} is kept. In {worse} of {all} it would have been better to leave it out."
+)
+
+
+def write(found: Stress, out: str | Path) -> Path:
+    """stress.json, stress.md and stress.html in the folder `out`."""
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    pages.write_text(out / "stress.json", json.dumps(found.to_dict(), indent=2, allow_nan=False))
+    pages.write_text(out / "stress.md", markdown(found))
+    pages.write_text(out / "stress.html", html(found))
+    return out
+
+
+def html(found: Stress) -> str:
+    """A page: what costs most, a curve for each perturbation, every number."""
+    title = _title(found)
+    header, worst = costs(found)
+    parts = [f"<h1>{escape(title)}</h1>", f"<p>{escape(_intro(found))}</p>"]
+    parts.append(f"<h2>What costs most</h2><p>{escape(_verdict(found))}</p>")
+    parts.append(pages.table(header, worst, numbers=range(2, len(header))))
+    for modality in MODALITIES:
+        curves = [c for c in found.curves if c.modality == modality]
+        if curves:
+            drawn = "".join(f"<div>{_picture(c, found.metric)}</div>" for c in curves)
+            parts.append(f'<h2>{modality}</h2><div class="row">{drawn}</div>')
+    rows = [row for curve in found.curves for row in _rows(curve)]
+    parts.append("<h2>The numbers</h2>" + pages.table(HEADER, rows, numbers=(3, 4, 5)))
+    return pages.page(title, "\n".join(parts))
+
+
+def markdown(found: Stress) -> str:
+    """The same numbers as tables."""
+    lines = [f"# {_title(found)}", "", _intro(found), "", "## What costs most", "", _verdict(found), ""]
+    lines += [*_table(*costs(found)), "", "## The numbers", ""]
+    lines += _table(HEADER, [row for curve in found.curves for row in _rows(curve)])
+    return "\n".join(lines) + "\n"
+
+
+def costs(found: Stress) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """A row for each perturbation at its most severe: the metric before and after, alone and with the others."""
+    together = any(TOGETHER in curve.points for curve in found.curves)
+    rows = []
+    for curve in sorted(found.curves, key=lambda c: -_cost(c, _alone(c), found.metric)):
+        row = [curve.name, f"{curve.labels[-1]} ({curve.unit})", _change(curve, _alone(curve))]
+        row.append(_signed(_cost(curve, _alone(curve), found.metric)))
+        if together:
+            has = TOGETHER in curve.points
+            row.append(_change(curve, TOGETHER) if has else "–")
+            row.append(_signed(_cost(curve, TOGETHER, found.metric)) if has else "–")
+            row.append(number(curve.without.estimate) if curve.without else "–")
+        rows.append(tuple(row))
+    header = ("perturbation", "at its most severe", "alone", "cost")
+    return (*header, TOGETHER, "cost", "the others by themselves") if together else header, rows
+
+
+def _verdict(found: Stress) -> str:
+    """What is kept at the most severe, alone and with the others, and whether the others by themselves do better."""
+    both = [c for c in found.curves if c.without is not None and c.clean[TOGETHER].estimate > 0]
+    if not both or found.metric in LOWER_IS_BETTER:
+        return WORST_INTRO
+    kept = {name: sum(_kept(c, name or _alone(c)) for c in both) / len(both) for name in ("", TOGETHER)}
+    worse = sum(c.points[TOGETHER][-1].estimate < c.without.estimate for c in both if c.without is not None)
+    return f"{WORST_INTRO} {SAVES.format(alone=kept[''], both=kept[TOGETHER], worse=worse, all=len(both))}"
+
+
+def _kept(curve: Curve, condition: str) -> float:
+    clean = curve.clean[condition].estimate
+    return curve.points[condition][-1].estimate / clean if clean > 0 else 0.0
+
+
+def _alone(curve: Curve) -> str:
+    return next(condition for condition in curve.points if condition != TOGETHER)
+
+
+def _cost(curve: Curve, condition: str, metric: str) -> float:
+    """How much worse the most severe is than the unperturbed, whichever way is better."""
+    drop = curve.clean[condition].estimate - curve.points[condition][-1].estimate
+    drop = 0.0 if math.isnan(drop) else drop
+    return -drop if metric in LOWER_IS_BETTER else drop
+
+
+def _change(curve: Curve, condition: str) -> str:
+    return f"{number(curve.clean[condition].estimate)} → {number(curve.points[condition][-1].estimate)}"
+
+
+def _signed(cost: float) -> str:
+    return f"{cost:.3f}".replace("-", "−")
+
+
+def _rows(curve: Curve) -> list[tuple[str, ...]]:
+    rows = []
+    for condition, intervals in curve.points.items():
+        rows.append(_row(curve.name, "none", condition, curve.clean[condition], 0.0))
+        rows += [
+            _row(curve.name, f"{label} ({curve.unit})", condition, interval, share)
+            for label, interval, share in zip(curve.labels, intervals, curve.changed, strict=True)
+        ]
+    return rows
+
+
+def _row(name: str, severity: str, condition: str, i: Interval, share: float) -> tuple[str, ...]:
+    return name, severity, condition, number(i.estimate), f"{number(i.low)} – {number(i.high)}", f"{100 * share:.0f} %"
+
+
+def _picture(curve: Curve, metric: str) -> str:
+    lines = {
+        condition: [(x, (i.estimate, i.low, i.high)) for x, i in enumerate([curve.clean[condition], *intervals])]
+        for condition, intervals in curve.points.items()
+    }
+    figure = plots.severity_curves(
+        lines,
+        level=("the others by themselves", curve.without.estimate) if curve.without else None,
+        xlabel=curve.unit,
+        ylabel=LABELS[metric],
+        ticks=("none", *curve.labels),
+        title=curve.name,
+    )
+    return pages.image(plots.png(figure), f"{LABELS[metric]} against {curve.name}", width=430, plot=True)
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    return ["| " + " | ".join(cells) + " |" for cells in (header, ("---",) * len(header), *rows)]
+
+
+def _intro(found: Stress) -> str:
+    return INTRO.format(metric=LABELS[found.metric], n=found.protocol["n"])
+
+
+def _title(found: Stress) -> str:
+    p = found.protocol
+    what = " ".join(str(p[k]) for k in ("corpus", "split") if p.get(k))
+    return f"{p.get('model') or 'a model'} under stress" + (f", {what}" if what else "") + f": {found.task}"

@@ -1,0 +1,223 @@
+"""Any sound, from a file or an array, to the one waveform of the road: 16 kHz, mono, float32, placed in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from jaxtyping import Float32
+
+from emofuse.errors import MediaError
+from emofuse.media.formats import ACCEPTED
+from emofuse.types import SAMPLE_RATE
+
+LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000
+"""Sampling rates, in Hz, an array may have."""
+LOUDEST = 8.0
+"""A float sample may overshoot full scale this far (18 dB) and is clipped; beyond, the scale itself is wrong."""
+BLOCK = SAMPLE_RATE // 2
+"""Samples a block is filled to; none is longer than twice that (1 s)."""
+_SLACK = 0.05
+"""Seconds a timestamp may disagree with the running count of samples before it is believed to be a gap."""
+_LAYOUTS = ("mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1")
+"""What 1 to 8 unlabelled channels are taken to be, as in a WAV file without a channel mask."""
+_RESAMPLER = {"rematrix_maxval": "1.0", "filter_size": "64", "cutoff": "0.96"}
+"""A downmix that cannot overflow (stereo is the mean), flat to 7 kHz, 90 dB down above 8.5 kHz."""
+_SCALES = {"int16": (0.0, 2.0**15), "int32": (0.0, 2.0**31), "uint8": (128.0, 128.0)}
+"""Integer sample formats: the value of silence and of full scale."""
+
+
+@dataclass(frozen=True, eq=False)
+class AudioBlock:
+    """At most one second of sound; blocks follow one another without gap or overlap."""
+
+    start: float
+    """Seconds from the clip's start."""
+    samples: Float32[np.ndarray, " samples"]
+    """Mono at SAMPLE_RATE, in [-1, 1]."""
+
+    @property
+    def end(self) -> float:
+        """Seconds from the clip's start at which the block ends."""
+        return self.start + self.samples.size / SAMPLE_RATE
+
+
+class Assembler:
+    """Decoded audio frames in, blocks out: resampled, mixed to mono, gaps filled with silence, overlaps cut.
+
+    `origin` and `end` are seconds of the clip: nothing before or after them comes out, and what begins late comes out
+    after the silence that precedes it. `longest` (seconds) bounds the silence a timestamp may ask for: a later one is
+    a broken timestamp, and the count of samples goes on instead.
+    """
+
+    def __init__(self, origin: float = 0.0, end: float | None = None, longest: float | None = None) -> None:
+        self._origin = origin
+        self._stop = None if end is None else round((end - origin) * SAMPLE_RATE)
+        self._longest = longest
+        self._resampler: av.AudioResampler | None = None
+        self._setup: tuple[str, str, int] | None = None
+        self._expected: float | None = None
+        self._position = 0
+        self._written = 0
+        self._waiting: list[np.ndarray] = []
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the clip that have come out or wait in the current block."""
+        return self._origin + (self._written + sum(map(len, self._waiting))) / SAMPLE_RATE
+
+    @property
+    def finished(self) -> bool:
+        """Whether `end` is reached."""
+        return self._stop is not None and self._written >= self._stop
+
+    def push(self, frame: av.AudioFrame, time: float | None = None) -> Iterator[AudioBlock]:
+        """Blocks that this frame completes; `time` is its start in seconds of the clip, None = right after the last."""
+        if frame.samples == 0 or frame.sample_rate <= 0:
+            return
+        setup = (frame.format.name, frame.layout.name, frame.sample_rate)
+        length = frame.samples / frame.sample_rate
+        jumped = self._jumps(time)
+        if jumped or setup != self._setup:
+            yield from self._drain()
+            if jumped or self._expected is None:
+                self._expected = self._origin if time is None or not jumped else time
+            self._position = round((self._expected - self._origin) * SAMPLE_RATE)
+            self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE, options=_RESAMPLER)
+            self._setup = setup
+        assert self._resampler is not None and self._expected is not None
+        self._expected += length
+        frame.pts = None
+        for resampled in self._resampler.resample(frame):
+            yield from self._place(resampled.to_ndarray()[0])
+
+    def finish(self, until: float | None = None) -> Iterator[AudioBlock]:
+        """The rest; with `until`, silence up to that second of the clip."""
+        yield from self._drain()
+        if until is not None:
+            yield from self._silence(round((until - self._origin) * SAMPLE_RATE) - self._length)
+        if self._waiting:
+            yield from self._emit(final=True)
+
+    @property
+    def _length(self) -> int:
+        return self._written + sum(map(len, self._waiting))
+
+    def _jumps(self, time: float | None) -> bool:
+        if time is None or (self._longest is not None and time > self._longest):
+            return False
+        return self._expected is None or abs(time - self._expected) > _SLACK
+
+    def _drain(self) -> Iterator[AudioBlock]:
+        if self._resampler is not None:
+            for resampled in self._resampler.resample(None):
+                yield from self._place(resampled.to_ndarray()[0])
+        self._resampler, self._setup = None, None
+
+    def _place(self, samples: np.ndarray) -> Iterator[AudioBlock]:
+        samples = within_scale(samples)
+        yield from self._silence(self._position - self._length)
+        late = max(0, self._length - self._position)
+        self._position += samples.size
+        yield from self._add(samples[late:])
+
+    def _silence(self, missing: int) -> Iterator[AudioBlock]:
+        while missing > 0 and not self.finished:
+            step = min(missing, BLOCK)
+            yield from self._add(np.zeros(step, np.float32))
+            missing -= step
+
+    def _add(self, samples: np.ndarray) -> Iterator[AudioBlock]:
+        if samples.size and not self.finished:
+            self._waiting.append(samples)
+            if sum(map(len, self._waiting)) >= BLOCK:
+                yield from self._emit()
+
+    def _emit(self, final: bool = False) -> Iterator[AudioBlock]:
+        samples = np.concatenate(self._waiting)
+        self._waiting = []
+        if self._stop is not None:
+            samples = samples[: max(0, self._stop - self._written)]
+        for i in range(0, samples.size, 2 * BLOCK):
+            block = samples[i : i + 2 * BLOCK]
+            start = self._origin + self._written / SAMPLE_RATE
+            self._written += block.size
+            yield AudioBlock(start, np.ascontiguousarray(block))
+
+
+def within_scale(samples: np.ndarray) -> Float32[np.ndarray, " samples"]:
+    """Samples clipped to [-1, 1]; MediaError for NaN, infinity, or a scale that is not that of floating-point sound."""
+    if not np.isfinite(samples).all():
+        count = int((~np.isfinite(samples)).sum())
+        raise MediaError(
+            f"the sound holds {count} samples that are NaN or infinite; only finite ones are sound: replace them, for "
+            "example with numpy.nan_to_num, or record again"
+        )
+    peak = float(np.abs(samples).max(initial=0.0))
+    if peak > LOUDEST:
+        raise MediaError(
+            f"floating-point sound lies in [-1, 1], but this reaches {peak:g}; if these are 16-bit values stored as "
+            "floats, divide them by 32768"
+        )
+    return np.clip(samples, -1.0, 1.0).astype(np.float32, copy=False)
+
+
+def as_waveform(rate: int, array: np.ndarray) -> Float32[np.ndarray, " samples"]:
+    """Sound in memory, as Gradio's microphone gives it, to the waveform that the same sound in a file would give.
+
+    `rate` in Hz, 8 000 to 192 000; `array` int16, int32, uint8 (128 is silence) or float in [-1, 1], of shape
+    (samples,), (samples, channels) or (channels, samples), 1 to 8 channels. Raises MediaError for anything else.
+    """
+    rate = _valid_rate(rate)
+    channels = _channels_first(array)
+    assembler = Assembler()
+    blocks: list[np.ndarray] = []
+    for i in range(0, channels.shape[1], rate):
+        interleaved = np.ascontiguousarray(_to_float(channels[:, i : i + rate]).T).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(interleaved, format="flt", layout=_LAYOUTS[len(channels) - 1])
+        frame.sample_rate = rate
+        blocks += [block.samples for block in assembler.push(frame)]
+    blocks += [block.samples for block in assembler.finish()]
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def _valid_rate(rate: object) -> int:
+    if isinstance(rate, bool) or not isinstance(rate, (int, np.integer, float, np.floating)):
+        raise MediaError(f"a sampling rate is a number in Hz, not {type(rate).__name__}: give audio=(rate, array)")
+    if not (LOWEST_RATE <= rate <= HIGHEST_RATE) or rate != int(rate):
+        raise MediaError(
+            f"a sampling rate of {rate:g} Hz is not usable; whole numbers from {LOWEST_RATE} to {HIGHEST_RATE} are: "
+            "give the rate the sound was recorded at, in Hz (not kHz)"
+        )
+    return int(rate)
+
+
+def _channels_first(array: object) -> np.ndarray:
+    """The array as (channels, samples); the shorter axis is the channels'."""
+    if not isinstance(array, np.ndarray):
+        raise MediaError(f"sound in memory is a NumPy array, not {type(array).__name__}; {ACCEPTED}")
+    if array.dtype.name not in _SCALES and array.dtype.kind != "f":
+        raise MediaError(f"an array of {array.dtype.name} is not sound; convert it to int16 or float32")
+    if array.ndim == 1:
+        array = array[None]
+    if array.ndim != 2:
+        raise MediaError(f"an array of shape {array.shape} is not sound; give (samples,) or (samples, channels)")
+    if array.shape[1] < array.shape[0]:
+        array = array.T
+    if array.shape[0] > len(_LAYOUTS):
+        raise MediaError(f"{array.shape[0]} channels are too many; 1 to {len(_LAYOUTS)} are valid: mix them down first")
+    if array.size == 0:
+        raise MediaError(f"the array of sound is empty (shape {array.shape}); record again, at least a moment")
+    return array
+
+
+def _to_float(samples: np.ndarray) -> Float32[np.ndarray, "channels samples"]:
+    if samples.dtype.kind == "f":
+        worst = np.abs(samples).max(initial=0.0)
+        if not worst <= LOUDEST:
+            within_scale(samples)
+        return samples.astype(np.float32)
+    silence, scale = _SCALES[samples.dtype.name]
+    return ((samples.astype(np.float64) - silence) / scale).astype(np.float32)

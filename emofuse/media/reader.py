@@ -1,0 +1,274 @@
+"""The streaming road from whatever was handed in to segments, in order of time and in memory that does not grow."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from emofuse.errors import require_package
+from emofuse.media.alignment import CHARACTERS_PER_SECOND, CueReader, by_sentence, laid_out
+from emofuse.media.clip import Clip, PathOrName, open_clip
+from emofuse.media.decode import AudioBlock
+from emofuse.media.faces.collect import FaceCollector, FaceOptions, faces_in_image
+from emofuse.media.faces.detect import FaceDetector
+from emofuse.media.segmentation import SegmentOptions, Span, Timeline, VoiceSpans, cue_spans
+from emofuse.media.sound import SILENCE, SoundBuffer, loudness
+from emofuse.media.transcript import Cue, join, transcribe
+from emofuse.types import SAMPLE_RATE, FaceTrack, Segment, Word
+
+SPREAD = "the transcript has no times: its words were spread over the clip by their length"
+READ_ALOUD = f"the text has no times: seconds are those of reading it at {CHARACTERS_PER_SECOND:g} characters a second"
+_ENDED = 1.5
+"""Seconds the sound may be behind the clock (a block has at most 1 s) before it is taken to have ended."""
+
+Progress = Callable[[float, float | None], None]
+"""Called with the seconds done and the seconds in all (None = not known)."""
+
+
+@dataclass(frozen=True)
+class MediaOptions:
+    """Every knob of the road from media to segments."""
+
+    segment: SegmentOptions = field(default_factory=SegmentOptions)
+    faces: FaceOptions = field(default_factory=FaceOptions)
+    detector: FaceDetector | None = None
+    """None = OpenCV's cascades."""
+    voice: Literal["auto", "always"] = "auto"
+    """`auto`: sound is a voice where somebody speaks; `always`: everywhere it is not silent."""
+    asr: str | None = None
+    """A faster-whisper model (hub id, size or folder) that writes the words when no transcript is given."""
+    language: str | None = None
+    """Language code for `asr`; None = it guesses."""
+    context: int = 3
+    """Earlier turns a segment carries with it."""
+
+
+def segments(
+    source: PathOrName | None = None,
+    *,
+    audio: tuple[int, np.ndarray] | None = None,
+    image: PathOrName | np.ndarray | None = None,
+    text: str | None = None,
+    transcript: PathOrName | None = None,
+    options: MediaOptions | None = None,
+    notes: list[str] | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Segment]:
+    """A clip's segments, as it is read: words, voice and faces of each, whichever are there.
+
+    `source` is the path of a video, of sound, of a still or of a text; `audio` a pair (rate in Hz, array); `image` an
+    array or the path of a still; `text` words, never a path; `transcript` a string of words or a file of them. Cues
+    with times cut the clip, else voice activity does; longer stretches that are neither are cut into windows, which
+    come out only where a face (or, with `voice="always"`, sound) is there: nothing comes out for a stretch, or a
+    whole clip, in which there is nothing to go by. `notes` receives what was absent and why once the iterator ends.
+    Raises MediaError at the call for what cannot be opened, and while iterating for what cannot be decoded.
+    """
+    options = options or MediaOptions()
+    clip = open_clip(source, audio=audio, image=image, text=text, transcript=transcript)
+    if options.asr is not None and clip.transcript is None and clip.has_audio:
+        require_package("faster_whisper", "asr")
+    road = _Road(clip, options, [] if notes is None else notes, progress)
+    return road.on_a_clock() if clip.has_audio or clip.has_video else road.without_clock()
+
+
+class _Road:
+    """One run over one clip."""
+
+    def __init__(self, clip: Clip, options: MediaOptions, notes: list[str], progress: Progress | None) -> None:
+        self.clip, self.options, self.notes, self.progress = clip, options, notes, progress
+        self.faces = FaceCollector(options.detector, options.faces)
+        self.sound = SoundBuffer()
+        self.timeline = Timeline(options.segment)
+        self.waiting: deque[Span] = deque()
+        self.turns: deque[str] = deque(maxlen=max(0, options.context))
+        self.still: tuple[FaceTrack, ...] = ()
+        self.cues = CueReader(())
+        self.known: deque[Span] | None = None
+        self.voice: VoiceSpans | None = None
+        self.heard = self.seen = self.clock = 0.0
+        self.loudest = 0.0
+        self.count = 0
+        self.had: set[str] = set()
+        self.transcribing = False
+
+    def without_clock(self) -> Iterator[Segment]:
+        """Text, a still, or both: the segments of the text, at the times its cues have or reading aloud would take."""
+        self._still()
+        words_there = self.clip.transcript is not None and self.clip.transcript.cues
+        cues = self._cues([]) if words_there else []
+        self.cues = CueReader(cues)
+        spans = cue_spans(cues, self.options.segment) if cues else [Span(0.0, 0.0, "window")]
+        for span in spans:
+            yield from self._segment(span)
+        self._explain()
+
+    def on_a_clock(self) -> Iterator[Segment]:
+        """Sound, moving pictures, or both, in one pass."""
+        self._still()
+        self._plan()
+        last_told = 0.0
+        for item in self.clip.items(self.options.faces.frame_interval, notes=self.notes):
+            if isinstance(item, AudioBlock):
+                self._hear(item)
+            else:
+                self.faces.push(item)
+                self.seen = item.time
+            self.clock = item.start if isinstance(item, AudioBlock) else item.time
+            self._keep_pace()
+            yield from self._ready()
+            if self.progress is not None and self.clock - last_told >= 0.5:
+                last_told = self.clock
+                self.progress(self.clock, self.clip.duration)
+        yield from self._rest()
+        if self.progress is not None:
+            self.progress(max(self.heard, self.seen), max(self.heard, self.seen))
+        self._explain()
+
+    def _still(self) -> None:
+        if self.clip.still is not None:
+            options = self.options
+            self.still = faces_in_image(self.clip.still, options.detector, options.faces, notes=self.notes)
+
+    def _plan(self) -> None:
+        """What cuts the clip: cues with times, speech found beforehand for a text without times, or a live ear."""
+        transcript = self.clip.transcript
+        self.transcribing = self.options.asr is not None and transcript is None and self.clip.has_audio
+        if transcript is not None and transcript.cues:
+            spoken = [] if transcript.timed else self._spoken()
+            cues = self._cues(spoken)
+            self.cues = CueReader(cues)
+            self.known = deque(spoken or cue_spans(cues, self.options.segment))
+        elif self.options.voice == "auto" and self.clip.has_audio:
+            self.voice = VoiceSpans(self.options.segment)
+
+    def _spoken(self) -> list[Span]:
+        """Where somebody speaks, from a pass over the sound alone: a text without times is laid over it."""
+        if not self.clip.has_audio:
+            return []
+        voice = VoiceSpans(self.options.segment)
+        spans: list[Span] = []
+        for block in self.clip.items(video=False):
+            if isinstance(block, AudioBlock):
+                spans += voice.push(block)
+        return spans + list(voice.finish())
+
+    def _cues(self, spoken: list[Span]) -> list[Cue]:
+        """The transcript's cues with the times they have, or laid over what is spoken, the clip, or nothing."""
+        transcript = self.clip.transcript
+        if transcript is None or transcript.timed:
+            return list(transcript.cues) if transcript is not None else []
+        stretches = [(span.start, span.end) for span in spoken]
+        if not stretches and self.clip.duration:
+            stretches = [(0.0, self.clip.duration)]
+        self.notes.append(READ_ALOUD if not stretches else SPREAD)
+        return laid_out(by_sentence(transcript.cues), stretches or None)
+
+    def _hear(self, block: AudioBlock) -> None:
+        self.loudest = max(self.loudest, loudness(block.samples))
+        self.sound.push(block)
+        self.heard = block.end
+        if self.voice is not None:
+            for span in self.voice.push(block):
+                self._queue(self.timeline.push(span))
+            self._queue(self.timeline.windows(self.voice.settled))
+
+    def _keep_pace(self) -> None:
+        """Takes sound that ended before the pictures for silence; known spans and windows follow the clock."""
+        while self.clip.has_audio and self.clock - self.heard > _ENDED:
+            self._hear(AudioBlock(self.heard, np.zeros(SAMPLE_RATE // 2, np.float32)))
+        if self.voice is None:
+            while self.known and self.known[0].end <= self.clock:
+                self._queue(self.timeline.push(self.known.popleft()))
+            self._queue(self.timeline.windows(min(self.clock, self.known[0].start if self.known else np.inf)))
+
+    def _queue(self, spans: Iterator[Span]) -> None:
+        self.waiting.extend(spans)
+
+    def _ready(self) -> Iterator[Segment]:
+        while self.waiting and self.waiting[0].end <= self.clock:
+            yield from self._segment(self.waiting.popleft())
+        since = self.waiting[0].start if self.waiting else self.timeline.cursor
+        self.sound.forget(since)
+        self.faces.forget(since)
+
+    def _rest(self) -> Iterator[Segment]:
+        """What the end of the clip leaves open."""
+        fps = self.clip.info.fps if self.clip.info is not None else None
+        end = max(self.heard, self.seen + 1 / (fps or 25.0) if self.clip.has_video else 0.0)
+        if self.voice is not None:
+            for span in self.voice.finish():
+                self._queue(self.timeline.push(span))
+        late = [span for span in self.known or () if span.start >= end]
+        for span in list(self.known or ())[: len(self.known or ()) - len(late)]:
+            self._queue(self.timeline.push(replace(span, end=min(span.end, end))))
+        if late:
+            where = f"after the clip's end ({end:.1f} s)"
+            self.notes.append(f"{len(late)} parts of the transcript begin {where} and were left out")
+        self._queue(self.timeline.finish(end))
+        while self.waiting:
+            yield from self._segment(self.waiting.popleft())
+
+    def _segment(self, span: Span) -> Iterator[Segment]:
+        """The span with what is there in it; nothing when nothing is."""
+        middle = (span.start + span.end) / 2
+        still = tuple(replace(track, times=np.full(len(track.crops), middle)) for track in self.still)
+        spoken = span.kind != "window" or self.options.voice == "always"
+        waveform = self.sound.cut(span.start, span.end) if spoken else None
+        segment = Segment(
+            id=f"{self.clip.name}#{self.count}",
+            start=span.start,
+            end=span.end,
+            words=self._words(span, waveform) or None,
+            waveform=waveform,
+            faces=still or self.faces.tracks(span.start, span.end),
+            context=tuple(self.turns),
+        )
+        if not segment.present:
+            return
+        self.count += 1
+        self.had |= segment.present
+        if segment.words:
+            speaker = span.speaker or self.cues.speaker(span)
+            self.turns.append(f"{speaker}: {join(segment.words)}" if speaker else join(segment.words))
+        yield segment
+
+    def _words(self, span: Span, waveform: np.ndarray | None) -> tuple[Word, ...]:
+        model = self.options.asr
+        if model is None or not self.transcribing:
+            return self.cues.words(span)
+        if waveform is None:
+            return ()
+        return transcribe(waveform, model, language=self.options.language, start=span.start)
+
+    def _explain(self) -> None:
+        """Says of each modality that never came why it did not."""
+        clip, lines = self.clip, []
+        if "text" not in self.had:
+            lines.append(f"{self._no_words()}: text is absent")
+        if "speech" not in self.had:
+            lines.append(f"{self._no_voice()}: speech is absent")
+        if "face" not in self.had:
+            pictures = clip.has_video or clip.still is not None
+            missing = "the file has no video track" if clip.info is not None else "no picture was given"
+            lines.append(f"{'no face found' if pictures else missing}: face is absent")
+        if not self.count:
+            lines.append("nothing was found to go by, neither words nor a voice nor a face: there are no segments")
+        self.notes += lines
+
+    def _no_words(self) -> str:
+        if self.clip.transcript is not None:
+            return "the transcript holds no words within the clip"
+        if self.transcribing:
+            return "the speech recogniser understood no words"
+        return "no transcript was given and no ASR model"
+
+    def _no_voice(self) -> str:
+        if not self.clip.has_audio:
+            return "the file has no audio track" if self.clip.info is not None else "no sound was given"
+        if self.loudest < SILENCE:
+            return "the sound is silent"
+        return "no speech found in the sound (options.voice='always' takes all sound for a voice)"

@@ -1,0 +1,107 @@
+"""Segments in, predictions out: prepared, bucketed by length, run in batches, decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+import numpy as np
+
+from emofuse.batch import Batch, collate
+from emofuse.model.model import Decoded, EmotionModel
+from emofuse.tasks import Task
+from emofuse.types import Modality, Prediction, Segment
+
+Key = TypeVar("Key")
+FIRST = 4
+"""Segments judged before more are waited for; each batch after may be twice as large as the one before."""
+PADDED_SECONDS = 96.0
+"""The most a batch may hold, padding included, so that long segments do not fill the memory …"""
+CPU_SECONDS = 12.0
+"""… and on a CPU, of sound and faces: what does not fit its caches waits for memory longer than a batch saves."""
+
+
+def judge(
+    model: EmotionModel, segments: Iterable[tuple[Key, int | None, Segment]], batch_size: int
+) -> Iterator[tuple[Key, Prediction | None]]:
+    """(key, prediction) for each (key, person, segment), in order; None where the model finds nothing it can read.
+
+    At most `batch_size` segments are held at a time, whatever the number that goes through; the first come out four
+    together, then eight, so that whoever watches sees something soon.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; at least 1 segment must be judged at a time")
+    source, size = iter(segments), FIRST
+    while chunk := list(islice(source, min(size, batch_size))):
+        size *= 2
+        answers: dict[int, Prediction | None] = {}
+        heavy = model.device.type == "cpu" and any(segment.present - {"text"} for _, _, segment in chunk)
+        limit = CPU_SECONDS if heavy else PADDED_SECONDS
+        for bucket in buckets([segment.end - segment.start for _, _, segment in chunk], limit):
+            batch = collate([model.prepare(chunk[i][2]) for i in bucket])
+            decoded = model.predict(batch)
+            for row, i in enumerate(bucket):
+                _, person, segment = chunk[i]
+                answers[i] = prediction(model.tasks, batch, decoded, row, segment, person)
+        yield from ((key, answers[i]) for i, (key, _, _) in enumerate(chunk))
+
+
+def buckets(seconds: Sequence[float], limit: float = PADDED_SECONDS) -> list[list[int]]:
+    """Indices in groups of similar length: several none over `limit`, the longest at most twice the shortest or 2 s."""
+    groups: list[list[int]] = []
+    for i in sorted(range(len(seconds)), key=lambda i: seconds[i]):
+        group = groups[-1] if groups else []
+        fits = group and seconds[i] <= max(2 * seconds[group[0]], 2.0) and seconds[i] * (len(group) + 1) <= limit
+        if fits:
+            group.append(i)
+        else:
+            groups.append([i])
+    return groups
+
+
+def prediction(
+    tasks: Sequence[Task], batch: Batch, decoded: Decoded, row: int, segment: Segment, person: int | None
+) -> Prediction | None:
+    """One row of a decoded batch with its names; None when none of the model's modalities is present in it."""
+    present: frozenset[Modality] = frozenset(m for m, there in batch.present.items() if bool(there[row]))
+    if not present:
+        return None
+    values = _named(tasks, decoded.tasks, row)
+    standard: dict[str, Any] = {name: values.get(task) for task, name in _FIELDS.items()}
+    alone: dict[Modality, dict[str, float]] = {
+        modality: named["emotion"]
+        for modality, outputs in decoded.by_modality.items()
+        if modality in present and "emotion" in (named := _named(tasks, outputs, row))
+    }
+    return Prediction(
+        start=segment.start,
+        end=segment.end,
+        person=person,
+        present=present,
+        **standard,
+        others={task: value for task, value in values.items() if task not in _FIELDS},
+        by_modality=alone,
+        embedding=decoded.embedding[row].copy(),
+    )
+
+
+_FIELDS = {
+    "emotion": "emotions",
+    "polarity": "polarity",
+    "intensity": "intensity",
+    "valence": "valence",
+    "arousal": "arousal",
+}
+"""Task → field of a prediction; every other task is one of its `others`."""
+
+
+def _named(tasks: Sequence[Task], outputs: Mapping[str, np.ndarray], row: int) -> dict[str, Any]:
+    """Task → {class: probability}, or a number for a scalar; a task not taught for what is present is left out."""
+    return {
+        task.name: dict(zip(task.classes, map(float, outputs[task.name][row]), strict=True))
+        if task.classes
+        else float(outputs[task.name][row, 0])
+        for task in tasks
+        if not np.isnan(outputs[task.name][row]).any()
+    }

@@ -1,0 +1,1 @@
+"""Runtimes: precision of the encoders, int8, graphs for other engines."""

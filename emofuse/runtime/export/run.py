@@ -1,0 +1,139 @@
+"""A pipeline's model whose encoders and fusion run elsewhere: the same calls, the same answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from emofuse.encoders.backbones.layers import Described, lean_backbones
+from emofuse.errors import CheckpointError, EmofuseError, require_package
+from emofuse.model.checkpoint import locate, read_config
+from emofuse.model.conformal import FILE as CONFORMAL
+from emofuse.model.conformal import load_conformal
+from emofuse.model.model import EmotionModel, Outputs
+from emofuse.runtime.export.graphs import FUSION, PARTS, fusion_names
+from emofuse.runtime.export.write import ENDINGS, HEADS, MANIFEST
+from emofuse.types import Modality, Tokens
+
+Run = Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]
+"""Inputs by name → outputs in order."""
+
+
+def load_exported(where: str | Path, backend: str, device: str = "auto") -> ExportedModel:
+    """The model in a folder that `emofuse export` wrote. Raises CheckpointError when it holds no such graphs."""
+    if backend not in ("onnx", "openvino"):
+        raise EmofuseError(f"no backend {backend!r}; valid: torch, onnx, openvino")
+    if device not in ("auto", "cpu"):
+        raise EmofuseError(f"the backend {backend} computes on the cpu here, not on {device!r}")
+    require_package({"onnx": "onnxruntime"}.get(backend, backend), "export")
+    folder = locate(where)
+    manifest = folder / backend / MANIFEST
+    if not manifest.is_file() or not (folder / HEADS).is_file():
+        raise CheckpointError(
+            f"{folder} holds no model for {backend}; write one with: emofuse export {where} FOLDER --format {backend}"
+        )
+    graphs = json.loads(manifest.read_text("utf-8"))["graphs"]
+    open_graph = _onnx if backend == "onnx" else _openvino
+    runs = {name: open_graph(folder / backend / (name + ENDINGS[backend])) for name in graphs}
+    return ExportedModel(folder, runs)
+
+
+class ExportedModel(EmotionModel):
+    """An EmotionModel without backbones; it judges, and is neither trained nor explained by gradients."""
+
+    def __init__(self, folder: Path, runs: Mapping[str, Run]) -> None:
+        with lean_backbones():
+            super().__init__(read_config(folder), checkpoint=folder)
+        for modality in self.modalities:
+            encoder: Any = self.encoders[modality]
+            config = getattr(encoder.backbone, "config", None)
+            encoder.backbone = _Backbone(runs[modality], modality, config)
+            if modality == "speech":
+                encoder.group_norm, encoder.layer_weights = [None], None
+        self._fuse = runs[FUSION]
+        given = load_file(folder / HEADS)
+        given.pop("encoders.speech.layer_weights", None)
+        try:
+            self.load_state_dict(given)
+        except RuntimeError as error:
+            raise CheckpointError(f"{folder / HEADS} does not fit {folder / 'config.json'}: {error}") from error
+        if (folder / CONFORMAL).is_file():
+            self.conformal = load_conformal(folder / CONFORMAL)
+        self.eval().requires_grad_(False)
+
+    def fuse(self, tokens: Mapping[Modality, Tokens], present: Mapping[Modality, Tensor]) -> Outputs:
+        """As EmotionModel; a modality that no row has goes in as one masked token."""
+        fed: dict[str, np.ndarray] = {}
+        for modality in self.modalities:
+            rows = len(present[modality])
+            given = tokens.get(modality) or self._nothing(modality, rows)
+            parts = (given.states, given.mask, given.times, present[modality])
+            fed |= {f"{modality}_{name}": part.numpy() for name, part in zip(PARTS, parts, strict=True)}
+        _, names = fusion_names(self)
+        out = dict(zip(names, map(torch.from_numpy, self._fuse(fed)), strict=True))
+        tasks = [task.name for task in self.tasks]
+        alone: dict[Modality, dict[str, Tensor]] = {m: {task: out[f"{m}_{task}"] for task in tasks} for m in tokens}
+        return Outputs({task: out[task] for task in tasks}, alone, out["state"])
+
+    def _nothing(self, modality: Modality, rows: int) -> Tokens:
+        dim: Any = self.encoders[modality].dim
+        return Tokens(torch.zeros(rows, 1, dim), torch.zeros(rows, 1, dtype=torch.bool), torch.zeros(rows, 1))
+
+
+class _Backbone(nn.Module):
+    """A graph in the place of a backbone, called as its encoder calls it."""
+
+    def __init__(self, run: Run, modality: Modality, config: Any) -> None:
+        super().__init__()
+        self.run, self.modality, self.config = run, modality, config
+
+    def forward(self, **fed: Tensor) -> Described:
+        """`last_hidden_state` of words or sound."""
+        if torch.is_grad_enabled():
+            self.get_input_embeddings()
+        names = {"attention_mask": "mask", "input_features": "values", "input_values": "values"}
+        arrays = {names.get(name, name): tensor.numpy() for name, tensor in fed.items()}
+        arrays["mask"] = arrays["mask"].astype(bool)
+        return Described(last_hidden_state=torch.from_numpy(self.run(arrays)[0]))
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Raises EmofuseError: there is nothing to take a gradient of."""
+        raise EmofuseError("an exported model has no gradients: explain with the torch model (backend='torch')")
+
+    def forward_features(self, pictures: Tensor) -> Tensor:
+        """One state a picture."""
+        return torch.from_numpy(self.run({"pictures": pictures.contiguous().numpy()})[0])
+
+    def forward_head(self, states: Tensor, pre_logits: bool = True) -> Tensor:
+        """The states, which the graph has pooled."""
+        return states
+
+    def _get_feat_extract_output_lengths(self, lengths: Tensor) -> Tensor:
+        for kernel, stride in zip(self.config.conv_kernel, self.config.conv_stride, strict=True):
+            lengths = (lengths - kernel) // stride + 1
+        return lengths
+
+
+def _onnx(path: Path) -> Run:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors: what the optimiser did to the graph concerns nobody
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    wanted = [port.name for port in session.get_inputs()]
+    return lambda fed: [np.asarray(a) for a in session.run(None, {name: fed[name] for name in wanted})]
+
+
+def _openvino(path: Path) -> Run:
+    import openvino
+
+    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    wanted = [port.get_any_name() for port in compiled.inputs]
+    return lambda fed: [np.array(a) for a in compiled({name: fed[name] for name in wanted}).values()]

@@ -1,0 +1,222 @@
+"""A model folder whose encoders and fusion are graphs of another runtime, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from safetensors.torch import save_file
+
+from emofuse.batch import collate
+from emofuse.errors import EmofuseError, require_package
+from emofuse.model.checkpoint import save
+from emofuse.model.model import EmotionModel
+from emofuse.runtime.export.examples import spoken
+from emofuse.runtime.export.graphs import FUSION, Graph, feeds, graphs
+from emofuse.types import Segment
+
+if TYPE_CHECKING:
+    import openvino
+
+Format = Literal["onnx", "openvino", "torch"]
+ENDINGS: dict[str, str] = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
+MANIFEST = "export.json"
+HEADS = "heads.safetensors"
+OPSET = 17
+
+
+def export(
+    model: EmotionModel,
+    folder: str | Path,
+    format: Format,
+    examples: Sequence[Segment] = (),
+    *,
+    int8: bool = False,
+    source: Path | None = None,
+) -> Path:
+    """Write `folder`: configuration, tokenizer, heads, and a graph for each encoder and for the fusion.
+
+    With `int8` (encoders only) `examples` calibrate each encoder whose modality they have: some hundred segments of a
+    dev split. `source` is the model's own folder, whose card and report are copied. Raises EmofuseError for a format
+    that is not there, and for a modality without an example to calibrate it on.
+    """
+    if format not in ENDINGS:
+        raise EmofuseError(f"no format {format!r}; valid: {', '.join(ENDINGS)}")
+    if int8 and format == "torch":
+        raise EmofuseError("int8 goes with the formats onnx and openvino; torch judges in 8 bits with precision='int8'")
+    _require(format, int8)
+    if Path(folder).exists() and not (Path(folder) / "config.json").is_file() and any(Path(folder).iterdir()):
+        raise EmofuseError(f"{folder} is there and is no model folder; name one that is not there yet")
+    lacking = [m for m in model.modalities if int8 and not any(m in segment.present for segment in examples)]
+    if lacking:
+        raise EmofuseError(f"no example has {', '.join(lacking)}: 8 bits are calibrated on examples of every modality")
+    folder, parts = Path(folder), graphs(model, collate([model.prepare(spoken(seconds)) for seconds in (1, 2)]))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        _describe(model, building, source)
+        (building / format).mkdir()
+        for graph in parts:
+            target = building / format / (graph.name + ENDINGS[format])
+            calibration = _calibration(model, graph, examples) if int8 and graph.name in model.modalities else None
+            _WRITERS[format](graph, target, calibration)
+        told = {"format": format, "precision": "int8" if int8 else "float32", "examples": len(examples) if int8 else 0}
+        told["graphs"] = {g.name: {"inputs": g.inputs, "outputs": g.outputs} for g in parts}  # type: ignore[assignment]
+        (building / format / MANIFEST).write_text(json.dumps(told, indent=2) + "\n", "utf-8")
+        _move(building, folder, format)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return folder
+
+
+def _require(format: str, int8: bool) -> None:
+    for package in {"onnx": ("onnx", "onnxruntime"), "openvino": ("openvino",)}.get(format, ()):
+        require_package(package, "export")
+    if int8:
+        require_package("nncf", "export")
+
+
+def _describe(model: EmotionModel, building: Path, source: Path | None) -> None:
+    """All of a checkpoint but the weights that the graphs hold."""
+    with tempfile.TemporaryDirectory(dir=building.parent) as scratch:
+        whole = save(model, Path(scratch) / "model")
+        for path in whole.iterdir():
+            if path.name != "model.safetensors":
+                shutil.move(path, building / path.name)
+    rest = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items() if ".backbone." not in k}
+    save_file(rest, building / HEADS, metadata={"format": "pt"})
+    for name in ("README.md", "report.json", "recipe.yaml"):
+        if source is not None and (source / name).is_file():
+            shutil.copy2(source / name, building / name)
+
+
+def _move(building: Path, folder: Path, format: str) -> None:
+    """Put everything in place; graphs of other formats that are there already stay."""
+    building.chmod(0o755)
+    if folder.exists():
+        shutil.rmtree(folder / format, ignore_errors=True)
+        for old in folder.iterdir():
+            if not (building / old.name).exists():
+                shutil.copytree(old, building / old.name) if old.is_dir() else shutil.copy2(old, building / old.name)
+        retired = building.with_name(building.name + "-old")
+        folder.rename(retired)
+        building.rename(folder)
+        shutil.rmtree(retired)
+    else:
+        building.rename(folder)
+
+
+Feeds = list[dict[str, Any]]
+
+
+def _calibration(model: EmotionModel, graph: Graph, examples: Sequence[Segment]) -> Feeds:
+    """What the graph is fed for each example, all at one length, as the collector of statistics wants it."""
+    modality: Any = graph.name
+    having = [model.prepare(segment) for segment in examples if modality in segment.present]
+    inputs = collate(having).inputs[modality]
+    if modality == "face":  # frames that are padding are no frames: repeat the real ones
+        counts, longest = inputs["mask"].sum(1), inputs["mask"].shape[1]
+        index = torch.arange(longest) % counts[:, None]
+        pixels = torch.stack([row[i] for row, i in zip(inputs["pixels"], index, strict=True)])
+        inputs = inputs | {"pixels": pixels, "mask": torch.ones_like(inputs["mask"])}
+    rows = ({name: tensor[i : i + 1] for name, tensor in inputs.items()} for i in range(len(having)))
+    return [{name: t.numpy() for name, t in feeds(modality, model, row).items()} for row in rows]
+
+
+@contextmanager
+def _tracing() -> Iterator[None]:
+    """Around conversion by tracing, which torch deprecates before its successor works without further packages."""
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # pyright: ignore[reportPrivateImportUsage]
+        for said in ("You are using the legacy TorchScript", "The feature will be removed", "`torch.jit"):
+            warnings.filterwarnings("ignore", said, DeprecationWarning)
+        warnings.filterwarnings("ignore", "Constant folding - Only steps=1 can be constant folded", UserWarning)
+        yield
+
+
+def _onnx(graph: Graph, target: Path, calibration: Feeds | None) -> None:
+    axes: dict[str, dict[int, str]] = dict(graph.axes)
+    first = next(iter(graph.axes.values()))[0]
+    flat = graph.name in (FUSION, "face")
+    axes |= {name: {0: first} if flat else {0: first, 1: "states"} for name in graph.outputs}
+    with _tracing():
+        torch.onnx.export(
+            graph.module, graph.example, str(target), input_names=list(graph.inputs), output_names=list(graph.outputs),
+            dynamic_axes=axes, opset_version=OPSET, dynamo=False,
+        )  # fmt: skip
+    if calibration is not None:
+        import onnx
+
+        exact = onnx.load(str(target))
+        shapes = {w.name: tuple(w.dims) for w in exact.graph.initializer}
+        products = [n for n in exact.graph.node if n.op_type == "MatMul" and n.input[1] in shapes]
+        narrowing = [n.name for n in products if _narrows(shapes[n.input[1]])]
+        onnx.save(_quantised(exact, calibration, narrowing), str(target))
+
+
+def _openvino(graph: Graph, target: Path, calibration: Feeds | None) -> None:
+    import openvino
+
+    with _tracing():
+        converted: openvino.Model = openvino.convert_model(graph.module, example_input=graph.example)
+    for port, name in zip(converted.inputs, graph.inputs, strict=True):
+        port.get_tensor().set_names({name})
+    for port, name in zip(converted.outputs, graph.outputs, strict=True):
+        port.get_tensor().set_names({name})
+    if calibration is not None:
+        products = [op for op in converted.get_ops() if op.get_type_name() == "MatMul"]
+        weights = [(op, op.input_value(1).get_node()) for op in products]
+        # a linear layer's weights are [output, input] here, and transposed in the product
+        narrowing = [
+            op.get_friendly_name()
+            for op, w in weights
+            if w.get_type_name() == "Constant" and _narrows(tuple(w.get_output_shape(0))[::-1])
+        ]
+        converted = _quantised(converted, calibration, narrowing)
+    openvino.save_model(converted, str(target), compress_to_fp16=False)
+
+
+def _torch(graph: Graph, target: Path, calibration: Feeds | None) -> None:
+    shapes = [dict.fromkeys(graph.axes[name], torch.export.Dim.AUTO) for name in graph.inputs]
+    dynamic = (tuple(shapes),) if graph.name == FUSION else tuple(shapes)  # the fusion takes *tensors
+    program = torch.export.export(graph.module, graph.example, dynamic_shapes=dynamic)
+    torch.export.save(program, target)
+
+
+_WRITERS = {"onnx": _onnx, "openvino": _openvino, "torch": _torch}
+
+
+def _narrows(shape: tuple[int, ...]) -> bool:
+    """Whether weights [input, output] lead to fewer channels, as the second product of a feed-forward layer does."""
+    return len(shape) == 2 and shape[0] > shape[1]
+
+
+def _quantised(model: Any, calibration: Feeds, exact: Sequence[str]) -> Any:
+    """Post-training quantisation of a transformer's weights and activations, calibrated on the feeds.
+
+    Activations have one scale a tensor and none is smoothed by channel: on (batch, time, channel) tensors either would
+    tie the graph to the calibration's length. Products named in `exact` stay in float32: behind a feed-forward layer's
+    activation function a few values are so large that one scale leaves the others no digits.
+    """
+    import nncf
+    from nncf.quantization.advanced_parameters import AdvancedSmoothQuantParameters, QuantizationParameters
+
+    advanced = nncf.AdvancedQuantizationParameters(
+        activations_quantization_params=QuantizationParameters(per_channel=False),
+        smooth_quant_alphas=AdvancedSmoothQuantParameters(convolution=-1, matmul=-1),
+    )
+    return nncf.quantize(
+        model,
+        nncf.Dataset(calibration),
+        model_type=nncf.ModelType.TRANSFORMER,
+        subset_size=len(calibration),
+        ignored_scope=nncf.IgnoredScope(names=list(exact)),
+        advanced_parameters=advanced,
+    )

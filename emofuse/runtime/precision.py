@@ -1,0 +1,122 @@
+"""In how many bits the encoders multiply: what the processor really has, measured before it is believed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import lru_cache, partial
+from operator import itemgetter
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from emofuse.batch import collate
+from emofuse.errors import EmofuseError
+from emofuse.model.model import Decoded, EmotionModel
+from emofuse.runtime.export.examples import spoken
+from emofuse.runtime.int8 import Int8Linear, hold, packs, quantise, restore
+
+Precision = Literal["auto", "float32", "bfloat16", "int8"]
+Chosen = Literal["float32", "bfloat16", "int8"]
+CHANGE = 0.02
+"""Largest change of a probability that "auto" accepts for speed …"""
+MARGIN = 0.5
+"""… of which examples, being few, may use up so much."""
+WORTH = 1.25
+"""Times faster than float32 from which fewer bits are taken: what is around the products gains nothing."""
+LARGE = 30_000_000
+"""Weights from which a model's time goes into its products; below, reading the clip takes longer."""
+
+
+def choose(model: EmotionModel, precision: str) -> Chosen:
+    """The precision meant by "auto", or the named one. Raises EmofuseError for one that is not there.
+
+    On a GPU "auto" is bfloat16 where the GPU has it; on a CPU it is float32 for small models, else the fastest of
+    float32, bfloat16 and 8 bits in a probe of a few milliseconds.
+    """
+    if precision not in get_args(Precision):
+        raise EmofuseError(f"no precision {precision!r}; valid: {', '.join(get_args(Precision))}")
+    if precision == "int8" and model.device.type != "cpu":
+        raise EmofuseError(f"int8 runs on a cpu, not on {model.device.type!r}; take bfloat16, or device='cpu'")
+    if precision != "auto":
+        return precision  # type: ignore[return-value]
+    if model.device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    if model.device.type != "cpu" or sum(hold(e) for e in model.encoders.values()) < LARGE:
+        return "float32"
+    return _fastest()
+
+
+def apply(model: EmotionModel, chosen: Chosen) -> EmotionModel:
+    """The model with encoders that multiply so; weights stay as they are, and so does what is computed with gradients.
+
+    8 bits swap the encoders' large linear layers; 16 bits are an autocast around the encoders. Fusion and heads keep
+    all their bits: they take no time.
+    """
+    for encoder in model.encoders.values():
+        if chosen == "int8":
+            quantise(encoder)
+        elif chosen == "bfloat16":
+            _autocast(encoder, model.device.type)
+    return model
+
+
+def carefully(model: EmotionModel) -> EmotionModel:
+    """8 bits in each encoder, the slowest first, that changes no probability by more than CHANGE; see `MARGIN`."""
+    batch = collate([model.prepare(spoken(seconds)) for seconds in (1, 2)])
+    before = model.predict(batch)
+    took: list[tuple[float, nn.Module]] = []
+    with torch.inference_mode():
+        for modality in model.modalities:
+            encoder: nn.Module = model.encoders[modality]
+            took.append((_least(partial(encoder, batch.inputs[modality]), 1), encoder))
+    for _, encoder in sorted(took, key=itemgetter(0), reverse=True):
+        swaps = quantise(encoder)
+        if swaps and change(before, model.predict(batch)) > MARGIN * CHANGE:
+            restore(swaps)
+    return model
+
+
+def change(one: Decoded, other: Decoded) -> float:
+    """The largest difference of any answer, fused or of a modality alone."""
+    pairs = [(one.tasks[task], other.tasks[task]) for task in one.tasks]
+    pairs += [(v, other.by_modality[m][t]) for m, each in one.by_modality.items() for t, v in each.items()]
+    return max((float(np.abs(a - b).max()) for a, b in pairs if np.isfinite(a).all()), default=0.0)
+
+
+def _autocast(encoder: nn.Module, device: str) -> None:
+    forward = encoder.forward
+
+    def cast(inputs: dict[str, Tensor]) -> object:
+        with torch.autocast(device, torch.bfloat16, enabled=not torch.is_grad_enabled()):
+            return forward(inputs)
+
+    encoder.forward = cast  # type: ignore[method-assign]
+
+
+@lru_cache(maxsize=1)
+def _fastest() -> Chosen:
+    """The quickest way to multiply in this process, by a margin of WORTH over float32."""
+    layer = nn.Linear(768, 1536).eval().requires_grad_(False)
+    given = torch.randn(256, 768)
+    with torch.inference_mode():
+        seconds: dict[Chosen, float] = {"float32": _least(lambda: layer(given))}
+        half, halved = nn.Linear(768, 1536, dtype=torch.bfloat16).requires_grad_(False), given.bfloat16()
+        seconds["bfloat16"] = _least(lambda: half(halved)) * WORTH
+        if packs():
+            eight = Int8Linear(layer)
+            seconds["int8"] = _least(lambda: eight(given)) * WORTH
+    return min(seconds, key=lambda name: seconds[name])
+
+
+def _least(work: Callable[[], object], rounds: int = 5) -> float:
+    """Seconds of the quickest of a few rounds, after one that warms up."""
+    work()
+    took = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        work()
+        took.append(time.perf_counter() - began)
+    return min(took)

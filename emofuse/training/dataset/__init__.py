@@ -1,0 +1,1 @@
+"""Training samples: sources, augmentation, cache and sampling."""

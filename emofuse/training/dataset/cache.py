@@ -1,0 +1,257 @@
+"""What is costly to compute, kept on disk between epochs and runs: decoded clips, prepared inputs, frozen tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import struct
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from emofuse.batch import Batch
+from emofuse.data.load import load_segment
+from emofuse.encoders.features import FeaturesEncoder
+from emofuse.media.transcript import spread
+from emofuse.model.model import EmotionModel
+from emofuse.types import FaceTrack, Modality, Segment, Tokens, Utterance
+
+Arrays = dict[str, np.ndarray]
+ENDING = ".npz"
+DAMAGED = (OSError, ValueError, EOFError, KeyError, RuntimeError, struct.error, zipfile.BadZipFile)
+"""What reading a file that is no whole npz may raise."""
+TRACK = ("crops", "times", "boxes", "quality")
+LIBRARIES = ("torch", "transformers", "tokenizers", "timm", "av", "librosa", "opencv-python-headless", "numpy")
+_PACKAGE = Path(__file__).resolve().parents[2]
+
+
+class DiskCache:
+    """Arrays by key in a folder of at most `limit` bytes; the least recently used leave first.
+
+    Several processes may share the folder: an entry appears whole (a temporary name, then `os.replace`), and one that
+    cannot be read, its checksums included, is a miss. Each writer looks at the folder again after every sixteenth of
+    the limit, so that n writers pass the limit by n sixteenths at most.
+    """
+
+    def __init__(self, folder: str | Path, limit: int) -> None:
+        self.folder = Path(folder).expanduser()
+        self.limit = limit
+        self._written = self.limit  # so that the first write looks at what is there
+        self._full = False
+
+    def get(self, key: str) -> Arrays | None:
+        """The arrays of a key, which are thereby used anew; None when there are none."""
+        path = self._path(key)
+        try:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            os.utime(path)
+        except FileNotFoundError:
+            return None
+        except DAMAGED:
+            path.unlink(missing_ok=True)
+            return None
+        return arrays
+
+    def put(self, key: str, arrays: Arrays) -> None:
+        """Keep arrays; a full disk is said once, and nothing more is kept."""
+        path = self._path(key)
+        if self._full:
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
+        except OSError as error:
+            self._stop(error)
+            return
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
+                self._written += file.tell()
+            Path(scratch).replace(path)
+        except OSError as error:
+            self._stop(error)
+        finally:
+            Path(scratch).unlink(missing_ok=True)
+        if self._written >= self.limit // 16:
+            self._written = 0
+            self._shrink()
+
+    def _stop(self, error: OSError) -> None:
+        self._full = True
+        warnings.warn(f"the cache in {self.folder} takes no more: {error}", RuntimeWarning, stacklevel=3)
+
+    def _shrink(self) -> None:
+        """Let the least recently used leave until the rest fits."""
+        found = []
+        for path in self.folder.glob(f"*/*{ENDING}"):
+            try:
+                there = path.stat()
+            except FileNotFoundError:  # another process let it leave
+                continue
+            found.append((there.st_mtime_ns, there.st_size, path))
+        over = sum(size for _, size, _ in found) - self.limit
+        for _, size, path in sorted(found):
+            if over <= 0:
+                break
+            path.unlink(missing_ok=True)
+            over -= size
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}{ENDING}"
+
+
+class SegmentCache:
+    """Loads utterances; what was decoded of a video, faces found and all, comes from disk the second time."""
+
+    def __init__(self, disk: DiskCache, costly: Callable[[Utterance], bool]) -> None:
+        """`costly`: whose segments are worth keeping."""
+        self.disk = disk
+        self.costly = costly
+
+    def __call__(self, utterance: Utterance) -> Segment:
+        if not self.costly(utterance):
+            return load_segment(utterance)
+        key = digest("segment", preprocessing(), source_of(utterance))
+        arrays = self.disk.get(key)
+        if arrays is None:
+            segment = load_segment(utterance)
+            self.disk.put(key, _packed(segment))
+            return segment
+        return _unpacked(utterance, arrays)
+
+
+class InputCache:
+    """Inputs of un-augmented modalities, and the tokens of those whose encoder does not learn.
+
+    Entries are keyed by the content of the media and text, the encoder's configuration (for tokens: its weights), the
+    code between media and inputs, and the libraries it calls.
+    """
+
+    def __init__(self, disk: DiskCache, model: EmotionModel, frozen: Iterable[Modality]) -> None:
+        self.disk = disk
+        self.model = model
+        self.modalities = frozenset(m for m, e in model.encoders.items() if not isinstance(e, FeaturesEncoder))
+        self.frozen = frozenset(frozen) & self.modalities
+        self._encoders = {m: self._fingerprint(m) for m in self.modalities}  # type: ignore[arg-type]
+
+    def _fingerprint(self, modality: Modality) -> str:
+        encoder = self.model.encoders[modality]
+        parts = [preprocessing(), encoder.config.model_dump_json(), _tokenizer(encoder)]
+        return digest(*parts, weights_digest(encoder) if modality in self.frozen else "")
+
+    def inputs(self, modality: Modality, utterance: Utterance, load: Callable[[], Segment]) -> Arrays | None:
+        """Arrays that `model.prepare` would give, or, of a frozen encoder, `states`, `mask` and `times` of its tokens.
+
+        None where the modality is absent. `load` is called on a miss only.
+        """
+        key = digest("inputs", modality, self._encoders[modality], source_of(utterance))
+        found = self.disk.get(key)
+        if found is None:
+            prepared = self.model.encoders[modality].prepare(load())
+            if prepared is not None and modality in self.frozen:
+                prepared = tokens_of(self.model.encoders[modality], prepared)
+            found = prepared or {}
+            self.disk.put(key, found)
+        return found or None
+
+
+@torch.no_grad()
+def tokens_of(encoder: nn.Module, prepared: Arrays) -> Arrays:
+    """The real tokens of one sample: `states` [time, dim], `mask` and `times` [time]."""
+    device = next(encoder.parameters()).device
+    was_training = encoder.training
+    encoder.eval()
+    tokens: Tokens = encoder({k: torch.as_tensor(np.asarray(v))[None].to(device) for k, v in prepared.items()})
+    encoder.train(was_training)
+    kept = tokens.mask[0] if bool(tokens.mask.any()) else torch.ones_like(tokens.mask[0])
+    parts = {"states": tokens.states, "mask": tokens.mask, "times": tokens.times}
+    return {name: part[0][kept].cpu().numpy() for name, part in parts.items()}
+
+
+def encode(model: EmotionModel, batch: Batch) -> dict[Modality, Tokens]:
+    """`model.encode`, where modalities that come as tokens are not encoded again."""
+    ready = {m: Tokens(a["states"], a["mask"], a["times"]) for m, a in batch.inputs.items() if "states" in a}
+    if not ready:
+        return model.encode(batch)
+    rest: dict[Modality, dict[str, torch.Tensor]] = {m: a for m, a in batch.inputs.items() if m not in ready}
+    tokens = model.encode(Batch(rest, batch.present, batch.targets)) | ready
+    return {m: tokens[m] for m in model.modalities if m in tokens and bool(batch.present[m].any())}
+
+
+def digest(*parts: str) -> str:
+    """SHA-256 of texts, in which their borders count."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def source_of(utterance: Utterance) -> str:
+    """Everything of an utterance that its inputs depend on; its media by content, not by name."""
+    u = utterance
+    media = "" if u.media is None else _content(str(u.media), u.media.stat().st_mtime_ns, u.media.stat().st_size)
+    return json.dumps([u.corpus, media, u.start, u.end, u.text, u.context])
+
+
+@lru_cache(maxsize=65536)
+def _content(path: str, changed: int, size: int) -> str:
+    with open(path, "rb") as file:  # noqa: PTH123
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def weights_digest(module: nn.Module) -> str:
+    """SHA-256 over the names, types and values of all parameters and buffers."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+@lru_cache(maxsize=1)
+def preprocessing() -> str:
+    """The code between media and inputs with the libraries it calls: any change makes every entry a miss."""
+    sources = [*sorted((_PACKAGE / "media").rglob("*.py")), *sorted((_PACKAGE / "encoders").rglob("*.py"))]
+    code = hashlib.sha256()
+    for path in (*sources, _PACKAGE / "data" / "load.py", _PACKAGE / "types.py"):
+        code.update(path.read_bytes())
+    return digest(code.hexdigest(), *(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES))
+
+
+def _tokenizer(encoder: nn.Module) -> str:
+    tokenizer: Any = getattr(getattr(encoder, "processor", None), "tokenizer", None)
+    if tokenizer is None:
+        return ""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        return digest(backend.to_str())
+    return digest(json.dumps(sorted(tokenizer.get_vocab().items())), repr(tokenizer.init_kwargs))
+
+
+def _packed(segment: Segment) -> Arrays:
+    arrays: Arrays = {"span": np.array([segment.start, segment.end], np.float64)}
+    if segment.waveform is not None:
+        arrays["waveform"] = segment.waveform
+    for i, track in enumerate(segment.faces):
+        arrays[f"{i}.person"] = np.asarray(track.person)
+        arrays |= {f"{i}.{name}": getattr(track, name) for name in TRACK}
+    return arrays
+
+
+def _unpacked(utterance: Utterance, arrays: Arrays) -> Segment:
+    start, end = (float(v) for v in arrays["span"])
+    count = sum(name.endswith(".person") for name in arrays)
+    faces = tuple(
+        FaceTrack(int(arrays[f"{i}.person"]), **{name: arrays[f"{i}.{name}"] for name in TRACK}) for i in range(count)
+    )
+    words = spread(utterance.text, start, end) if utterance.text else None
+    waveform = arrays.get("waveform")
+    return Segment(utterance.id, start, end, words, waveform, faces, utterance.context, utterance.labels)

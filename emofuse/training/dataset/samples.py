@@ -1,0 +1,229 @@
+"""Items as training samples, each a function of (seed, epoch, index): loaded, augmented, mixed, composed, prepared."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import combinations
+from typing import Protocol
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from emofuse.batch import PreparedSample
+from emofuse.data.compose import Composer, Draw
+from emofuse.data.load import load_segment
+from emofuse.encoders.features import prepare_features
+from emofuse.training.dataset.augment.face import augment_faces
+from emofuse.training.dataset.augment.mixup import blend, blend_targets, share
+from emofuse.training.dataset.augment.speech import augment_speech, mask_features
+from emofuse.training.dataset.augment.text import augment_words
+from emofuse.training.dataset.cache import Arrays, InputCache
+from emofuse.training.dataset.sampler import Key
+from emofuse.training.dataset.sources import Item, features_of
+from emofuse.training.recipe.schema import Augment
+from emofuse.types import MODALITIES, Modality, Segment, Utterance
+
+Inputs = dict[Modality, Arrays | None]
+
+
+class Prepares(Protocol):
+    """What data needs of a model: arrays from a segment, of each modality it reads."""
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]: ...
+
+    def prepare(self, segment: Segment, targets: Mapping[str, np.ndarray] | None = None) -> PreparedSample: ...
+
+
+class MediaCache:
+    """Decoded segments in memory, at most `limit` bytes; the least recently used leave first."""
+
+    def __init__(self, limit: int, load: Callable[[Utterance], Segment] = load_segment) -> None:
+        self.limit = limit
+        self.load = load
+        self._held: OrderedDict[tuple[str, str], Segment] = OrderedDict()
+        self._bytes = 0
+
+    def __call__(self, utterance: Utterance) -> Segment:
+        key = (utterance.corpus, utterance.id)
+        if key in self._held:
+            self._held.move_to_end(key)
+            return self._held[key]
+        segment = self.load(utterance)
+        self._held[key] = segment
+        self._bytes += _size(segment)
+        while self._bytes > self.limit and self._held:
+            self._bytes -= _size(self._held.popitem(last=False)[1])
+        return segment
+
+
+def _size(segment: Segment) -> int:
+    sound = 0 if segment.waveform is None else segment.waveform.nbytes
+    return 512 + sound + sum(track.crops.nbytes for track in segment.faces)
+
+
+class Samples(Dataset[PreparedSample]):
+    """Items, then composed samples: `samples[epoch, index]` is always the same, whatever ran before or beside it.
+
+    `augment` None leaves samples as they are (dev). Indices from `len(items)` on are composed. `store` gives the inputs
+    of modalities that are not augmented; composed samples, whose times are their own, do without.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        model: Prepares,
+        cache: Callable[[Utterance], Segment],
+        *,
+        seed: int,
+        augment: Augment | None = None,
+        composer: Composer | None = None,
+        modality_dropout: float = 0.0,
+        store: InputCache | None = None,
+    ) -> None:
+        self.items = items
+        self.model = model
+        self.cache = cache
+        self.seed = seed
+        self.augment = augment
+        self.composer = composer
+        self.modality_dropout = modality_dropout
+        self.store = None if composer else store
+        self._stored = self.store.modalities - augmented(augment) if self.store else frozenset()
+        self._lengths = np.array([item.length for item in items])
+        self._voices = [i for i, item in enumerate(items) if "speech" in item.modalities]
+        self._alike: dict[tuple[str, frozenset[Modality]], list[Item]] = {}
+        if augment and augment.mixup:
+            for item in filter(_can_blend, items):
+                self._alike.setdefault(_kind(item), []).append(item)
+
+    def __len__(self) -> int:
+        return len(self.items) + (self.composer.size if self.composer else 0)
+
+    def lengths(self, indices: np.ndarray, epoch: int) -> np.ndarray:
+        """Rough token counts, to batch samples of like length."""
+        out = np.empty(len(indices))
+        plain = indices < len(self.items)
+        out[plain] = self._lengths[indices[plain]]
+        out[~plain] = [sum(self._lengths[i] for i in self._draw(epoch, int(n)).parts.values()) for n in indices[~plain]]
+        return out
+
+    def __getitem__(self, key: Key) -> PreparedSample:
+        epoch, index = key
+        rng = np.random.default_rng([self.seed, epoch, index])
+        if index >= len(self.items):
+            assert self.composer is not None
+            segment, targets = self.composer.build(self._draw(epoch, index), self.items, self.cache, rng)
+            return PreparedSample(self._prepare(segment, rng), targets)
+        item = self.items[index]
+        inputs = self._features(item) if item.ready_made else self._inputs(item, rng)
+        targets = item.targets
+        if self.augment and self.augment.mixup and _can_blend(item):
+            inputs, targets = self._blended(item, inputs, np.random.default_rng([self.seed, epoch, index, 2]))
+        if self.modality_dropout and rng.random() < self.modality_dropout:
+            inputs = keep_random(inputs, rng)
+        return PreparedSample(inputs, targets)
+
+    def _blended(self, item: Item, inputs: Inputs, rng: np.random.Generator) -> tuple[Inputs, dict[str, np.ndarray]]:
+        """With another of its kind, at the chance of mixup; as they are where one lacks what the other has."""
+        assert self.augment is not None
+        if rng.random() >= self.augment.mixup:
+            return inputs, item.targets
+        alike = self._alike[_kind(item)]
+        other = alike[rng.integers(len(alike))]
+        found = self._inputs(other, rng)
+        if any((inputs[m] is None) != (found[m] is None) for m in inputs):
+            return inputs, item.targets
+        kept = share(self.augment.mixup_alpha, rng)
+        mixed: Inputs = dict.fromkeys(inputs)
+        for modality, one in inputs.items():
+            two = found[modality]
+            if one is not None and two is not None:
+                mixed[modality] = blend(one, two, kept)
+        return mixed, blend_targets(item.targets, other.targets, kept)
+
+    def _features(self, item: Item) -> Inputs:
+        assert item.utterance.media is not None
+        row = features_of(item.utterance.media).row(item.utterance.id)
+        return {m: prepare_features(row[m]) if m in item.modalities else None for m in self.model.modalities}
+
+    def _inputs(self, item: Item, rng: np.random.Generator) -> Inputs:
+        """Of each modality the item has: from the store where it is not augmented, else of the decoded segment."""
+        inputs: Inputs = dict.fromkeys(self.model.modalities)
+        load = partial(self.cache, item.utterance)
+        if self.store:
+            stored = item.modalities & self._stored
+            inputs |= {m: self.store.inputs(m, item.utterance, load) for m in self.model.modalities if m in stored}
+        rest = item.modalities - self._stored
+        if rest:
+            fresh = self._prepare(load().without(*(set(MODALITIES) - rest)), rng)
+            inputs |= {m: arrays for m, arrays in fresh.items() if m in rest}
+        return inputs
+
+    def _draw(self, epoch: int, index: int) -> Draw:
+        assert self.composer is not None
+        return self.composer.draw(np.random.default_rng([self.seed, epoch, index, 1]), index - len(self.items))
+
+    def _prepare(self, segment: Segment, rng: np.random.Generator) -> Inputs:
+        if self.augment is None:
+            return self.model.prepare(segment).inputs
+        streams = dict(zip(MODALITIES, rng.spawn(len(MODALITIES)), strict=True))
+        inputs = self.model.prepare(self._augmented(segment, self.augment, streams)).inputs
+        speech = inputs.get("speech")
+        spectral = speech is not None and "values" in speech and speech["values"].ndim == 2
+        if speech is not None and spectral and streams["speech"].random() < self.augment.speech.mask:
+            speech["values"] = mask_features(speech["values"], self.augment.speech, streams["speech"])
+        return inputs
+
+    def _augmented(self, segment: Segment, options: Augment, streams: dict[Modality, np.random.Generator]) -> Segment:
+        """Each modality draws from a stream of its own, so that what the store gives changes nothing in the others."""
+        if segment.words:
+            rng = streams["text"]
+            context = () if rng.random() < options.text.context else segment.context
+            segment = replace(segment, words=augment_words(segment.words, options.text, rng), context=context)
+        if segment.waveform is not None and segment.waveform.size:
+            voice = partial(self._voice, streams["speech"])
+            waveform = augment_speech(segment.waveform, options.speech, streams["speech"], voice)
+            segment = replace(segment, waveform=waveform)
+        if segment.faces:
+            faces = tuple(
+                replace(t, crops=augment_faces(t.crops, options.face, streams["face"])) for t in segment.faces
+            )
+            segment = replace(segment, faces=faces)
+        return segment
+
+    def _voice(self, rng: np.random.Generator) -> np.ndarray | None:
+        """Another sample's sound, to babble in the background."""
+        if not self._voices:
+            return None
+        return self.cache(self.items[self._voices[rng.integers(len(self._voices))]].utterance).waveform
+
+
+def _kind(item: Item) -> tuple[str, frozenset[Modality]]:
+    """What samples must share to be blended: their corpus and their modalities."""
+    return item.utterance.corpus, item.modalities
+
+
+def _can_blend(item: Item) -> bool:
+    """Sound and pictures can be added; words cannot."""
+    return not item.ready_made and "text" not in item.modalities
+
+
+def augmented(options: Augment | None) -> frozenset[Modality]:
+    """The modalities that some chance of a change is set for."""
+    if options is None:
+        return frozenset()
+    return frozenset(m for m in MODALITIES if getattr(options, m) != type(getattr(options, m))())
+
+
+def keep_random(inputs: Inputs, rng: np.random.Generator) -> Inputs:
+    """One of the non-empty subsets of the modalities that are there, all equally likely."""
+    there = sorted(m for m, arrays in inputs.items() if arrays is not None)
+    subsets = [c for n in range(1, len(there) + 1) for c in combinations(there, n)]
+    if not subsets:
+        return inputs
+    kept = subsets[rng.integers(len(subsets))]
+    return {m: arrays if m in kept else None for m, arrays in inputs.items()}

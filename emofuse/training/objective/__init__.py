@@ -1,0 +1,1 @@
+"""The training objective: losses of a batch, distillation, adversarial steps."""

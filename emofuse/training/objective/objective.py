@@ -1,0 +1,164 @@
+"""The model with its losses as one module, so that several processes and mixed precision wrap both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from emofuse.batch import Batch
+from emofuse.model.losses import (
+    categorical_loss,
+    class_weights,
+    contrastive_loss,
+    labelled,
+    multilabel_loss,
+    rdrop_loss,
+    scalar_loss,
+)
+from emofuse.model.model import EmotionModel, Outputs
+from emofuse.tasks import Task
+from emofuse.training.dataset.cache import encode
+from emofuse.training.objective.adversarial import Neighbourhood, adversarial_loss
+from emofuse.training.objective.distil import Teacher
+from emofuse.training.recipe.schema import Loss
+from emofuse.training.tuning.strategies import ORTHOGONALITY, orthogonality, singular_vectors
+from emofuse.types import Modality
+
+
+def run(model: EmotionModel, batch: Batch, bf16: bool) -> Outputs:
+    """The model's outputs; with `bf16` the encoders run in mixed precision, fusion and heads in float32 all the same.
+
+    Encoders are nearly all of the work, and logits in bfloat16 have three digits.
+    """
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+        tokens = encode(model, batch)
+    return model.fuse(tokens, batch.present)
+
+
+class Objective(nn.Module):
+    """Batch → loss: every task over the fused logits and, at `auxiliary` weight, over each modality's own."""
+
+    def __init__(
+        self,
+        model: EmotionModel,
+        options: Loss,
+        counts: Mapping[str, np.ndarray],
+        frozen: Iterable[Modality] = (),
+        bf16: bool = False,
+    ) -> None:
+        """`counts`: expected samples a class in one epoch, by task; `frozen` encoders stay in evaluation mode."""
+        super().__init__()
+        self.bf16 = bf16
+        self.model = model
+        self.options = options
+        self.frozen = frozenset(frozen)
+        self.vectors = singular_vectors(model)
+        self.teacher = Teacher(options.distil, model) if options.distil else None  # no module: not trained, not saved
+        for task in model.tasks:
+            if task.kind == "scalar":
+                continue
+            seen = np.asarray(counts[task.name], np.float64)
+            weights = class_weights(options.class_weights, seen)
+            self._buffer("weights", task, weights)
+            self._buffer("prior", task, (seen / seen.sum()).astype(np.float32) if seen.sum() else None)
+
+    def _buffer(self, kind: str, task: Task, values: np.ndarray | None) -> None:
+        tensor = None if values is None else torch.from_numpy(values)
+        self.register_buffer(f"{kind}_{task.name}", tensor, persistent=False)
+
+    def train(self, mode: bool = True) -> Objective:
+        """Training mode, but for frozen encoders: no dropout and no batch statistics where nothing learns."""
+        super().train(mode)
+        for modality in self.frozen:
+            self.model.encoders[modality].eval()
+        return self
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """`loss` and its parts, scalars."""
+        if self.options.adversarial == "none":
+            parts = self._clean(batch)
+        else:
+            with Neighbourhood(self.model, self.options.epsilon) as near:
+                parts = self._clean(batch)
+                parts["adversarial"] = self._worst(near, _sum(parts), batch)
+        if self.vectors:
+            parts["orthogonality"] = ORTHOGONALITY * orthogonality(self.vectors)
+        return {"loss": _sum(parts), **{k: v.detach() for k, v in parts.items()}}
+
+    def _clean(self, batch: Batch) -> dict[str, Tensor]:
+        outputs = run(self.model, batch, self.bf16)
+        parts = self._parts(outputs, batch)
+        if self.options.rdrop:
+            second = run(self.model, batch, self.bf16)
+            for name, value in self._parts(second, batch).items():
+                parts[name] = (parts[name] + value) / 2
+            parts["rdrop"] = self.options.rdrop * self._rdrop(outputs, second, batch)
+        return parts
+
+    def _worst(self, near: Neighbourhood, clean: Tensor, batch: Batch) -> Tensor:
+        kind: Any = self.options.adversarial
+        steps = self.options.adversarial_steps
+
+        def again() -> Tensor:
+            return _sum(self._parts(run(self.model, batch, self.bf16), batch))
+
+        return adversarial_loss(near, clean, again, kind, steps)
+
+    def _parts(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        parts: dict[str, Tensor] = {}
+        alone = self.options.auxiliary / max(1, len(outputs.by_modality))
+        for task in self.model.tasks:
+            weight = self.options.weights.get(task.name, 1.0)
+            target = batch.targets[task.name]
+            mask = labelled(target)
+            parts[task.name] = weight * self.task_loss(task, outputs.logits[task.name], target, mask)
+            for modality, logits in outputs.by_modality.items():
+                loss = self.task_loss(task, logits[task.name], target, mask & batch.present[modality])
+                parts[f"{modality}_{task.name}"] = weight * alone * loss
+        if self.teacher:
+            parts["distil"] = self.teacher.loss(outputs, batch)
+        if self.options.contrastive:
+            parts["contrastive"] = self.options.contrastive * self._contrast(outputs, batch)
+        return parts
+
+    def task_loss(self, task: Task, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        """The loss of one task under the recipe's options, in float32."""
+        logits, options = logits.float(), self.options
+        if task.kind == "scalar":
+            return scalar_loss(logits.squeeze(-1), target.squeeze(-1), mask, task.high - task.low)
+        shared: dict[str, Any] = {
+            "weights": getattr(self, f"weights_{task.name}"),
+            "focal": options.focal,
+            "smoothing": options.label_smoothing,
+        }
+        if task.kind == "multilabel":
+            return multilabel_loss(logits, target, mask, **shared)
+        prior = getattr(self, f"prior_{task.name}")
+        return categorical_loss(
+            logits, target, mask, prior=prior, adjustment=options.logit_adjustment, soft=options.soft, **shared
+        )
+
+    def _rdrop(self, first: Outputs, second: Outputs, batch: Batch) -> Tensor:
+        terms = [
+            rdrop_loss(first.logits[t.name].float(), second.logits[t.name].float(), labelled(batch.targets[t.name]))
+            for t in self.model.tasks
+            if t.kind == "categorical"
+        ]
+        return torch.stack(terms).sum() if terms else first.state.sum() * 0
+
+    def _contrast(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """On the first task with classes: its query's state is the fused state."""
+        task = next((t for t in self.model.tasks if t.kind == "categorical"), None)
+        if task is None:
+            return outputs.state.sum() * 0
+        target = batch.targets[task.name]
+        classes = target.nan_to_num().argmax(-1)
+        return contrastive_loss(outputs.state.float(), classes, labelled(target), self.options.temperature)
+
+
+def _sum(parts: Mapping[str, Tensor]) -> Tensor:
+    return torch.stack(list(parts.values())).sum()

@@ -1,0 +1,1 @@
+"""What a run leaves: report, card, results tables, ensembles, recalibration."""

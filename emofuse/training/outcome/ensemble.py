@@ -1,0 +1,185 @@
+"""Several runs as one: seeds and folds with their spread, predictions averaged, weights averaged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from emofuse.corpora.corpus import corpus
+from emofuse.errors import CheckpointError, RecipeError, nearest
+from emofuse.model.checkpoint import read_config
+from emofuse.model.model import EmotionModel
+from emofuse.tasks import Task
+from emofuse.training.recipe.schema import Recipe
+from emofuse.training.validate import Collected, DevSet, task_metrics
+
+PREDICTIONS = "dev.npz"
+"""Beside the folder `model` of a run: calibrated dev outputs with their targets."""
+
+
+def members(recipe: Recipe) -> Iterator[tuple[str, Recipe, int]]:
+    """The runs of a recipe with `seeds` or `folds`: folder name (`fold-1/seed-0`), its own recipe, its seed.
+
+    Raises RecipeError when `folds` names one that the corpus does not have, or it is not a recipe of one corpus.
+    """
+    for fold in _folds(recipe):
+        options = {} if fold is None else {"fold": fold}
+        sources = [s.model_copy(update={"options": s.options | options}) for s in recipe.data.sources]
+        data = recipe.data.model_copy(update={"sources": sources})
+        for seed in recipe.seeds or [recipe.seed]:
+            parts = [f"fold-{fold}"] * (fold is not None) + [f"seed-{seed}"] * (recipe.seeds is not None)
+            yield "/".join(parts), recipe.model_copy(update={"data": data}), seed
+
+
+def _folds(recipe: Recipe) -> Sequence[str | None]:
+    if recipe.folds is None:
+        return [None]
+    if len(recipe.data.sources) != 1:
+        raise RecipeError("folds are those of one corpus; a recipe of several has none, take folds out")
+    reader = corpus(recipe.data.sources[0].corpus)
+    if not reader.folds:
+        raise RecipeError(f"folds: {reader.name} has a fixed split and no folds; take folds out")
+    if recipe.folds == "all":
+        return reader.folds
+    for fold in recipe.folds:
+        if str(fold) not in reader.folds:
+            raise RecipeError(f"folds: {reader.name} has no fold {fold!r}; {nearest(str(fold), reader.folds)}")
+    return [str(fold) for fold in recipe.folds]
+
+
+def summarise(recipe: Recipe, folders: Mapping[str, Path]) -> Path:
+    """Write summary.json: mean ± standard deviation over the runs of every dev metric, and of averaged predictions.
+
+    `folders`: checkpoint folder by run. Returns the one of the best dev score.
+    """
+    reports = {label: json.loads((f / "report.json").read_text("utf-8")) for label, f in folders.items()}
+    tables = [_flat(report["metrics"]) for report in reports.values()]
+    summary = {
+        "recipe": recipe.name,
+        "seeds": recipe.seeds or [recipe.seed],
+        "folds": recipe.folds,
+        "runs": {label: _number(report["score"]) for label, report in reports.items()},
+        "metrics": {key: _spread([t.get(key) for t in tables]) for key in tables[0]},
+        "ensemble": _ensemble(recipe, folders),
+    }
+    path = recipe.folder / "summary.json"
+    scratch = path.with_name(".summary.json")
+    scratch.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", "utf-8")
+    scratch.replace(path)
+    best = max(reports, key=lambda label: reports[label]["score"] * reports[label]["sign"])
+    return folders[best]
+
+
+def _flat(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    return {f"{s}/{t}.{m}": v for s, tasks in metrics.items() for t, values in tasks.items() for m, v in values.items()}
+
+
+def _spread(values: Sequence[float | None]) -> dict[str, Any]:
+    """Mean and sample deviation of what is defined; `n` says of how many."""
+    known = np.array([v for v in values if v is not None], np.float64)
+    mean = float(known.mean()) if len(known) else None
+    return {"mean": mean, "std": float(known.std(ddof=1)) if len(known) > 1 else 0.0, "n": len(known)}
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)
+
+
+def _ensemble(recipe: Recipe, folders: Mapping[str, Path]) -> dict[str, Any]:
+    """Metrics of predictions averaged over the seeds, themselves averaged over folds; empty without several seeds."""
+    groups: dict[str, list[Path]] = {}
+    for label, folder in folders.items():
+        groups.setdefault(label.rpartition("seed-")[0], []).append(folder.parent / PREDICTIONS)
+    if any(len(paths) < 2 for paths in groups.values()):
+        return {}
+    tables = [_flat(averaged_metrics(paths, recipe.model.all_tasks())) for paths in groups.values()]
+    return {key: _spread([t.get(key) for t in tables]) for key in tables[0]}
+
+
+def save_predictions(path: Path, model: EmotionModel, sets: Sequence[DevSet], collected: Sequence[Collected]) -> None:
+    """Calibrated outputs and targets of each dev set, `SET/TASK/values` and `SET/TASK/targets` [n, width]."""
+    arrays: dict[str, np.ndarray] = {}
+    for dev, found in zip(sets, collected, strict=True):
+        for task in model.tasks:
+            values = model.heads[task.name].decode(
+                torch.from_numpy(found.logits[task.name]).to(model.device),
+                torch.from_numpy(found.subset).to(model.device),
+            )
+            arrays[f"{dev.name}/{task.name}/values"] = values.detach().cpu().numpy()
+            arrays[f"{dev.name}/{task.name}/targets"] = found.targets[task.name]
+    scratch = path.with_name(f".{path.name}")
+    with scratch.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    scratch.replace(path)
+
+
+def averaged_metrics(paths: Sequence[Path], tasks: Sequence[Task]) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Dev set → task → metrics of the mean of several runs' predictions, as `save_predictions` wrote them.
+
+    Raises CheckpointError when the runs were not measured on the same samples.
+    """
+    files = [_load(path) for path in paths]
+    metrics: dict[str, dict[str, dict[str, float | None]]] = {}
+    for key in files[0]:
+        dev, name, kind = key.rsplit("/", 2)
+        if kind == "values":
+            targets = [f[f"{dev}/{name}/targets"] for f in files if f"{dev}/{name}/targets" in f]
+            same = all(np.array_equal(t, targets[0], equal_nan=True) for t in targets)
+            if len(targets) < len(files) or not same:
+                raise CheckpointError(f"{paths[0]} and its fellows were not measured on the same samples of {dev}")
+            task = next(t for t in tasks if t.name == name)
+            found = task_metrics(task, _logits(task, np.mean([f[key] for f in files], axis=0)), targets[0])
+            metrics.setdefault(dev, {})[name] = {k: _number(v) for k, v in found.items()}
+    return metrics
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise CheckpointError(f"no {path}: train that member again")
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _logits(task: Task, values: np.ndarray) -> np.ndarray:
+    """Outputs that decode to `values`."""
+    if task.kind == "scalar":
+        return values
+    values = values.clip(1e-7, 1 - 1e-7)
+    return np.log(values) if task.kind == "categorical" else np.log(values / (1 - values))
+
+
+def average_checkpoints(folders: Sequence[str | Path], out: str | Path) -> Path:
+    """Write the model whose weights are the uniform mean of several of one shape (Wortsman et al. 2022, "Model soups").
+
+    They should stem from one start: runs from different random weights have no meaningful mean. Temperatures are
+    averaged in their logarithm; prediction sets are gone until `emofuse calibrate`. Raises CheckpointError when there
+    are fewer than two, or they differ in shape.
+    """
+    paths = [Path(f) for f in folders]
+    if len(paths) < 2:
+        raise CheckpointError(f"an average needs two checkpoints at least, got {len(paths)}")
+    described = [read_config(p).model_dump(exclude={"emofuse_version"}) for p in paths]
+    for path, config in zip(paths, described, strict=True):
+        for part in config:
+            if config[part] != described[0][part]:
+                raise CheckpointError(f"{path} and {paths[0]} differ in {part}; only models of one shape have a mean")
+    model = EmotionModel.from_pretrained(paths[0])
+    states = [EmotionModel.from_pretrained(p).state_dict() for p in paths]
+    model.load_state_dict({name: _mean(name, [s[name] for s in states]) for name in states[0]})
+    model.conformal = {}
+    report = {"averaged": [p.parent.name if p.name == "model" else p.name for p in paths]}
+    return model.save_pretrained(out, report=report)
+
+
+def _mean(name: str, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    first = tensors[0]
+    if not first.is_floating_point():
+        return first
+    stacked = torch.stack([t.double() for t in tensors])
+    mean = stacked.log().mean(0).exp() if name.endswith(".temperature") else stacked.mean(0)
+    return mean.to(first.dtype)

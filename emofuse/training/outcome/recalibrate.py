@@ -1,0 +1,107 @@
+"""A checkpoint calibrated anew: on the dev sets of its own recipe, or on the dev split of another corpus."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+
+from emofuse.calibration.fitting import Calibration, calibrate, gather_evidence
+from emofuse.data.examples import read_samples
+from emofuse.errors import CheckpointError, DataError
+from emofuse.evaluation.predict import batches as batches_of
+from emofuse.model.checkpoint import locate
+from emofuse.model.model import EmotionModel
+from emofuse.training.outcome.report import finite
+from emofuse.training.recipe.read import load_recipe
+from emofuse.training.tune import with_values
+
+Found = dict[str, dict[str, Calibration]]
+"""Subset of modalities → task → what calibration did."""
+
+
+def recalibrate(
+    model: str | Path,
+    out: str | Path,
+    root: str | Path,
+    *,
+    corpus: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    device: str = "cpu",
+) -> Found:
+    """Write MODEL with new temperatures and prediction sets to the folder `out`, which may be MODEL's own.
+
+    Without `corpus`: on the dev sets of the recipe in MODEL, `root` being the recipe's and `options` laid over it. With
+    it: on the dev split of
+    that corpus in `root`; what it has no samples for keeps its temperature, and its prediction sets are those of MODEL.
+    The report inside says what was done. Raises CheckpointError without a recipe, DataError when no subset of the
+    modalities has enough labelled samples.
+    """
+    folder = locate(model)
+    loaded = EmotionModel.from_pretrained(folder, device=device)
+    if corpus is None:
+        found = _on_recipe(loaded, folder, {"root": str(root), **(options or {})}, limit)
+    else:
+        samples, _ = read_samples(loaded, corpus, root, "dev", limit=limit, options=options)
+        found = calibrate(loaded, gather_evidence(loaded, corpus, (batch for _, batch in batches_of(loaded, samples))))
+    if not found:
+        raise DataError("too few labelled dev samples to calibrate on; no subset of the modalities has 50")
+    texts = {n: (folder / n).read_text("utf-8") for n in ("recipe.yaml", "README.md") if (folder / n).is_file()}
+    loaded.save_pretrained(
+        out, dtype=_dtype(folder), report=_report(folder, found), recipe=texts.get("recipe.yaml"),
+        card=texts.get("README.md"),
+    )  # fmt: skip
+    return found
+
+
+def _on_recipe(model: EmotionModel, folder: Path, values: Mapping[str, Any], limit: int | None) -> Found:
+    from emofuse.training.dataset.sources import gather
+    from emofuse.training.run import caches, dev_sets
+    from emofuse.training.validate import batches, collect, evidence_of
+
+    if not (folder / "recipe.yaml").is_file():
+        raise CheckpointError(f"{folder} holds no recipe.yaml to say what its dev data are; name a corpus of your own")
+    recipe = with_values(load_recipe(folder / "recipe.yaml"), values)
+    sources = [s for s in recipe.data.sources if s.evaluate]
+    gathered = [gather(recipe, s.model_copy(update={"train": False}), model.tasks, limit) for s in sources]
+    cache, _ = caches(recipe, model)
+    sets = dev_sets(recipe, gathered, model, cache, limit)
+    size = recipe.train.eval_batch_size
+    collected = [collect(model, batches(s.samples, s.keys, size)) for s in sets]
+    return calibrate(model, evidence_of(model, sets, collected, size))
+
+
+def _report(folder: Path, found: Found) -> dict[str, Any] | None:
+    """The report of MODEL with what holds now."""
+    path = folder / "report.json"
+    report = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    report["temperatures"] = report.get("temperatures", {}) | {
+        s: {t: c.temperature for t, c in each.items()} for s, each in found.items()
+    }
+    report["calibration"] = report.get("calibration", {}) | {
+        s: {t: asdict(c) for t, c in each.items()} for s, each in found.items()
+    }
+    return finite(report)
+
+
+def _dtype(folder: Path) -> str:
+    """As the weights are stored."""
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    return "float16" if "F16" in kinds and "F32" not in kinds else "float32"
+
+
+def table(found: Found) -> Sequence[str]:
+    """A line a subset and task."""
+    lines = []
+    for subset, each in found.items():
+        for task, c in each.items():
+            change = f"ECE {c.before['ece']:.3f} → {c.after['ece']:.3f} ({c.chance:.3f} by chance)"
+            where = ", ".join(c.sources)
+            lines.append(f"{subset}: {task} temperature {c.temperature:.3f}, {change}, {c.n} samples of {where}")
+    return lines

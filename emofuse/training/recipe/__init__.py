@@ -1,0 +1,1 @@
+"""Recipes: their sections, their reading, and what one would do."""

@@ -1,0 +1,135 @@
+"""Reading a recipe: YAML, `extends`, `key=value` overrides, and errors that name the nearest valid key."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import ValidationError
+
+from emofuse.errors import RecipeError, nearest
+from emofuse.training.recipe.schema import Recipe, Section
+
+__all__ = ["Recipe", "dump_recipe", "load_recipe", "parse_recipe"]
+
+
+def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a recipe, lay `key=value` overrides (`optim.lr=1e-4`, `data.sources.0.weight=2`) over it, and check it.
+
+    A top-level `extends: other.yaml` (relative to the file) starts from that recipe. Raises RecipeError with the place
+    and the nearest valid name.
+    """
+    values = _read(Path(path), ())
+    for override in overrides:
+        _apply(values, override)
+    return parse_recipe(values, source=str(path))
+
+
+def parse_recipe(values: Mapping[str, Any], source: str = "recipe") -> Recipe:
+    """Check plain values as a recipe; raises RecipeError."""
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(_explain(e) for e in error.errors())
+        raise RecipeError(f"{source}: {problems}") from error
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe as YAML that `load_recipe` reads back equal."""
+    import yaml
+
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    import yaml
+
+    if path.resolve() in seen:
+        raise RecipeError(f"{path}: extends itself through {', '.join(str(p) for p in seen)}")
+    if not path.is_file():
+        raise RecipeError(f"no recipe at {path}; give the path of a YAML file")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of sections, not {type(values).__name__}")
+    base = values.pop("extends", None)
+    return _merge(_read(path.parent / base, (*seen, path.resolve())), values) if base else values
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    def deeper(key: str, value: Any) -> Any:
+        return _merge(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
+
+    return base | {key: deeper(key, value) for key, value in over.items()}
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    import yaml
+
+    key, sign, text = override.partition("=")
+    if not sign or not key:
+        raise RecipeError(f"an override reads key=value, for example optim.lr=1e-4; got {override!r}")
+    *path, last = key.split(".")
+    place: Any = values
+    for i, part in enumerate(path):
+        if isinstance(place, list):
+            place = place[_index(place, part, key)]
+        else:
+            inner = place.get(part)
+            inner = {"kind": inner} if isinstance(inner, str) and path[0] == "strategy" and i == 1 else inner
+            place[part] = {} if inner is None else inner
+            place = place[part]
+        if not isinstance(place, (dict, list)):
+            raise RecipeError(f"override {key!r}: {'.'.join(path[: i + 1])} holds {place!r}, which has no parts")
+    value = yaml.safe_load(text) if text else None
+    if isinstance(place, list):
+        place[_index(place, last, key)] = value
+    else:
+        place[last] = value
+
+
+def _index(items: list[Any], part: str, key: str) -> int:
+    if not part.isdigit() or int(part) >= len(items):
+        raise RecipeError(f"override {key!r}: {part!r} is no index into a list of {len(items)} (from 0)")
+    return int(part)
+
+
+def _explain(error: Any) -> str:
+    where = ".".join(str(p) for p in error["loc"])
+    if error["type"] == "extra_forbidden":
+        *inside, name = error["loc"]
+        section = _section_at(Recipe, inside)
+        valid = section.model_fields if section else ()
+        return f"unknown key {where!r}; {nearest(str(name), valid)}"
+    if error["type"] == "value_error":
+        return f"{where}: {error['ctx']['error']}" if where else str(error["ctx"]["error"])
+    got = "" if error["type"] == "missing" else f", got {error['input']!r}"
+    return f"{where}: {error['msg']}{got}"
+
+
+def _section_at(section: Any, path: Iterable[Any]) -> type[Section] | None:
+    """The section that a validation error's location stands in."""
+    for part in path:
+        if isinstance(section, type) and issubclass(section, Section):
+            field = section.model_fields.get(part)
+            section = _bare(field.annotation) if field else None
+        else:
+            arguments = typing.get_args(section)
+            section = _bare(arguments[-1]) if arguments else None
+    return section if isinstance(section, type) and issubclass(section, Section) else None
+
+
+def _bare(annotation: Any) -> Any:
+    """The annotation without Annotated and without `| None`."""
+    while True:
+        if typing.get_origin(annotation) is Annotated:
+            annotation = typing.get_args(annotation)[0]
+        elif typing.get_origin(annotation) in (typing.Union, types.UnionType):
+            annotation = next(a for a in typing.get_args(annotation) if a is not type(None))
+        else:
+            return annotation

@@ -1,0 +1,353 @@
+"""The sections of a recipe: a training run as one typed page, closed to keys it does not know.
+
+Sections stand in the order the data flows. Development data choose the epoch and the temperature; the test split has
+no field here, so no recipe can choose on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeFloat, PositiveInt, model_validator
+
+from emofuse.errors import RecipeError, nearest
+from emofuse.tasks import TASKS, Task
+from emofuse.types import Modality
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Range = tuple[float, float]
+
+
+class Section(BaseModel):
+    """A part of a recipe: frozen, and closed to keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Section):
+    """One corpus among the training data, and how much of it an epoch sees."""
+
+    corpus: str
+    root: str = "."
+    """Folder of the corpus, relative to the recipe's `root`."""
+    options: dict[str, Any] = {}
+    """Handed to the corpus reader (folds, channels, label sets)."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """Share of the corpus in one epoch: 1 = every utterance once, 0.5 = half of them, the other half next epoch."""
+    tasks: list[str] | None = None
+    """Tasks its labels serve; None = all tasks of the model that it has labels for."""
+    modalities: list[Modality] | None = None
+    """Modalities taken from it; None = all that are there."""
+    labels: dict[str, dict[str, Any]] = {}
+    """Changes to the folding of its labels, by task: `{emotion: {excited: joy}}`."""
+    evaluate: bool = True
+    """Whether its dev split counts in the score that chooses the epoch."""
+    train: bool = True
+
+
+class Compose(Section):
+    """Samples put together from segments of different corpora that carry the same emotion, one a modality."""
+
+    size: PositiveInt = 6000
+    """Composed samples in one epoch."""
+    dev_size: PositiveInt = 300
+    """Composed dev samples for each subset of modalities; the same ones every epoch."""
+    balance: Probability = 1.0
+    """0 = classes as frequent as in the data, 1 = all classes equally frequent."""
+    frames: PositiveInt = 1
+    """A single picture is shown 1 to this many times, each with its own augmentation, as a face in a video is."""
+    conflict: Probability = 0.0
+    """Share of samples in which one modality carries another emotion; the target is then the mean of both."""
+    fewest: Annotated[int, Field(ge=1, le=2)] = 1
+    """2 = training samples of a single modality come from the sources alone, with their own frequencies."""
+
+
+class Cache(Section):
+    """A folder for decoded videos, inputs of modalities that are not augmented, and tokens of frozen encoders."""
+
+    folder: str = ".cache/emofuse"
+    gb: Annotated[float, Field(gt=0)] = 20.0
+    """Largest size, in GB; the least recently used leave first."""
+
+
+class Data(Section):
+    """Which corpora, and how they are mixed."""
+
+    sources: Annotated[list[Source], Field(min_length=1)]
+    compose: Compose | None = None
+    modality_dropout: Probability = 0.0
+    """Probability that a sample with several modalities keeps only a random one of its subsets."""
+    cache_mb: Annotated[int, Field(ge=0)] = 2048
+    """Memory for decoded media, in MiB; the oldest entries leave first."""
+    cache: Cache | None = None
+    """None = nothing is kept on disk."""
+
+
+class Model(Section):
+    """What is trained, and where its weights start; the encoder and fusion fields are those of the model's config."""
+
+    tasks: Annotated[list[str], Field(min_length=1)] = ["emotion"]
+    more_tasks: list[dict[str, Any]] = []
+    """Tasks beyond the built-in ones: `{name, kind, classes}` or `{name, kind: scalar, low, high}`."""
+    encoders: dict[Modality, dict[str, Any]]
+    fusion: dict[str, Any] = {}
+    head_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    init: dict[Modality | Literal["fusion", "all"], str] = {}
+    """Checkpoints that start a part: a modality (its encoder and own heads), `fusion`, or `all`."""
+
+    def all_tasks(self) -> tuple[Task, ...]:
+        """The tasks by name, built-in ones first; raises RecipeError for a name that is neither."""
+        known = TASKS | {t["name"]: _task(t) for t in self.more_tasks}
+        for name in self.tasks:
+            if name not in known:
+                raise RecipeError(f"model.tasks: unknown task {name!r}; {nearest(name, known)}")
+        return tuple(known[name] for name in self.tasks)
+
+
+class Strategy(Section):
+    """How one encoder is tuned."""
+
+    kind: Literal["full", "top", "frozen", "lora", "adalora", "prefix", "prompt", "ia3"] = "full"
+    layers: PositiveInt = 2
+    """`top`: how many last layers learn."""
+    rank: PositiveInt = 8
+    alpha: PositiveInt = 16
+    dropout: Probability = 0.05
+    tokens: PositiveInt = 16
+    """`prefix`, `prompt`: virtual tokens."""
+    targets: list[str] | None = None
+    """Names of the linear layers that get adapters; None = attention and feed-forward projections."""
+    heads: list[str] = []
+    """Tasks whose head of this modality alone, and the pooling under all of them, stay as they start."""
+    merge: bool = True
+    """Fold adapters into the weights of the saved checkpoint; else they are saved alone as well."""
+
+
+def _strategy(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+class SpeechAugment(Section):
+    """Chances of each change to a waveform, and their ranges."""
+
+    noise: Probability = 0.0
+    snr: Range = (5.0, 30.0)
+    """Decibels, for noise and babble alike."""
+    babble: Probability = 0.0
+    reverb: Probability = 0.0
+    decay: Range = (0.1, 0.6)
+    """RT60 in seconds."""
+    speed: Probability = 0.0
+    speeds: Range = (0.9, 1.1)
+    pitch: Probability = 0.0
+    semitones: Range = (-2.0, 2.0)
+    gain: Probability = 0.0
+    decibels: Range = (-12.0, 6.0)
+    band: Probability = 0.0
+    """Telephone-like band-pass."""
+    quantise: Probability = 0.0
+    """μ-law companding at 8 bits, as narrow codecs do."""
+    crop: Probability = 0.0
+    """Keep a random part of the utterance."""
+    keep: Range = (0.6, 1.0)
+    mask: Probability = 0.0
+    """SpecAugment on the prepared features: `masks` spans of time and of frequency set to zero."""
+    masks: PositiveInt = 2
+    mask_time: Probability = 0.1
+    mask_frequency: Probability = 0.15
+
+
+class FaceAugment(Section):
+    """Chances of each change to a face crop, and their ranges."""
+
+    flip: Probability = 0.0
+    crop: Probability = 0.0
+    scale: Range = (0.8, 1.1)
+    """Side of the crop relative to the image; above 1 adds a border."""
+    rotate: Probability = 0.0
+    degrees: Range = (-15.0, 15.0)
+    colour: Probability = 0.0
+    grey: Probability = 0.0
+    blur: Probability = 0.0
+    resolution: Probability = 0.0
+    """Down to `pixels` and up again, as small faces in wide shots are."""
+    pixels: Range = (20.0, 48.0)
+    jpeg: Probability = 0.0
+    quality: Range = (30.0, 90.0)
+    erase: Probability = 0.0
+
+
+class TextAugment(Section):
+    """Chances of each change to the words."""
+
+    dropout: Probability = 0.0
+    """Of each word to be left out."""
+    synonyms: Probability = 0.0
+    """Of each word with a known synonym to be replaced."""
+    typos: Probability = 0.0
+    """Of each word to get a slip of the finger."""
+    case: Probability = 0.0
+    punctuation: Probability = 0.0
+    context: Probability = 0.0
+    """Of the earlier turns to be left out."""
+
+
+class Augment(Section):
+    """Augmentation of training samples, by modality; dev samples are never changed."""
+
+    speech: SpeechAugment = SpeechAugment()
+    face: FaceAugment = FaceAugment()
+    text: TextAugment = TextAugment()
+    mixup: Probability = 0.0
+    """Of a sample of speech or faces without words to be blended with another of its source (Zhang et al. 2018)."""
+    mixup_alpha: Annotated[float, Field(gt=0)] = 0.4
+    """Both parameters of the Beta distribution that the shares are drawn from."""
+
+
+class Distil(Section):
+    """Learning what a larger model answers (Hinton et al. 2015), or several together, beside the labels."""
+
+    teacher: str | Annotated[list[str], Field(min_length=1)]
+    """A checkpoint that reads the same inputs: a shipped name, a folder, or a hub id. Of several, the mean answers."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    temperature: Annotated[float, Field(gt=0)] = 2.0
+
+
+class Loss(Section):
+    """The masked multi-task loss."""
+
+    weights: dict[str, NonNegativeFloat] = {}
+    """By task; 1 where not named."""
+    auxiliary: NonNegativeFloat = 0.5
+    """Weight of the heads of the single modalities."""
+    soft: bool = True
+    """Keep votes as distributions; false takes the majority."""
+    class_weights: Literal["none", "inverse_sqrt", "inverse", "effective"] = "none"
+    logit_adjustment: NonNegativeFloat = 0.0
+    """τ of Menon et al. 2021: priors added to the logits in training."""
+    focal: NonNegativeFloat = 0.0
+    """γ of Lin et al. 2017."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    rdrop: NonNegativeFloat = 0.0
+    """α of Liang et al. 2021: two passes with different dropout, drawn together."""
+    contrastive: NonNegativeFloat = 0.0
+    """Weight of the supervised contrastive loss (Khosla et al. 2020) on the fused state."""
+    temperature: Annotated[float, Field(gt=0)] = 0.1
+    adversarial: Literal["none", "fgm", "pgd"] = "none"
+    epsilon: Annotated[float, Field(gt=0)] = 0.5
+    """Length of the adversarial step on the embeddings."""
+    adversarial_steps: PositiveInt = 3
+    distil: Distil | None = None
+
+
+class Optim(Section):
+    """AdamW and its schedule."""
+
+    lr: Annotated[float, Field(gt=0)] = 3e-4
+    """Of fusion and heads."""
+    encoder_lr: dict[Modality, Annotated[float, Field(gt=0)]] = {}
+    """Of the top layer of an encoder; `lr` where not named."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Each encoder layer below the top learns at this times the rate of the one above it."""
+    weight_decay: NonNegativeFloat = 0.01
+    betas: Range = (0.9, 0.999)
+    warmup: Probability = 0.1
+    """Share of all steps."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    clip: NonNegativeFloat = 1.0
+    """Largest gradient norm; 0 = none."""
+
+
+class Train(Section):
+    """How long, in what batches, on what machine."""
+
+    epochs: PositiveInt = 10
+    batch_size: PositiveInt = 32
+    eval_batch_size: PositiveInt = 64
+    accumulation: PositiveInt = 1
+    bf16: bool = False
+    """Mixed precision in the encoders; fusion, heads and losses stay in float32."""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of an exponential moving average of the weights; the average is evaluated and saved."""
+    metric: str = "emotion.uar"
+    """`task.metric`, averaged over the dev sets: what chooses the epoch."""
+    patience: PositiveInt | None = None
+    """Epochs without a better dev score before training stops."""
+    save_steps: PositiveInt | None = None
+    """Also save a resumable state every so many steps; None = each epoch only."""
+    threads: PositiveInt | None = None
+    """CPU threads of the computation; None = as the environment says."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that prepare samples; 0 = in the training process."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class Output(Section):
+    """Where the run writes."""
+
+    folder: str = "runs/{name}"
+    """`{name}` is the recipe's name; the checkpoint is its sub-folder `model`."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """Of the saved weights; float16 halves the folder; dev metrics and temperatures are those of the rounded ones."""
+    overwrite: bool = False
+    """Start anew in a folder that holds an earlier run; without it that is an error."""
+    csv: bool = True
+    """`metrics.csv`, one row an epoch."""
+    tensorboard: bool = True
+    """When the package is installed."""
+    wandb: bool = False
+    """Weights & Biases, as its own environment variables say; an error when the package is not installed."""
+
+
+class Recipe(Section):
+    """All of a training run."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+    seed: int = 0
+    seeds: list[int] | None = None
+    """Train once per seed and report mean ± standard deviation; `seed` alone otherwise."""
+    folds: Literal["all"] | list[str | int] | None = None
+    """Train once per fold of the corpus (its reader's option `fold`), for the recipes of one corpus that has them."""
+    root: Path | None = None
+    data: Data
+    model: Model
+    strategy: dict[Modality, Annotated[Strategy, BeforeValidator(_strategy)]] = {}
+    augment: Augment = Augment()
+    loss: Loss = Loss()
+    optim: Optim = Optim()
+    train: Train = Train()
+    output: Output = Output()
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Recipe:
+        tasks = {t.name for t in self.model.all_tasks()}
+        named = {"train.metric": [self.train.metric.partition(".")[0]], "loss.weights": self.loss.weights}
+        named |= {f"data.sources.{i}.tasks": s.tasks or () for i, s in enumerate(self.data.sources)}
+        named |= {f"strategy.{m}.heads": s.heads for m, s in self.strategy.items()}
+        for where, names in named.items():
+            for name in set(names) - tasks:
+                raise RecipeError(f"{where}: the model has no task {name!r}; {nearest(name, tasks)}")
+        for where, given in {"strategy": self.strategy, "optim.encoder_lr": self.optim.encoder_lr}.items():
+            for name in set(given) - set(self.model.encoders):
+                raise RecipeError(f"{where}: the model has no {name} encoder; {nearest(name, self.model.encoders)}")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return Path(self.output.folder.format(name=self.name))
+
+    def source_root(self, source: Source) -> Path:
+        """The folder of a source; raises RecipeError while `root` is not given."""
+        if self.root is None:
+            raise RecipeError(f"recipe {self.name!r} needs the folder of its data; add root=FOLDER")
+        return self.root.expanduser() / source.root
+
+
+def _task(values: Mapping[str, Any]) -> Task:
+    valid = {"name", "kind", "classes", "low", "high"}
+    for key in set(values) - valid:
+        raise RecipeError(f"model.more_tasks: unknown key {key!r}; {nearest(key, valid)}")
+    return Task(**{**values, "classes": tuple(values.get("classes", ()))})

@@ -1,0 +1,377 @@
+"""One training run from a recipe to a checkpoint folder."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers.trainer_callback import PrinterCallback
+
+from emofuse.calibration.fitting import calibrate
+from emofuse.data.compose import Composer
+from emofuse.errors import RecipeError, require_package
+from emofuse.model.model import EmotionModel
+from emofuse.training.dataset.cache import DiskCache, InputCache, SegmentCache
+from emofuse.training.dataset.sampler import Shares
+from emofuse.training.dataset.samples import MediaCache, Samples
+from emofuse.training.dataset.sources import Gathered, Item, gather, standardise, takes_long
+from emofuse.training.objective.objective import Objective
+from emofuse.training.outcome.card import build_card
+from emofuse.training.outcome.ensemble import PREDICTIONS, members, save_predictions, summarise
+from emofuse.training.outcome.report import Progress, RunLog, build_report, plot_curves
+from emofuse.training.recipe.read import dump_recipe, load_recipe
+from emofuse.training.recipe.schema import Recipe
+from emofuse.training.trainer import (
+    DISK_ERRORS,
+    EmotionTrainer,
+    EverySteps,
+    Watching,
+    disk_error,
+    disk_full,
+    is_first,
+    last_complete,
+    training_arguments,
+)
+from emofuse.training.tuning.adapters import Adapter, adapters_of, merge, save_adapters
+from emofuse.training.tuning.init import build, parameter_counts
+from emofuse.training.tuning.strategies import apply_strategies
+from emofuse.training.validate import (
+    Collected,
+    DevSet,
+    batches,
+    check_metric,
+    collect,
+    evidence_of,
+    mark_taught,
+    metrics_of,
+    score,
+    sign,
+)
+from emofuse.types import MODALITIES, Modality
+
+Watch = Callable[[int, float], None]
+"""Is told the epoch, from 1, and its dev score."""
+
+
+def fit(
+    recipe: Recipe,
+    *,
+    resume: bool = False,
+    limit: int | None = None,
+    dry_run: bool = False,
+    command: str = "",
+    watch: Watch | None = None,
+) -> Path:
+    """Train as the recipe says; returns the checkpoint folder (with `dry_run`, where it would be).
+
+    `limit`: at most so many utterances a source and split. `resume` goes on from the last complete state of a run that
+    was interrupted or had fewer epochs. `watch` is told each epoch's number and dev score, and ends the work by
+    raising. With `seeds` or `folds`, each has a run of its own, `summary.json` holds mean ± standard deviation, and the
+    checkpoint of the best dev score is returned. Raises RecipeError, DataError, TrainingError.
+    """
+    check_metric(recipe.train.metric, recipe.model.all_tasks())
+    if recipe.output.wandb:
+        require_package("wandb", extra="wandb")
+    if dry_run:
+        from emofuse.training.recipe.dry_run import show_plan
+
+        show_plan(recipe, limit)
+        return recipe.folder / "model"
+    if recipe.train.threads:
+        torch.set_num_threads(recipe.train.threads)
+    if recipe.seeds is None and recipe.folds is None:
+        return Run(recipe, recipe.seed, recipe.folder, limit, command, watch).go(resume)
+    runs = [
+        (label, Run(own, s, recipe.folder / label, limit, command, _later(watch, i * recipe.train.epochs)))
+        for i, (label, own, s) in enumerate(members(recipe))
+    ]
+    folders = {label: run.go(resume) for label, run in runs}
+    return summarise(recipe, folders) if is_first() else recipe.folder
+
+
+def _later(watch: Watch | None, epochs: int) -> Watch | None:
+    """Of several runs in a row, epochs are counted on."""
+    return None if watch is None else lambda epoch, score: watch(epochs + epoch, score)
+
+
+@dataclass
+class Data:
+    """What a run learns from and is chosen on."""
+
+    gathered: list[Gathered]
+    samples: Samples
+    shares: Shares
+    dev: list[DevSet]
+    counts: dict[str, np.ndarray]
+
+
+def assemble(recipe: Recipe, seed: int, model: EmotionModel, limit: int | None) -> Data:
+    """Read every source; raises DataError when there is nothing to train on or to choose by."""
+    gathered = [gather(recipe, source, model.tasks, limit) for source in recipe.data.sources]
+    items = [item for g in gathered for item in g.train]
+    if not {"all", *MODALITIES} & set(recipe.model.init):
+        standardise(model, items)
+    cache, store = caches(recipe, model)
+    compose = recipe.data.compose
+    composer = Composer(items, compose, _fewer(compose.size, limit)) if compose else None
+    samples = Samples(
+        items,
+        model,
+        cache,
+        seed=seed,
+        augment=recipe.augment,
+        composer=composer,
+        modality_dropout=recipe.data.modality_dropout,
+        store=store,
+    )
+    weights = [s.weight for s in recipe.data.sources]
+    shares = Shares([len(g.train) for g in gathered], weights, composer.size if composer else 0, seed)
+    if not len(shares):
+        raise RecipeError("no source has anything to train on; set data.sources.N.train to true for one")
+    dev = dev_sets(recipe, gathered, model, cache, limit, store)
+    return Data(gathered, samples, shares, dev, _counts(gathered, model))
+
+
+def caches(recipe: Recipe, model: EmotionModel) -> tuple[MediaCache, InputCache | None]:
+    """Decoded media in memory, over what the recipe keeps on disk."""
+    options, memory = recipe.data.cache, recipe.data.cache_mb << 20
+    if options is None:
+        return MediaCache(memory), None
+    disk = DiskCache(options.folder, round(options.gb * 1e9))
+    learns = {m for m, e in model.encoders.items() if any(p.requires_grad for p in e.parameters())}
+    frozen = set(model.modalities) - learns if recipe.loss.adversarial == "none" else set()
+    return MediaCache(memory, SegmentCache(disk, takes_long)), InputCache(disk, model, frozen)
+
+
+def _fewer(size: int, limit: int | None) -> int:
+    return size if limit is None else min(size, 7 * limit)
+
+
+def dev_sets(
+    recipe: Recipe,
+    gathered: Sequence[Gathered],
+    model: EmotionModel,
+    cache: MediaCache,
+    limit: int | None,
+    store: InputCache | None = None,
+) -> list[DevSet]:
+    """One set a source with dev utterances, and one a subset of modalities where samples are composed."""
+    sets = []
+    for g in gathered:
+        if g.dev:
+            samples = Samples(g.dev, model, cache, seed=0, store=store)
+            sets.append(DevSet(_unused(g.source.corpus, sets), samples, [(0, i) for i in range(len(g.dev))]))
+    items: list[Item] = [item for g in gathered for item in g.dev]
+    if recipe.data.compose and items:
+        plain = recipe.data.compose.model_copy(update={"conflict": 0.0, "fewest": 1})
+        each = _fewer(plain.dev_size, limit)
+        composer = Composer(items, plain, 1)
+        number = len(composer.subsets)
+        composer.size = each * number
+        samples = Samples(items, model, cache, seed=0, composer=composer)
+        for i, subset in enumerate(composer.subsets):
+            keys = [(0, len(items) + i + number * k) for k in range(each)]
+            sets.append(DevSet("composed " + "+".join(sorted(subset)), samples, keys, composed=True))
+    if not sets:
+        raise RecipeError("no source has a dev split to choose the epoch by; keep evaluate: true for one that has")
+    return sets
+
+
+def _unused(name: str, sets: Sequence[DevSet]) -> str:
+    taken = sum(s.name.split("#")[0] == name for s in sets)
+    return f"{name}#{taken + 1}" if taken else name
+
+
+def _counts(gathered: Sequence[Gathered], model: EmotionModel) -> dict[str, np.ndarray]:
+    """Expected samples a class in one epoch, by task."""
+    counts = {t.name: np.zeros(t.width) for t in model.tasks}
+    for g in gathered:
+        for item in g.train:
+            for name, target in item.targets.items():
+                counts[name] += g.source.weight * np.nan_to_num(target)
+    return counts
+
+
+class Run:
+    """One seed of a recipe in a folder of its own."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        seed: int,
+        folder: Path,
+        limit: int | None,
+        command: str,
+        watch: Watch | None = None,
+    ) -> None:
+        self.recipe, self.seed, self.folder, self.limit, self.command = recipe, seed, folder, limit, command
+        self.watch = watch
+        self.states = folder / "states"
+
+    def go(self, resume: bool) -> Path:
+        """Train, choose, calibrate, save; returns the checkpoint folder."""
+        if resume and self._finished():
+            return self.folder / "model"
+        if is_first():
+            self._clear(resume)
+        started = time.time()
+        with RunLog(self.folder, resume, is_first()) as log:
+            torch.manual_seed(self.seed)
+            model, taken = build(self.recipe)
+            frozen = apply_strategies(model, self.recipe.strategy)
+            data = assemble(self.recipe, self.seed, model, self.limit)
+            log.say(f"{self.recipe.name}, seed {self.seed}")
+            for line in (*taken, *(g.describe() for g in data.gathered), *_parameters(model)):
+                log.say("  " + line)
+            trainer = self._trainer(model, frozen, data, log)
+            state = last_complete(self.states) if resume else None
+            if state is not None:
+                log.say(f"going on from {state.name}")
+            try:
+                trainer.train(resume_from_checkpoint=str(state) if state else None)
+                target = self._finish(trainer, model, data, log, started)
+                trainer.accelerator.wait_for_everyone()
+                return target
+            except DISK_ERRORS as error:
+                if not disk_full(error):
+                    raise
+                raise disk_error(self.folder) from error
+
+    def _finished(self) -> bool:
+        """Whether a checkpoint is there, of at least as many epochs as the recipe asks for now."""
+        model = self.folder / "model"
+        if not (model / "report.json").is_file() or not (model / "recipe.yaml").is_file():
+            return False
+        made = load_recipe(model / "recipe.yaml")
+        more = made.train.epochs < self.recipe.train.epochs
+        if more and any(strategy.kind == "adalora" for strategy in self.recipe.strategy.values()):
+            raise RecipeError(
+                f"{self.folder} holds a finished run of {made.train.epochs} epochs, and AdaLoRA's ranks are settled "
+                f"when a run ends: train {self.recipe.train.epochs} epochs anew with output.overwrite=true"
+            )
+        return not more
+
+    def _clear(self, resume: bool) -> None:
+        there = self.states.exists() or (self.folder / "model").exists()
+        if there and not resume:
+            if not self.recipe.output.overwrite:
+                raise RecipeError(
+                    f"{self.folder} holds a run already; go on with --resume, choose another output.folder, "
+                    "or start anew with output.overwrite=true"
+                )
+            shutil.rmtree(self.states, ignore_errors=True)
+
+    def _trainer(self, model: EmotionModel, frozen: set[Any], data: Data, log: RunLog) -> EmotionTrainer:
+        objective = Objective(model, self.recipe.loss, data.counts, frozen, self.recipe.train.bf16)
+        arguments = training_arguments(self.recipe, self.states, self.seed)
+        progress = Progress(log, self.recipe)
+        callbacks: list[TrainerCallback] = [progress, *log.writers(self.recipe)]
+        if self.recipe.train.patience:
+            callbacks.append(EarlyStoppingCallback(self.recipe.train.patience))
+        if self.watch:
+            callbacks.append(Watching(self.watch, sign(self.recipe.train.metric)))
+        if self.recipe.train.save_steps:
+            callbacks.append(EverySteps(self.recipe.train.save_steps))
+        trainer = EmotionTrainer(
+            objective,
+            arguments,
+            data.samples,
+            data.shares,
+            self.recipe,
+            lambda: self._assess(model, data.dev),
+            callbacks,
+        )
+        trainer.pop_callback(PrinterCallback)
+        progress.trainer = trainer
+        return trainer
+
+    def _assess(self, model: EmotionModel, sets: Sequence[DevSet]) -> dict[str, float]:
+        """Dev metrics in Trainer's flat names; `eval_score` is the recipe's metric, negated where less is more."""
+        found = {s.name: metrics_of(model.tasks, c) for s, c in zip(sets, self._collect(model, sets), strict=True)}
+        value = score(self.recipe.train.metric, found, sets)
+        if np.isnan(value):
+            raise RecipeError(
+                f"train.metric {self.recipe.train.metric!r} is not defined on any dev set "
+                f"({', '.join(s.name for s in sets)}); choose a metric of a task that they are labelled with"
+            )
+        flat = {
+            f"eval_{name}/{task}.{metric}": v
+            for name, tasks in found.items()
+            for task, values in tasks.items()
+            for metric, v in values.items()
+            if metric != "n"
+        }
+        return {"eval_score": sign(self.recipe.train.metric) * value, **flat}
+
+    def _collect(self, model: EmotionModel, sets: Sequence[DevSet]) -> list[Collected]:
+        size = self.recipe.train.eval_batch_size
+        return [collect(model, batches(s.samples, s.keys, size), self.recipe.train.bf16) for s in sets]
+
+    def _finish(self, trainer: EmotionTrainer, model: EmotionModel, data: Data, log: RunLog, started: float) -> Path:
+        """Temperatures and metrics of the best weights, and the folder that holds them."""
+        target = self.folder / "model"
+        if not trainer.is_world_process_zero():
+            return target
+        counts, adapters = parameter_counts(model), adapters_of(model)
+        merge(model)
+        round_weights(model, getattr(torch, self.recipe.output.dtype))
+        collected = self._collect(model, data.dev)
+        calibration = calibrate(model, evidence_of(model, data.dev, collected, self.recipe.train.eval_batch_size))
+        mark_taught(model, collected, whole=self.recipe.data.compose is None)
+        metrics = {s.name: metrics_of(model.tasks, c) for s, c in zip(data.dev, collected, strict=True)}
+        report = build_report(
+            self.recipe,
+            seed=self.seed,
+            command=self.command,
+            limit=self.limit,
+            data=data.gathered,
+            metrics=metrics,
+            calibration=calibration,
+            history=trainer.state.log_history,
+            seconds=time.time() - started,
+            parameters=counts,
+        )
+        recipe = dump_recipe(self.recipe.model_copy(update={"root": None}))
+        card = build_card(self.recipe, model.tasks, report)
+        save_predictions(self.folder / PREDICTIONS, model, data.dev, collected)
+        model.save_pretrained(target, dtype=self.recipe.output.dtype, recipe=recipe, report=report, card=card)
+        plot_curves(report["curves"], target / "curves.png")
+        self._save_apart(model, adapters, target / "adapters", log)
+        log.say(
+            f"dev {self.recipe.train.metric} {report['score']:.4f} at epoch {report['best_epoch']}; saved in {target}"
+        )
+        return target
+
+    def _save_apart(self, model: EmotionModel, adapters: dict[Modality, Adapter], folder: Path, log: RunLog) -> None:
+        """Adapters whose strategy says `merge: false`, and virtual tokens, which cannot be merged."""
+        apart: dict[Modality, Adapter] = {
+            m: a
+            for m, a in adapters.items()
+            if not self.recipe.strategy[m].merge or self.recipe.strategy[m].kind in ("prefix", "prompt")
+        }
+        shutil.rmtree(folder, ignore_errors=True)
+        if apart:
+            save_adapters(model, apart, folder)
+            log.say(
+                f"  adapters of {', '.join(apart)} alone in {folder}: emofuse.training.tuning.adapters.load_adapters"
+            )
+
+
+@torch.no_grad()
+def round_weights(model: EmotionModel, dtype: torch.dtype) -> None:
+    """Round to what the checkpoint will hold, so that what is measured is what is shipped."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point():
+            tensor.copy_(tensor.to(dtype).to(tensor.dtype))
+
+
+def _parameters(model: EmotionModel) -> list[str]:
+    counts = parameter_counts(model)
+    return [f"{part}: {learns:,} of {total:,} parameters learn" for part, (learns, total) in counts.items()]

@@ -1,0 +1,362 @@
+"""The training loop: transformers' Trainer, over batches that are dataclasses and dev scores of our own.
+
+Trainer serves because a run can be killed at any step: it saves optimiser, schedule and every random state, and on
+resuming skips the batches already seen. It also brings accumulation, clipping, bf16 on CPU and GPU, DDP and FSDP,
+TensorBoard, W&B and hyperparameter search. What a batch holds depends on (seed, epoch, index) alone (see `mixing`), so
+a resumed run equals an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import rotate_checkpoints
+
+from emofuse.batch import Batch, collate
+from emofuse.errors import EmofuseError
+from emofuse.training.dataset.sampler import Buckets, Shares
+from emofuse.training.dataset.samples import Samples
+from emofuse.training.objective.objective import Objective
+from emofuse.training.recipe.schema import Optim, Recipe
+from emofuse.training.tuning.optim import build_optimizer
+from emofuse.training.tuning.strategies import RankBudget, rank_tuners
+
+COMPLETE = "complete"
+"""The file that says a resumable state was written to its end."""
+AVERAGE = "average.safetensors"
+RANKS = "ranks.safetensors"
+DISK_ERRORS = (OSError, RuntimeError, SafetensorError)
+"""What writing weights and states may raise."""
+KEPT = 2
+
+
+class TrainingError(EmofuseError, RuntimeError):
+    """Training cannot go on: the loss is no number, or the disk is full. What was saved before stays."""
+
+
+class Average:
+    """Exponential moving average of the floating weights, its decay rising from 0.1 in the first steps."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.updates = 0
+        self.weights = {k: v.detach().clone() for k, v in _moving(module).items()}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        """One optimiser step has been taken."""
+        self.updates += 1
+        share = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for name, value in _moving(module).items():
+            self.weights[name].lerp_(value, share)
+
+    @torch.no_grad()
+    def swap(self, module: nn.Module) -> None:
+        """Exchange the module's weights and the average; a second call restores them."""
+        for name, value in _moving(module).items():
+            held = value.clone()
+            value.copy_(self.weights[name])
+            self.weights[name].copy_(held)
+
+    def save(self, path: Path) -> None:
+        """Write the average beside a resumable state."""
+        save_file({k: v.contiguous() for k, v in self.weights.items()} | {"updates": torch.tensor(self.updates)}, path)
+
+    def load(self, path: Path) -> None:
+        """Read what `save` wrote."""
+        tensors = load_file(path)
+        self.updates = int(tensors.pop("updates"))
+        for name, value in tensors.items():
+            self.weights[name].copy_(value)
+
+
+def _moving(module: nn.Module) -> dict[str, Tensor]:
+    """What an optimiser step may change: trainable parameters and floating buffers."""
+    found = {n: p for n, p in module.named_parameters() if p.requires_grad}
+    return found | {n: b for n, b in module.named_buffers() if b.is_floating_point()}
+
+
+class Loader(DataLoader):
+    """A DataLoader whose `set_epoch` reaches its batch sampler, and which leaves the global random state alone."""
+
+    def __init__(self, samples: Samples, batches: Buckets, workers: int) -> None:
+        super().__init__(
+            samples,
+            batch_sampler=batches,
+            num_workers=workers,
+            collate_fn=collate,
+            generator=torch.Generator().manual_seed(0),
+            multiprocessing_context="spawn" if workers else None,
+            persistent_workers=bool(workers),
+        )
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch that the next iteration yields."""
+        if isinstance(self.batch_sampler, Buckets):
+            self.batch_sampler.set_epoch(epoch)
+
+
+class EmotionTrainer(Trainer):
+    """Trainer over an Objective; `assess` gives the dev metrics, `eval_score` among them."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        arguments: TrainingArguments,
+        samples: Samples,
+        shares: Shares,
+        recipe: Recipe,
+        assess: Callable[[], dict[str, float]],
+        callbacks: Sequence[TrainerCallback],
+    ) -> None:
+        self.samples, self.shares, self.recipe, self.assess = samples, shares, recipe, assess
+        self.objective, self.folder = objective, Path(str(arguments.output_dir))
+        self.parts: dict[str, float] = {}
+        self.counted = 0
+        super().__init__(
+            model=objective, args=arguments, train_dataset=samples, eval_dataset=samples, callbacks=list(callbacks)
+        )
+        tuners = rank_tuners(objective.model)
+        self.ranks = RankBudget(tuners) if tuners else None
+        if self.ranks:
+            self.add_callback(self.ranks)
+        self.average = Average(objective, recipe.train.ema) if recipe.train.ema else None
+        if self.average:
+            self.add_callback(Averaging(self.average, objective))
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Length buckets over the epoch's share of every source; each process has its own part."""
+        batches = Buckets(
+            self.shares,
+            self.samples.lengths,
+            self.recipe.train.batch_size,
+            rank=self.args.process_index,
+            world=max(1, self.args.world_size),
+        )
+        return Loader(self.samples, batches, self.recipe.train.workers)
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Batch], None]:
+        """The batches of one optimiser step; the loss is a mean by batch, so nothing is counted."""
+        return [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)], None
+
+    def _prepare_inputs(self, inputs: Batch) -> Batch:  # type: ignore[override]
+        return inputs.to(self.args.device)
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Not counted."""
+        return 0
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """AdamW over the groups of `optim.parameter_groups`."""
+        if self.optimizer is None:
+            self.optimizer = build_optimizer(self.objective.model, self.recipe.optim)
+        return self.optimizer
+
+    def compute_loss(  # type: ignore[override]
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The objective's loss; raises TrainingError when it is not a number."""
+        parts = model(inputs)
+        loss = parts["loss"]
+        if not bool(torch.isfinite(loss.detach())):
+            raise TrainingError(
+                f"the loss is {float(loss.detach())} at step {self.state.global_step} "
+                f"({', '.join(f'{k} {float(v):g}' for k, v in parts.items() if k != 'loss')}); "
+                "lower optim.lr, or set optim.clip, or train.bf16=false; the last saved state stays"
+            )
+        self.counted += 1
+        for name, value in parts.items():
+            self.parts[name] = self.parts.get(name, 0.0) + float(value.detach())
+        return (loss, parts) if return_outputs else loss
+
+    def mean_parts(self) -> dict[str, float]:
+        """Means of the loss and its parts since the last call."""
+        means = {name: value / max(1, self.counted) for name, value in self.parts.items()}
+        self.parts, self.counted = {}, 0
+        return means
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # type: ignore[override]
+        """Dev metrics, of the averaged weights where there is an average; of several processes the first finds them."""
+        metrics = from_first(self._assess_average)
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _assess_average(self) -> dict[str, float]:
+        if self.average:
+            self.average.swap(self.objective)
+        try:
+            return self.assess()
+        finally:
+            if self.average:
+                self.average.swap(self.objective)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Write the state, then the mark that it is whole, and only then let older ones go."""
+        kept, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            super()._save_checkpoint(model, trial)
+            folder = self.folder / f"checkpoint-{self.state.global_step}"
+            if self.args.should_save:
+                if self.average:
+                    self.average.save(folder / AVERAGE)
+                if self.ranks:
+                    self.ranks.save(folder / RANKS)
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                (folder / COMPLETE).touch()
+        except DISK_ERRORS as error:
+            if not disk_full(error):
+                raise
+            raise disk_error(self.folder) from error
+        finally:
+            self.args.save_total_limit = kept
+        if self.args.should_save:
+            rotate_checkpoints(str(self.folder), kept, self.state.best_model_checkpoint, use_mtime=True)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if self.average and checkpoint is not None:
+            self.average.load(Path(checkpoint) / AVERAGE)
+        if self.ranks and checkpoint is not None:
+            self.ranks.load(Path(checkpoint) / RANKS)
+
+    def _load_best_model(self) -> None:
+        super()._load_best_model()
+        best = self.state.best_model_checkpoint
+        if self.average and best is not None:
+            self.average.load(Path(best) / AVERAGE)
+            self.average.swap(self.objective)
+
+
+class Averaging(TrainerCallback):
+    """Takes every optimiser step into the average."""
+
+    def __init__(self, average: Average, module: nn.Module) -> None:
+        self.average, self.module = average, module
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        """The weights have just changed."""
+        self.average.update(self.module)
+        return control
+
+
+class Watching(TrainerCallback):
+    """Tells someone outside each epoch's dev score as it reads (not negated)."""
+
+    def __init__(self, watch: Callable[[int, float], None], sign: int) -> None:
+        self.watch, self.sign = watch, sign
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
+        """What `watch` raises ends the training."""
+        self.watch(round(state.epoch), self.sign * metrics["eval_score"])
+
+
+class EverySteps(TrainerCallback):
+    """Save a resumable state every n steps beside the one at the end of each epoch."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        """Ask for a save."""
+        if state.global_step % self.steps == 0:
+            control.should_save = True
+        return control
+
+
+def is_first() -> bool:
+    """Whether this is the only process of the run, or the first of several (torchrun, accelerate launch)."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def from_first(work: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """What `work` gives in the first process, in all of them; an error there is an error in each."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return work()
+    shared: list[Any] = [None, None]
+    if is_first():
+        try:
+            shared[0] = work()
+        except EmofuseError as error:
+            shared[1] = error
+    torch.distributed.broadcast_object_list(shared)
+    if shared[1] is not None:
+        raise shared[1]
+    return shared[0]
+
+
+def disk_full(error: BaseException) -> bool:
+    """Whether an error of writing means a full disk: safetensors and torch say so in words, without an errno."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return any(words in str(error) for words in ("No space left", "StorageFull", "PytorchStreamWriter failed"))
+
+
+def disk_error(folder: Path) -> TrainingError:
+    """A full disk as an error that says what to do."""
+    return TrainingError(
+        f"no space left on the disk of {folder}; the last complete state there stays: free some space and go on with "
+        "--resume, or set output.folder to another disk"
+    )
+
+
+def last_complete(folder: Path) -> Path | None:
+    """The latest resumable state that was written to its end."""
+    whole = [p for p in folder.glob("checkpoint-*") if (p / COMPLETE).is_file()]
+    return max(whole, key=lambda p: int(p.name.rpartition("-")[2]), default=None)
+
+
+def training_arguments(recipe: Recipe, folder: Path, seed: int) -> TrainingArguments:
+    """The recipe in Trainer's terms."""
+    train, optim = recipe.train, recipe.optim
+    cpu = train.device == "cpu" or (train.device == "auto" and not torch.cuda.is_available())
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=train.epochs,
+        per_device_train_batch_size=train.batch_size,
+        per_device_eval_batch_size=train.eval_batch_size,
+        gradient_accumulation_steps=train.accumulation,
+        learning_rate=optim.lr,
+        lr_scheduler_type=_schedule(optim),
+        warmup_steps=_warmup(optim),
+        max_grad_norm=optim.clip,
+        use_cpu=cpu,
+        seed=seed,
+        data_seed=seed,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        logging_strategy="epoch",
+        save_total_limit=KEPT,
+        load_best_model_at_end=True,
+        metric_for_best_model="score",
+        greater_is_better=True,
+        logging_nan_inf_filter=False,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        report_to=["wandb"] if recipe.output.wandb else [],
+        run_name=recipe.name,
+        ddp_find_unused_parameters=True,
+        ddp_timeout=24 * 3600,
+        ddp_backend="gloo" if cpu and int(os.environ.get("WORLD_SIZE", "1")) > 1 else None,
+    )
+
+
+def _schedule(optim: Optim) -> str:
+    return "constant_with_warmup" if optim.schedule == "constant" else optim.schedule
+
+
+def _warmup(optim: Optim) -> float:
+    """Trainer reads a number below 1 as a share of all steps."""
+    return min(optim.warmup, 0.999)

@@ -1,0 +1,167 @@
+"""What adapters become after training: folded into the checkpoint, or a few MB of their own over a base anyone has."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from emofuse.encoders.virtual import VirtualTokens
+from emofuse.errors import CheckpointError, require_package
+from emofuse.model.checkpoint import read_config
+from emofuse.model.model import EmotionModel
+from emofuse.training.tuning.strategies import quiet_peft
+from emofuse.types import Modality
+
+WEIGHTS, OPTIONS, REST = "adapter_model.safetensors", "adapter_config.json", "rest.safetensors"
+PROMPTS = "prompt_embeddings"
+"""peft's name for virtual tokens on disk."""
+
+
+class Adapter:
+    """The added weights of one encoder in peft's format, apart from the model they were learnt in."""
+
+    def __init__(self, options: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        self.options = options
+        self.tensors = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}
+
+    def write(self, folder: Path) -> None:
+        """Write the two files that `peft.PeftModel.from_pretrained` reads."""
+        folder.mkdir(parents=True)
+        save_file(self.tensors, folder / WEIGHTS, metadata={"format": "pt"})
+        (folder / OPTIONS).write_text(json.dumps(self.options, indent=2, sort_keys=True) + "\n", "utf-8")
+
+
+def adapters_of(model: EmotionModel) -> dict[Modality, Adapter]:
+    """The adapters of the encoders that have any."""
+    found: dict[Modality, Adapter] = {}
+    for modality in model.modalities:
+        backbone = getattr(model.encoders[modality], "backbone", None)
+        source = getattr(model.encoders[modality].config, "source", None)
+        if isinstance(backbone, VirtualTokens):
+            found[modality] = Adapter(_virtual_options(backbone, source), {PROMPTS: backbone.learned})
+        elif hasattr(backbone, "peft_config"):
+            found[modality] = _peft_adapter(cast(Any, backbone), source)
+    return found
+
+
+def _peft_adapter(backbone: Any, source: str | None) -> Adapter:
+    from peft import get_peft_model_state_dict
+
+    config = backbone.peft_config["default"]
+    if hasattr(config, "rank_pattern") and hasattr(config, "target_r"):
+        config.rank_pattern = None
+    config.base_model_name_or_path = source
+    tensors = get_peft_model_state_dict(backbone, save_embedding_layers=False)
+    options = {k: sorted(v) if isinstance(v, set) else v for k, v in config.to_dict().items()}
+    return Adapter(options | {"inference_mode": True}, tensors)
+
+
+def _virtual_options(backbone: VirtualTokens, source: str | None) -> dict[str, Any]:
+    prompt = backbone.kind == "prompt"
+    return {
+        "peft_type": "PROMPT_TUNING" if prompt else "PREFIX_TUNING",
+        "task_type": "FEATURE_EXTRACTION",
+        "base_model_name_or_path": source,
+        "inference_mode": True,
+        "num_virtual_tokens": len(backbone.learned),
+        "token_dim": backbone.config.hidden_size,
+        "num_layers": backbone.config.num_hidden_layers,
+        "num_attention_heads": backbone.config.num_attention_heads,
+        "num_transformer_submodules": 1,
+    }
+
+
+def merge(model: EmotionModel) -> None:
+    """Fold every adapter into the weights beside it; the outputs stay, and the model is plain again.
+
+    Virtual tokens are inputs, not weights, and stay as they are.
+    """
+    for modality in model.modalities:
+        backbone: Any = getattr(model.encoders[modality], "backbone", None)
+        if hasattr(backbone, "peft_config"):
+            model.encoders[modality].backbone = backbone.merge_and_unload(safe_merge=True)
+
+
+def save_adapters(model: EmotionModel, adapters: Mapping[Modality, Adapter], folder: Path) -> Path:
+    """Write each adapter into `folder/<modality>`, and config.json and rest.safetensors beside them.
+
+    The rest is all of the model that is not in an adapted backbone: fusion, heads, temperatures, other encoders. So the
+    folder is a whole model over bases that are had elsewhere. It appears whole or not at all.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for modality, adapter in adapters.items():
+            adapter.write(building / modality)
+        save_file(_rest(model, adapters), building / REST, metadata={"format": "pt"})
+        (building / "config.json").write_text(model.config.model_dump_json(indent=2) + "\n", "utf-8")
+        for modality in model.modalities:
+            if hasattr(model.encoders[modality], "save_tokenizer"):
+                cast(Any, model.encoders[modality]).save_tokenizer(building)
+        shutil.rmtree(folder, ignore_errors=True)
+        building.chmod(0o755)
+        building.rename(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return folder
+
+
+def _rest(model: EmotionModel, adapters: Mapping[Modality, Adapter]) -> dict[str, Tensor]:
+    inside = tuple(f"encoders.{m}.backbone." for m in adapters)
+    moving = {n for n, _ in model.named_buffers()}
+    kept = {n: t for n, t in model.state_dict().items() if n in moving or not n.startswith(inside)}
+    return {n: t.detach().cpu().contiguous().clone() for n, t in kept.items()}
+
+
+def load_adapters(folder: str | Path, base: EmotionModel | None = None) -> EmotionModel:
+    """The model that `strategy.MODALITY.merge: false` left in `model/adapters`, in evaluation mode.
+
+    The bases are the encoders' sources (fetched from the hub where they are not cached), or those of the model `base`,
+    which is changed in place: for encoders that started from a checkpoint or from scratch. Raises CheckpointError when
+    the folder does not hold adapters, or an encoder has neither a source nor a base.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    if not (folder / REST).is_file():
+        raise CheckpointError(f"{folder} holds no {REST}: it is not a folder of adapters; give MODEL/adapters")
+    found: dict[Modality, Path] = {m: folder / m for m in config.encoders if (folder / m / OPTIONS).is_file()}
+    if base is None:
+        for modality in found:
+            if getattr(config.encoders[modality], "source", None) is None:
+                raise CheckpointError(
+                    f"the {modality} encoder of {folder} was built from scratch, so its base has no name; "
+                    "pass base=MODEL with its weights, for example the one training started from"
+                )
+        base = EmotionModel(config)
+    merge(base)
+    for modality, path in found.items():
+        encoder = base.encoders[modality]
+        encoder.backbone = _over(encoder.backbone, path)  # type: ignore[arg-type]
+    missing, unexpected = base.load_state_dict(load_file(folder / REST), strict=False)
+    inside = tuple(f"encoders.{m}.backbone." for m in found)
+    lacking = [n for n in (*missing, *unexpected) if not n.startswith(inside)]
+    if lacking:
+        raise CheckpointError(f"{folder} does not fit its base: {', '.join(lacking[:3])}; pass the base it was over")
+    merge(base)
+    return base.eval()
+
+
+def _over(backbone: nn.Module, folder: Path) -> nn.Module:
+    options = json.loads((folder / OPTIONS).read_text("utf-8"))
+    kind = {"PROMPT_TUNING": "prompt", "PREFIX_TUNING": "prefix"}.get(options["peft_type"])
+    if kind is not None:
+        virtual = VirtualTokens(backbone, cast(Any, kind), options["num_virtual_tokens"])
+        virtual.learned.data.copy_(load_file(folder / WEIGHTS)[PROMPTS])
+        return virtual
+    require_package("peft", extra="train")
+    from peft import PeftModel
+
+    with quiet_peft():
+        return PeftModel.from_pretrained(backbone, str(folder))  # type: ignore[arg-type]

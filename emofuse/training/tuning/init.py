@@ -1,0 +1,120 @@
+"""The model a run starts from: built from its recipe, parts taken over from checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from emofuse.errors import CheckpointError, RecipeError, nearest
+from emofuse.model.checkpoint import locate, read_config
+from emofuse.model.config import FusionConfig, ModelConfig
+from emofuse.model.model import EmotionModel
+from emofuse.training.recipe.schema import Recipe
+from emofuse.types import MODALITIES, Modality
+
+
+def model_config(recipe: Recipe) -> ModelConfig:
+    """The model's configuration; encoders that start from a checkpoint are described by it.
+
+    Raises RecipeError for a field the encoders or the fusion do not have.
+    """
+    section = recipe.model
+    encoders: dict[Modality, Any] = dict(section.encoders)
+    for modality in section.encoders:
+        if modality in section.init or "all" in section.init:
+            saved = read_config(_folder(recipe, modality)).encoders
+            if modality not in saved:
+                raise RecipeError(
+                    f"model.init.{modality}: that checkpoint has no {modality} encoder, but {', '.join(saved)}"
+                )
+            encoders[modality] = saved[modality].model_dump() | section.encoders[modality]
+    values = {
+        "tasks": [{k: getattr(t, k) for k in ("name", "kind", "classes", "low", "high")} for t in section.all_tasks()],
+        "encoders": encoders,
+        "fusion": section.fusion,
+        "head_dropout": section.head_dropout,
+    }
+    try:
+        return ModelConfig.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError("; ".join(_explain(e, encoders) for e in error.errors())) from error
+
+
+def _explain(error: Any, encoders: dict[Modality, Any]) -> str:
+    where = ".".join(["model", *(str(p) for p in error["loc"])])
+    if error["type"] != "extra_forbidden":
+        return f"{where}: {error['msg']}"
+    name, place = str(error["loc"][-1]), error["loc"][0]
+    fields: Any = FusionConfig.model_fields
+    if place == "encoders":
+        from emofuse.encoders import config
+
+        kind = encoders[error["loc"][1]].get("kind", error["loc"][1])
+        kinds = {"text": config.TextConfig, "speech": config.SpeechConfig, "face": config.FaceConfig}
+        fields = kinds.get(kind, config.FeaturesConfig).model_fields
+    return f"unknown key {where!r}; {nearest(name, fields)}"
+
+
+def build(recipe: Recipe) -> tuple[EmotionModel, list[str]]:
+    """The model of a recipe, with what was taken over from where, one line each."""
+    config = model_config(recipe)
+    begun = [m for m in config.encoders if m in recipe.model.init or "all" in recipe.model.init]
+    complete = len(begun) == len(config.encoders)
+    folder = _folder(recipe, "text" if "text" in begun else begun[0]) if complete else None
+    model = EmotionModel(config, checkpoint=folder)
+    lines = []
+    for part in ("all", *MODALITIES, "fusion"):
+        if part in recipe.model.init:
+            lines.append(_take_over(model, part, _folder(recipe, part)))
+    return model, lines
+
+
+def _folder(recipe: Recipe, part: str) -> Path:
+    given = recipe.model.init.get(part) or recipe.model.init["all"]  # type: ignore[call-overload]
+    try:
+        return locate(given)
+    except CheckpointError as error:
+        raise RecipeError(f"model.init.{part}: {error}") from error
+
+
+def _take_over(model: EmotionModel, part: str, folder: Path) -> str:
+    """Copy the weights of a part from a checkpoint; those of tasks it does not know start anew."""
+    prefixes = {
+        "all": ("",),
+        "fusion": ("fusion.", "heads.", "pool_weights."),
+    }.get(part, (f"encoders.{part}.", f"modality_heads.{part}.", f"fusion.project.{part}."))
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        raise RecipeError(
+            f"model.init.{part}: {folder} holds no model.safetensors; train or fetch that checkpoint first"
+        )
+    own = model.state_dict()
+    saved = {n: t for n, t in load_file(path).items() if n.startswith(prefixes)}
+    fitting = {
+        n: t for n, t in saved.items() if n in own and own[n].shape == t.shape and not n.endswith(".temperature")
+    }
+    lacking = [n for n in own if n.startswith(f"encoders.{part}.") and n not in fitting]
+    if lacking or not fitting:
+        named = f", for example {lacking[0]}" if lacking else ""
+        raise RecipeError(f"model.init.{part}: the checkpoint's weights do not fit ({len(lacking)} missing{named})")
+    model.load_state_dict({n: _like(t, own[n]) for n, t in fitting.items()}, strict=False)
+    return f"{part} starts from {folder.name}: {len(fitting)} of {len(saved)} tensors"
+
+
+def _like(tensor: Tensor, other: Tensor) -> Tensor:
+    return tensor.to(other.dtype)
+
+
+def parameter_counts(model: EmotionModel) -> dict[str, tuple[int, int]]:
+    """Part → (trainable, all) parameters: each encoder, `fusion and heads`, `all`."""
+    counts: dict[str, tuple[int, int]] = {}
+    for name, parameter in model.named_parameters():
+        part = name.split(".")[1] if name.startswith("encoders.") else "fusion and heads"
+        for key in (part, "all"):
+            learns, total = counts.get(key, (0, 0))
+            counts[key] = (learns + parameter.numel() * parameter.requires_grad, total + parameter.numel())
+    return counts

@@ -1,0 +1,81 @@
+"""Calibration of a whole model on dev data: which samples count, how much, and what is laid into it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from emofuse.batch import subset_name
+from emofuse.calibration.fitting import FEWEST, Evidence, calibrate, gather_evidence
+from emofuse.calibration.temperature import softmax
+from emofuse.data.examples import Sample
+from emofuse.evaluation.predict import SUBSETS, batches, collect, name_of
+from emofuse.metrics import ece, ece_by_chance
+from emofuse.types import MODALITIES
+
+
+def drawn(temperature: float, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of seven classes, and labels drawn from their softmax at `temperature`."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(n, 7)) * 2
+    return logits, np.eye(7)[[rng.choice(7, p=p) for p in softmax(logits, temperature)]]
+
+
+def test_evidence_is_what_an_evaluation_sees_under_each_subset(tiny_model, samples: list[Sample]):
+    found = gather_evidence(tiny_model, "mine", (batch for _, batch in batches(tiny_model, samples, 8)))
+    seen = collect(tiny_model, samples, batch_size=8)
+    for subset in SUBSETS:
+        bits = sum(1 << MODALITIES.index(m) for m in subset)
+        (own,) = [e for e in found if (e.task, e.subset, e.alone) == ("emotion", bits, False)]
+        rows = seen.rows(name_of(subset), "emotion")
+        expected = seen.logits[name_of(subset)]["emotion"][rows]
+        assert len(own.logits) == rows.sum()
+        np.testing.assert_allclose(np.sort(own.logits, 0), np.sort(expected, 0), atol=1e-4)
+    alone = {(e.task, e.subset) for e in found if e.alone}
+    assert {s for t, s in alone if t == "emotion"} == {1, 2, 4}
+    whole = gather_evidence(tiny_model, "c", (b for _, b in batches(tiny_model, samples, 8)), composed=True)
+    assert all(e.composed for e in whole)
+    assert sum(len(e.logits) for e in whole if (e.task, e.alone) == ("emotion", False)) == 21
+
+
+def test_every_source_counts_the_same_and_recordings_come_first(tiny_model):
+    large, small, other = drawn(0.5, 2000), drawn(2.0, 100, 1), drawn(8.0, 200, 2)
+    real = [Evidence("large", "emotion", 1, *large), Evidence("small", "emotion", 1, *small)]
+    composed = [Evidence("composed", "emotion", s, *other, composed=True) for s in (1, 5)]
+    few = [Evidence("few", "emotion", 2, *drawn(3.0, FEWEST - 1, 3))]
+    found = calibrate(tiny_model, [*real, *composed, *few])
+    assert found["text"]["emotion"].sources == ("large", "small")
+    assert 0.7 < found["text"]["emotion"].temperature < 2.0
+    assert found["text+face"]["emotion"].temperature == pytest.approx(8.0, rel=0.4)
+    assert "speech" not in found
+    head = tiny_model.heads["emotion"].temperature.tolist()
+    assert head[1] == pytest.approx(found["text"]["emotion"].temperature)
+    assert head[2] == 1.0
+    assert set(tiny_model.conformal) == {"text", "text+face"}
+    assert set(tiny_model.conformal["text"]["emotion"].scores) == {"large", "small"}
+
+
+def test_the_coverage_holds_on_the_other_half_of_dev(tiny_model):
+    logits, targets = drawn(2.0, 4000)
+    calibrate(tiny_model, [Evidence("dev", "emotion", 7, logits[::2], targets[::2])])
+    probs = softmax(logits[1::2], float(tiny_model.heads["emotion"].temperature[7]))
+    for coverage in (0.8, 0.9, 0.95):
+        predictor = tiny_model.conformal[subset_name(7)]["emotion"].at(coverage)
+        assert predictor.assess(probs, targets[1::2])["coverage"] == pytest.approx(coverage, abs=0.02)
+
+
+def test_votes_count_as_their_leading_class(tiny_model):
+    logits, targets = drawn(1.0, 3000)
+    votes = 0.6 * targets + 0.4 / 7
+    found = calibrate(tiny_model, [Evidence("dev", "emotion", 1, logits, votes)])["text"]["emotion"]
+    assert found.temperature == pytest.approx(1.0, rel=0.1)
+    assert found.after["ece"] < 2 * found.chance + 0.01
+
+
+def test_chance_is_the_ece_of_confidence_that_is_right():
+    rng = np.random.default_rng(0)
+    logits, _ = drawn(1.0, 300)
+    probs = softmax(logits)
+    seen = [ece(np.eye(7)[[rng.choice(7, p=p) for p in probs]], probs) for _ in range(60)]
+    assert ece_by_chance(probs) == pytest.approx(np.mean(seen), rel=0.1)
+    assert ece_by_chance(softmax(drawn(1.0, 6000)[0])) < ece_by_chance(probs) / 3

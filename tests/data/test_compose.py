@@ -1,0 +1,89 @@
+"""Composed samples: one emotion across corpora, every subset of modalities equally often, on one clock."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from emofuse.data.compose import Composer
+from emofuse.data.pairing import join
+from emofuse.errors import DataError
+from emofuse.tasks import TASKS, unlabelled
+from emofuse.training.dataset.sources import Item
+from emofuse.training.recipe.schema import Compose
+from emofuse.types import Segment, Utterance
+
+
+def item(name: str, modality: str, label: int | None) -> Item:
+    target = unlabelled(TASKS["emotion"])
+    if label is not None:
+        target[:] = np.eye(7, dtype=np.float32)[label]
+    return Item(Utterance(name, "manifest", "train", name), {"emotion": target}, frozenset([modality]))
+
+
+@pytest.fixture
+def items() -> list[Item]:
+    found = [
+        item(f"{m}{i}", m, label)
+        for m in ("text", "speech", "face")
+        for i, label in enumerate((0, 0, 0, 0, 1, 1, 2 if m == "text" else 1))
+    ]
+    return [*found, item("none", "text", None)]
+
+
+def test_parts_carry_one_emotion_and_subsets_take_turns(items: list[Item]):
+    composer = Composer(items, Compose(balance=1.0))
+    subsets, labels = Counter(), Counter()
+    for number in range(700):
+        parts = composer.draw(np.random.default_rng(number), number).parts
+        found = {int(items[i].targets["emotion"].argmax()) for i in parts.values()}
+        assert len(found) == 1
+        assert all(m in items[i].modalities for m, i in parts.items())
+        subsets[frozenset(parts)] += 1
+        labels[found.pop()] += 1
+    assert set(subsets.values()) == {100}
+    assert set(labels) == {0, 1}
+    assert abs(labels[0] - 350) < 70
+
+
+def test_conflicting_parts_share_the_target(items: list[Item], make_segment):
+    composer = Composer(items, Compose(conflict=1.0))
+    mixed = 0
+    for number in range(200):
+        draw = composer.draw(np.random.default_rng(number), number)
+        _, targets = composer.build(draw, items, lambda u: make_segment(1), np.random.default_rng(0))
+        assert targets["emotion"].sum() == pytest.approx(1)
+        mixed += targets["emotion"].max() < 1
+    assert mixed > 20
+
+
+def test_one_clock_for_all_parts(make_segment):
+    parts = {"text": make_segment(0), "speech": make_segment(1), "face": make_segment(2)}
+    joined = join(parts, frames=3, rng=np.random.default_rng(0))
+    assert joined.start == 0
+    assert joined.end == pytest.approx(parts["speech"].end - parts["speech"].start)
+    assert all(0 <= w.start <= w.end <= joined.end + 1e-6 for w in joined.words)
+    assert all((t.times >= 0).all() and (t.times <= joined.end).all() for t in joined.faces)
+    assert joined.present == {"text", "speech", "face"}
+
+
+def test_a_picture_is_shown_several_times(make_segment):
+    face = make_segment(3)
+    track = face.faces[0]
+    single = type(track)(0, track.crops[:1], track.times[:1], track.boxes[:1], track.quality[:1])
+    seen = Segment("p", 0.0, 0.0, faces=(single,))
+    counts = {len(join({"face": seen}, frames=4, rng=np.random.default_rng(s)).faces[0].crops) for s in range(40)}
+    assert counts == {1, 2, 3, 4}
+
+
+def test_one_modality_cannot_be_composed(items: list[Item]):
+    with pytest.raises(DataError, match="two modalities"):
+        Composer([i for i in items if "text" in i.modalities], Compose())
+
+
+def test_single_modalities_can_be_left_to_the_sources(items: list[Item]):
+    composer = Composer(items, Compose(fewest=2))
+    sizes = Counter(len(composer.draw(np.random.default_rng(n), n).parts) for n in range(400))
+    assert sizes == {2: 300, 3: 100}

@@ -1,0 +1,212 @@
+"""A pipeline around a tiny model, the page around it, and a real browser to look at it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emofuse.demo.settings import Settings
+from emofuse.media.decode import read_audio
+from emofuse.model.model import EmotionModel
+from emofuse.pipeline.pipeline import Pipeline
+
+PATIENCE = 90_000
+"""Milliseconds a browser may take for one thing on a busy machine."""
+
+
+@pytest.fixture(scope="session")
+def pipeline(tiny_config) -> Pipeline:
+    """The whole road around a model with random weights."""
+    import torch
+
+    torch.manual_seed(0)
+    model = EmotionModel(tiny_config)
+    for head in model.heads.values():
+        torch.nn.init.normal_(head.linear.weight, std=0.3)
+    return Pipeline(model, name="tiny")
+
+
+@pytest.fixture(scope="session")
+def samples(repository: Path) -> Path:
+    """The folder of the examples."""
+    return repository / "demo" / "samples"
+
+
+@pytest.fixture(scope="session")
+def clip(samples: Path) -> Path:
+    """The clip that comes with the project."""
+    return samples / "sample.mp4"
+
+
+@pytest.fixture(scope="session")
+def words(clip: Path) -> str:
+    """What is said in it, as its srt file has it."""
+    return clip.with_suffix(".srt").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def voice(clip: Path) -> np.ndarray:
+    """Its sound: 16 kHz mono."""
+    return read_audio(clip)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """What the page takes by default."""
+    return Settings()
+
+
+@pytest.fixture(scope="session")
+def corrections(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the served page writes corrections."""
+    return tmp_path_factory.mktemp("corrections") / "feedback"
+
+
+@pytest.fixture(scope="session")
+def served(pipeline: Pipeline, corrections: Path) -> Iterator[Any]:
+    """The page, served around the tiny model for all tests.
+
+    Gradio makes event loops that it never closes where a thread has none; this one has one while the page is made.
+    """
+    from emofuse.demo.server import serve
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+
+    names = ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED", "GRADIO_ANALYTICS_CACHE_FREQUENCY")
+    before = {name: os.environ.get(name) for name in names}
+    page = serve(pipeline, settings=Settings(feedback=corrections, minutes=0.5, characters=2000, orphaned=10))
+    yield page
+    page.close()
+    asyncio.set_event_loop(None)
+    loop.close()
+    for name, value in before.items():
+        os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+
+
+@pytest.fixture(scope="session")
+def spoken(tmp_path_factory: pytest.TempPathFactory, voice: np.ndarray) -> Path:
+    """What the browser's microphone hears: the clip's voice, as a WAV file."""
+    import soundfile
+
+    path = tmp_path_factory.mktemp("microphone") / "voice.wav"
+    soundfile.write(path, np.repeat(voice, 3), 48_000, subtype="PCM_16")
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser(spoken: Path) -> Iterator[Any]:
+    """Chromium or Chrome as the system has it, with the voice at its microphone and a test picture at its camera."""
+    program = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chromium-browser"))), None)
+    if program is None:
+        pytest.skip("no browser: neither chromium nor google-chrome is installed (Debian: apt install chromium)")
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=PATIENCE)
+    arguments = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    arguments.append(f"--use-file-for-fake-audio-capture={spoken}")
+    with sync_playwright() as playwright:
+        window = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield window
+        window.close()
+
+
+def _told(message: Any) -> str:
+    """A message of the console, and what it is about."""
+    return f"{message.text} [{message.location.get('url', '')}]"
+
+
+class Visit:
+    """One visitor's tab, and everything that went wrong in it."""
+
+    def __init__(self, browser: Any, url: str, **options: Any) -> None:
+        options = {"viewport": {"width": 1280, "height": 1000}, "accept_downloads": True} | options
+        self.context = browser.new_context(permissions=["microphone", "camera"], **options)
+        self.context.set_default_timeout(PATIENCE)
+        self.context.set_default_navigation_timeout(PATIENCE)
+        self.tab = self.context.new_page()
+        self.errors: list[str] = []
+        self.elsewhere: list[str] = []
+        own = (url, "data:", "blob:")
+        self.tab.on("console", lambda m: self.errors.append(_told(m)) if m.type == "error" else None)
+        self.tab.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.tab.on("request", lambda r: self.elsewhere.append(r.url) if not r.url.startswith(own) else None)
+        self.url = url
+
+    def open(self, query: str = "") -> Any:
+        """The page, ready to be used."""
+        self.tab.goto(self.url + query)
+        self.tab.wait_for_selector("emofuse-empty .emo-blank")
+        return self.tab
+
+    def choose(self, kind: str) -> None:
+        """Go to a tab of the page."""
+        self.tab.locator(f"#emo-tab-{kind}-button").click()
+
+    def answer(self, kind: str) -> Any:
+        """Press the button and wait for the whole answer; one that was there before does not count."""
+        where = f"#emo-answer-{kind} emofuse-answer"
+        before = self.tab.evaluate_handle("(where) => document.querySelector(where)?.view", where)
+        self.tab.locator(f"#emo-go-{kind}").click()
+        self.tab.wait_for_function(
+            "([where, before]) => { const it = document.querySelector(where)?.view; return it?.done && it !== before }",
+            arg=[where, before],
+        )
+        self.tab.wait_for_selector(f"#emo-answer-{kind} [data-testid=download-json]")
+        return self.tab.locator(f"#emo-answer-{kind}")
+
+    def check(self) -> None:
+        """Nothing was complained about, and nothing asked of another server, since last time."""
+        errors, elsewhere = list(self.errors), list(self.elsewhere)
+        self.errors.clear()
+        self.elsewhere.clear()
+        assert (errors, elsewhere) == ([], [])
+
+    def download(self, kind: str, ending: str) -> str:
+        """The text of a downloaded file."""
+        with self.tab.expect_download() as waiting:
+            self.tab.locator(f"#emo-answer-{kind} [data-testid=download-{ending}]").click()
+        assert waiting.value.suggested_filename.endswith(f".{ending}")
+        return Path(waiting.value.path()).read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def visit(browser: Any, served: Any) -> Iterator[Any]:
+    """Opens tabs of other sizes and languages; at the end, each is closed and none may have complained."""
+    opened: list[Visit] = []
+
+    def open_one(**options: Any) -> Visit:
+        opened.append(Visit(browser, served.url, **options))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.context.close()
+    for one in opened:
+        one.check()
+
+
+@pytest.fixture(scope="session")
+def everyday(browser: Any, served: Any) -> Iterator[Visit]:
+    """An English visitor at a desk, for all tests: opening the page is most of what a short test takes."""
+    one = Visit(browser, served.url)
+    one.open()
+    yield one
+    one.context.close()
+
+
+@pytest.fixture
+def here(everyday: Visit, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """The everyday visitor; after a test that fails, the page is opened anew."""
+    failed = request.session.testsfailed
+    yield everyday
+    everyday.check()
+    if request.session.testsfailed > failed:
+        everyday.open()

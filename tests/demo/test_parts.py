@@ -1,0 +1,231 @@
+"""The small parts of the demo, each by itself."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import string
+import threading
+
+import numpy as np
+import pytest
+
+from emofuse.corpora.corpus import read
+from emofuse.corpora.manifest.reader import check_manifest
+from emofuse.demo import samples as examples
+from emofuse.demo.feedback import Correction, save
+from emofuse.demo.html import element, head
+from emofuse.demo.shares import Kept, mean_contribution
+from emofuse.demo.stills import Sight, blur_face, share, still, still_of_picture, still_of_video
+from emofuse.demo.texts import STATIC, clock, language_of, note_in, say, texts
+from emofuse.demo.turns import FullError, Turns
+from emofuse.demo.uploads import Uploads
+from emofuse.demo.view import possible, words
+from emofuse.errors import DataError
+from emofuse.tasks import EMOTIONS, POLARITIES
+from emofuse.types import FaceTrack, Prediction, Segment
+
+
+def blanks(text: str) -> set[str]:
+    """The {names} in a text."""
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def test_both_languages_say_everything_with_the_same_blanks():
+    english, chinese = texts()["en"], texts()["zh"]
+    assert set(english) == set(chinese)
+    assert all(english[key].strip() and chinese[key].strip() for key in english)
+    assert {key: blanks(text) for key, text in english.items()} == {key: blanks(text) for key, text in chinese.items()}
+    same = {key for key in english if english[key] == chinese[key]}
+    assert same == {"title"}
+    for names, kind in ((EMOTIONS, "emotion"), (POLARITIES, "polarity")):
+        assert all(f"{kind}_{name}" in english for name in names)
+
+
+def test_every_text_that_is_asked_for_is_there():
+    asked = set(re.findall(r"\bt\(\"(\w+)\"", (STATIC / "demo.js").read_text(encoding="utf-8")))
+    assert len(asked) > 30 and asked <= set(texts()["en"])
+
+
+def test_the_notes_that_analyses_make_are_translated(pipeline, clip, samples):
+    notes = [
+        note
+        for analysis in (
+            pipeline(clip),
+            pipeline(samples / "face.jpg"),
+            pipeline(text="I am happy"),
+            pipeline(audio=(16_000, np.zeros(32_000, np.float32))),
+            pipeline(clip, text="I am happy. This is great"),
+        )
+        for note in analysis.notes
+    ]
+    assert len(set(notes)) >= 7
+    assert [note for note in notes if note_in("zh", note) == note] == []
+    assert all(note_in("en", note) == note for note in notes)
+
+
+def test_languages_and_clocks():
+    assert [language_of(x) for x in ("zh-CN", "ZH", "en-GB", "de", None)] == ["zh", "zh", "en", "en", "en"]
+    assert [clock(x) for x in (0, 59.6, 61, 3661)] == ["0:00", "1:00", "1:01", "1:01:01"]
+    assert say("en", "limits", minutes=3, megabytes=5) == "Up to 3 minutes and 5 MB."
+
+
+def test_data_in_the_page_is_never_markup():
+    payload = {"text": '</script><img src=x onerror="alert(1)">{{#each}} ${value} \' 你好'}
+    written = element("emofuse-answer", payload, "clip")
+    data = re.fullmatch(r'<emofuse-answer name="clip" data-view="([A-Za-z0-9+/=]+)"></emofuse-answer>', written)
+    assert data and json.loads(base64.b64decode(data[1])) == payload
+    assert head().count("</script>") == 1
+
+
+def test_uploads_go_with_their_last_holder(tmp_path):
+    uploads = Uploads(tmp_path / "uploads")
+    file = tmp_path / "uploads" / "abc" / "clip.mp4"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    elsewhere = tmp_path / "mine.txt"
+    elsewhere.touch()
+    uploads.hold("one", file)
+    uploads.hold("two", file)
+    uploads.release("one", file, elsewhere, None)
+    assert file.exists() and elsewhere.exists()
+    uploads.release_all("two")
+    assert not file.parent.exists() and elsewhere.exists()
+    uploads.release("two", tmp_path / "uploads" / ".." / "mine.txt")
+    assert elsewhere.exists()
+
+
+def test_what_nobody_holds_is_swept_and_paths_elsewhere_are_no_uploads(tmp_path):
+    uploads = Uploads(tmp_path / "uploads")
+    held, orphan, fresh = (tmp_path / "uploads" / name / "a.wav" for name in ("held", "orphan", "fresh"))
+    for file in (held, orphan, fresh):
+        file.parent.mkdir(parents=True)
+        file.touch()
+    for file in (held, orphan):
+        os.utime(file, (1, 1))
+    uploads.hold("one", held)
+    uploads.sweep(60)
+    assert held.exists() and fresh.exists() and not orphan.parent.exists()
+    assert uploads.path_of({"path": str(held)}) == str(held)
+    for elsewhere in (
+        None,
+        {},
+        "",
+        {"path": "/etc/passwd"},
+        str(tmp_path / "uploads" / ".." / "x"),
+        str(uploads.folder),
+    ):
+        assert uploads.path_of(elsewhere) is None
+
+
+def test_turns_are_taken_one_at_a_time_and_a_full_house_is_told():
+    turns, gone = Turns(waiting=1), threading.Event()
+    with turns.place(), turns.model(lambda: False) as mine:
+        assert mine
+        with turns.place():
+            with pytest.raises(FullError), turns.place():
+                pass
+            gone.set()
+            with turns.model(gone.is_set) as other:
+                assert not other
+    with turns.place(), turns.model(lambda: False) as mine:
+        assert mine
+
+
+def test_a_few_segments_are_kept_evenly():
+    kept = Kept(4)
+    for index in range(100):
+        kept.push(index, None, None)  # type: ignore[arg-type]
+    assert sorted(kept.items) == [0, 32, 64, 96]
+
+
+def test_the_mean_of_contributions_weighs_by_seconds():
+    parts = {
+        0: {"emotion": "joy", "none": 0.1, "full": 0.5, "values": {"text": 0.4}},
+        1: {"emotion": "joy", "none": 0.1, "full": 0.3, "values": {"text": 0.1, "face": 0.1}},
+    }
+    mean = mean_contribution(parts, {0: 3.0, 1: 1.0})
+    assert mean["values"] == pytest.approx({"text": 0.325, "face": 0.025})
+    assert mean["none"] + sum(mean["values"].values()) == pytest.approx(mean["full"])
+
+
+def test_blurring_leaves_nothing_of_a_face_and_all_of_the_rest():
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 255, (200, 300, 3), dtype=np.uint8)
+    before, box = picture.copy(), np.array([100.0, 60.0, 60.0, 60.0])
+    blur_face(picture, box)
+    detail, original = (np.abs(np.diff(p[60:120, 100:160].astype(float), axis=1)).mean() for p in (picture, before))
+    assert detail < 0.1 * original
+    assert (picture[:, :80] == before[:, :80]).all() and (picture[150:] == before[150:]).all()
+
+
+def test_a_still_of_the_clip_shows_who_is_where(pipeline, clip, words):
+    (_, segment), *_ = list(pipeline.watch(clip, transcript=words))
+    sight = Sight.of([segment])
+    assert sight is not None
+    plain, blurred = still_of_video(str(clip), sight, False), still_of_video(str(clip), sight, True)
+    assert plain and blurred and plain["src"] != blurred["src"] and plain["src"].startswith("data:image/jpeg;base64,")
+    (box,) = plain["boxes"]
+    assert box["person"] == 0 and 0.2 < box["box"][0] < 0.6 and 0.1 < box["box"][2] < 0.5
+    assert abs(plain["time"] - sight.best) < 0.05 and (plain["width"], plain["height"]) == (640, 480)
+
+
+def test_several_people_are_all_boxed(samples):
+    def track(person: int, x: float) -> FaceTrack:
+        times = np.array([1.0, 2.0])
+        boxes = np.array([[x, 10.0, 20, 20], [x + 40, 10.0, 20, 20]])
+        return FaceTrack(person, np.zeros((2, 8, 8, 3), np.uint8), times, boxes, np.array([0.2, 0.9]))
+
+    sight = Sight.of([Segment("a", 0, 3, faces=(track(1, 0.0),)), Segment("a", 0, 3, faces=(track(0, 50.0),))])
+    assert sight is not None and sight.best == 2.0
+    assert [(who, box[0]) for who, box in sight.boxes(1.9)] == [(0, 90.0), (1, 40.0)]
+    assert share(np.array([-10.0, 0, 40, 20]), 100, 50) == [0.0, 0.0, 0.3, 0.4]
+    assert still_of_picture(str(samples / "face.jpg"), None, True)["boxes"] == []
+    assert still(np.zeros((10, 2000, 3), np.uint8), [], 0.0, False)["width"] == 2000
+
+
+def test_what_is_possible_is_the_set_or_the_fewest_that_make_up_enough():
+    row = dict(zip(EMOTIONS, (0.05, 0.5, 0.35, 0.04, 0.03, 0.02, 0.01), strict=True))
+    guess = Prediction(0, 1, None, frozenset(("text",)), row)
+    assert possible(guess) == {"names": ["joy", "sadness"], "coverage": 0.8, "promised": False}
+    promised = Prediction(0, 1, None, frozenset(("text",)), row, sets={"emotion": ("joy", "sadness", "neutral")})
+    assert possible(promised) == {"names": ["joy", "sadness", "neutral"], "coverage": 0.9, "promised": True}
+    assert possible(Prediction(0, 1, None, frozenset(("text",)), None)) is None
+
+
+def test_every_word_is_shown_once_and_in_order(pipeline, clip):
+    analysis = pipeline(clip, transcript=clip.with_suffix(".srt"))
+    runs = words(analysis)
+    assert [word["text"] for run in runs for word in run["words"]] == [word.text for word in analysis.transcript]
+    assert [run["segment"] for run in runs] == [0, 1, 2]
+
+
+def test_the_examples_ship(tmp_path):
+    for kind in examples.FILES:
+        first, second = (examples.sample(kind, tmp_path) for _ in range(2))
+        assert first[0] != second[0] and first[0].endswith(examples.FILES[kind])
+        assert ("-->" in first[1]) == (kind == "clip")
+
+
+def test_corrections_are_a_manifest_that_can_be_trained_on(tmp_path, clip):
+    folder = tmp_path / "feedback"
+    save(folder, Correction("joy", clip, "I can't believe it!", "visitor-a", 0.6, 1.77), "I agree")
+    save(folder, Correction("sadness", None, "so, “quoted”\nand broken", "visitor-b"), "I agree")
+    save(folder, Correction("anger", clip, "I can't believe it!", "visitor-a", 0.6, 1.77), "I agree")
+    manifest = save(folder, Correction("fear", clip, None, "visitor-a"), "I agree")
+    assert check_manifest(manifest) == []
+    found = read("manifest", manifest).utterances
+    assert {(u.labels["emotion"], u.start) for u in found} == {("anger", 0.6), ("sadness", None), ("fear", None)}
+    assert len(list((folder / "media").iterdir())) == 1
+    agreed = [json.loads(line) for line in (folder / "consent.jsonl").read_text().splitlines()]
+    assert len(agreed) == 4 and all(entry["consent"] == "I agree" for entry in agreed)
+
+
+def test_corrections_that_say_nothing_are_refused(tmp_path):
+    with pytest.raises(DataError, match="did you mean 'joy'"):
+        save(tmp_path, Correction("joyy", None, "x", "a"), "I agree")
+    with pytest.raises(DataError, match="needs the media or the words"):
+        save(tmp_path, Correction("joy", None, "", "a"), "I agree")
+    assert list(tmp_path.iterdir()) == []

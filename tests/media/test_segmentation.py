@@ -1,0 +1,255 @@
+"""Where segments begin and end: voices, cues, windows, and that none overlaps, is lost or is too long."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emofuse.media.alignment import CueReader, by_sentence, laid_out
+from emofuse.media.decode import AudioBlock, read_audio
+from emofuse.media.segmentation import Joiner, SegmentOptions, Span, Timeline, VoiceSpans, cue_spans, sentences
+from emofuse.media.transcript import Cue
+from emofuse.media.vad import CHUNK, SileroNet, VoiceActivity
+from emofuse.types import SAMPLE_RATE, Word
+
+
+def blocks(samples: np.ndarray, size: int = 8_000) -> list[AudioBlock]:
+    return [AudioBlock(i / SAMPLE_RATE, samples[i : i + size]) for i in range(0, len(samples), size)]
+
+
+def spans_of(samples: np.ndarray, options: SegmentOptions | None = None, size: int = 8_000) -> list[Span]:
+    voice = VoiceSpans(options)
+    found = [span for block in blocks(samples, size) for span in voice.push(block)]
+    return found + list(voice.finish())
+
+
+@pytest.fixture(scope="module")
+def speech(real_clip: Path) -> np.ndarray:
+    """Three sentences with pauses: the real clip three times over."""
+    return np.tile(read_audio(real_clip), 3)
+
+
+def test_the_network_is_silero_s(speech: np.ndarray) -> None:
+    """With the weights of silero's own TorchScript file it computes what that file does, one chunk at a time."""
+    import importlib.util
+
+    spec = importlib.util.find_spec("silero_vad")
+    assert spec is not None and spec.submodule_search_locations
+    path = Path(next(iter(spec.submodule_search_locations))) / "data" / "silero_vad.jit"
+    with pytest.warns(DeprecationWarning, match=r"torch\.jit\.load"):
+        reference = torch.jit.load(path)
+    theirs = {name: w for name, w in reference.state_dict().items() if name.startswith("_model.")}
+    ours = SileroNet()
+    ours.load_state_dict(dict(zip(_ordered(ours), (theirs[name] for name in _their_names()), strict=True)))
+    voice = VoiceActivity()
+    voice._network = ours.eval()
+    sound = speech[: 200 * CHUNK]
+    probabilities = voice.push(sound)
+    with torch.inference_mode():
+        expected = [reference(torch.from_numpy(chunk.copy()), SAMPLE_RATE).item() for chunk in sound.reshape(-1, CHUNK)]
+    np.testing.assert_allclose(probabilities, expected, atol=1e-4)
+    bundled = VoiceActivity().push(sound)
+    assert np.mean((bundled > 0.5) == (np.array(expected) > 0.5)) > 0.97
+
+
+def _ordered(network: SileroNet) -> list[str]:
+    layers = ["stft_conv.weight", "final_conv.weight", "final_conv.bias"]
+    layers += [f"conv{i}.{kind}" for i in range(1, 5) for kind in ("weight", "bias")]
+    layers += [f"lstm.{kind}_l0" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    assert set(layers) == set(network.state_dict())
+    return layers
+
+
+def _their_names() -> list[str]:
+    layers = ["stft.forward_basis_buffer", "decoder.decoder.2.weight", "decoder.decoder.2.bias"]
+    layers += [f"encoder.{i}.reparam_conv.{kind}" for i in range(4) for kind in ("weight", "bias")]
+    layers += [f"decoder.rnn.{kind}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    return [f"_model.{name}" for name in layers]
+
+
+def test_the_size_of_the_blocks_does_not_matter(speech: np.ndarray) -> None:
+    assert spans_of(speech, size=8_000) == spans_of(speech, size=777) == spans_of(speech, size=16_000)
+
+
+def test_listening_leaves_the_threads_alone() -> None:
+    code = (
+        "import torch; torch.set_num_threads(3); import numpy as np;"
+        "from emofuse.media.vad import VoiceActivity;"
+        "VoiceActivity().push(np.zeros(16000, np.float32)); assert torch.get_num_threads() == 3"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=300)
+
+
+def test_speech_is_found_where_it_is(speech: np.ndarray) -> None:
+    found = spans_of(speech)
+    third = len(speech) / SAMPLE_RATE / 3
+    assert len(found) == 3
+    for i, span in enumerate(found):
+        assert span.kind == "speech"
+        assert span.start == pytest.approx(i * third + 1.0, abs=0.15)
+        assert span.end == pytest.approx(i * third + 2.5, abs=0.25)
+
+
+def test_noise_silence_and_tones_are_no_speech() -> None:
+    rng = np.random.default_rng(0)
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(SAMPLE_RATE * 3) / SAMPLE_RATE)
+    for sound in (np.zeros(SAMPLE_RATE * 3), rng.normal(0, 0.1, SAMPLE_RATE * 3), tone):
+        assert spans_of(sound.astype(np.float32)) == []
+
+
+def test_speech_to_the_last_sample_is_closed_there(real_clip: Path) -> None:
+    sound = read_audio(real_clip)[: 2 * SAMPLE_RATE]
+    (span,) = spans_of(sound)
+    assert span.end == pytest.approx(2.0, abs=0.02)
+
+
+def test_long_speech_is_split_where_it_is_quiet(real_clip: Path) -> None:
+    sentence = read_audio(real_clip)[round(1.15 * SAMPLE_RATE) : round(2.35 * SAMPLE_RATE)]
+    talk = np.tile(sentence, 25)
+    options = SegmentOptions(longest=6.0)
+    found = spans_of(talk, options)
+    assert len(found) >= 5
+    assert all(span.length <= options.longest + 0.1 for span in found)
+    for before, after in itertools.pairwise(found):
+        assert 0 <= after.start - before.end < 0.5
+    loud = np.sqrt(np.convolve(talk**2, np.ones(1600) / 1600, mode="same"))
+    cuts = [round(span.end * SAMPLE_RATE) for span in found[:-1]]
+    assert np.median(loud[cuts]) < 0.6 * np.median(loud)
+
+
+def test_a_stretch_comes_out_while_the_next_is_still_spoken(speech: np.ndarray) -> None:
+    voice = VoiceSpans()
+    said = spans_of(speech)[0]
+    sentence = speech[round(said.start * SAMPLE_RATE) : round(said.end * SAMPLE_RATE)]
+    pause = np.zeros(round(0.5 * SAMPLE_RATE), np.float32)
+    sound = np.concatenate([pause, sentence, pause, sentence, sentence, pause])
+    begins = (len(sentence) + 2 * len(pause)) / SAMPLE_RATE
+    came: list[tuple[float, Span]] = []
+    for first in range(0, len(sound), 1600):
+        heard = (first + 1600) / SAMPLE_RATE
+        came += [(heard, span) for span in voice.push(AudioBlock(first / SAMPLE_RATE, sound[first : first + 1600]))]
+    came += [(len(sound) / SAMPLE_RATE, span) for span in voice.finish()]
+    at_once = spans_of(sound, size=len(sound))
+    assert [span for _, span in came] == at_once, "and it is the same as when all is heard at once"
+    assert len(at_once) == 2 and at_once[0].end < begins < at_once[1].end - 2
+    assert came[0][0] < begins + 1.3, "a second into the next"
+
+
+def test_what_is_settled_never_begins_again(speech: np.ndarray) -> None:
+    voice, settled = VoiceSpans(), 0.0
+    for block in blocks(speech):
+        for span in voice.push(block):
+            assert span.start >= settled - 1e-9
+        assert voice.settled >= settled - 1e-9
+        assert voice.settled <= block.end
+        settled = voice.settled
+
+
+spans = st.lists(
+    st.tuples(st.floats(0.0, 8.0), st.floats(0.05, 9.0), st.sampled_from(["A", "B", None])), min_size=0, max_size=12
+)
+
+
+def laid(parts: list[tuple[float, float, str | None]]) -> list[Span]:
+    time, out = 0.0, []
+    for gap, length, speaker in parts:
+        out.append(Span(time + gap, time + gap + length, "cue", speaker))
+        time += gap + length
+    return out
+
+
+@given(spans)
+def test_joining_loses_nothing_and_keeps_order(parts: list[tuple[float, float, str | None]]) -> None:
+    options, given_spans = SegmentOptions(), laid(parts)
+    joiner = Joiner(options)
+    joined = [s for span in given_spans for s in joiner.push(span)] + list(joiner.finish())
+    for span in given_spans:
+        assert any(j.start <= span.start and span.end <= j.end for j in joined)
+    for before, after in itertools.pairwise(joined):
+        assert before.end <= after.start + 1e-9
+        near = after.start - before.end <= options.join_gap and before.speaker == after.speaker
+        short = min(before.length, after.length) < options.short
+        assert not (near and short and after.end - before.start <= options.longest)
+    assert all(j.length <= options.longest or j in given_spans for j in joined)
+
+
+@given(spans, st.floats(0.0, 20.0))
+def test_a_timeline_covers_its_gaps_without_overlap(parts: list, rest: float) -> None:
+    options, given_spans = SegmentOptions(), laid(parts)
+    duration = (given_spans[-1].end if given_spans else 0.0) + rest
+    timeline = Timeline(options)
+    row: list[Span] = []
+    for span in given_spans:
+        row += timeline.windows(span.start * 0.9 if timeline.cursor < span.start * 0.9 else timeline.cursor)
+        row += timeline.push(span)
+    row += timeline.finish(duration)
+    kept = [s for s in row if s.kind == "cue"]
+    assert [s.speaker for s in kept] == [s.speaker for s in given_spans]
+    assert [s.start for s in kept] == pytest.approx([s.start for s in given_spans])
+    assert [s.end for s in kept] == pytest.approx([s.end for s in given_spans])
+    position = 0.0
+    for span in row:
+        assert span.start >= position - 1e-9
+        assert span.start - position < options.least_window + 1e-9
+        if span.kind == "window" and len(row) > 1:
+            assert options.least_window - 1e-9 <= span.length < options.window + options.least_window + 1e-9
+        position = span.end
+    assert duration - position < options.least_window
+
+
+def test_a_clip_of_a_moment_is_one_window() -> None:
+    assert list(Timeline().finish(0.04)) == [Span(0.0, 0.04, "window")]
+    assert list(Timeline().finish(0.0)) == [Span(0.0, 0.0, "window")]
+
+
+def test_cues_become_spans_by_speaker_and_length() -> None:
+    words = " ".join(["word"] * 50)
+    cues = [
+        Cue("Hi.", 0.0, 0.4, "A"),
+        Cue("There.", 0.5, 0.9, "A"),
+        Cue("Oh.", 1.0, 1.4, "B"),
+        Cue(words, 5.0, 30.0, "A"),
+    ]
+    found = cue_spans(cues)
+    assert found[0] == Span(0.0, 0.9, "cue", "A")
+    assert found[1] == Span(1.0, 1.4, "cue", "B")
+    assert [s.speaker for s in found[2:]] == ["A"] * 3
+    assert all(s.length < 10.5 for s in found)
+    reader = CueReader(cues)
+    counts = [len(reader.words(span)) for span in found]
+    assert counts[:2] == [2, 1] and sum(counts[2:]) == 50
+
+
+def test_overlapping_cues_share_a_segment() -> None:
+    cues = [Cue("one two", 0.0, 3.0, "A"), Cue("three four", 2.0, 4.0, "B")]
+    (span,) = cue_spans(cues)
+    assert span == Span(0.0, 4.0, "cue", None)
+    reader = CueReader(cues)
+    assert {w.text for w in reader.words(span)} == {"one", "two", "three", "four"}
+    assert reader.speaker(span) == "A"
+
+
+def test_sentences() -> None:
+    words = [Word(t, 0.0, 0.0) for t in ["I", '"win!"', "(Yes.)", "好。", "and", "so"]]
+    assert [[w.text for w in s] for s in sentences(words)] == [["I", '"win!"'], ["(Yes.)"], ["好。"], ["and", "so"]]
+
+
+def test_text_is_laid_over_what_is_spoken() -> None:
+    cues = by_sentence([Cue("Aaaa bbbb. Cccc dddd.", speaker="A")])
+    assert [c.text for c in cues] == ["Aaaa bbbb.", "Cccc dddd."]
+    first, second = laid_out(cues, [(1.0, 2.0), (5.0, 6.0)])
+    assert (first.start, first.end, first.speaker) == (1.0, 2.0, "A")
+    assert (second.start, second.end) == (5.0, 6.0)
+    first, second = laid_out(cues, [(1.0, 2.2), (5.0, 6.0)])
+    assert (first.end, second.start) == pytest.approx((2.2, 5.0))
+    alone = laid_out(cues)
+    assert alone[0].start == 0.0 and alone[1].end == pytest.approx(22 / 15)
+    assert laid_out([]) == []

@@ -1,0 +1,125 @@
+"""Fewer bits: chosen where they pay, answers nearly the same, gradients untouched."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import emofuse
+from emofuse.batch import collate
+from emofuse.encoders.backbones.layers import lean_backbones
+from emofuse.errors import EmofuseError
+from emofuse.model.model import EmotionModel
+from emofuse.runtime import int8, precision
+from emofuse.runtime.int8 import Int8Linear, all_bits
+
+
+@pytest.fixture
+def wide(tiny_config):
+    """A model whose layers are large enough to be swapped, with decided answers."""
+    values = tiny_config.model_dump()
+    size = {"hidden_size": 256, "intermediate_size": 512, "num_attention_heads": 4}
+    for modality in ("text", "speech"):
+        values["encoders"][modality]["architecture"] |= size
+    values["encoders"]["face"]["architecture"] |= {"embed_dim": 256, "num_heads": 4}
+    torch.manual_seed(0)
+    model = EmotionModel(type(tiny_config).model_validate(values)).eval()
+    for each in model.modality_heads.values():
+        for head in each.tasks.values():
+            torch.nn.init.normal_(head.linear.weight, std=head.linear.in_features**-0.5)
+    return model
+
+
+def change(model, other, segments):
+    batch = collate([model.prepare(s) for s in segments])
+    return precision.change(model.predict(batch), other.predict(batch))
+
+
+@pytest.mark.parametrize("chosen", ["int8", "bfloat16"])
+def test_probabilities_change_little(wide, make_segment, tmp_path, chosen):
+    with lean_backbones():
+        other = EmotionModel.from_pretrained(wide.save_pretrained(tmp_path / "wide"))
+    precision.apply(other, chosen)
+    changes = [change(wide, other, [make_segment(s) for s in range(a, a + 12)]) for a in range(0, 100, 20)]
+    assert 0 < sorted(changes)[2] <= precision.CHANGE and max(changes) <= 1.5 * precision.CHANGE, "of random weights"
+    assert (chosen == "int8") == any(isinstance(m, Int8Linear) for m in other.modules())
+    saved = EmotionModel.from_pretrained(other.save_pretrained(tmp_path / "again")).state_dict()
+    assert all(torch.equal(saved[name], tensor) for name, tensor in wide.state_dict().items())
+
+
+def test_the_shipped_model_changes_little_in_eight_bits(repository):
+    if not (repository / "checkpoints" / "emofuse-small" / "config.json").is_file():
+        pytest.skip("checkpoints/emofuse-small is not there")
+    sample = repository / "demo" / "samples" / "sample.mp4"
+    whole, eight = (emofuse.load(device="cpu", precision=p) for p in ("float32", "int8"))
+    assert any(isinstance(m, Int8Linear) for m in eight.model.modules())
+    one, other = (p(sample, transcript=sample.with_suffix(".srt")) for p in (whole, eight))
+    for p, q in zip(one.segments, other.segments, strict=True):
+        assert max(abs(p.emotions[name] - q.emotions[name]) for name in p.emotions) <= precision.CHANGE
+
+
+def test_gradients_and_all_bits_use_the_whole_weights():
+    torch.manual_seed(0)
+    layer, given = torch.nn.Linear(256, 256), torch.randn(3, 256)
+    eight = Int8Linear(layer)
+    assert torch.equal(eight(given), layer(given)), "a gradient may be asked for"
+    with torch.no_grad():
+        assert not torch.equal(eight(given), layer(given))
+        torch.testing.assert_close(eight(given), layer(given), atol=0.05, rtol=0.05)
+        with all_bits():
+            assert torch.equal(eight(given), layer(given))
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_row_does_not_depend_on_the_others(monkeypatch, packed):
+    if packed and not int8.packs():
+        pytest.skip("this processor does not multiply bytes in one step")
+    monkeypatch.setattr(int8, "packs", lambda: packed)
+    torch.manual_seed(0)
+    eight = Int8Linear(torch.nn.Linear(256, 256))
+    rows = torch.randn(4, 256) * torch.tensor([[1.0], [100.0], [0.01], [0.0]])
+    with torch.no_grad():
+        for row, found in zip(rows, eight(rows), strict=True):
+            assert torch.equal(eight(row[None])[0], found)
+
+
+def test_both_products_of_bytes_are_the_exact_one():
+    torch.manual_seed(0)
+    weight, rows = torch.randint(-127, 128, (48, 512)).to(torch.int8), torch.randint(0, 256, (5, 512)).to(torch.uint8)
+    scale = torch.rand(48)
+    exact = (rows.double() @ weight.double().t() * scale).float()
+    for product in [int8._Plain, int8._Packed] if int8.packs() else [int8._Plain]:
+        torch.testing.assert_close(product(weight, scale)(rows), exact, rtol=1e-6, atol=0)
+
+
+def test_auto_leaves_small_models_alone_and_takes_what_is_quickest_for_large_ones(wide, monkeypatch):
+    assert precision.choose(wide, "auto") == "float32"
+    monkeypatch.setattr(precision, "LARGE", 1)
+    assert precision.choose(wide, "auto") == precision._fastest()
+    with pytest.raises(EmofuseError, match="no precision 'int4'; valid: auto, float32, bfloat16, int8"):
+        precision.choose(wide, "int4")
+
+
+def test_the_quickest_is_measured(monkeypatch):
+    seconds = iter([1.0, 0.5, 0.9])
+    monkeypatch.setattr(precision, "_least", lambda work: next(seconds))
+    precision._fastest.cache_clear()
+    assert precision._fastest() == "bfloat16"
+    seconds = iter([1.0, 0.9, 0.85])
+    precision._fastest.cache_clear()
+    assert precision._fastest() == "float32", "a gain below WORTH is none"
+    precision._fastest.cache_clear()
+
+
+def test_the_slowest_encoder_comes_first_and_one_that_changes_too_much_stays_whole(wide, monkeypatch):
+    seconds, changes = iter([1.0, 3.0, 2.0]), iter([0.3, 0.01, 0.01])
+    monkeypatch.setattr(precision, "_least", lambda work, rounds: next(seconds))
+    monkeypatch.setattr(precision, "change", lambda one, other: next(changes))
+    precision.carefully(wide)
+    eight = {m for m, e in wide.encoders.items() if any(isinstance(x, Int8Linear) for x in e.modules())}
+    assert eight == set(wide.encoders) - {list(wide.encoders)[1]}
+
+
+def test_the_careful_choice_keeps_its_promise(wide, make_segment, tmp_path):
+    other = precision.carefully(EmotionModel.from_pretrained(wide.save_pretrained(tmp_path / "wide")))
+    assert change(wide, other, [precision.spoken(1), precision.spoken(2)]) <= precision.CHANGE
