@@ -158,7 +158,7 @@ _READERS = {
     "ferplus": "ferplus:FerPlus",
     "goemotions": "goemotions:GoEmotions",
     "iemocap": "iemocap:Iemocap",
-    "manifest": "manifest:Manifest",
+    "manifest": "manifest.reader:Manifest",
     "meld": "meld:Meld",
     "mosei": "mosi:Mosei",
     "mosi": "mosi:Mosi",
