@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 from dataclasses import replace
@@ -176,3 +177,30 @@ def test_decoded_segments_come_back(
         np.testing.assert_array_equal(getattr(found.faces[0], part), getattr(decoded.faces[0], part))
     assert (found.start, found.end, found.context) == (decoded.start, decoded.end, utterance.context)
     assert " ".join(w.text for w in found.words or ()) == utterance.text
+
+
+GOLDEN = Path(__file__).with_name("preprocessing.json")
+"""Outlines of what the sample clip becomes, and the version they belong to; EMOFUSE_WRITE_GOLDEN=1 writes it."""
+
+
+def outline(values: np.ndarray) -> list[float]:
+    """Shape, mean, deviation and nine values along an array: what any change of preprocessing moves."""
+    flat = np.asarray(values, np.float64).ravel()
+    along = flat[np.linspace(0, flat.size - 1, 9).astype(int)] if flat.size else flat
+    return [*map(float, np.shape(values)), *(round(float(v), 5) for v in (flat.mean(), flat.std(), *along))]
+
+
+def test_other_values_need_another_version_of_preprocessing(tiny_model, repository: Path):
+    clip = repository / "demo" / "samples" / "sample.mp4"
+    segment = load_segment(Utterance("u", "manifest", "train", "a", media=clip, text="I have never been so happy!"))
+    inputs = tiny_model.prepare(segment).inputs
+    arrays = module._packed(segment) | {f"{m}.{name}": v for m in sorted(inputs) for name, v in inputs[m].items()}
+    found = {name: outline(value) for name, value in sorted(arrays.items())}
+    if os.environ.get("EMOFUSE_WRITE_GOLDEN"):
+        GOLDEN.write_text(json.dumps({"version": module.PREPROCESSING, "arrays": found}, indent=1) + "\n")
+    golden = json.loads(GOLDEN.read_text())
+    advice = "raise PREPROCESSING and write the file anew with EMOFUSE_WRITE_GOLDEN=1"
+    assert golden["version"] == module.PREPROCESSING, advice
+    assert found.keys() == golden["arrays"].keys(), advice
+    for name, values in found.items():
+        np.testing.assert_allclose(values, golden["arrays"][name], rtol=1e-3, atol=2e-3, err_msg=f"{name}: {advice}")

@@ -32,7 +32,12 @@ DAMAGED = (OSError, ValueError, EOFError, KeyError, RuntimeError, struct.error, 
 """What reading a file that is no whole npz may raise."""
 TRACK = ("crops", "times", "boxes", "quality")
 LIBRARIES = ("torch", "transformers", "tokenizers", "timm", "av", "librosa", "opencv-python-headless", "numpy")
-_PACKAGE = Path(__file__).resolve().parents[2]
+PREPROCESSING = 1
+"""Version of what comes of the same media and words; a change of it makes every entry of a cache a miss.
+
+Raise it whenever decoding, face detection or an encoder's `prepare` gives other values than before: a test holds the
+values of this version.
+"""
 
 
 class DiskCache:
@@ -135,7 +140,7 @@ class InputCache:
     """Inputs of un-augmented modalities, and the tokens of those whose encoder does not learn.
 
     Entries are keyed by the content of the media and text, the encoder's configuration (for tokens: its weights), the
-    code between media and inputs, and the libraries it calls.
+    version of what lies between media and inputs, and the libraries it calls.
     """
 
     def __init__(self, disk: DiskCache, model: EmotionModel, frozen: Iterable[Modality]) -> None:
@@ -218,12 +223,8 @@ def weights_digest(module: nn.Module) -> str:
 
 @lru_cache(maxsize=1)
 def preprocessing() -> str:
-    """The code between media and inputs with the libraries it calls: any change makes every entry a miss."""
-    sources = [*sorted((_PACKAGE / "media").rglob("*.py")), *sorted((_PACKAGE / "encoders").rglob("*.py"))]
-    code = hashlib.sha256()
-    for path in (*sources, _PACKAGE / "data" / "load.py", _PACKAGE / "types.py"):
-        code.update(path.read_bytes())
-    return digest(code.hexdigest(), *(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES))
+    """The version of what lies between media and inputs, and of the libraries it calls."""
+    return digest(str(PREPROCESSING), *(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES))
 
 
 def _tokenizer(encoder: nn.Module) -> str:
