@@ -18,27 +18,19 @@ from emofuse.calibration.fitting import calibrate
 from emofuse.data.compose import Composer
 from emofuse.errors import RecipeError, require_package
 from emofuse.model.model import EmotionModel
+from emofuse.training.arguments import training_arguments
 from emofuse.training.dataset.cache import DiskCache, InputCache, SegmentCache
 from emofuse.training.dataset.sampler import Shares
 from emofuse.training.dataset.samples import MediaCache, Samples
 from emofuse.training.dataset.sources import Gathered, Item, gather, standardise, takes_long
+from emofuse.training.disk import DISK_ERRORS, disk_error, disk_full
 from emofuse.training.objective.objective import Objective
 from emofuse.training.outcome.card import build_card
 from emofuse.training.outcome.ensemble import PREDICTIONS, members, save_predictions, summarise
 from emofuse.training.outcome.report import Progress, RunLog, build_report, plot_curves
 from emofuse.training.recipe.read import dump_recipe, load_recipe
 from emofuse.training.recipe.schema import Recipe
-from emofuse.training.trainer import (
-    DISK_ERRORS,
-    EmotionTrainer,
-    EverySteps,
-    Watching,
-    disk_error,
-    disk_full,
-    is_first,
-    last_complete,
-    training_arguments,
-)
+from emofuse.training.trainer import EmotionTrainer, EverySteps, Watching, is_first, last_complete
 from emofuse.training.tuning.adapters import Adapter, adapters_of, merge, save_adapters
 from emofuse.training.tuning.init import build, parameter_counts
 from emofuse.training.tuning.strategies import apply_strategies

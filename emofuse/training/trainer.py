@@ -2,32 +2,31 @@
 
 Trainer serves because a run can be killed at any step: it saves optimiser, schedule and every random state, and on
 resuming skips the batches already seen. It also brings accumulation, clipping, bf16 on CPU and GPU, DDP and FSDP,
-TensorBoard, W&B and hyperparameter search. What a batch holds depends on (seed, epoch, index) alone (see `mixing`), so
+TensorBoard, W&B and hyperparameter search. What a batch holds depends on (seed, epoch, index) alone (see `dataset.sampler`), so
 a resumed run equals an uninterrupted one.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import rotate_checkpoints
 
 from emofuse.batch import Batch, collate
 from emofuse.errors import EmofuseError
+from emofuse.training.average import Average, Averaging
 from emofuse.training.dataset.sampler import Buckets, Shares
 from emofuse.training.dataset.samples import Samples
+from emofuse.training.disk import DISK_ERRORS, TrainingError, disk_error, disk_full
 from emofuse.training.objective.objective import Objective
-from emofuse.training.recipe.schema import Optim, Recipe
+from emofuse.training.recipe.schema import Recipe
 from emofuse.training.tuning.optim import build_optimizer
 from emofuse.training.tuning.strategies import RankBudget, rank_tuners
 
@@ -35,55 +34,6 @@ COMPLETE = "complete"
 """The file that says a resumable state was written to its end."""
 AVERAGE = "average.safetensors"
 RANKS = "ranks.safetensors"
-DISK_ERRORS = (OSError, RuntimeError, SafetensorError)
-"""What writing weights and states may raise."""
-KEPT = 2
-
-
-class TrainingError(EmofuseError, RuntimeError):
-    """Training cannot go on: the loss is no number, or the disk is full. What was saved before stays."""
-
-
-class Average:
-    """Exponential moving average of the floating weights, its decay rising from 0.1 in the first steps."""
-
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.updates = 0
-        self.weights = {k: v.detach().clone() for k, v in _moving(module).items()}
-
-    @torch.no_grad()
-    def update(self, module: nn.Module) -> None:
-        """One optimiser step has been taken."""
-        self.updates += 1
-        share = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for name, value in _moving(module).items():
-            self.weights[name].lerp_(value, share)
-
-    @torch.no_grad()
-    def swap(self, module: nn.Module) -> None:
-        """Exchange the module's weights and the average; a second call restores them."""
-        for name, value in _moving(module).items():
-            held = value.clone()
-            value.copy_(self.weights[name])
-            self.weights[name].copy_(held)
-
-    def save(self, path: Path) -> None:
-        """Write the average beside a resumable state."""
-        save_file({k: v.contiguous() for k, v in self.weights.items()} | {"updates": torch.tensor(self.updates)}, path)
-
-    def load(self, path: Path) -> None:
-        """Read what `save` wrote."""
-        tensors = load_file(path)
-        self.updates = int(tensors.pop("updates"))
-        for name, value in tensors.items():
-            self.weights[name].copy_(value)
-
-
-def _moving(module: nn.Module) -> dict[str, Tensor]:
-    """What an optimiser step may change: trainable parameters and floating buffers."""
-    found = {n: p for n, p in module.named_parameters() if p.requires_grad}
-    return found | {n: b for n, b in module.named_buffers() if b.is_floating_point()}
 
 
 class Loader(DataLoader):
@@ -239,18 +189,6 @@ class EmotionTrainer(Trainer):
             self.average.swap(self.objective)
 
 
-class Averaging(TrainerCallback):
-    """Takes every optimiser step into the average."""
-
-    def __init__(self, average: Average, module: nn.Module) -> None:
-        self.average, self.module = average, module
-
-    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        """The weights have just changed."""
-        self.average.update(self.module)
-        return control
-
-
 class Watching(TrainerCallback):
     """Tells someone outside each epoch's dev score as it reads (not negated)."""
 
@@ -296,67 +234,7 @@ def from_first(work: Callable[[], dict[str, float]]) -> dict[str, float]:
     return shared[0]
 
 
-def disk_full(error: BaseException) -> bool:
-    """Whether an error of writing means a full disk: safetensors and torch say so in words, without an errno."""
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return any(words in str(error) for words in ("No space left", "StorageFull", "PytorchStreamWriter failed"))
-
-
-def disk_error(folder: Path) -> TrainingError:
-    """A full disk as an error that says what to do."""
-    return TrainingError(
-        f"no space left on the disk of {folder}; the last complete state there stays: free some space and go on with "
-        "--resume, or set output.folder to another disk"
-    )
-
-
 def last_complete(folder: Path) -> Path | None:
     """The latest resumable state that was written to its end."""
     whole = [p for p in folder.glob("checkpoint-*") if (p / COMPLETE).is_file()]
     return max(whole, key=lambda p: int(p.name.rpartition("-")[2]), default=None)
-
-
-def training_arguments(recipe: Recipe, folder: Path, seed: int) -> TrainingArguments:
-    """The recipe in Trainer's terms."""
-    train, optim = recipe.train, recipe.optim
-    cpu = train.device == "cpu" or (train.device == "auto" and not torch.cuda.is_available())
-    return TrainingArguments(
-        output_dir=str(folder),
-        num_train_epochs=train.epochs,
-        per_device_train_batch_size=train.batch_size,
-        per_device_eval_batch_size=train.eval_batch_size,
-        gradient_accumulation_steps=train.accumulation,
-        learning_rate=optim.lr,
-        lr_scheduler_type=_schedule(optim),
-        warmup_steps=_warmup(optim),
-        max_grad_norm=optim.clip,
-        use_cpu=cpu,
-        seed=seed,
-        data_seed=seed,
-        eval_strategy="epoch",
-        save_strategy="epoch",
-        logging_strategy="epoch",
-        save_total_limit=KEPT,
-        load_best_model_at_end=True,
-        metric_for_best_model="score",
-        greater_is_better=True,
-        logging_nan_inf_filter=False,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-        disable_tqdm=True,
-        report_to=["wandb"] if recipe.output.wandb else [],
-        run_name=recipe.name,
-        ddp_find_unused_parameters=True,
-        ddp_timeout=24 * 3600,
-        ddp_backend="gloo" if cpu and int(os.environ.get("WORLD_SIZE", "1")) > 1 else None,
-    )
-
-
-def _schedule(optim: Optim) -> str:
-    return "constant_with_warmup" if optim.schedule == "constant" else optim.schedule
-
-
-def _warmup(optim: Optim) -> float:
-    """Trainer reads a number below 1 as a share of all steps."""
-    return min(optim.warmup, 0.999)

@@ -14,11 +14,12 @@ from safetensors.torch import load_file
 
 from emofuse.errors import DataError, MissingExtraError, RecipeError
 from emofuse.model.model import EmotionModel
+from emofuse.training.disk import TrainingError, disk_full
 from emofuse.training.objective.objective import Objective
 from emofuse.training.outcome.report import portable
 from emofuse.training.recipe.read import load_recipe, parse_recipe
 from emofuse.training.run import fit
-from emofuse.training.trainer import TrainingError, disk_full, last_complete
+from emofuse.training.trainer import last_complete
 
 
 def manifest(folder: Path, rows: list[str]) -> dict[str, Any]:
