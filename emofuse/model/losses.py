@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
 Weighting = Literal["none", "inverse_sqrt", "inverse", "effective"]
@@ -98,7 +98,7 @@ def rdrop_loss(
 
 def contrastive_loss(
     states: Float[Tensor, "batch dim"],
-    classes: Float[Tensor, " batch"],
+    classes: Num[Tensor, " batch"],
     mask: Bool[Tensor, " batch"],
     temperature: float,
 ) -> Float[Tensor, ""]:

@@ -2,7 +2,7 @@
 
 Trainer serves because a run can be killed at any step: it saves optimiser, schedule and every random state, and on
 resuming skips the batches already seen. It also brings accumulation, clipping, bf16 on CPU and GPU, DDP and FSDP,
-TensorBoard, W&B and hyperparameter search. What a batch holds depends on (seed, epoch, index) alone (see `dataset.sampler`), so
+TensorBoard, W&B and hyperparameter search. What a batch holds depends on (seed, epoch, index) alone (see `sampler`), so
 a resumed run equals an uninterrupted one.
 """
 

@@ -19,7 +19,7 @@ from emofuse.training.run import fit
 from emofuse.training.tuning.init import model_config
 from emofuse.training.validate import check_metric
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "recipes"
 RECIPES = sorted(p for p in FOLDER.rglob("*.yaml") if p.name != "tune.yaml")
 OF_ONE_CORPUS = [p for p in RECIPES if p.parent.name in CORPORA]
