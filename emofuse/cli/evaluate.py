@@ -53,12 +53,12 @@ def evaluate(
     from emofuse.pipeline.pipeline import load
 
     pipeline = load(model, device)
-    what |= {"corpus": corpus, "root": root, "split": split, "out": out, "name": pipeline.name}
+    what |= {"corpus": corpus, "root": root, "split": split, "name": pipeline.name}
     if stress:
         what |= {"only": only or None, "task": task} | ({"limit": limit} if limit else {})
-        _stress(pipeline.model, what)
+        _stress(pipeline.model, what, out)
     else:
-        _evaluate(pipeline.model, what | {"limit": limit, "coverage": coverage}, compare)
+        _evaluate(pipeline.model, what | {"limit": limit, "coverage": coverage}, out, compare)
 
 
 def read_pairs(given: list[str] | None) -> dict[Modality, tuple[str, str]]:
@@ -79,15 +79,18 @@ def read_pairs(given: list[str] | None) -> dict[Modality, tuple[str, str]]:
     return pairs
 
 
-def _evaluate(model: EmotionModel, what: dict[str, Any], earlier: Path | None) -> None:
+def _evaluate(model: EmotionModel, what: dict[str, Any], out: Path | None, earlier: Path | None) -> None:
     """A line a task on stdout, reports in `out`."""
     from emofuse.evaluation.compare import compare, to_text
     from emofuse.evaluation.evaluate import evaluate_checkpoint
+    from emofuse.evaluation.report.page import write
     from emofuse.pipeline.progress import bar
 
     label = f"{what['corpus']} {what['split']}"
     with bar(1.0, show=True) as report:
         found = evaluate_checkpoint(model, **what, progress=lambda done, total: report(done / max(total, 1), label))
+    if out is not None:
+        write(found, out)
     for task, measured in found.tasks.items():
         band = measured.intervals[measured.leading]
         typer.echo(
@@ -98,16 +101,18 @@ def _evaluate(model: EmotionModel, what: dict[str, Any], earlier: Path | None) -
         typer.echo(f"note: {note}")
     if earlier is not None:
         typer.echo(to_text(compare(earlier, found), (earlier.name, what["name"])))
-    if what["out"] is not None:
-        typer.echo(f"reports in {what['out']}")
+    if out is not None:
+        typer.echo(f"reports in {out}")
 
 
-def _stress(model: EmotionModel, what: dict[str, Any]) -> None:
+def _stress(model: EmotionModel, what: dict[str, Any], out: Path | None) -> None:
     """The table of perturbations on stdout, reports in `out`."""
-    from emofuse.evaluation.report.stress import markdown
+    from emofuse.evaluation.report.stress import markdown, write
     from emofuse.evaluation.stress import stress_checkpoint
     from emofuse.pipeline.progress import bar
 
     with bar(1.0, show=True) as report:
         found = stress_checkpoint(model, **what, progress=lambda name: report(0.0, name))
+    if out is not None:
+        write(found, out)
     typer.echo(markdown(found))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from emofuse import pages
 from emofuse.data.examples import Sample, views_of
 from emofuse.data.pairing import read_evaluated
 from emofuse.errors import DataError
 from emofuse.evaluation.audit import calibration_of, conformal_of, curves_of, groups_of
-from emofuse.evaluation.predict import GIVEN, SUBSETS, Collected, collect, name_of, save, scalar
+from emofuse.evaluation.predict import GIVEN, SUBSETS, Collected, collect, name_of, scalar
 from emofuse.evaluation.worst import worst_of
 from emofuse.metrics import Interval, MetricWarning, bootstrap, multilabel_f1, task_report, tune_thresholds
 from emofuse.metrics.intervals import FEW
@@ -65,6 +63,8 @@ class Evaluation:
     tasks: dict[str, TaskEvaluation]
     notes: list[str]
     collected: Collected = field(repr=False)
+    samples: Sequence[Sample] = field(repr=False, default=())
+    """What was evaluated: lends a report's worst errors their words, sounds and faces."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain and ready for JSON: what is undefined (NaN) is None."""
@@ -109,7 +109,7 @@ def evaluate(
         raise DataError("no sample carries a label of any of the model's tasks; choose a corpus that does")
     about = {"corpus": corpus, "n": len(samples), "clusters": len(set(collected.clusters))} | dict(protocol or {})
     about["views"] = {view.name: head for view, head in views.items()}
-    return Evaluation(about, tasks, list(dict.fromkeys(notes)), collected)
+    return Evaluation(about, tasks, list(dict.fromkeys(notes)), collected, samples)
 
 
 def evaluate_checkpoint(
@@ -117,7 +117,6 @@ def evaluate_checkpoint(
     corpus: str,
     root: str | Path,
     split: Split = "dev",
-    out: str | Path | None = None,
     *,
     limit: int | None = None,
     options: Mapping[str, Any] | None = None,
@@ -129,7 +128,7 @@ def evaluate_checkpoint(
     batch_size: int = 32,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """`evaluate` on a split of a corpus; with `out`, report.html, report.md, report.json and predictions.npz in it.
+    """`evaluate` on a split of a corpus.
 
     `limit` takes that many utterances, every class in its share. `options` go to the corpus reader, `overrides` to the
     folding of labels; `pairs` puts samples together with those of other corpora (see `pairs.read_evaluated`). Raises
@@ -139,26 +138,10 @@ def evaluate_checkpoint(
         model, corpus, root, split, pairs=pairs, limit=limit, options=options, overrides=overrides, name=name
     )
     protocol["resamples"] = resamples
-    found = evaluate(
+    return evaluate(
         model, samples, protocol=protocol, corpus=corpus, coverage=coverage, resamples=resamples, batch_size=batch_size,
         progress=progress,
     )  # fmt: skip
-    if out is not None:
-        write(found, out, samples)
-    return found
-
-
-def write(found: Evaluation, out: str | Path, samples: Sequence[Sample] = ()) -> Path:
-    """report.html, report.md, report.json and predictions.npz in the folder `out`; `samples` show the worst errors."""
-    from emofuse.evaluation.report.page import html_report, markdown_report
-
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    save(found.collected, out / "predictions.npz")
-    pages.write_text(out / "report.json", json.dumps(found.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
-    pages.write_text(out / "report.md", markdown_report(found))
-    pages.write_text(out / "report.html", html_report(found, samples))
-    return out
 
 
 def plain(value: Any) -> Any:

@@ -67,7 +67,6 @@ class Stress:
 def stress(
     model: EmotionModel,
     samples: Sequence[Sample],
-    out: str | Path | None = None,
     *,
     task: str = "emotion",
     metric: str | None = None,
@@ -80,8 +79,8 @@ def stress(
 ) -> Stress:
     """Score the samples under every perturbation of the modalities they have (or `only` those named).
 
-    `metric` is the corpus's own where None. With `out`: stress.html, stress.md and stress.json in it. Raises DataError
-    for a task or perturbation that is not there, or samples without a label.
+    `metric` is the corpus's own where None. Raises DataError for a task or perturbation that is not there, or samples
+    without a label.
     """
     chosen = next((t for t in model.tasks if t.name == task), None)
     if chosen is None:
@@ -102,12 +101,7 @@ def stress(
             if progress:
                 progress(name)
             runner.attack(name, modality)
-    found = Stress({"corpus": corpus, "n": len(labelled)} | (protocol or {}), task, runner.metric, runner.curves)
-    if out is not None:
-        from emofuse.evaluation.report.stress import write
-
-        write(found, out)
-    return found
+    return Stress({"corpus": corpus, "n": len(labelled)} | (protocol or {}), task, runner.metric, runner.curves)
 
 
 def stress_checkpoint(
@@ -115,7 +109,6 @@ def stress_checkpoint(
     corpus: str,
     root: str | Path,
     split: Split = "dev",
-    out: str | Path | None = None,
     *,
     limit: int | None = 200,
     options: Mapping[str, Any] | None = None,
@@ -128,7 +121,7 @@ def stress_checkpoint(
     samples, protocol = read_evaluated(
         model, corpus, root, split, pairs=pairs, limit=limit, options=options, overrides=overrides, name=name
     )
-    return stress(model, samples, out, corpus=corpus, protocol=protocol, **how)
+    return stress(model, samples, corpus=corpus, protocol=protocol, **how)
 
 
 def adversarial(model: EmotionModel, batch: Batch, modality: Modality, length: float, task: Task) -> Batch:

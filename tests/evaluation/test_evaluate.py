@@ -17,10 +17,10 @@ from emofuse.errors import DataError
 from emofuse.evaluation import predict as outputs
 from emofuse.evaluation.audit import OTHERS, gap
 from emofuse.evaluation.compare import compare, to_dict, to_text
-from emofuse.evaluation.evaluate import evaluate, evaluate_checkpoint, plain, write
+from emofuse.evaluation.evaluate import evaluate, evaluate_checkpoint, plain
 from emofuse.evaluation.predict import GIVEN, SUBSETS, collect, name_of
 from emofuse.evaluation.report.cards import in_words
-from emofuse.evaluation.report.page import markdown_report
+from emofuse.evaluation.report.page import markdown_report, write
 from emofuse.media.transcript import join
 from emofuse.metrics import Interval, classification_report, multilabel_f1
 from emofuse.tasks import TASKS
@@ -69,7 +69,7 @@ def test_evaluation_counts_what_is_labelled_and_there(tiny_model, samples):
 
 def test_reports_are_self_contained_and_strict_json(tiny_model, samples, tmp_path):
     found = evaluate(tiny_model, samples, resamples=10, batch_size=8, protocol={"model": "<tiny>", "split": "dev"})
-    write(found, tmp_path / "out", samples)
+    write(found, tmp_path / "out")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "predictions.npz", "report.html", "report.json", "report.md",
     ]  # fmt: skip
@@ -128,7 +128,7 @@ def test_nothing_to_evaluate_is_an_error(tiny_model, samples):
 
 def test_a_model_compared_with_itself_does_not_differ(tiny_model, samples, tmp_path):
     found = evaluate(tiny_model, samples, resamples=5, batch_size=8)
-    write(found, tmp_path, samples)
+    write(found, tmp_path)
     compared = compare(found, tmp_path, resamples=20)
     assert set(compared) == {"emotion", "intensity"}
     assert compared["emotion"].metrics["uar"].difference.estimate == pytest.approx(0.0, abs=1e-9)
@@ -225,7 +225,7 @@ def test_worst_errors_say_what_there_was_to_judge_by(tiny_model, samples, tmp_pa
         assert evidence.get("words") == (join(segment.words) if segment.words else None)
         assert evidence["seconds"] == pytest.approx(segment.end - segment.start)
         assert evidence.get("faces") == (sum(len(t.crops) for t in segment.faces) or None)
-    write(found, tmp_path, samples)
+    write(found, tmp_path)
     table = (tmp_path / "report.md").read_text("utf-8").split("### Worst errors")[1]
     assert "| sample | truth | predicted | confidence | evidence |" in table
     said = next(e for e in found.tasks["emotion"].worst if "words" in e["evidence"])

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from emofuse import pages, plots
-from emofuse.data.examples import Sample
 from emofuse.evaluation.audit import FEWEST, gap
 from emofuse.evaluation.evaluate import Evaluation, TaskEvaluation
-from emofuse.evaluation.predict import GIVEN, SUBSETS, name_of
+from emofuse.evaluation.predict import GIVEN, SUBSETS, name_of, save
 from emofuse.evaluation.report import cards
 from emofuse.evaluation.report.cards import number
 from emofuse.metrics import Interval
@@ -40,9 +41,20 @@ CALIBRATION_INTRO = (
 )
 
 
-def html_report(found: Evaluation, samples: Sequence[Sample] = ()) -> str:
-    """One file with its pictures inside; `samples` lend the worst errors their words, sounds and faces."""
-    by_id = {s.id: s for s in samples}
+def write(found: Evaluation, out: str | Path) -> Path:
+    """report.html, report.md, report.json and predictions.npz in the folder `out`."""
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    save(found.collected, out / "predictions.npz")
+    pages.write_text(out / "report.json", json.dumps(found.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
+    pages.write_text(out / "report.md", markdown_report(found))
+    pages.write_text(out / "report.html", html_report(found))
+    return out
+
+
+def html_report(found: Evaluation) -> str:
+    """One file with its pictures inside."""
+    by_id = {s.id: s for s in found.samples}
     title = _title(found)
     parts = [f"<h1>{escape(title)}</h1>", *(f'<p class="lead">{escape(line)}</p>' for line in _headlines(found))]
     if found.notes:

@@ -17,6 +17,7 @@ import numpy as np
 from emofuse.corpora.corpus import read
 from emofuse.errors import CheckpointError, DataError, EmofuseError
 from emofuse.evaluation.evaluate import Evaluation, evaluate_checkpoint
+from emofuse.evaluation.report.page import write
 from emofuse.metrics.scores import LABELS
 from emofuse.model.model import EmotionModel
 from emofuse.training.outcome.card import HEADLINE
@@ -69,10 +70,10 @@ def measure(recipe: Recipe, name: str, splits: Sequence[Split] = ("dev", "test")
             root = own.source_root(source)
             if not read(source.corpus, root, split, **source.options).utterances:
                 continue
-            out = folder / "evaluation" / split
             evaluation = evaluate_checkpoint(
-                model, source.corpus, root, split, out, options=source.options, overrides=source.labels, name=own.name
+                model, source.corpus, root, split, options=source.options, overrides=source.labels, name=own.name
             )
+            write(evaluation, folder / "evaluation" / split)
             found.setdefault(split, []).append(evaluation)
     return [row for split, each in found.items() for row in rows_of(name, split, each)]
 
