@@ -6,12 +6,14 @@ import csv
 import hashlib
 import io
 import json
-import shutil
+import os
+import tempfile
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from emofuse.demo.uploads import open_regular
 from emofuse.errors import DataError, nearest
 from emofuse.pipeline.formats import write_whole
 from emofuse.tasks import EMOTIONS
@@ -37,15 +39,16 @@ def save(folder: Path, correction: Correction, consent: str) -> Path:
     """Add a row to `folder`/manifest.csv, with a copy of the media below `folder`/media; returns the manifest.
 
     `consent` is the sentence that was agreed to; it goes with its time to `folder`/consent.jsonl. A second correction
-    of the same stretch replaces the first. Raises DataError for an unknown emotion or where there is nothing to keep.
+    of the same stretch replaces the first. Raises DataError for an unknown emotion or where there is nothing to keep,
+    and OSError for media that is not a regular file.
     """
     if correction.emotion not in EMOTIONS:
         raise DataError(f"no emotion {correction.emotion!r}; {nearest(correction.emotion, EMOTIONS)}")
     if correction.media is None and not correction.text:
         raise DataError("a correction needs the media or the words that it is about")
+    folder.mkdir(parents=True, exist_ok=True)
+    media = _keep(folder, correction.media) if correction.media else ""
     with _LOCK:
-        folder.mkdir(parents=True, exist_ok=True)
-        media = _keep(folder, correction.media) if correction.media else ""
         row = _row(correction, media)
         manifest = folder / "manifest.csv"
         rows = [old for old in _read(manifest) if old["id"] != row["id"]]
@@ -67,15 +70,20 @@ def _row(correction: Correction, media: str) -> dict[str, str]:
 
 def _keep(folder: Path, media: Path) -> str:
     """Copy the media under the hash of its content; the path from the manifest's folder."""
-    with media.open("rb") as file:
-        name = f"{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}{media.suffix.lower()}"
-    target = folder / "media" / name
-    if not target.is_file():
-        target.parent.mkdir(exist_ok=True)
-        part = target.with_name(f".{name}.part")
-        shutil.copyfile(media, part)
-        part.replace(target)
-    return f"media/{name}"
+    home, hashed = folder / "media", hashlib.sha256()
+    home.mkdir(exist_ok=True)
+    with open_regular(media) as file:
+        opened, name = tempfile.mkstemp(dir=home, prefix=".")
+        part = Path(name)
+        try:
+            with os.fdopen(opened, "wb") as copy:
+                while chunk := file.read(1 << 20):
+                    hashed.update(chunk)
+                    copy.write(chunk)
+            kept = part.replace(home / f"{hashed.hexdigest()[:16]}{media.suffix.lower()}")
+        finally:
+            part.unlink(missing_ok=True)
+    return f"media/{kept.name}"
 
 
 def _read(manifest: Path) -> list[dict[str, str]]:

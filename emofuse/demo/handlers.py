@@ -7,7 +7,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -18,10 +17,12 @@ from emofuse.demo.feedback import Correction, save
 from emofuse.demo.html import element
 from emofuse.demo.job import Job, Request, Step, explained
 from emofuse.demo.live import Live
+from emofuse.demo.samples import sample
 from emofuse.demo.settings import Settings
 from emofuse.demo.texts import say
 from emofuse.demo.turns import Turns
-from emofuse.demo.uploads import Uploads
+from emofuse.demo.uploads import Uploads, open_regular
+from emofuse.demo.visitors import Visit, Visitors
 from emofuse.errors import EmofuseError
 from emofuse.media.transcript import read_text
 from emofuse.pipeline.analysis import Analysis
@@ -39,12 +40,18 @@ PATIENCE = 4.0
 class Handlers:
     """The page's buttons around one pipeline; everything that a visit leaves goes when the visit ends."""
 
-    def __init__(self, pipeline: Pipeline, settings: Settings, uploads: Uploads) -> None:
-        self.pipeline, self.settings, self.uploads = pipeline, settings, uploads
+    def __init__(self, pipeline: Pipeline, settings: Settings, uploads: Uploads, visitors: Visitors) -> None:
+        self.pipeline, self.settings, self.uploads, self.visitors = pipeline, settings, uploads, visitors
         self.turns = Turns(settings.queue)
-        self._jobs: dict[tuple[str, str], Job] = {}
-        self._emptied: dict[tuple[str, str], threading.Event] = {}
-        self._live: dict[str, Live] = {}
+        self._jobs: dict[tuple[Visit, str], Job] = {}
+        self._emptied: dict[tuple[Visit, str], threading.Event] = {}
+        self._answers: dict[tuple[Visit, str], dict[str, Any]] = {}
+        self._live: dict[Visit, Live] = {}
+
+    def visit(self, request: gr.Request) -> Visit:
+        """The page that a request comes from."""
+        assert request.request is not None
+        return Visit(self.visitors.browser_of(request.request) or "", request.session_hash or "")
 
     # ---- answers ----
 
@@ -52,213 +59,236 @@ class Handlers:
         """What the button of one tab does: the status, the answer and the buttons, over and over."""
         if kind == "text":
 
-            def words_only(words: str, request: gr.Request) -> Iterator[Any]:
-                yield from (outputs for outputs, _ in self._run(Request(kind, words=words or ""), request))
+            def words_only(words: Any, request: gr.Request) -> Iterator[Any]:
+                yield from (outputs for outputs, _ in self._run(kind, None, words, False, self.visit(request)))
 
-            return words_only
+            return _called(words_only, f"run_{kind}")
 
-        def run(sent: dict[str, Any] | None, words: str, blur: bool, request: gr.Request) -> Iterator[Any]:
-            place, file = "image" if kind == "picture" else "source", self.uploads.path_of(sent)
-            asked = Request(kind, words=words or "", blur=blur, **{place: file}) if file else Request(kind)
-            for outputs, clear in self._run(asked, request):
+        def run(sent: Any, words: Any, blur: Any, request: gr.Request) -> Iterator[Any]:
+            for outputs, clear in self._run(kind, sent, words, blur, self.visit(request)):
                 yield *outputs, gr.update(value=None) if clear else gr.skip()
 
-        return run
+        return _called(run, f"run_{kind}")
 
-    def _run(self, asked: Request, request: gr.Request) -> Iterator[tuple[tuple[Any, ...], bool]]:
-        """((status, answer, go, stop, kept), whether to empty the box) as the work goes on.
+    def _run(self, kind: str, sent: Any, words: Any, blur: Any, visit: Visit) -> Iterator[tuple[tuple[Any, ...], bool]]:
+        """((status, answer, go, stop), whether to empty the box) as the work goes on.
 
         The box is emptied before the upload in it is deleted, and that happens however the work ends. What does not
         change is sent again, since HTML cannot be skipped: Gradio would take that for its contents.
         """
-        session, began = _session(request), time.monotonic()
-        job = Job(self.pipeline, asked, self.settings)
-        if self._jobs.setdefault((session, asked.kind), job) is not job:
+        began, status, answer = time.monotonic(), _status("queued"), element("emofuse-empty")
+        asked = self._asked(kind, sent, words, blur, visit)
+        if isinstance(asked, str):
+            yield (_error(asked, "", {}), answer, *IDLE), False
             return
-        status, answer = _status("queued"), element("emofuse-empty")
-        self._emptied[session, asked.kind] = threading.Event()
+        job = Job(self.pipeline, asked, self.settings)
+        if self._jobs.setdefault((visit, kind), job) is not job:
+            return
+        self._emptied[visit, kind] = threading.Event()
+        self._answers.pop((visit, kind), None)
         try:
-            yield (status, answer, *BUSY, None), False
+            yield (status, answer, *BUSY), False
             with self.turns.place(), self.turns.model(lambda: job.cancelled) as mine:
                 if not mine:
-                    yield (_status("cancelled_empty"), answer, *IDLE, None), False
+                    yield (_status("cancelled_empty"), answer, *IDLE), False
                     return
-                yield (_status("starting"), answer, *BUSY, None), False
+                yield (_status("starting"), answer, *BUSY), False
                 for step in job:
                     final, took = step.stage in ("finished", "cancelled"), time.monotonic() - began
                     if final:
-                        yield (status, answer, *BUSY, None), asked.file is not None
-                        self._let_go(session, asked)
+                        yield (status, answer, *BUSY), asked.file is not None
+                        self._let_go(visit, asked)
                     status = _status_of(step, took, final and asked.file is not None)
                     answer = element("emofuse-answer", step.view, asked.kind) if step.view else answer
-                    yield (status, answer, *(IDLE if final else BUSY), self._kept(step.analysis)), False
+                    self._keep(visit, kind, step.analysis)
+                    yield (status, answer, *(IDLE if final else BUSY)), False
         except Exception as error:  # whatever it is, the visitor reads a sentence and whoever runs this the reason
             key, detail, values = explained(error, asked)
             if key == "error_internal":
                 log.exception("an answer failed")
-            yield (status, answer, *BUSY, None), asked.file is not None
-            self._let_go(session, asked)
-            yield (_error(key, detail, values), element("emofuse-empty"), *IDLE, None), False
+            yield (status, answer, *BUSY), asked.file is not None
+            self._let_go(visit, asked)
+            yield (_error(key, detail, values), element("emofuse-empty"), *IDLE), False
         finally:
             job.cancel()
-            self.uploads.release(session, asked.file)
-            self._emptied.pop((session, asked.kind), None)
-            self._jobs.pop((session, asked.kind), None)
+            self.uploads.release(visit, asked.file)
+            self._emptied.pop((visit, kind), None)
+            self._jobs.pop((visit, kind), None)
 
-    def _let_go(self, session: str, asked: Request) -> None:
+    def _let_go(self, visit: Visit, asked: Request) -> None:
         """Delete the upload once its box is empty, so that the page asks for nothing that is gone."""
         if asked.file is not None:
-            self._emptied[session, asked.kind].wait(PATIENCE)
-            self.uploads.release(session, asked.file)
+            self._emptied[visit, asked.kind].wait(PATIENCE)
+            self.uploads.release(visit, asked.file)
 
-    def _kept(self, analysis: Analysis | None) -> dict[str, Any] | None:
-        """What a correction needs to know of an answer; nothing where corrections are not wanted."""
+    def _asked(self, kind: str, sent: Any, words: Any, blur: Any, visit: Visit) -> Request | str:
+        """What is to be judged; or the key of the error, where the page sends what no page of ours would."""
+        if not (words is None or isinstance(words, str)) or not isinstance(blur, bool):
+            return "error_request"
+        file = self.uploads.find(visit, sent)
+        if file is None:
+            return "error_gone" if sent else Request(kind, words=words if words and kind == "text" else "")
+        place = "image" if kind == "picture" else "source"
+        return Request(kind, words=words or "", blur=blur, **{place: str(file)})
+
+    def _keep(self, visit: Visit, kind: str, analysis: Analysis | None) -> None:
+        """What a correction needs to know of an answer, here and not in the page; nothing where none are wanted."""
         if self.settings.feedback is None or analysis is None or analysis.overall is None:
-            return None
+            return
         timed = analysis.duration is not None
         spans = [
             {"start": p.start if timed else None, "end": p.end if timed else None, "text": analysis.words_of(p)}
             for p in analysis.segments
         ]
         whole = " ".join(word.text for word in analysis.transcript or ())
-        return {"whole": {"start": None, "end": None, "text": whole}, "segments": spans}
+        self._answers[visit, kind] = {"whole": {"start": None, "end": None, "text": whole}, "segments": spans}
 
     def canceller(self, kind: str) -> Callable[[gr.Request], None]:
         """What the cancel button of one tab does."""
 
         def cancel(request: gr.Request) -> None:
-            job = self._jobs.get((_session(request), kind))
+            job = self._jobs.get((self.visit(request), kind))
             if job is not None:
                 job.cancel()
 
-        return cancel
+        return _called(cancel, f"cancel_{kind}")
 
     # ---- boxes ----
 
-    def holder(self, kind: str) -> Callable[[dict[str, Any] | None, gr.Request], None]:
+    def holder(self, kind: str) -> Callable[[Any, gr.Request], None]:
         """What happens when something is put into the box of one tab, or the box is emptied."""
 
-        def hold(sent: dict[str, Any] | None, request: gr.Request) -> None:
-            session, file = _session(request), self.uploads.path_of(sent)
-            self.uploads.hold(session, file)
-            emptied = self._emptied.get((session, kind))
-            if file is None and emptied is not None:
+        def hold(sent: Any, request: gr.Request) -> None:
+            visit = self.visit(request)
+            self.uploads.hold(visit, sent)
+            emptied = self._emptied.get((visit, kind))
+            if not sent and emptied is not None:
                 emptied.set()
 
-        return hold
+        return _called(hold, f"hold_{kind}")
 
-    def read_words(self, sent: dict[str, Any] | None, request: gr.Request) -> Any:
+    def read_words(self, sent: Any, request: gr.Request) -> Any:
         """The words of a transcript's file; the file itself goes."""
-        file = self.uploads.path_of(sent)
+        visit = self.visit(request)
+        file = self.uploads.find(visit, sent)
         if file is None:
             return gr.skip()
         try:
             return read_text(file)
         except EmofuseError as error:
-            raise gr.Error(str(error).replace(file, Path(file).name), print_exception=False) from error
+            raise gr.Error(str(error).replace(str(file), file.name), print_exception=False) from error
         finally:
-            self.uploads.release(_session(request), file)
+            self.uploads.release(visit, sent)
+
+    def example(self, kind: str) -> Callable[[gr.Request], Any]:
+        """What the button does that fills the boxes with what ships with the package."""
+
+        def fill(request: gr.Request) -> Any:
+            file, words = sample(kind, self.uploads.place())
+            if file is not None:
+                self.uploads.add(self.visit(request).browser, file)
+            return None if file is None else str(file), words
+
+        return _called(fill, f"example_{kind}")
 
     def gone(self, request: gr.Request) -> None:
         """A page was closed: its work ends and its files go."""
-        session = _session(request)
+        visit = self.visit(request)
         for (whose, _), job in list(self._jobs.items()):
-            if whose == session:
+            if whose == visit:
                 job.cancel()
         for (whose, _), emptied in list(self._emptied.items()):
-            if whose == session:
+            if whose == visit:
                 emptied.set()
-        self._live.pop(session, None)
-        self.uploads.release_all(session)
+        for whose in [key for key in self._answers if key[0] == visit]:
+            self._answers.pop(whose, None)
+        self._live.pop(visit, None)
+        self.uploads.release_all(visit)
 
     # ---- corrections ----
 
     def corrector(self, kind: str) -> Callable[..., Any]:
         """What the button that saves a correction does."""
 
-        def correct(
-            kept: dict[str, Any] | None, choice: str | None, consent: bool, chosen: float, media: str | None,
-            request: gr.Request,
-        ) -> Any:  # fmt: skip
-            session = _session(request)
+        def correct(choice: Any, consent: Any, chosen: Any, media: Any, request: gr.Request) -> Any:
+            visit = self.visit(request)
             try:
-                return self._correct(kept, choice, consent, int(chosen), media, session)
+                problem = self._correct(kind, choice, consent, chosen, media, visit)
+                return _status(problem or "feedback_saved"), gr.skip() if problem else gr.update(value=False)
             finally:
-                self.uploads.release(session, media)
+                self.uploads.release(visit, media)
 
-        correct.__name__ = f"correct_{kind}"
-        return correct
+        return _called(correct, f"correct_{kind}")
 
-    def _correct(
-        self,
-        kept: dict[str, Any] | None,
-        choice: str | None,
-        consent: bool,
-        chosen: int,
-        media: str | None,
-        session: str,
-    ) -> Any:
-        problem = (
-            "feedback_no_answer" if kept is None or self.settings.feedback is None
-            else "feedback_no_choice" if choice not in EMOTIONS
-            else "feedback_no_consent" if not consent
-            else None
-        )  # fmt: skip
-        if problem is not None:
-            return _status(problem), gr.skip()
-        assert kept is not None and self.settings.feedback is not None and choice is not None
-        span = kept["segments"][chosen] if 0 <= chosen < len(kept["segments"]) else kept["whole"]
-        who = f"visitor-{hashlib.sha256(session.encode()).hexdigest()[:8]}"
-        about = Correction(choice, Path(media) if media else None, span["text"] or None, who)
-        if media:
-            about = Correction(choice, Path(media), about.text, who, span["start"], span["end"])
-        save(self.settings.feedback, about, say("en", "feedback_consent"))
-        return _status("feedback_saved"), gr.update(value=False)
+    def _correct(self, kind: str, choice: Any, consent: Any, chosen: Any, media: Any, visit: Visit) -> str | None:
+        """Write a correction; or the key of what is wrong with it."""
+        answer, folder = self._answers.get((visit, kind)), self.settings.feedback
+        if answer is None or folder is None:
+            return "feedback_no_answer"
+        if choice not in EMOTIONS:
+            return "feedback_no_choice"
+        if consent is not True:
+            return "feedback_no_consent"
+        if not isinstance(chosen, int) or isinstance(chosen, bool) or not -1 <= chosen < len(answer["segments"]):
+            return "feedback_no_segment"
+        file = self.uploads.find(visit, media)
+        if media and file is None:
+            return "feedback_no_media"
+        span = answer["whole"] if chosen < 0 else answer["segments"][chosen]
+        if file is None and not span["text"]:
+            return "feedback_no_media"
+        who = f"visitor-{hashlib.sha256(visit.browser.encode()).hexdigest()[:8]}"
+        times = (span["start"], span["end"]) if file is not None else (None, None)
+        save(folder, Correction(choice, file, span["text"] or None, who, *times), say("en", "feedback_consent"))
+        return None
 
     # ---- live ----
 
-    def hear(self, file: str | None, request: gr.Request) -> str:
+    def hear(self, sent: Any, request: gr.Request) -> str:
         """The sound since last time: judged, and its file deleted."""
-        session = _session(request)
-        live = self._live_of(session)
+        visit = self.visit(request)
+        live, file = self._live_of(visit), self.uploads.find(visit, sent)
         try:
-            if file and Path(file).is_file():  # equal chunks are one file: of digital silence, another may be gone
-                samples, rate = soundfile.read(file, dtype="int16", always_2d=True)
+            if file is not None:
+                with open_regular(file) as opened:
+                    samples, rate = soundfile.read(opened, dtype="int16", always_2d=True)
                 live.hear(rate, samples)
-        except (EmofuseError, soundfile.LibsndfileError) as error:
+        except (EmofuseError, soundfile.LibsndfileError, OSError) as error:
             log.warning("a moment of live sound was left out: %s", error)
         finally:
-            self.uploads.release(session, file)
+            self.uploads.release(visit, sent)
         return _live(live)
 
-    def see(self, file: str | None, blur: bool, request: gr.Request) -> str:
+    def see(self, sent: Any, blur: Any, request: gr.Request) -> str:
         """The camera's picture: judged, and its file deleted."""
-        session = _session(request)
-        live = self._live_of(session)
+        visit = self.visit(request)
+        live, file = self._live_of(visit), self.uploads.find(visit, sent)
         try:
-            picture = cv2.imread(file) if file else None
+            picture = cv2.imread(str(file)) if file is not None else None
         finally:
-            self.uploads.release(session, file)
+            self.uploads.release(visit, sent)
         if picture is not None:
-            live.see(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), blur)
+            live.see(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), blur is not False)
         return _live(live)
 
     def forget(self, request: gr.Request) -> str:
         """Start the live view over."""
-        self._live.pop(_session(request), None)
+        self._live.pop(self.visit(request), None)
         return element("emofuse-live")
 
-    def _live_of(self, session: str) -> Live:
-        return self._live.setdefault(session, Live(self.pipeline, self.settings))
+    def _live_of(self, visit: Visit) -> Live:
+        return self._live.setdefault(visit, Live(self.pipeline, self.settings))
+
+
+def _called(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The function under the name that Gradio calls it by."""
+    function.__name__ = name
+    return function
 
 
 def _live(live: Live) -> str:
     """What the live view shows last."""
     return element("emofuse-live", {"emotions": list(EMOTIONS)} | live.shown if live.shown else None)
-
-
-def _session(request: gr.Request) -> str:
-    return request.session_hash or ""
 
 
 def _status(stage: str, **values: Any) -> str:

@@ -10,7 +10,7 @@ import gradio as gr
 
 from emofuse.demo.handlers import Handlers
 from emofuse.demo.html import brand, element
-from emofuse.demo.samples import TEXTS, sample
+from emofuse.demo.samples import TEXTS
 from emofuse.demo.texts import LANGUAGES, Language, say
 from emofuse.tasks import EMOTIONS
 
@@ -52,7 +52,7 @@ def emotions(language: Language) -> list[tuple[str, str]]:
 def build(handlers: Handlers) -> gr.Blocks:
     """The whole page around a pipeline."""
     labels = Labels()
-    with gr.Blocks(title="emofuse", analytics_enabled=False, delete_cache=(300, 3600), fill_width=True) as page:
+    with gr.Blocks(title="emofuse", analytics_enabled=False, fill_width=True) as page:
         language = gr.Textbox("en", visible=False)
         with gr.Row(elem_id="emo-top"):
             top = labels(gr.HTML(brand("en")), value="title")
@@ -113,11 +113,10 @@ def _tab(kind: str, handlers: Handlers, labels: Labels) -> None:
         with gr.Column(scale=6, elem_classes="emo-column"):
             status = gr.HTML("", elem_id=f"emo-status-{kind}")
             answer = gr.HTML(element("emofuse-empty"), elem_id=f"emo-answer-{kind}")
-            kept = gr.State(None)
             if handlers.settings.feedback is not None:
-                _feedback(kind, handlers, labels, kept, status)
+                _feedback(kind, handlers, labels, status)
     inputs = [source, words, blur] if source is not None else [words]
-    outputs = [status, answer, go, stop, kept, *([source] if source is not None else [])]
+    outputs = [status, answer, go, stop, *([source] if source is not None else [])]
     heard = str(kind == "speech").lower()
     take = f"async (file, words, blur) => [await emofuse.take('{kind}', file, {heard}), words, blur]"
     waiting = QUIET | {"queue": True}
@@ -203,19 +202,14 @@ def _examples(kind: str, source: Any, words: gr.Textbox, handlers: Handlers, lab
             return
         button = labels(gr.Button(say("en", f"example_{kind}"), size="sm", elem_id=f"emo-example-{kind}"),
                         value=f"example_{kind}")  # fmt: skip
-        button.click(
-            lambda: sample(kind, handlers.uploads.folder),
-            None,
-            [source, words],
-            **QUIET,
-        )
+        button.click(handlers.example(kind), None, [source, words], **QUIET)
 
 
 def _constant(value: str) -> Callable[[], str]:
     return lambda: value
 
 
-def _feedback(kind: str, handlers: Handlers, labels: Labels, kept: gr.State, status: gr.HTML) -> None:
+def _feedback(kind: str, handlers: Handlers, labels: Labels, status: gr.HTML) -> None:
     """The panel for corrections; only where whoever runs the page wants them."""
     with labels(gr.Accordion(say("en", "feedback"), open=False, elem_id=f"emo-feedback-{kind}"), label="feedback"):
         labels(gr.Markdown(say("en", "feedback_info")), value="feedback_info")
@@ -229,10 +223,9 @@ def _feedback(kind: str, handlers: Handlers, labels: Labels, kept: gr.State, sta
             gr.Button(say("en", "feedback_save"), size="sm", elem_id=f"emo-save-{kind}"), value="feedback_save"
         )
         save.click(
-            handlers.corrector(kind), [kept, choice, consent, chosen, media], [status, consent], queue=False,
-            show_progress="hidden", api_visibility="private",
-            js=f"async (kept, choice, consent) => [kept, choice, consent, emofuse.chosen('{kind}'), "
-            f"consent && choice ? await emofuse.lend('{kind}') : '']",
+            handlers.corrector(kind), [choice, consent, chosen, media], [status, consent], preprocess=False,
+            js=f"async (choice, consent) => [choice, consent, emofuse.chosen('{kind}'), "
+            f"consent && choice ? await emofuse.lend('{kind}') : '']", **QUIET,
         )  # fmt: skip
 
 
@@ -259,7 +252,7 @@ def _live(handlers: Handlers, labels: Labels) -> None:
             shown = gr.HTML(element("emofuse-live"), elem_id="emo-live")
     stream: dict[str, Any] = {
         "time_limit": int(settings.live_limit), "show_progress": "hidden", "concurrency_limit": 4,
-        "api_visibility": "private",
+        "api_visibility": "private", "preprocess": False,
     }  # fmt: skip
     sound.stream(handlers.hear, [sound], [shown], stream_every=1.0, **stream)
     camera.stream(handlers.see, [camera, blur], [shown], stream_every=0.7, **stream)

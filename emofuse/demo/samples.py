@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -21,12 +20,11 @@ def folder() -> Path | None:
     return next((home for home in homes if (home / FILES["clip"]).is_file()), None)
 
 
-def sample(kind: str, into: Path) -> tuple[str | None, str]:
-    """A copy of an example's file in a folder of its own below `into`, and the words that go with it."""
+def sample(kind: str, into: Path) -> tuple[Path | None, str]:
+    """A copy of an example's file in `into`, and the words that go with it."""
     home = folder()
     if home is None or not (home / FILES[kind]).is_file():
         return None, ""
-    file = Path(tempfile.mkdtemp(dir=into)) / FILES[kind]
-    shutil.copyfile(home / FILES[kind], file)
+    file = Path(shutil.copyfile(home / FILES[kind], into / FILES[kind]))
     words = (home / FILES[kind]).with_suffix(".srt")
-    return str(file), words.read_text(encoding="utf-8") if words.is_file() else ""
+    return file, words.read_text(encoding="utf-8") if words.is_file() else ""

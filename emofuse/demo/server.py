@@ -16,12 +16,14 @@ import gradio as gr
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from emofuse.demo.gate import Gate
 from emofuse.demo.handlers import Handlers
 from emofuse.demo.html import head
 from emofuse.demo.look import theme
 from emofuse.demo.page import build
 from emofuse.demo.settings import Settings
 from emofuse.demo.uploads import Uploads
+from emofuse.demo.visitors import Visitors
 from emofuse.errors import EmofuseError
 from emofuse.pipeline.pipeline import Pipeline
 
@@ -43,6 +45,7 @@ class Served:
     url: str
     shared: str | None
     uploads: Uploads
+    visitors: Visitors
     closing: threading.Event
 
     def wait(self) -> None:
@@ -80,9 +83,11 @@ def serve(
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(sys.maxsize)  # else every event is tabulated, with pandas
     uploads = Uploads(folder)
-    page = build(Handlers(pipeline, settings, uploads))
+    visitors = Visitors()
+    page = build(Handlers(pipeline, settings, uploads, visitors))
+    gate = [Middleware(Gate, visitors, uploads, settings), Middleware(Dress, head())]
     try:
-        local, shared = _launch(page, host, port, share, settings)
+        local, shared = _launch(page, host, port, share, settings, gate)
     except Exception as error:  # Gradio raises whatever it likes
         shutil.rmtree(folder, ignore_errors=True)
         raise EmofuseError(
@@ -90,10 +95,12 @@ def serve(
         ) from error
     closing = threading.Event()
     threading.Thread(target=_tidy, args=(uploads, settings.orphaned, closing), name="emofuse-tidy", daemon=True).start()
-    return Served(page, local, shared, uploads, closing)
+    return Served(page, local, shared, uploads, visitors, closing)
 
 
-def _launch(page: gr.Blocks, host: str, port: int, share: bool, settings: Settings) -> tuple[str, str | None]:
+def _launch(
+    page: gr.Blocks, host: str, port: int, share: bool, settings: Settings, gate: list[Middleware]
+) -> tuple[str, str | None]:
     """Start Gradio's server; the page's address here, and the public one.
 
     `_frontend=False` leaves out a look at the page from here, which fails a busy machine after three seconds.
@@ -103,7 +110,7 @@ def _launch(page: gr.Blocks, host: str, port: int, share: bool, settings: Settin
         server_name=host, server_port=port, share=share, quiet=True, prevent_thread_lock=True, inbrowser=False,
         show_error=False, footer_links=[], max_file_size=settings.megabytes * 1_000_000, theme=theme(), ssr_mode=False,
         pwa=False, run_history=False, enable_monitoring=False, mcp_server=False, _frontend=False,
-        app_kwargs={"middleware": [Middleware(Dress, head())], "docs_url": None, "redoc_url": None},
+        app_kwargs={"middleware": gate, "docs_url": None, "redoc_url": None},
     )  # fmt: skip
     return local, shared or None
 

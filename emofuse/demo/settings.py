@@ -28,6 +28,8 @@ class Settings:
     """Seconds of the rolling timeline."""
     live_limit: float = 300.0
     """Seconds after which a live session ends."""
+    upload_seconds: float = 300.0
+    """Seconds that an upload may take."""
     orphaned: float = 60.0
     """Seconds after which a file that lies in nobody's box is deleted."""
     feedback: Path | None = None

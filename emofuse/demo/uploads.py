@@ -1,71 +1,137 @@
-"""Whose uploads lie where, so that each goes when nobody on the page needs it any more."""
+"""Uploads: files that visitors gave, each remembered with who gave it and deleted once no page of theirs needs it."""
 
 from __future__ import annotations
 
+import os
+import secrets
+import shutil
+import stat
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
+
+from emofuse.demo.visitors import Visit
+
+
+@dataclass(eq=False)
+class Upload:
+    """A file, whose it is, and which of their pages have it in a box."""
+
+    path: Path
+    browser: str
+    since: float
+    pages: set[str] = field(default_factory=set)
 
 
 class Uploads:
-    """Files that the page received. Equal files of several people are one file: it goes with the last of them."""
+    """The files of everybody; each lies in a folder of its own whose name nobody can guess.
+
+    A request may name a file, and gets it only where that very file was given by the same browser: what it names is
+    looked up here, and never opened.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
-        self._holders: dict[Path, set[str]] = {}
+        self._known: dict[str, Upload] = {}
+        self._coming: set[Path] = set()
         self._lock = threading.Lock()
 
-    def hold(self, session: str, file: str | Path | None) -> None:
-        """Note that a session has this upload in one of its boxes."""
-        path = self._own(file)
-        if path is not None:
-            with self._lock:
-                self._holders.setdefault(path, set()).add(session)
+    def place(self) -> Path:
+        """A new folder for a file on its way; `add` or `drop` ends it."""
+        place = self.folder / secrets.token_hex(16)
+        with self._lock:
+            self._coming.add(place)
+        place.mkdir(parents=True)
+        return place
 
-    def release(self, session: str, *files: str | Path | None) -> None:
-        """Delete the files unless another session still holds them."""
-        for path in filter(None, map(self._own, files)):
-            with self._lock:
-                holders = self._holders.get(path, set())
-                holders.discard(session)
-                if not holders:
-                    self._holders.pop(path, None)
-                    self._delete(path)
+    def add(self, browser: str, path: Path) -> None:
+        """Remember a file that is there in whole."""
+        with self._lock:
+            self._known[str(path)] = Upload(path, browser, time.monotonic())
+            self._coming.discard(path.parent)
 
-    def path_of(self, sent: Mapping[str, Any] | str | None) -> str | None:
-        """The path of what the page says it uploaded; one elsewhere is as good as none: never read, never deleted."""
-        named = sent.get("path") if isinstance(sent, Mapping) else sent
-        path = self._own(named)
-        return None if path is None else str(path)
+    def drop(self, place: Path) -> None:
+        """Delete a file that did not come in whole."""
+        with self._lock:
+            self._coming.discard(place)
+        shutil.rmtree(place, ignore_errors=True)
+
+    def find(self, visit: Visit, sent: object) -> Path | None:
+        """The file that a page names, as a string or Gradio's mapping; None unless the same browser gave it."""
+        with self._lock:
+            upload = self._upload(visit, sent)
+        return upload.path if upload is not None and _is_regular(upload.path) else None
+
+    def belongs(self, browser: str, path: str) -> bool:
+        """Whether a browser may see a file again."""
+        return self.find(Visit(browser, ""), path) is not None
+
+    def hold(self, visit: Visit, sent: object) -> None:
+        """Note that a page has a file in one of its boxes."""
+        with self._lock:
+            upload = self._upload(visit, sent)
+            if upload is not None:
+                upload.pages.add(visit.page)
+
+    def release(self, visit: Visit, sent: object) -> None:
+        """Delete a file unless another page of the same browser holds it."""
+        with self._lock:
+            upload = self._upload(visit, sent)
+            if upload is not None:
+                upload.pages.discard(visit.page)
+                if not upload.pages:
+                    self._delete(upload)
+
+    def release_all(self, visit: Visit) -> None:
+        """Delete what a page that was closed has left."""
+        with self._lock:
+            held = [str(one.path) for one in self._known.values() if one.browser == visit.browser]
+            held = [path for path in held if visit.page in self._known[path].pages]
+        for path in held:
+            self.release(visit, path)
 
     def sweep(self, age: float) -> None:
-        """Delete what nobody holds and nobody has touched for so many seconds: leftovers of streams and uploads."""
-        for path in list(self.folder.rglob("*")):
-            try:
-                if path not in self._holders and path.is_file() and time.time() - path.stat().st_mtime > age:
-                    with self._lock:
-                        self._delete(path)
-            except FileNotFoundError:
-                continue
-
-    def release_all(self, session: str) -> None:
-        """Delete what a session that ended has left."""
+        """Delete what no page holds and nobody has touched for so many seconds: leftovers of streams and uploads."""
         with self._lock:
-            held = [path for path, holders in self._holders.items() if session in holders]
-        self.release(session, *held)
+            for upload in [one for one in self._known.values() if not one.pages]:
+                if time.monotonic() - upload.since > age:
+                    self._delete(upload)
+            known = {upload.path.parent for upload in self._known.values()} | self._coming
+        for place in self.folder.iterdir():
+            if place not in known and _seconds_old(place) > age:
+                shutil.rmtree(place, ignore_errors=True) if place.is_dir() else place.unlink(missing_ok=True)
 
-    def _own(self, file: str | Path | None) -> Path | None:
-        """The path of an upload; None for what lies elsewhere, which is never touched."""
-        if not file:
-            return None
-        path = Path(file).resolve()
-        return path if path.is_relative_to(self.folder) and path != self.folder else None
+    def _upload(self, visit: Visit, sent: object) -> Upload | None:
+        named = sent.get("path") if isinstance(sent, Mapping) else sent
+        upload = self._known.get(named) if isinstance(named, str) else None
+        return upload if upload is not None and upload.browser == visit.browser else None
 
-    def _delete(self, path: Path) -> None:
-        path.unlink(missing_ok=True)
-        if path.parent != self.folder:
-            with suppress(OSError):  # it is gone already, or holds something else
-                path.parent.rmdir()
+    def _delete(self, upload: Upload) -> None:
+        del self._known[str(upload.path)]
+        shutil.rmtree(upload.path.parent, ignore_errors=True)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file, opened without following a link or waiting for a pipe. Raises OSError for anything else."""
+    opened = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise OSError(f"{path.name} is not a regular file")
+    return os.fdopen(opened, "rb")
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _seconds_old(path: Path) -> float:
+    try:
+        return time.time() - path.lstat().st_mtime
+    except OSError:
+        return 0.0

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
+import functools
+import json
 import os
+import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,26 +75,129 @@ def corrections(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("corrections") / "feedback"
 
 
-@pytest.fixture(scope="session")
-def served(pipeline: Pipeline, corrections: Path) -> Iterator[Any]:
-    """The page, served around the tiny model for all tests.
+@contextlib.contextmanager
+def serving(pipeline: Pipeline, settings: Settings) -> Iterator[Any]:
+    """A page that is served for as long as the block lasts.
 
-    Gradio makes event loops that it never closes where a thread has none; this one has one while the page is made.
+    Gradio makes event loops that it never closes where none is running; here one is running while the page is made.
     """
     from emofuse.demo.server import serve
 
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
+    async def start() -> Any:
+        return serve(pipeline, settings=settings)
 
     names = ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED", "GRADIO_ANALYTICS_CACHE_FREQUENCY")
     before = {name: os.environ.get(name) for name in names}
-    page = serve(pipeline, settings=Settings(feedback=corrections, minutes=0.5, characters=2000, orphaned=10))
-    yield page
-    page.close()
-    asyncio.set_event_loop(None)
-    loop.close()
-    for name, value in before.items():
-        os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            page = loop.run_until_complete(start())
+        else:
+            page = serve(pipeline, settings=settings)
+        try:
+            yield page
+        finally:
+            page.close()
+            for name, value in before.items():
+                os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+
+
+@pytest.fixture(scope="session")
+def start(pipeline: Pipeline) -> Any:
+    """Serves pages of other settings: `with start(Settings(...)) as page`."""
+    return functools.partial(serving, pipeline)
+
+
+@pytest.fixture(scope="session")
+def served(pipeline: Pipeline, corrections: Path) -> Iterator[Any]:
+    """The page, served around the tiny model for all tests."""
+    with serving(pipeline, Settings(feedback=corrections, minutes=0.5, characters=2000, orphaned=10)) as page:
+        yield page
+
+
+class Caller:
+    """A browser without a screen: it opens the page, then sends whatever it likes over a socket of its own."""
+
+    def __init__(self, served: Any, page: str | None = None) -> None:
+        import httpx
+
+        self.served, self.page = served, page or secrets.token_hex(6)
+        self.http = httpx.Client(base_url=served.url, timeout=60, trust_env=False)
+        self.http.get("/").raise_for_status()
+
+    def upload(self, name: str, content: bytes, **sent: Any) -> Any:
+        """The answer to an upload."""
+        return self.http.post("/gradio_api/upload", files={"files": (name, content)}, **sent)
+
+    def give(self, name: str, content: bytes) -> dict[str, Any]:
+        """An upload as a box of the page names it."""
+        (path,) = self.upload(name, content).raise_for_status().json()
+        return named(path)
+
+    def body(self, handler: str, *data: Any) -> dict[str, Any]:
+        """What the page would send to call one of its handlers."""
+        found = next(i for i, fn in self.served.page.fns.items() if fn.api_name == handler)
+        return {"data": list(data), "fn_index": found, "session_hash": self.page}
+
+    def run(self, handler: str, *data: Any) -> Any:
+        """The answer of a handler that is not queued."""
+        return self.http.post("/gradio_api/run/predict", json=self.body(handler, *data))
+
+    def join(self, handler: str, *data: Any) -> Any:
+        """The answer to the wish to be queued."""
+        return self.http.post("/gradio_api/queue/join", json=self.body(handler, *data))
+
+    def queue(self, handler: str, *data: Any) -> list[Any]:
+        """The last that a queued handler sent; of one that streams, the first."""
+        event = self.join(handler, *data).raise_for_status().json()["event_id"]
+        last: list[Any] = []
+        for said in self.messages():
+            last = (said.get("output") or {}).get("data") or last
+            if last and handler in ("hear", "see"):
+                self.http.post(f"/gradio_api/stream/{event}/close")
+        return last
+
+    def messages(self) -> Iterator[dict[str, Any]]:
+        """What the server tells this page, until its work is done."""
+        with self.http.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.page}) as lines:
+            lines.raise_for_status()
+            for line in lines.iter_lines():
+                if line.startswith("data: "):
+                    said = json.loads(line[6:])
+                    yield said
+                    if said["msg"] in ("process_completed", "close_stream", "unexpected_error"):
+                        return
+
+
+def named(path: str) -> dict[str, Any]:
+    """A path as Gradio's boxes name a file."""
+    return {"path": path, "url": f"/gradio_api/file={path}", "meta": {"_type": "gradio.FileData"}}
+
+
+@pytest.fixture(scope="session")
+def shown() -> Any:
+    """Reads what an element of the page says: the state or the view packed in it."""
+
+    def read(html: str) -> Any:
+        packed = re.search(r'data-(?:state|view)="([^"]+)"', html)
+        return json.loads(base64.b64decode(packed[1])) if packed else None
+
+    return read
+
+
+@pytest.fixture
+def call() -> Iterator[Any]:
+    """Opens browsers without a screen: `call(page)`."""
+    opened: list[Caller] = []
+
+    def open_one(served: Any, page: str | None = None) -> Caller:
+        opened.append(Caller(served, page))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.http.close()
 
 
 @pytest.fixture(scope="session")

@@ -298,7 +298,7 @@ def test_nothing_stays_when_the_page_is_closed(visit, served, clip):
     tab.locator("#emo-in-clip input[type=file]").set_input_files(clip)
     tab.locator("#emo-in-clip video").wait_for()
     until = time.monotonic() + 30
-    while not served.uploads._holders and time.monotonic() < until:
+    while not any(upload.pages for upload in served.uploads._known.values()) and time.monotonic() < until:
         time.sleep(0.05)
     served.uploads.sweep(0)
     assert left_behind(served, 0) == [clip.name]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import string
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +23,7 @@ from emofuse.demo.texts import STATIC, clock, language_of, note_in, say, texts
 from emofuse.demo.turns import FullError, Turns
 from emofuse.demo.uploads import Uploads
 from emofuse.demo.view import possible, words
+from emofuse.demo.visitors import Visit
 from emofuse.errors import DataError
 from emofuse.tasks import EMOTIONS, POLARITIES
 from emofuse.types import FaceTrack, Prediction, Segment
@@ -80,44 +81,49 @@ def test_data_in_the_page_is_never_markup():
     assert head().count("</script>") == 1
 
 
-def test_uploads_go_with_their_last_holder(tmp_path):
+def given(uploads: Uploads, browser: str, name: str = "clip.mp4") -> str:
+    """The path of a file that a browser uploaded."""
+    path = uploads.place() / name
+    path.touch()
+    uploads.add(browser, path)
+    return str(path)
+
+
+def test_uploads_go_with_the_last_page_that_holds_them(tmp_path):
     uploads = Uploads(tmp_path / "uploads")
-    file = tmp_path / "uploads" / "abc" / "clip.mp4"
-    file.parent.mkdir(parents=True)
-    file.touch()
-    elsewhere = tmp_path / "mine.txt"
+    file, elsewhere = given(uploads, "one"), tmp_path / "mine.txt"
     elsewhere.touch()
-    uploads.hold("one", file)
-    uploads.hold("two", file)
-    uploads.release("one", file, elsewhere, None)
-    assert file.exists() and elsewhere.exists()
-    uploads.release_all("two")
-    assert not file.parent.exists() and elsewhere.exists()
-    uploads.release("two", tmp_path / "uploads" / ".." / "mine.txt")
-    assert elsewhere.exists()
+    first, second, other = Visit("one", "a"), Visit("one", "b"), Visit("two", "a")
+    for visit in (first, second, other):
+        uploads.hold(visit, file)
+    for visit in (first, other):
+        uploads.release(visit, file)
+        uploads.release(visit, str(elsewhere))
+    assert Path(file).exists() and elsewhere.exists()
+    uploads.release_all(other)
+    assert uploads.find(second, file) == Path(file)
+    uploads.release_all(second)
+    assert not Path(file).parent.exists() and elsewhere.exists()
 
 
 def test_what_nobody_holds_is_swept_and_paths_elsewhere_are_no_uploads(tmp_path):
     uploads = Uploads(tmp_path / "uploads")
-    held, orphan, fresh = (tmp_path / "uploads" / name / "a.wav" for name in ("held", "orphan", "fresh"))
-    for file in (held, orphan, fresh):
-        file.parent.mkdir(parents=True)
-        file.touch()
-    for file in (held, orphan):
-        os.utime(file, (1, 1))
-    uploads.hold("one", held)
+    held, orphan, coming = given(uploads, "one"), given(uploads, "one"), uploads.place()
+    stray = uploads.folder / "stray"
+    stray.mkdir()
+    one = Visit("one", "a")
+    uploads.hold(one, held)
     uploads.sweep(60)
-    assert held.exists() and fresh.exists() and not orphan.parent.exists()
-    assert uploads.path_of({"path": str(held)}) == str(held)
-    for elsewhere in (
-        None,
-        {},
-        "",
-        {"path": "/etc/passwd"},
-        str(tmp_path / "uploads" / ".." / "x"),
-        str(uploads.folder),
-    ):
-        assert uploads.path_of(elsewhere) is None
+    assert Path(orphan).exists() and stray.exists()
+    uploads.sweep(0)
+    assert Path(held).exists() and coming.exists() and not Path(orphan).exists() and not stray.exists()
+    assert uploads.find(one, {"path": held}) == Path(held)
+    Path(held).unlink()
+    Path(held).symlink_to(tmp_path / "elsewhere")
+    for elsewhere in (held, None, {}, "", 7, {"path": "/etc/passwd"}, f"{held}/../x", str(uploads.folder)):
+        assert uploads.find(one, elsewhere) is None
+    uploads.drop(coming)
+    assert not coming.exists()
 
 
 def test_turns_are_taken_one_at_a_time_and_a_full_house_is_told():
@@ -204,9 +210,9 @@ def test_every_word_is_shown_once_and_in_order(pipeline, clip):
 
 def test_the_examples_ship(tmp_path):
     for kind in examples.FILES:
-        first, second = (examples.sample(kind, tmp_path) for _ in range(2))
-        assert first[0] != second[0] and first[0].endswith(examples.FILES[kind])
-        assert ("-->" in first[1]) == (kind == "clip")
+        file, words = examples.sample(kind, tmp_path)
+        assert file == tmp_path / examples.FILES[kind] and file.is_file()
+        assert ("-->" in words) == (kind == "clip")
 
 
 def test_corrections_are_a_manifest_that_can_be_trained_on(tmp_path, clip):
