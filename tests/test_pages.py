@@ -6,13 +6,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
 
 from emofuse import pages
 
 
 def test_text_is_escaped() -> None:
-    assert "<script>" not in pages.page("<script>", pages.table(("<script>",), [("<script>",)], numbers=(0,)))
-    assert 'alt="&quot;&gt;"' in pages.image(b"x", '">')
+    row = ("<script>", "1")
+    page = pages.render(
+        "stress.html",
+        title="<script>",
+        intro="<script>",
+        verdict="",
+        costs=(("<script>",), [row]),
+        curves=[],
+        header=row,
+        rows=[row],
+    )
+    assert "<script>" not in page and page.count("&lt;script&gt;") == 7
+    assert 'alt="&#34;&gt;"' in pages.image(b"x", '">')
+
+
+def test_a_template_that_lacks_a_value_is_an_error() -> None:
+    with pytest.raises(UndefinedError, match="intro"):
+        pages.render("stress.html", title="")
 
 
 def test_pictures_and_sounds_are_inside() -> None:

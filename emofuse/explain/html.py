@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from markupsafe import Markup
 
 from emofuse import pages
 from emofuse.explain.explanation import Explanation, FaceEvidence
@@ -15,19 +16,11 @@ from emofuse.types import Segment
 FOR, AGAINST = (0, 68, 136), (221, 170, 51)
 """Blue and amber, apart for colour-blind readers and in grey; what speaks against has a dotted line as well."""
 WIDTH, HEIGHT = 720, 112
+AXIS = 20
+"""Pixels of the seconds below a sound."""
 EDGE = 16
 """Pixels of a time mark's half width."""
 FRAMES = 6
-STYLE = """
-.words { font-size: 1.35rem; line-height: 2.1; max-width: none; }
-.words span { padding: .12em .22em; border-radius: 4px; }
-.words .against { border-bottom: 3px dotted #8a6914; }
-.words .lexicon { text-decoration: underline; text-underline-offset: .25em; }
-.say { font-size: 1.3rem; max-width: 46rem; } .key span { padding: .1em .4em; border-radius: 4px; }
-.share { display: grid; grid-template-columns: 6rem 1fr 4rem; gap: .3rem .8rem; align-items: center; max-width: 34rem; }
-.share .n { text-align: right; font-variant-numeric: tabular-nums; } h3 .faint { font-weight: 400; }
-.share i { display: block; height: 1rem; border-radius: 3px; } figure { margin: 0; text-align: center; }
-"""
 
 
 def write_page(explanation: Explanation, segment: Segment, path: str | Path, *, source: str = "") -> Path:
@@ -40,40 +33,29 @@ def write_page(explanation: Explanation, segment: Segment, path: str | Path, *, 
 def page_of(parts: list[tuple[Explanation, Segment]], *, source: str = "") -> str:
     """One self-contained page for the segments of a clip, in the order given."""
     title = f"Why: {source}" if source else "Why"
-    body = [f"<h1>{escape(title)}</h1>", _key()]
-    for explanation, segment in parts:
-        if len(parts) > 1:
-            body.append(f"<h2>{segment.start:.1f} – {segment.end:.1f} s</h2>")
-        body.append(_part(explanation, segment))
-    return pages.page(title, "\n".join(body), style=STYLE)
+    return pages.render("explanation.html", title=title, parts=[_part(e, s) for e, s in parts], shade=_shade)
 
 
-def _key() -> str:
-    return (
-        f'<p class="key faint"><span style="{_shade(1.0)}">speaks for it</span> '
-        f'<span style="{_shade(-1.0)};border-bottom:3px dotted #8a6914">speaks against it</span> '
-        "<span><u>underlined</u>: in the lexicon of feeling</span> "
-        "<span>bars up and blue patches for, bars down and amber patches against</span></p>"
-    )
+def _part(e: Explanation, segment: Segment) -> dict[str, Any]:
+    heard = e.speech_scores.size and segment.waveform is not None
+    return {
+        "span": f"{segment.start:.1f} – {segment.end:.1f} s",
+        "sentence": e.sentence(),
+        "contributions": _contributions(e) if len(e.shapley.values) > 1 else None,
+        "words": _words(e) if e.words else None,
+        "voice": _voice(e, segment) if heard else None,
+        "face": _face(e) if e.faces else None,
+        "footnote": _footnote(e),
+    }
 
 
-def _part(e: Explanation, segment: Segment) -> str:
-    sections = [f'<p class="say">{escape(e.sentence())}</p>']
-    if len(e.shapley.values) > 1:
-        sections.append("<h3>Who said it</h3>" + _shares(e))
-    if e.words:
-        sections.append(_heading("The words", sum(w.score for w in e.words)) + _words(e))
-    if e.speech_scores.size and segment.waveform is not None:
-        sections.append(_heading("The voice", float(e.speech_scores.sum())) + _voice(e, segment))
-    if e.faces:
-        sections.append(_heading("The face", sum(e.regions.values())) + _faces(e))
+def _footnote(e: Explanation) -> str:
     change, context = e.log_odds[0] - e.log_odds[1], f" Earlier turns: {signed(e.context)}." if e.context else ""
-    sections.append(
-        f'<p class="faint">Scores are shares of the change in {"log-odds" if e.target else escape(e.task)}, '
-        f"{signed(change)}, from words, a sound and a picture that say nothing; they add up to it within "
-        f"{abs(e.error):.2f}.{context} Colours are as strong as the strongest of their own kind.</p>"
+    return (
+        f"Scores are shares of the change in {'log-odds' if e.target else e.task}, {signed(change)}, from words, a "
+        f"sound and a picture that say nothing; they add up to it within {abs(e.error):.2f}.{context} Colours are as "
+        "strong as the strongest of their own kind."
     )
-    return "\n".join(sections)
 
 
 def signed(score: float, digits: int = 2) -> str:
@@ -81,79 +63,95 @@ def signed(score: float, digits: int = 2) -> str:
     return f"{score:+.{digits}f}".replace("-", "−")
 
 
-def _heading(what: str, total: float) -> str:
-    return f'<h3>{what} <span class="faint">{signed(total)}</span></h3>'
-
-
-def _shares(e: Explanation) -> str:
+def _contributions(e: Explanation) -> dict[str, Any]:
+    """Rows of modality, percent of the largest bar, value and its text."""
     unit = 100 if e.target else 1
     largest = max(abs(v) for v in e.shapley.values.values()) or 1.0
-    rows = [f"<b>expected</b><span></span><span class='n'>{unit * e.shapley.none:.1f}</span>"]
-    for modality, value in e.shapley.values.items():
-        bar = f'<i style="width:{100 * abs(value) / largest:.0f}%;{_shade(np.sign(value))}"></i>'
-        rows.append(f"<b>{modality}</b><span>{bar}</span><span class='n'>{signed(unit * value, 1)}</span>")
-    rows.append(f"<b>answer</b><span></span><span class='n'>{unit * e.shapley.full:.1f}</span>")
-    what = f"Points of probability of {escape(e.target)}" if e.target else escape(e.task)
-    told = f"{what}, from what the model expects of anyone: exact Shapley values, each modality being there or not."
-    return f'<p class="faint">{told}</p><div class="share">{"".join(rows)}</div>'
+    return {
+        "unit": f"Points of probability of {e.target}" if e.target else e.task,
+        "none": f"{unit * e.shapley.none:.1f}",
+        "full": f"{unit * e.shapley.full:.1f}",
+        "each": [
+            (modality, round(100 * abs(value) / largest), np.sign(value), signed(unit * value, 1))
+            for modality, value in e.shapley.values.items()
+        ],
+    }
 
 
-def _words(e: Explanation) -> str:
+def _words(e: Explanation) -> dict[str, Any]:
     largest = max(abs(w.score) for w in e.words) or 1.0
-    spans = []
-    for word in e.words:
-        look = " ".join(n for n, yes in (("against", word.score < 0), ("lexicon", bool(word.valence))) if yes)
-        told = signed(word.score) + (f", lexicon {signed(word.valence)}" if word.valence else "")
-        shade = _shade(word.score / largest)
-        spans.append(f'<span class="{look}" title="{told}" style="{shade}">{escape(word.text)}</span>')
-    return f'<p class="words">{" ".join(spans)}</p>'
+    each = [
+        {
+            "text": word.text,
+            "classes": " ".join(n for n, yes in (("against", word.score < 0), ("lexicon", bool(word.valence))) if yes),
+            "told": signed(word.score) + (f", lexicon {signed(word.valence)}" if word.valence else ""),
+            "share": word.score / largest,
+        }
+        for word in e.words
+    ]
+    return {"total": signed(sum(w.score for w in e.words)), "each": each}
 
 
-def _voice(e: Explanation, segment: Segment) -> str:
+def _voice(e: Explanation, segment: Segment) -> dict[str, Any]:
     """The outline of the sound over bands of relevance, with seconds below; height says how much, up is for."""
+    assert segment.waveform is not None
     seconds = max(segment.end - segment.start, 1e-6)
+    return {
+        "total": signed(float(e.speech_scores.sum())),
+        "width": WIDTH,
+        "height": HEIGHT,
+        "bands": _bands(e, segment.start, seconds),
+        "outline": pages.waveform(segment.waveform, width=WIDTH, height=HEIGHT - AXIS, colour="#1a1a1a55"),
+        "marks": _marks(segment, seconds),
+    }
+
+
+def _bands(e: Explanation, start: float, seconds: float) -> list[dict[str, str]]:
     largest = float(np.abs(e.speech_scores).max()) or 1.0
-    middle = (HEIGHT - 20) / 2
+    middle = (HEIGHT - AXIS) / 2
     width = WIDTH * (e.speech_times[1] - e.speech_times[0] if len(e.speech_times) > 1 else seconds) / seconds
     bands = []
     for time, score in zip(e.speech_times, e.speech_scores, strict=True):
-        x = WIDTH * (time - segment.start) / seconds - width / 2
         tall = middle * abs(score) / largest
-        y = middle - tall if score > 0 else middle
-        colour = f"rgb{FOR if score > 0 else AGAINST}"
         bands.append(
-            f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{tall:.1f}" fill="{colour}">'
-            f"<title>{time:.1f} s: {signed(score)}</title></rect>"
+            {
+                "x": f"{WIDTH * (time - start) / seconds - width / 2:.1f}",
+                "y": f"{middle - tall if score > 0 else middle:.1f}",
+                "width": f"{width:.1f}",
+                "height": f"{tall:.1f}",
+                "colour": f"rgb{FOR if score > 0 else AGAINST}",
+                "told": f"{time:.1f} s: {signed(score)}",
+            }
         )
-    assert segment.waveform is not None
-    outline = pages.waveform(segment.waveform, width=WIDTH, height=round(2 * middle), colour="#1a1a1a55")
+    return bands
+
+
+def _marks(segment: Segment, seconds: float) -> list[dict[str, str]]:
+    """Seconds below the sound, every half, whole or fifth of them."""
     step = 0.5 if seconds <= 3 else 1.0 if seconds <= 12 else 5.0
-    times = step * np.arange(np.ceil(segment.start / step), np.floor(segment.end / step) + 1)
     marks = []
-    for t in times:
+    for t in step * np.arange(np.ceil(segment.start / step), np.floor(segment.end / step) + 1):
         x = WIDTH * (t - segment.start) / seconds
         anchor = "start" if x < EDGE else "end" if x > WIDTH - EDGE else "middle"
-        marks.append(
-            f'<line x1="{x:.0f}" y1="{HEIGHT - 20}" x2="{x:.0f}" y2="{HEIGHT - 15}" stroke="#1a1a1a"/>'
-            f'<text x="{x:.0f}" y="{HEIGHT - 3}" font-size="12" text-anchor="{anchor}">{t:g} s</text>'
-        )
-    return (
-        f'<div class="scroll"><svg role="img" aria-label="relevance over time" width="{WIDTH}" height="{HEIGHT}" '
-        f'viewBox="0 0 {WIDTH} {HEIGHT}">{"".join(bands)}{outline}{"".join(marks)}</svg></div>'
-    )
+        marks.append({"x": f"{x:.0f}", "anchor": anchor, "told": f"{t:g} s"})
+    return marks
 
 
-def _faces(e: Explanation) -> str:
+def _face(e: Explanation) -> dict[str, Any]:
     """The frames that say most, each beside itself under its heat map, and the regions in words."""
     ranked = sorted(e.faces, key=lambda f: -float(np.abs(f.cells).sum()))[:FRAMES]
     largest = max(float(np.abs(f.cells).max()) for f in ranked) or 1.0
     frames = []
     for face in sorted(ranked, key=lambda f: f.time):
         both = np.hstack([_large(face.picture), overlay(face, largest)])
-        shown = pages.picture(both, f"the face at {face.time:.1f} s, and where it spoke", width=280)
-        frames.append(f"<figure>{shown}<figcaption class='faint'>{face.time:.1f} s</figcaption></figure>")
-    rows = [(name, signed(score)) for name, score in e.regions.items()]
-    return f'<div class="row">{"".join(frames)}</div>{pages.table(("region", "score"), rows, numbers=(1,))}'
+        frames.append(
+            (f"{face.time:.1f}", pages.picture(both, f"the face at {face.time:.1f} s, and where it spoke", width=280))
+        )
+    return {
+        "total": signed(sum(e.regions.values())),
+        "frames": frames,
+        "regions": [(name, signed(score)) for name, score in e.regions.items()],
+    }
 
 
 def overlay(face: FaceEvidence, largest: float) -> np.ndarray:
@@ -169,10 +167,10 @@ def _large(picture: np.ndarray, side: int = 144) -> np.ndarray:
     return cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC)
 
 
-def _shade(score: float) -> str:
+def _shade(score: float) -> Markup:
     """Background from paper to blue (for) or amber (against), with ink that can be read on it."""
     r, g, b = FOR if score > 0 else AGAINST
     strength = min(abs(float(score)), 1.0)
     mixed = [round(255 + (c - 255) * strength) for c in (r, g, b)]
     ink = "#ffffff" if score > 0 and strength > 0.55 else "#1a1a1a"
-    return f"background:rgb({mixed[0]},{mixed[1]},{mixed[2]});color:{ink}"
+    return Markup("background:rgb({},{},{});color:{}").format(*mixed, ink)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,6 @@ from emofuse.types import Segment
 MOST_LETTERS = 160
 """Of the words in a table's cell."""
 INTRO = "Where the model was furthest from the truth, and what it had before it."
-STYLE = """
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(26rem, 1fr)); gap: .8rem; }
-.cards .card { margin: 0; } .cards p { margin: .2rem 0 .5rem; } .cards p:last-child { margin-bottom: 0; }
-@media (max-width: 32rem) { .cards { grid-template-columns: 1fr; } }
-"""
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -51,15 +45,15 @@ def in_words(error: Mapping[str, Any]) -> str:
     return " · ".join(parts) or "+".join(error["present"])
 
 
-def worst(errors: Sequence[Mapping[str, Any]], by_id: Mapping[str, Sample]) -> str:
-    """A section of cards; `by_id` lends them words, sounds and faces."""
-    if not errors:
-        return ""
-    underlined = (
-        " Words of the lexicon are underlined." if any("words" in e.get("evidence", {}) for e in errors) else ""
-    )
-    cards = "".join(_card(e, by_id.get(e["id"])) for e in errors)
-    return f'<h3>Worst errors</h3><p>{INTRO}{underlined}</p><div class="cards">{cards}</div>'
+def worst(errors: Sequence[Mapping[str, Any]], by_id: Mapping[str, Sample]) -> list[dict[str, Any]]:
+    """What each card shows; `by_id` lends them words, sounds and faces."""
+    return [_card(e, by_id.get(e["id"])) for e in errors]
+
+
+def intro(errors: Sequence[Mapping[str, Any]]) -> str:
+    """The sentence above the cards."""
+    read = any("words" in e.get("evidence", {}) for e in errors)
+    return f"{INTRO} Words of the lexicon are underlined." if read else INTRO
 
 
 def shown(value: Any) -> str:
@@ -69,42 +63,33 @@ def shown(value: Any) -> str:
     return ", ".join(value) or "nothing" if isinstance(value, list) else str(value)
 
 
-def _card(error: Mapping[str, Any], sample: Sample | None) -> str:
-    said = f"<b>{escape(shown(error['predicted']))}</b>"
-    if "confidence" in error:
-        said += f" at {100 * error['confidence']:.0f} %"
-    said += f"; the truth is <b>{escape(shown(error['truth']))}</b>"
-    if "truth_probability" in error:
-        said += f", which it gave {100 * error['truth_probability']:.1f} %"
-        if error["truth_share"] < 0.99:
-            said += f" (raters agreed to {100 * error['truth_share']:.0f} %)"
-    alone = [f"{m} alone: {v['class']} ({100 * v['probability']:.0f} %)" for m, v in error.get("alone", {}).items()]
-    text = f"<p>Predicted {said}.</p>"
-    if len(alone) > 1:
-        text += f"<p>{escape('; '.join(alone))}.</p>"
-    evidence = _evidence(sample.load()) if sample is not None and sample.prepared is None else ""
-    return f'<div class="card">{text}{evidence}<p class="faint"><code>{escape(error["id"])}</code></p></div>'
+def _card(error: Mapping[str, Any], sample: Sample | None) -> dict[str, Any]:
+    each = [f"{m} alone: {v['class']} ({100 * v['probability']:.0f} %)" for m, v in error.get("alone", {}).items()]
+    told = "truth_probability" in error
+    return {
+        "id": error["id"],
+        "predicted": shown(error["predicted"]),
+        "truth": shown(error["truth"]),
+        "confidence": f"{100 * error['confidence']:.0f} %" if "confidence" in error else "",
+        "given": f"{100 * error['truth_probability']:.1f} %" if told else "",
+        "agreed": f"{100 * error['truth_share']:.0f} %" if told and error["truth_share"] < 0.99 else "",
+        "unimodal": "; ".join(each) if len(each) > 1 else "",
+        "evidence": _evidence(sample.load()) if sample is not None and sample.prepared is None else None,
+    }
 
 
-def _evidence(segment: Segment) -> str:
-    """The words with those of the lexicon marked, the outline of the voice, and a face."""
-    parts = []
+def _evidence(segment: Segment) -> dict[str, Any]:
+    """A face, the outline of the voice, and the words with what the lexicon says of them."""
+    found: dict[str, Any] = dict.fromkeys(("face", "voice", "words"))
     faces = [track for track in segment.faces if len(track.crops)]
     if faces:
         track = max(faces, key=lambda t: len(t.crops))
-        parts.append(pages.picture(track.crops[int(np.argmax(track.quality))], "the face", width=96))
+        found["face"] = pages.picture(track.crops[int(np.argmax(track.quality))], "the face", width=96)
     if segment.waveform is not None and len(segment.waveform):
-        told = f"<div class='faint'>{segment.end - segment.start:.1f} s</div>"
-        parts.append(f"<div>{pages.waveform(segment.waveform, width=300)}{told}</div>")
+        found["voice"] = pages.waveform(segment.waveform, width=300)
+        found["seconds"] = f"{segment.end - segment.start:.1f}"
     if segment.words:
-        words = " ".join(_word(w.text) for w in segment.words)
-        before = f'<div class="faint">{escape(segment.context[-1])}</div>' if segment.context else ""
-        parts.append(f"<div>{before}“{words}”</div>")
-    return f'<div class="row">{"".join(parts)}</div>'
-
-
-def _word(text: str) -> str:
-    value = word_valence(text)
-    if not value:
-        return escape(text)
-    return f'<u title="{value:+.2f} in the lexicon">{escape(text)}</u>'
+        found["before"] = segment.context[-1] if segment.context else ""
+        valences = [(w.text, word_valence(w.text)) for w in segment.words]
+        found["words"] = [(text, f"{value:+.2f}" if value else "") for text, value in valences]
+    return found

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from emofuse import pages, plots
+from emofuse.data.examples import Sample
 from emofuse.evaluation.audit import FEWEST, gap
 from emofuse.evaluation.evaluate import Evaluation, TaskEvaluation
 from emofuse.evaluation.predict import GIVEN, SUBSETS, name_of, save
@@ -55,17 +57,29 @@ def write(found: Evaluation, out: str | Path) -> Path:
 def html_report(found: Evaluation) -> str:
     """One file with its pictures inside."""
     by_id = {s.id: s for s in found.samples}
-    title = _title(found)
-    parts = [f"<h1>{escape(title)}</h1>", *(f'<p class="lead">{escape(line)}</p>' for line in _headlines(found))]
-    if found.notes:
-        notes = "".join(f"<li>{escape(n)}</li>" for n in found.notes)
-        parts.append(f'<div class="note"><p>What these numbers cannot say:</p><ul>{notes}</ul></div>')
-    parts.append("<h2>Protocol</h2>" + pages.table(("", ""), _protocol(found)))
-    for task in found.tasks.values():
-        parts.append(f"<h2>{escape(task.task.name)}</h2>")
-        parts += [_metrics(task), _classes(task), _curves(task), _subset_section(task), _calibration(task)]
-        parts += [_conformal(task), _groups(task), cards.worst(task.worst, by_id)]
-    return pages.page(title, "\n".join(p for p in parts if p), style=cards.STYLE)
+    return pages.render(
+        "evaluation.html",
+        title=_title(found),
+        headlines=_headlines(found),
+        notes=found.notes,
+        protocol=_protocol(found),
+        tasks=[_task(task, by_id) for task in found.tasks.values()],
+    )
+
+
+def _task(task: TaskEvaluation, by_id: Mapping[str, Sample]) -> dict[str, Any]:
+    return {
+        "name": task.task.name,
+        "metrics": {"table": _metric_rows(task), "figure": _metrics(task)},
+        "classes": _classes(task),
+        "curves": _curves(task),
+        "subsets": {"intro": _subset_intro(task), "figure": _subsets(task), "table": _subset_rows(task)},
+        "calibration": _calibration(task),
+        "conformal": _conformal_rows(task) if task.conformal else None,
+        "groups": [_group(task, kind) for kind in task.groups],
+        "worst": cards.worst(task.worst, by_id),
+        "worst_intro": cards.intro(task.worst),
+    }
 
 
 def markdown_report(found: Evaluation) -> str:
@@ -149,15 +163,14 @@ def _metric_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str,
     return ("metric", "value", "interval"), rows
 
 
-def _metrics(task: TaskEvaluation) -> str:
+def _metrics(task: TaskEvaluation) -> Markup:
     drawn = {
         LABELS[n]: (i.estimate, i.low, i.high)
         for n, i in task.intervals.items()
         if task.task.kind != "scalar" or n != "mae"
     }
     lowest = min([0.0, *(v[0] for v in drawn.values() if not math.isnan(v[0]))])
-    picture = _figure(plots.bars(drawn, xlabel="score, with its 95 % interval", limits=(lowest, 1.15)), "metrics")
-    return f'<div class="row"><div>{pages.table(*_metric_rows(task), numbers=(1, 2))}</div><div>{picture}</div></div>'
+    return _figure(plots.bars(drawn, xlabel="score, with its 95 % interval", limits=(lowest, 1.15)), "metrics")
 
 
 def _class_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -167,16 +180,15 @@ def _class_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, 
     return ("class", *("AUROC" if c == "auroc" else "F1" if c == "f1" else c for c in columns), "samples"), rows
 
 
-def _classes(task: TaskEvaluation) -> str:
+def _classes(task: TaskEvaluation) -> dict[str, Any] | None:
     if "per_class" not in task.report:
-        return ""
-    text = f"<h3>Classes</h3>{pages.table(*_class_rows(task), numbers=(1, 2, 3, 4, 5))}"
-    if "confusion" in task.report:
-        text += _figure(plots.confusion_matrix(task.report["confusion"], task.report["classes"]), "confusion matrix")
-    return text
+        return None
+    confusion = task.report.get("confusion")
+    drawn = "" if confusion is None else plots.confusion_matrix(confusion, task.report["classes"])
+    return {"table": _class_rows(task), "figure": drawn and _figure(drawn, "confusion matrix")}
 
 
-def _curves(task: TaskEvaluation) -> str:
+def _curves(task: TaskEvaluation) -> list[Markup]:
     """How accurate it is if it answers only where it is surest, and how well each class is told from the rest."""
     drawn = []
     if answered := task.curves.get("answered"):
@@ -194,7 +206,7 @@ def _curves(task: TaskEvaluation) -> str:
             chance=([0, 1], [0, 1]),
         )  # fmt: skip
         drawn.append(pages.image(plots.png(picture), "ROC curves by class", width=500, plot=True))
-    return f'<h3>Curves</h3><div class="row">{"".join(drawn)}</div>' if drawn else ""
+    return drawn
 
 
 def _subset_intro(task: TaskEvaluation) -> str:
@@ -221,18 +233,17 @@ def _subset_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str,
     return ("subset", *(LABELS[c] for c in columns), f"interval of {LABELS[task.leading]}", "samples"), rows
 
 
-def _subset_section(task: TaskEvaluation) -> str:
-    text = f"<h3>Subsets of modalities</h3><p>{escape(_subset_intro(task))}</p>"
-    if len(task.subsets) > 1:
-        columns = list(dict.fromkeys((task.leading, *SHOWN[task.task.kind])))
-        cells = {
-            frozenset(s): {LABELS[c]: task.subsets[name_of(s)].get(c, math.nan) for c in columns}
-            for s in SUBSETS
-            if name_of(s) in task.subsets
-        }
-        lower = frozenset(LABELS[m] for m in LOWER_IS_BETTER)
-        text += _figure(plots.subset_table(cells, MODALITIES, lower_is_better=lower), "metrics by subset of modalities")
-    return text + pages.table(*_subset_rows(task), numbers=range(1, 8))
+def _subsets(task: TaskEvaluation) -> Markup | str:
+    if len(task.subsets) <= 1:
+        return ""
+    columns = list(dict.fromkeys((task.leading, *SHOWN[task.task.kind])))
+    cells = {
+        frozenset(s): {LABELS[c]: task.subsets[name_of(s)].get(c, math.nan) for c in columns}
+        for s in SUBSETS
+        if name_of(s) in task.subsets
+    }
+    lower = frozenset(LABELS[m] for m in LOWER_IS_BETTER)
+    return _figure(plots.subset_table(cells, MODALITIES, lower_is_better=lower), "metrics by subset of modalities")
 
 
 def _calibration_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -243,9 +254,9 @@ def _calibration_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple
     return ("modalities", "ECE", "by chance", "ECE (equal mass)", "Brier", "NLL", "samples"), rows
 
 
-def _calibration(task: TaskEvaluation) -> str:
+def _calibration(task: TaskEvaluation) -> dict[str, Any] | None:
     if not task.calibration:
-        return ""
+        return None
     pictures = []
     for condition, c in task.calibration.items():
         same = abs(c["before"]["nll"] - c["after"]["nll"]) < 1e-4
@@ -258,11 +269,7 @@ def _calibration(task: TaskEvaluation) -> str:
         if condition == GIVEN or len(task.subsets) > 1:
             drawn = plots.reliability_diagram(curves, eces=eces, title=condition)
             pictures.append(_figure(drawn, f"reliability diagram, {condition}"))
-    return (
-        f"<h3>Calibration</h3><p>{CALIBRATION_INTRO}</p>"
-        + pages.table(*_calibration_rows(task), numbers=range(1, 7))
-        + f'<div class="row">{"".join(pictures)}</div>'
-    )
+    return {"intro": CALIBRATION_INTRO, "table": _calibration_rows(task), "figures": pictures}
 
 
 def _conformal_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -274,16 +281,6 @@ def _conformal_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[s
         for m, c in task.conformal.items()
     ]  # fmt: skip
     return ("method", "coverage asked", "coverage found", "over the halvings", "classes in a set"), rows
-
-
-def _conformal(task: TaskEvaluation) -> str:
-    if not task.conformal:
-        return ""
-    return (
-        "<h3>Prediction sets</h3><p>In place of one class, a set that holds the true one as often as was asked: "
-        "fitted on random halves, judged on the other halves.</p>"
-        + pages.table(*_conformal_rows(task), numbers=range(1, 5))
-    )
 
 
 def _group_rows(task: TaskEvaluation, kind: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -306,23 +303,19 @@ def _gap_sentence(task: TaskEvaluation, groups: dict[str, dict[str, Any]]) -> st
     return f"From {low} to {high}, {metric} differs by {number(distance)} (groups of {FEWEST} or more); {verdict}."
 
 
-def _groups(task: TaskEvaluation) -> str:
-    text = ""
-    for kind, groups in task.groups.items():
-        drawn = {f"{g} ({v['n']})": _triple(v["interval"]) for g, v in groups.items()}
-        text += f"<h3>By {escape(kind)}</h3><p>{escape(_gap_sentence(task, groups))}</p>"
-        text += _figure(
-            plots.bars(drawn, xlabel=f"{LABELS[task.leading]}, with its 95 % interval"),
-            f"{LABELS[task.leading]} by {kind}",
-        )
-    return text
+def _group(task: TaskEvaluation, kind: str) -> dict[str, Any]:
+    groups = task.groups[kind]
+    drawn = {f"{g} ({v['n']})": _triple(v["interval"]) for g, v in groups.items()}
+    bars = plots.bars(drawn, xlabel=f"{LABELS[task.leading]}, with its 95 % interval")
+    figure = _figure(bars, f"{LABELS[task.leading]} by {kind}")
+    return {"kind": kind, "gap": _gap_sentence(task, groups), "figure": figure}
 
 
 def _triple(i: Interval) -> tuple[float, float, float]:
     return i.estimate, i.low, i.high
 
 
-def _figure(figure: Any, alt: str) -> str:
+def _figure(figure: Any, alt: str) -> Markup:
     """Shown at the size it was drawn for, whatever its resolution."""
     png = plots.png(figure)
     pixels = int.from_bytes(png[16:20], "big")

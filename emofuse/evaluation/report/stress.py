@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from html import escape
 from pathlib import Path
+
+from markupsafe import Markup
 
 from emofuse import pages, plots
 from emofuse.evaluation.report.cards import number
@@ -39,19 +40,17 @@ def write(found: Stress, out: str | Path) -> Path:
 
 def html(found: Stress) -> str:
     """A page: what costs most, a curve for each perturbation, every number."""
-    title = _title(found)
-    header, worst = costs(found)
-    parts = [f"<h1>{escape(title)}</h1>", f"<p>{escape(_intro(found))}</p>"]
-    parts.append(f"<h2>What costs most</h2><p>{escape(_verdict(found))}</p>")
-    parts.append(pages.table(header, worst, numbers=range(2, len(header))))
-    for modality in MODALITIES:
-        curves = [c for c in found.curves if c.modality == modality]
-        if curves:
-            drawn = "".join(f"<div>{_picture(c, found.metric)}</div>" for c in curves)
-            parts.append(f'<h2>{modality}</h2><div class="row">{drawn}</div>')
-    rows = [row for curve in found.curves for row in _rows(curve)]
-    parts.append("<h2>The numbers</h2>" + pages.table(HEADER, rows, numbers=(3, 4, 5)))
-    return pages.page(title, "\n".join(parts))
+    curves = [(m, [_picture(c, found.metric) for c in found.curves if c.modality == m]) for m in MODALITIES]
+    return pages.render(
+        "stress.html",
+        title=_title(found),
+        intro=_intro(found),
+        verdict=_verdict(found),
+        costs=costs(found),
+        curves=[(modality, figures) for modality, figures in curves if figures],
+        header=HEADER,
+        rows=[row for curve in found.curves for row in _rows(curve)],
+    )
 
 
 def markdown(found: Stress) -> str:
@@ -128,7 +127,7 @@ def _row(name: str, severity: str, condition: str, i: Interval, share: float) ->
     return name, severity, condition, number(i.estimate), f"{number(i.low)} – {number(i.high)}", f"{100 * share:.0f} %"
 
 
-def _picture(curve: Curve, metric: str) -> str:
+def _picture(curve: Curve, metric: str) -> Markup:
     lines = {
         condition: [(x, (i.estimate, i.low, i.high)) for x, i in enumerate([curve.clean[condition], *intervals])]
         for condition, intervals in curve.points.items()
