@@ -1,4 +1,4 @@
-"""Confidence that means what it says: the temperature that makes a head's probabilities as sure as it is right."""
+"""Temperature scaling: the temperature that makes a head's probabilities as confident as it is accurate."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
+from scipy import optimize, special
 
 from emofuse.metrics.undefined import warn
 
@@ -16,17 +17,12 @@ COLDEST, HOTTEST = 0.05, 20.0
 
 def softmax(logits: Float[np.ndarray, "n k"], temperature: float = 1.0) -> Float[np.ndarray, "n k"]:
     """Rows of probabilities, in float64."""
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
-    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    return special.softmax(np.asarray(logits, dtype=np.float64) / temperature, axis=1)
 
 
 def sigmoid(logits: Float[np.ndarray, "..."], temperature: float = 1.0) -> Float[np.ndarray, "..."]:
     """Probabilities of independent labels, in float64, without overflow."""
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
-    return np.where(
-        scaled >= 0, 1 / (1 + np.exp(-np.abs(scaled))), np.exp(-np.abs(scaled)) / (1 + np.exp(-np.abs(scaled)))
-    )
+    return special.expit(np.asarray(logits, dtype=np.float64) / temperature)
 
 
 def fit_temperature(
@@ -40,7 +36,7 @@ def fit_temperature(
 
     `weights` say how much each row counts; None = all the same.
 
-    Cross-entropy is convex in 1/temperature, so the root of its slope there, found by bisection, is the minimum. Where
+    Cross-entropy is convex in 1/temperature, so the root of its slope there (Brent's method) is the minimum. Where
     there is none inside [COLDEST, HOTTEST] the nearer end is returned with a `MetricWarning`: every sample is right
     (colder is always better) or logits and targets are unrelated. No labelled sample, or logits that are the same for
     every class (any temperature gives the same): 1.0, with a warning.
@@ -60,19 +56,17 @@ def fit_temperature(
         return 1.0
     centred = logits - logits.max(axis=1, keepdims=True) if kind == "categorical" else logits
 
-    def slope(sharpness: float) -> float:
-        probs = softmax(centred, 1 / sharpness) if kind == "categorical" else sigmoid(centred, 1 / sharpness)
+    def slope(log_sharpness: float) -> float:
+        temperature = math.exp(-log_sharpness)
+        probs = softmax(centred, temperature) if kind == "categorical" else sigmoid(centred, temperature)
         mass = targets.sum(axis=1, keepdims=True) if kind == "categorical" else 1.0
         return float(np.dot(shares, np.sum((mass * probs - targets) * centred, axis=1)) / shares.sum())
 
-    blunt, sharp = 1 / HOTTEST, 1 / COLDEST
+    blunt, sharp = -math.log(HOTTEST), -math.log(COLDEST)
     if slope(sharp) <= 0:
         warn(f"no temperature above {COLDEST:g} is too cold for this data (all right, with room to spare): {COLDEST:g}")
         return COLDEST
     if slope(blunt) >= 0:
         warn(f"no temperature below {HOTTEST:g} is too hot for this data (the logits mislead): {HOTTEST:g}")
         return HOTTEST
-    for _ in range(100):
-        middle = math.sqrt(blunt * sharp)
-        blunt, sharp = (blunt, middle) if slope(middle) > 0 else (middle, sharp)
-    return 1 / math.sqrt(blunt * sharp)
+    return math.exp(-float(optimize.brentq(slope, blunt, sharp, xtol=1e-14)))

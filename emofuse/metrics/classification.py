@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.stats import rankdata
 
 from emofuse.metrics.undefined import warn
 
@@ -98,19 +99,13 @@ def auroc(positive: Int[np.ndarray, " n"], scores: Float[np.ndarray, " n"]) -> f
     if not ups or not downs:
         warn(f"AUROC needs both positives and negatives; came {ups} and {downs}: NaN")
         return float("nan")
-    return float((_midranks(scores)[positive].sum() - ups * (ups + 1) / 2) / (ups * downs))
+    return float((rankdata(scores)[positive].sum() - ups * (ups + 1) / 2) / (ups * downs))
 
 
 def mean_where_defined(values: Float[np.ndarray, " k"]) -> float:
     """The mean of what is not NaN; NaN when nothing is."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if len(defined) else float("nan")
-
-
-def _midranks(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return ((last - counts + 1 + last) / 2)[inverse]
 
 
 def _ratio(top: np.ndarray, bottom: np.ndarray) -> Float[np.ndarray, " k"]:

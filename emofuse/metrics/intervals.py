@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Int
+from scipy import stats
 
 from emofuse.metrics.undefined import counted_elsewhere, warn
 
@@ -126,12 +127,7 @@ def mcnemar(right_a: Bool[np.ndarray, " n"], right_b: Bool[np.ndarray, " n"]) ->
         warn("McNemar's test of no samples is undefined: NaN")
         return float("nan")
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    trials = only_a + only_b
-    term, tail = 1, 0
-    for k in range(min(only_a, only_b) + 1):
-        tail += term
-        term = term * (trials - k) // (k + 1)
-    return min(1.0, 2 * tail / 2**trials)
+    return float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
 
 
 def _permutation(
