@@ -78,6 +78,8 @@ class Segment:
     faces: tuple[FaceTrack, ...] = ()
     context: tuple[str, ...] = ()
     labels: Mapping[str, Any] = field(default_factory=dict)
+    features: Mapping[Modality, np.ndarray] | None = None
+    """Vectors that someone else extracted, in place of media: what encoders of kind `features` read."""
 
     @property
     def present(self) -> frozenset[Modality]:
@@ -98,6 +100,8 @@ class Segment:
             changes |= {"waveform": None}
         if "face" in gone:
             changes |= {"faces": ()}
+        if self.features is not None:
+            changes |= {"features": {m: values for m, values in self.features.items() if m not in gone}}
         return replace(self, **changes)
 
 

@@ -15,8 +15,8 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 if TYPE_CHECKING:
-    from emofuse.data.examples import Sample
-    from emofuse.types import Modality, Segment
+    from emofuse.data.examples import Example
+    from emofuse.types import Segment
 
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
@@ -140,13 +140,11 @@ def make_segment():
 
 
 @pytest.fixture
-def samples(make_segment: Callable[[int], Segment]) -> list[Sample]:
+def samples(make_segment: Callable[[int], Segment]) -> list[Example]:
     """24 samples of 4 speakers: every third without a face, every fifth without text, every seventh unlabelled."""
-    from functools import partial
-
     import numpy as np
 
-    from emofuse.data.examples import Sample
+    from emofuse.data.examples import Example
 
     rng = np.random.default_rng(0)
     found = []
@@ -159,10 +157,6 @@ def samples(make_segment: Callable[[int], Segment]) -> list[Sample]:
             "intensity": np.array([rng.random()], np.float32),
         }
         groups = {"speaker": f"s{i % 4}", "sex": "female" if i % 4 < 2 else "male"}
-        load = partial(_segment_without, make_segment, i, tuple(gone))
-        found.append(Sample(f"clip <{i}>", load, targets, f"s{i % 4}", groups))
+        segment = make_segment(i).without(*gone)
+        found.append(Example(f"clip <{i}>", segment, targets, segment.present, f"s{i % 4}", groups))
     return found
-
-
-def _segment_without(make: Callable[[int], Segment], seed: int, gone: tuple[Modality, ...]) -> Segment:
-    return make(seed).without(*gone)

@@ -5,26 +5,44 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from emofuse.data.pairing import join
+from emofuse.data.examples import Example
+from emofuse.data.join import join
+from emofuse.data.pairing import by_class, mean_targets
 from emofuse.errors import DataError
 from emofuse.types import MODALITIES, Modality, Segment, Utterance
-
-if TYPE_CHECKING:
-    from emofuse.training.dataset.sources import Item
-    from emofuse.training.recipe.schema import Compose
 
 TASK = "emotion"
 SUBSETS: tuple[frozenset[Modality], ...] = tuple(frozenset(c) for n in (1, 2, 3) for c in combinations(MODALITIES, n))
 """The seven, from the single modalities to all three."""
 
 
+class Compose(BaseModel):
+    """Samples put together from segments of different corpora that carry the same emotion, one a modality."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: PositiveInt = 6000
+    """Composed samples in one epoch."""
+    dev_size: PositiveInt = 300
+    """Composed dev samples for each subset of modalities; the same ones every epoch."""
+    balance: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """0 = classes as frequent as in the data, 1 = all classes equally frequent."""
+    frames: PositiveInt = 1
+    """A single picture is shown 1 to this many times, each with its own augmentation, as a face in a video is."""
+    conflict: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of samples in which one modality carries another emotion; the target is then the mean of both."""
+    fewest: Annotated[int, Field(ge=1, le=2)] = 1
+    """2 = training samples of a single modality come from the sources alone, with their own frequencies."""
+
+
 @dataclass(frozen=True)
 class Draw:
-    """A composition: the item that gives each modality."""
+    """A composition: the place of the example that gives each modality."""
 
     parts: Mapping[Modality, int]
 
@@ -32,14 +50,15 @@ class Draw:
 class Composer:
     """Draws compositions over all subsets of modalities and puts their segments together."""
 
-    def __init__(self, items: Sequence[Item], options: Compose, size: int | None = None) -> None:
-        """`size`: how many in an epoch. Raises DataError when fewer than two modalities have labelled items."""
+    def __init__(self, examples: Sequence[Example], options: Compose, size: int | None = None) -> None:
+        """`size`: how many in an epoch. Raises DataError when fewer than two modalities have labelled examples."""
         self.options = options
         self.size = options.size if size is None else size
-        self.pools = _pools(items)
+        pools = {m: by_class(examples, TASK, m) for m in MODALITIES}
+        self.pools = {m: pool for m, pool in pools.items() if pool}
         if len(self.pools) < 2:
             raise DataError(
-                f"composed samples need labelled items of two modalities at least, found {sorted(self.pools)}; "
+                f"composed samples need labelled examples of two modalities at least, found {sorted(self.pools)}; "
                 "add sources to data.sources or take data.compose out"
             )
         self.subsets = [s for s in SUBSETS if s <= set(self.pools)]
@@ -66,31 +85,12 @@ class Composer:
     def build(
         self,
         draw: Draw,
-        items: Sequence[Item],
-        cache: Callable[[Utterance], Segment],
+        examples: Sequence[Example],
+        read: Callable[[Utterance], Segment],
         rng: np.random.Generator,
     ) -> tuple[Segment, dict[str, np.ndarray]]:
         """One segment from the parts, and the mean of their targets where they have any."""
-        parts: dict[Modality, Segment] = {m: cache(items[i].utterance) for m, i in draw.parts.items()}
-        segment = join(parts, frames=self.options.frames, rng=rng)
-        targets = _mean([items[i].targets for i in draw.parts.values()])
-        return segment, targets
-
-
-def _pools(items: Sequence[Item]) -> dict[Modality, dict[int, list[int]]]:
-    pools: dict[Modality, dict[int, list[int]]] = {}
-    for i, item in enumerate(items):
-        target = item.targets.get(TASK)
-        if target is None or np.isnan(target).any():
-            continue
-        for modality in item.modalities:
-            pools.setdefault(modality, {}).setdefault(int(target.argmax()), []).append(i)
-    return pools
-
-
-def _mean(targets: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    out = {}
-    for name in targets[0]:
-        known = [t[name] for t in targets if not np.isnan(t[name]).any()]
-        out[name] = np.mean(known, axis=0).astype(np.float32) if known else targets[0][name]
-    return out
+        parts: dict[Modality, Example] = {m: examples[i] for m, i in draw.parts.items()}
+        loaded: dict[Modality, Segment] = {m: e.load(read) for m, e in parts.items()}
+        segment = join(loaded, frames=self.options.frames, rng=rng)
+        return segment, mean_targets(list(parts.values()))

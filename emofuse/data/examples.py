@@ -1,125 +1,204 @@
-"""What an evaluation is made on: segments with targets, and who or what each belongs to."""
+"""Examples: what a corpus says, folded into targets, with what a model is to read and whom it belongs to."""
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from emofuse.batch import PreparedSample
-from emofuse.corpora.corpus import Unit, split_hash
+from emofuse.corpora.corpus import Reading, Unit, split_hash
 from emofuse.corpora.corpus import corpus as reader_of
-from emofuse.corpora.features import Features, read_features
-from emofuse.data.load import FEATURES, load_segment
-from emofuse.encoders.features import prepare_features
+from emofuse.data.join import join
+from emofuse.data.load import holds_features, load_segment, modalities_of
 from emofuse.errors import DataError
 from emofuse.metrics.scores import VIEWS
-from emofuse.model.model import EmotionModel
 from emofuse.tasks import TASKS, Task, fold
-from emofuse.types import Modality, Segment, Split, Utterance
+from emofuse.tasks import unlabelled as unlabelled_target
+from emofuse.types import MODALITIES, Modality, Segment, Split, Utterance
 
 EMODB_WOMEN = frozenset({"08", "09", "13", "14", "16"})
 LANGUAGES = {"emodb": "German", "ch_sims": "Chinese", "ch_sims_v2": "Chinese"}
+Overrides = Mapping[str, Mapping[str, Any]]
+"""Task → the corpus's own name → class or None: changes to the folding of labels (see `tasks.fold`)."""
+
+
+class Prepares(Protocol):
+    """What data needs of a model: arrays from a segment, of each modality it reads."""
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]: ...
+
+    def prepare(self, segment: Segment, targets: Mapping[str, np.ndarray] | None = None) -> PreparedSample: ...
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """One sample of an evaluation; its media are read when they are needed, and not kept."""
+class Example:
+    """One labelled sample of training or evaluation; its media are read when they are needed, and not kept."""
 
     id: str
-    load: Callable[[], Segment]
+    source: Utterance | Segment | Mapping[Modality, Example]
+    """A pointer into a corpus, a segment at hand, or the examples that each modality is taken from."""
     targets: Mapping[str, np.ndarray]
     """Task name → float vector of the task's width; NaN = unlabelled."""
+    modalities: frozenset[Modality]
+    """What is taken from it, where it is there."""
     cluster: str
     """Whose samples are alike: the speaker, dialogue or video. Intervals resample these."""
     groups: Mapping[str, str] = field(default_factory=dict)
     """What a fairness audit splits by: speaker, sex, language, … where it is known."""
-    prepared: Callable[[], PreparedSample] | None = None
-    """Stands in for `load` where a model reads ready-made features."""
 
-    def prepare(self, model: EmotionModel, change: Callable[[Segment], Segment] | None = None) -> PreparedSample:
-        """Arrays for the model, of the segment as it is or as `change` makes it."""
-        if self.prepared is not None:
-            found = self.prepared()
-            return PreparedSample(found.inputs, dict(self.targets))
+    @property
+    def utterance(self) -> Utterance:
+        """The pointer into a corpus; raises ValueError where there is none."""
+        if not isinstance(self.source, Utterance):
+            raise ValueError(f"{self.id} is a segment of its own, not an utterance of a corpus")
+        return self.source
+
+    @property
+    def length(self) -> float:
+        """Roughly how many tokens, from the letters of text and the seconds (or the file's size) of sound."""
+        u = self.utterance
+        tokens = 1.0
+        if "text" in self.modalities and u.text:
+            tokens += (len(u.text) + sum(len(turn) for turn in u.context)) / 4
+        if "speech" in self.modalities and u.media is not None and not holds_features(u):
+            seconds = u.end - (u.start or 0) if u.end is not None else u.media.stat().st_size / 20_000
+            tokens += 50 * seconds
+        return tokens
+
+    def load(self, read: Callable[[Utterance], Segment] = load_segment) -> Segment:
+        """The segment, with the modalities that are taken from it; `read` may keep what it has read."""
+        if isinstance(self.source, Mapping):
+            return join({m: part.load(read) for m, part in self.source.items()}, self.id)
+        segment = self.source if isinstance(self.source, Segment) else read(self.source)
+        gone = set(MODALITIES) - self.modalities
+        return segment.without(*gone) if gone else segment
+
+    def prepare(self, model: Prepares, change: Callable[[Segment], Segment] | None = None) -> PreparedSample:
+        """Arrays for the model, of the segment as it is or as `change` makes it; features are left as they are."""
         segment = self.load()
-        return model.prepare(change(segment) if change else segment, self.targets)
+        return model.prepare(change(segment) if change and segment.features is None else segment, self.targets)
 
 
-def samples_of(
-    utterances: Sequence[Utterance],
-    tasks: Sequence[Task],
-    *,
-    cluster: Unit | None = "speaker",
-    overrides: Mapping[str, Mapping[str, str | None]] | None = None,
-) -> list[Sample]:
-    """Samples of corpus utterances, labels folded into `tasks`; those without a label of any task are left out.
+@dataclass(frozen=True, eq=False)
+class ExampleSet:
+    """The examples of some splits of a corpus, and the reading that they come from."""
 
-    `cluster` is the unit of the corpus's splits. `overrides` change the folding, by task (see `labels.fold`).
-    """
-    found = []
-    for utterance in utterances:
-        targets = {t.name: fold(utterance.corpus, utterance.labels, t, (overrides or {}).get(t.name)) for t in tasks}
-        if all(np.isnan(target).any() for target in targets.values()):
-            continue
-        own = utterance.dialogue if cluster in ("dialogue", "video") else utterance.speaker
-        load = partial(load_segment, utterance)
-        found.append(Sample(utterance.id, load, targets, own or utterance.id, groups_of(utterance)))
-    return found
+    examples: list[Example]
+    reading: Reading
+    splits: tuple[Split, ...]
+    chosen: tuple[Utterance, ...]
+    """The utterances that were to become examples: all of the splits, or as many as the limit says."""
+    unlabelled: int
+    """How many of them carry no label of any of the tasks."""
+    limit: int | None
+    options: Mapping[str, Any]
+    overrides: Overrides
+
+    def split(self, name: Split) -> list[Example]:
+        """The examples of one split."""
+        return [e for e in self.examples if e.utterance.split == name]
+
+    def protocol(self) -> dict[str, Any]:
+        """What a number measured on them rests on."""
+        reader = reader_of(self.reading.corpus)
+        utterances = [u for name in self.splits for u in self.reading.split(name)]
+        return {
+            "corpus": reader.name,
+            "citation": reader.citation,
+            "licence": reader.licence,
+            "split": "+".join(self.splits),
+            "split_hash": split_hash(utterances),
+            "evaluated_hash": split_hash(self.chosen),
+            "utterances": len(utterances),
+            "limit": self.limit,
+            "n": len(self.examples),
+            "unlabelled": self.unlabelled,
+            "cluster": reader.disjoint or "utterance",
+            "options": dict(self.options),
+            "overrides": {k: dict(v) for k, v in self.overrides.items()},
+            "problems": dict(Counter(p.kind for p in self.reading.problems)),
+            "reader_notes": list(self.reading.notes),
+        }
 
 
-def read_samples(
-    model: EmotionModel,
+def read_examples(
     corpus: str,
     root: str | Path,
-    split: Split,
+    split: Split | Sequence[Split],
+    tasks: Sequence[Task],
+    modalities: Collection[Modality] | None = None,
     *,
     limit: int | None = None,
     options: Mapping[str, Any] | None = None,
-    overrides: Mapping[str, Mapping[str, str | None]] | None = None,
-    name: str = "",
-) -> tuple[list[Sample], dict[str, Any]]:
-    """The samples of a split and the protocol that says which they were.
+    overrides: Overrides | None = None,
+    only: Collection[str] | None = None,
+) -> ExampleSet:
+    """The labelled utterances of a corpus's split (or several), their labels folded into `tasks`.
 
-    `limit` takes that many utterances, every class in its share and always the same. `options` go to the corpus
-    reader. Raises DataError when the folder is not the corpus's, or the split is empty.
+    `modalities` are those that are read: an utterance that has none of them is left out; None = all, and none is left
+    out. `limit` takes at most that many utterances a split, stratified by class and always the same. `options` go to
+    the corpus reader, `overrides` to the folding of labels; of `only` some tasks the labels are used, None = of all.
+    Raises DataError when the folder is not the corpus's, or the one split that is asked for is empty.
     """
+    splits = (split,) if isinstance(split, str) else tuple(split)
     reader = reader_of(corpus)
-    reading = reader.read(root, split, **dict(options or {}))
-    utterances = list(reading.utterances)
-    if not utterances:
+    reading = reader.read(root, split if isinstance(split, str) else None, **dict(options or {}))
+    if isinstance(split, str) and not reading.utterances:
         why = "; ".join(reading.notes) or "choose another"
         raise DataError(f"the {split} split of {corpus} is empty in {root}: {why}")
-    tasks = [*model.tasks, *views_of(model.tasks, corpus)]
-    chosen = utterances if limit is None else stratified(utterances, tasks, limit, overrides)
-    samples = samples_of(chosen, tasks, cluster=reader.disjoint, overrides=overrides)
-    if any(c.kind == "features" for c in model.config.encoders.values()):
-        samples = [_with_features(s, u, model) for s, u in zip(samples, _labelled(samples, chosen), strict=True)]
-    return samples, {
-        "model": name,
-        "emofuse": model.config.emofuse_version,
-        "corpus": corpus,
-        "citation": reader.citation,
-        "licence": reader.licence,
-        "split": split,
-        "split_hash": split_hash(utterances),
-        "evaluated_hash": split_hash(chosen),
-        "utterances": len(utterances),
-        "limit": limit,
-        "n": len(samples),
-        "unlabelled": len(chosen) - len(samples),
-        "cluster": reader.disjoint or "utterance",
-        "options": dict(options or {}),
-        "overrides": {k: dict(v) for k, v in (overrides or {}).items()},
-        "problems": dict(Counter(p.kind for p in reading.problems)),
-        "reader_notes": list(reading.notes),
-    }
+    chosen: list[Utterance] = []
+    for name in splits:
+        there = reading.split(name)
+        chosen += there if limit is None else stratified(there, _served(tasks, only), limit, overrides)
+    labelled = examples_of(chosen, tasks, cluster=reader.disjoint, overrides=overrides, only=only)
+    examples = labelled if modalities is None else _narrowed(labelled, frozenset(modalities))
+    unlabelled = len(chosen) - len(labelled)
+    return ExampleSet(
+        examples, reading, splits, tuple(chosen), unlabelled, limit, dict(options or {}), dict(overrides or {})
+    )
+
+
+def examples_of(
+    utterances: Iterable[Utterance],
+    tasks: Sequence[Task],
+    *,
+    cluster: Unit | None = "speaker",
+    overrides: Overrides | None = None,
+    only: Collection[str] | None = None,
+) -> list[Example]:
+    """Examples of corpus utterances; those without a label of any task are left out.
+
+    `cluster` is the unit of the corpus's splits; `overrides` and `only` as in `read_examples`.
+    """
+    nothing, served = {t.name: unlabelled_target(t) for t in tasks}, _served(tasks, only)
+    found = []
+    for utterance in utterances:
+        folded = {t.name: _folded(utterance, t, overrides) for t in served}
+        if all(np.isnan(target).any() for target in folded.values()):
+            continue
+        own = utterance.dialogue if cluster in ("dialogue", "video") else utterance.speaker
+        there, groups = modalities_of(utterance), groups_of(utterance)
+        found.append(Example(utterance.id, utterance, nothing | folded, there, own or utterance.id, groups))
+    return found
+
+
+def _served(tasks: Sequence[Task], only: Collection[str] | None) -> list[Task]:
+    return [t for t in tasks if only is None or t.name in only]
+
+
+def _folded(utterance: Utterance, task: Task, overrides: Overrides | None) -> np.ndarray:
+    return fold(utterance.corpus, utterance.labels, task, (overrides or {}).get(task.name))
+
+
+def _narrowed(examples: Iterable[Example], modalities: frozenset[Modality]) -> list[Example]:
+    """With no other modalities than these; without the examples that have none of them."""
+    return [replace(e, modalities=e.modalities & modalities) for e in examples if e.modalities & modalities]
 
 
 def views_of(tasks: Sequence[Task], corpus: str) -> dict[Task, str]:
@@ -132,7 +211,7 @@ def stratified(
     utterances: Sequence[Utterance],
     tasks: Sequence[Task],
     limit: int,
-    overrides: Mapping[str, Mapping[str, str | None]] | None = None,
+    overrides: Overrides | None = None,
 ) -> list[Utterance]:
     """`limit` utterances, drawn with seed 0, every class of the first labelled task in its share, none left out.
 
@@ -140,7 +219,7 @@ def stratified(
     """
     strata: dict[tuple[str, int], list[int]] = {}
     for i, utterance in enumerate(utterances):
-        strata.setdefault(_stratum(utterance, tasks, overrides or {}), []).append(i)
+        strata.setdefault(_stratum(utterance, tasks, overrides), []).append(i)
     strata.pop(UNLABELLED, None)
     rng = np.random.default_rng(0)
     queues = [rng.permutation(places) for _, places in sorted(strata.items())]
@@ -153,36 +232,13 @@ def stratified(
 UNLABELLED = ("", -1)
 
 
-def _stratum(
-    utterance: Utterance, tasks: Sequence[Task], overrides: Mapping[str, Mapping[str, str | None]]
-) -> tuple[str, int]:
+def _stratum(utterance: Utterance, tasks: Sequence[Task], overrides: Overrides | None) -> tuple[str, int]:
     for task in tasks:
-        target = fold(utterance.corpus, utterance.labels, task, overrides.get(task.name))
+        target = _folded(utterance, task, overrides)
         if not np.isnan(target).any():
             tenth = int(10 * (target[0] - task.low) / (task.high - task.low)) if task.kind == "scalar" else 0
             return task.name, tenth if task.kind == "scalar" else int(target.argmax())
     return UNLABELLED
-
-
-def _labelled(samples: Sequence[Sample], utterances: Sequence[Utterance]) -> list[Utterance]:
-    kept = {s.id for s in samples}
-    return [u for u in utterances if u.id in kept]
-
-
-def _with_features(sample: Sample, utterance: Utterance, model: EmotionModel) -> Sample:
-    return replace(sample, prepared=partial(_features, utterance, model.modalities))
-
-
-def _features(utterance: Utterance, modalities: Sequence[Modality]) -> PreparedSample:
-    if utterance.media is None or utterance.media.suffix != FEATURES:
-        raise DataError(f"{utterance.id} has media, not ready-made features: use a model with media encoders for it")
-    rows = _feature_file(str(utterance.media)).row(utterance.id)
-    return PreparedSample({m: prepare_features(rows[m]) for m in modalities})
-
-
-@functools.lru_cache(maxsize=1)
-def _feature_file(path: str) -> Features:
-    return read_features(path)
 
 
 def groups_of(utterance: Utterance) -> dict[str, str]:

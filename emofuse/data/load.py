@@ -1,37 +1,79 @@
-"""Utterance → Segment: what a corpus points at, read along the same road that analyses a clip."""
+"""Utterance → Segment: what a corpus points at, read by the same code that analyses a clip."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from emofuse.corpora.features import Features, read_features
 from emofuse.media.audio import AudioBlock
 from emofuse.media.decode import stream
 from emofuse.media.faces.collect import FaceCollector, FaceOptions, faces_in_image
+from emofuse.media.formats import AUDIO_SUFFIXES, IMAGE_SUFFIXES
 from emofuse.media.image import read_image
 from emofuse.media.transcript import spread
-from emofuse.types import FaceTrack, Segment, Utterance
+from emofuse.types import MODALITIES, FaceTrack, Modality, Segment, Utterance
 
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+PICTURES = frozenset({*IMAGE_SUFFIXES, ".tif", ".tiff"})
+SOUNDS = frozenset({*AUDIO_SUFFIXES, ".sph"})
 FACE_CROPS = frozenset({"ferplus"})
 """Corpora whose pictures are faces already cut out: no detector looks for a face in them."""
 
 FEATURES = ".npz"
-"""Ready-made features hold no media; such an utterance has its text alone."""
+"""Features that someone else extracted, in place of media."""
 
 
 def load_segment(utterance: Utterance) -> Segment:
-    """The words, the voice and the faces of an utterance; raises MediaError when its media cannot be read."""
+    """The words, the voice and the faces of an utterance, or its ready-made features.
+
+    Raises MediaError when its media cannot be read, DataError when its features cannot.
+    """
     start = utterance.start or 0.0
-    waveform, faces, end = None, (), start
-    if utterance.media is not None and utterance.media.suffix != FEATURES:
-        if utterance.media.suffix.lower() in PICTURES:
-            faces = _picture(utterance.media, cropped=utterance.corpus in FACE_CROPS)
-        else:
-            waveform, faces, end = _clip(utterance.media, start, utterance.end)
+    waveform, faces, features, end = None, (), None, start
+    if holds_features(utterance):
+        features = features_of(utterance)
+    elif utterance.media is not None and utterance.media.suffix.lower() in PICTURES:
+        faces = _picture(utterance.media, cropped=utterance.corpus in FACE_CROPS)
+    elif utterance.media is not None:
+        waveform, faces, end = _clip(utterance.media, start, utterance.end)
     words = spread(utterance.text, start, end) if utterance.text else None
-    return Segment(utterance.id, start, end, words, waveform, faces, utterance.context, utterance.labels)
+    return Segment(utterance.id, start, end, words, waveform, faces, utterance.context, utterance.labels, features)
+
+
+def modalities_of(utterance: Utterance) -> frozenset[Modality]:
+    """What an utterance should have, told from its text and its file's ending (a video: speech and face)."""
+    if holds_features(utterance):
+        return frozenset(MODALITIES)
+    found: set[Modality] = set()
+    if utterance.text:
+        found.add("text")
+    if utterance.media is not None:
+        kind = utterance.media.suffix.lower()
+        found |= {"face"} if kind in PICTURES else {"speech"} if kind in SOUNDS else {"speech", "face"}
+    return frozenset(found)
+
+
+def takes_long(utterance: Utterance) -> bool:
+    """Whether decoding is worth keeping on disk: videos, in which faces are looked for."""
+    plain = PICTURES | SOUNDS | {FEATURES}
+    return utterance.media is not None and utterance.media.suffix.lower() not in plain
+
+
+def holds_features(utterance: Utterance) -> bool:
+    """Whether its media is a file of features that someone else extracted."""
+    return utterance.media is not None and utterance.media.suffix == FEATURES
+
+
+def features_of(utterance: Utterance) -> dict[Modality, np.ndarray]:
+    """The ready-made feature vectors of an utterance, by modality; their file is read once."""
+    return _feature_file(str(utterance.media)).row(utterance.id)
+
+
+@lru_cache(maxsize=4)
+def _feature_file(path: str) -> Features:
+    return read_features(path)
 
 
 def _clip(path: Path, start: float, end: float | None) -> tuple[np.ndarray | None, tuple[FaceTrack, ...], float]:

@@ -6,34 +6,30 @@ They show whether fusion helps when a modality fails; they are no substitute for
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from emofuse.data.examples import Sample, read_samples
+from emofuse.data.examples import Example, read_examples
 from emofuse.errors import DataError
-from emofuse.media.transcript import join as join_words
-from emofuse.media.transcript import spread
-from emofuse.model.model import EmotionModel
-from emofuse.types import MODALITIES, FaceTrack, Modality, Segment, Split, Word
+from emofuse.tasks import Task
+from emofuse.types import MODALITIES, Modality, Split
 
 COUNT = 350
 """Pairs where nobody says how many: fifty of each of seven emotions."""
 
 
 def paired(
-    parts: Mapping[Modality, Sequence[Sample]], count: int, task: str = "emotion", seed: int = 0
-) -> list[Sample]:
-    """`count` samples, each of one labelled sample a modality of the same leading class; classes take turns.
+    parts: Mapping[Modality, Sequence[Example]], count: int, task: str = "emotion", seed: int = 0
+) -> list[Example]:
+    """`count` examples, each of one labelled example a modality of the same leading class; classes take turns.
 
     Targets are the mean of the parts' targets where they have any; the cluster is that of the voice, else of the first
     part. Raises DataError when there are not two modalities, or no class that all of them have.
     """
     there: list[Modality] = [m for m in MODALITIES if m in parts]
-    pools: dict[Modality, dict[int, list[Sample]]] = {m: _by_class(parts[m], task) for m in there}
+    pools: dict[Modality, dict[int, list[int]]] = {m: by_class(parts[m], task) for m in there}
     classes = sorted(set.intersection(*(set(pool) for pool in pools.values()))) if pools else []
     if len(pools) < 2 or not classes:
         raise DataError(
@@ -43,42 +39,42 @@ def paired(
     found = []
     for i in range(count):
         label = classes[i % len(classes)]
-        chosen: dict[Modality, Sample] = {}
+        chosen: dict[Modality, Example] = {}
         for modality, pool in pools.items():
-            chosen[modality] = pool[label][int(rng.integers(len(pool[label])))]
+            chosen[modality] = parts[modality][pool[label][int(rng.integers(len(pool[label])))]]
         owner = chosen.get("speech") or next(iter(chosen.values()))
-        name = "+".join([*(s.id for s in chosen.values()), f"#{i}"])
-        load = partial(_load, name, chosen)
-        found.append(Sample(name, load, _targets(list(chosen.values())), owner.cluster, owner.groups))
+        name = "+".join([*(e.id for e in chosen.values()), f"#{i}"])
+        targets = mean_targets(list(chosen.values()))
+        found.append(Example(name, chosen, targets, frozenset(chosen), owner.cluster, owner.groups))
     return found
 
 
-def read_evaluated(
-    model: EmotionModel,
+def read_paired(
     corpus: str,
     root: str | Path,
     split: Split,
+    tasks: Sequence[Task],
+    pairs: Mapping[Modality, tuple[str, str | Path]],
     *,
-    pairs: Mapping[Modality, tuple[str, str | Path]] | None = None,
     limit: int | None = None,
     **how: Any,
-) -> tuple[list[Sample], dict[str, Any]]:
-    """`read_samples`, or, with `pairs` (modality → corpus and its root), samples put together with those of others.
+) -> tuple[list[Example], dict[str, Any]]:
+    """Examples put together from a corpus and `pairs` (modality → another corpus and its root), and their protocol.
 
-    The corpus itself then gives the modalities that its samples have and `pairs` does not name; `limit` is how many
-    there are, COUNT where None. Raises DataError as `read_samples` and `paired` do.
+    The corpus itself gives the modalities that its samples have and `pairs` does not name; `limit` is how many there
+    are, COUNT where None; `how` as in `read_examples`. Raises DataError as it and `paired` do.
     """
-    samples, protocol = read_samples(model, corpus, root, split, limit=None if pairs else limit, **how)
-    if not pairs:
-        return samples, protocol
-    own = samples[0].load().present - set(pairs)
-    parts: dict[Modality, Sequence[Sample]] = {m: samples for m in MODALITIES if m in own}
-    hashes, names = {corpus: protocol["split_hash"]}, dict.fromkeys(parts, corpus)
+    own = read_examples(corpus, root, split, tasks, **how)
+    about = own.protocol()
+    first = next(iter(own.examples), None)
+    has = first.load().present - set(pairs) if first is not None else frozenset()
+    parts: dict[Modality, Sequence[Example]] = {m: own.examples for m in MODALITIES if m in has}
+    hashes, names = {corpus: about["split_hash"]}, dict.fromkeys(parts, corpus)
     for modality, (other, folder) in pairs.items():
-        parts[modality], about = read_samples(model, other, folder, split)
-        hashes[other], names[modality] = about["split_hash"], other
+        lent = read_examples(other, folder, split, tasks)
+        parts[modality], hashes[other], names[modality] = lent.examples, lent.protocol()["split_hash"], other
     found = paired(parts, limit or COUNT)
-    return found, protocol | {
+    return found, about | {
         "corpus": "+".join(dict.fromkeys(names[m] for m in MODALITIES if m in names)),
         "paired": {m: names[m] for m in MODALITIES if m in names},
         "split_hash": hashes,
@@ -89,61 +85,21 @@ def read_evaluated(
     }
 
 
-def join(
-    parts: Mapping[Modality, Segment], name: str = "", frames: int = 1, rng: np.random.Generator | None = None
-) -> Segment:
-    """The words of one segment said over the sound of another, with the face of a third, on one clock from 0 s.
-
-    The clip lasts as long as its sound, else as its words, else 1 s. A single picture is seen 1 to `frames` times, at
-    moments that `rng` draws.
-    """
-    clock = parts.get("speech") or parts.get("text")
-    end = clock.end - clock.start if clock is not None and clock.end > clock.start else 1.0
-    out = Segment(id=name or "+".join(p.id for p in parts.values()), start=0.0, end=end)
-    if "speech" in parts:
-        out = replace(out, waveform=parts["speech"].waveform)
-    if "text" in parts:
-        out = replace(out, words=_said(parts["text"], end), context=parts["text"].context)
-    if "face" in parts:
-        seen = parts["face"]
-        out = replace(out, faces=tuple(_shown(track, seen, end, frames, rng) for track in seen.faces))
-    return out
-
-
-def _said(text: Segment, end: float) -> tuple[Word, ...]:
-    """The words over 0 to `end` s, their own times stretched, or spread by length where they have none."""
-    words = text.words or ()
-    if text.end <= text.start:
-        return spread(join_words(words), 0.0, end)
-    rate = end / (text.end - text.start)
-    return tuple(replace(w, start=(w.start - text.start) * rate, end=(w.end - text.start) * rate) for w in words)
-
-
-def _shown(track: FaceTrack, seen: Segment, end: float, frames: int, rng: np.random.Generator | None) -> FaceTrack:
-    if len(track.crops) > 1 or frames == 1 or rng is None:
-        rate = end / max(seen.end - seen.start, 1e-6)
-        return replace(track, times=np.clip((track.times - seen.start) * rate, 0, end))
-    times = np.sort(rng.uniform(0, end, int(rng.integers(1, frames + 1))))
-    still = np.zeros(len(times), int)
-    return replace(track, crops=track.crops[still], times=times, boxes=track.boxes[still], quality=track.quality[still])
-
-
-def _load(name: str, chosen: Mapping[Modality, Sample]) -> Segment:
-    return join({m: s.load() for m, s in chosen.items()}, name)
-
-
-def _by_class(samples: Sequence[Sample], task: str) -> dict[int, list[Sample]]:
-    pool: dict[int, list[Sample]] = {}
-    for sample in samples:
-        target = sample.targets[task]
-        if not np.isnan(target).any():
-            pool.setdefault(int(target.argmax()), []).append(sample)
+def by_class(examples: Sequence[Example], task: str, modality: Modality | None = None) -> dict[int, list[int]]:
+    """Leading class → places of the labelled examples (that have `modality`, if one is named)."""
+    pool: dict[int, list[int]] = {}
+    for place, example in enumerate(examples):
+        target = example.targets.get(task)
+        if target is None or np.isnan(target).any() or (modality and modality not in example.modalities):
+            continue
+        pool.setdefault(int(target.argmax()), []).append(place)
     return pool
 
 
-def _targets(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
+def mean_targets(examples: Sequence[Example]) -> dict[str, np.ndarray]:
+    """The mean of the examples' targets, task by task, over those that are labelled."""
     out = {}
-    for name, first in samples[0].targets.items():
-        known = [s.targets[name] for s in samples if not np.isnan(s.targets[name]).any()]
+    for name, first in examples[0].targets.items():
+        known = [e.targets[name] for e in examples if not np.isnan(e.targets[name]).any()]
         out[name] = np.mean(known, axis=0).astype(np.float32) if known else first
     return out

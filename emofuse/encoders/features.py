@@ -47,11 +47,14 @@ class FeaturesEncoder(nn.Module):
         self.deviation.copy_(torch.from_numpy(np.where(deviation > 1e-8, deviation, 1.0)))
 
     def prepare(self, segment: Segment) -> dict[str, np.ndarray] | None:
-        """Raises DataError: a model over features cannot read a clip."""
-        raise DataError(
-            f"this model takes ready-made {self.modality} features of width {self.config.width}, not media; "
-            "use a model with a media encoder to analyse clips"
-        )
+        """The segment's ready-made features; raises DataError where it has media, which this model cannot read."""
+        if segment.features is None:
+            raise DataError(
+                f"this model takes ready-made {self.modality} features of width {self.config.width}, not media; "
+                "use a model with a media encoder to analyse clips"
+            )
+        given = segment.features.get(self.modality)
+        return None if given is None else prepare_features(given)
 
     def forward(self, inputs: dict[str, Tensor]) -> Tokens:
         """`features` [batch, time, width], `mask` bool and `times` float32 [batch, time]."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from emofuse.calibration.temperature import softmax
-from emofuse.data.examples import Sample
+from emofuse.data.examples import Example
 from emofuse.evaluation.predict import GIVEN, SUBSETS, Collected, name_of, scalar
 from emofuse.metrics import bootstrap, brier, ece, ece_by_chance, nll, reliability_curve
 from emofuse.metrics.scores import scores_of
@@ -99,7 +99,7 @@ def curves_of(targets: np.ndarray, values: np.ndarray, task: Task) -> dict[str, 
 
 
 def groups_of(
-    collected: Collected, samples: Sequence[Sample], task: Task, metric: str, corpus: str, resamples: int
+    collected: Collected, samples: Sequence[Example], task: Task, metric: str, corpus: str, resamples: int
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """By kind of group and group: n, the metric and its interval, the largest groups first.
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from emofuse.data.examples import Sample, views_of
-from emofuse.data.pairing import read_evaluated
+from emofuse.data.examples import Example, read_examples, views_of
+from emofuse.data.pairing import read_paired
 from emofuse.errors import DataError
 from emofuse.evaluation.audit import calibration_of, conformal_of, curves_of, groups_of
 from emofuse.evaluation.predict import GIVEN, SUBSETS, Collected, collect, name_of, scalar
@@ -63,7 +63,7 @@ class Evaluation:
     tasks: dict[str, TaskEvaluation]
     notes: list[str]
     collected: Collected = field(repr=False)
-    samples: Sequence[Sample] = field(repr=False, default=())
+    samples: Sequence[Example] = field(repr=False, default=())
     """What was evaluated: lends a report's worst errors their words, sounds and faces."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class Evaluation:
 
 def evaluate(
     model: EmotionModel,
-    samples: Sequence[Sample],
+    samples: Sequence[Example],
     *,
     protocol: Mapping[str, Any] | None = None,
     corpus: str = "",
@@ -131,10 +131,10 @@ def evaluate_checkpoint(
     """`evaluate` on a split of a corpus.
 
     `limit` takes that many utterances, every class in its share. `options` go to the corpus reader, `overrides` to the
-    folding of labels; `pairs` puts samples together with those of other corpora (see `pairs.read_evaluated`). Raises
+    folding of labels; `pairs` puts samples together with those of other corpora (see `read_paired`). Raises
     DataError when the folder is not the corpus's, or the split is empty.
     """
-    samples, protocol = read_evaluated(
+    samples, protocol = read_evaluation(
         model, corpus, root, split, pairs=pairs, limit=limit, options=options, overrides=overrides, name=name
     )
     protocol["resamples"] = resamples
@@ -142,6 +142,30 @@ def evaluate_checkpoint(
         model, samples, protocol=protocol, corpus=corpus, coverage=coverage, resamples=resamples, batch_size=batch_size,
         progress=progress,
     )  # fmt: skip
+
+
+def read_evaluation(
+    model: EmotionModel,
+    corpus: str,
+    root: str | Path,
+    split: Split,
+    *,
+    pairs: Mapping[Modality, tuple[str, str | Path]] | None = None,
+    limit: int | None = None,
+    name: str = "",
+    **how: Any,
+) -> tuple[list[Example], dict[str, Any]]:
+    """The examples that a model is evaluated on, labelled for its tasks and those of the corpus's protocol.
+
+    With them, the protocol that says which they were. `how` as in `read_examples`.
+    """
+    tasks = (*model.tasks, *views_of(model.tasks, corpus))
+    if pairs:
+        examples, about = read_paired(corpus, root, split, tasks, pairs, limit=limit, **how)
+    else:
+        found = read_examples(corpus, root, split, tasks, limit=limit, **how)
+        examples, about = found.examples, found.protocol()
+    return examples, {"model": name, "emofuse": model.config.emofuse_version} | about
 
 
 def plain(value: Any) -> Any:
@@ -160,7 +184,7 @@ def plain(value: Any) -> Any:
 
 
 def _task(
-    collected: Collected, samples: Sequence[Sample], task: Task, corpus: str, coverage: float, resamples: int
+    collected: Collected, samples: Sequence[Example], task: Task, corpus: str, coverage: float, resamples: int
 ) -> TaskEvaluation:
     name, lead = task.name, leading(task, corpus)
     rows = collected.rows(GIVEN, name)

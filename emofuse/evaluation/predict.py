@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from emofuse.batch import Batch, collate
-from emofuse.data.examples import Sample
+from emofuse.data.examples import Example
 from emofuse.errors import DataError
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
@@ -60,7 +60,7 @@ class Collected:
 @torch.no_grad()
 def collect(
     model: EmotionModel,
-    samples: Sequence[Sample],
+    samples: Sequence[Example],
     *,
     subsets: Sequence[Subset] = SUBSETS,
     batch_size: int = 32,
@@ -167,7 +167,7 @@ def scalar(task: Task, values: np.ndarray) -> np.ndarray:
 
 def batches(
     model: EmotionModel,
-    samples: Sequence[Sample],
+    samples: Sequence[Example],
     size: int = 32,
     change: Callable[[Segment], Segment] | None = None,
 ) -> Iterator[tuple[list[int], Batch]]:

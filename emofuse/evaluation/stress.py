@@ -12,10 +12,9 @@ import numpy as np
 import torch
 
 from emofuse.batch import Batch
-from emofuse.data.examples import Sample
-from emofuse.data.pairing import read_evaluated
+from emofuse.data.examples import Example
 from emofuse.errors import DataError, nearest
-from emofuse.evaluation.evaluate import plain
+from emofuse.evaluation.evaluate import plain, read_evaluation
 from emofuse.evaluation.perturb.catalogue import Perturbation, catalogue
 from emofuse.evaluation.predict import GIVEN, Collected, Subset, collect, scalar
 from emofuse.metrics import Interval, bootstrap
@@ -66,7 +65,7 @@ class Stress:
 
 def stress(
     model: EmotionModel,
-    samples: Sequence[Sample],
+    samples: Sequence[Example],
     *,
     task: str = "emotion",
     metric: str | None = None,
@@ -118,7 +117,7 @@ def stress_checkpoint(
     **how: Any,
 ) -> Stress:
     """`stress` on a split of a corpus; `how` goes to it, the rest as in `evaluate_checkpoint`."""
-    samples, protocol = read_evaluated(
+    samples, protocol = read_evaluation(
         model, corpus, root, split, pairs=pairs, limit=limit, options=options, overrides=overrides, name=name
     )
     return stress(model, samples, corpus=corpus, protocol=protocol, **how)
@@ -154,7 +153,7 @@ class _Runner:
     def __init__(
         self,
         model: EmotionModel,
-        samples: list[Sample],
+        samples: list[Example],
         task: Task,
         metric: str,
         corpus: str,
@@ -264,10 +263,10 @@ def _chosen(only: Sequence[str] | None, known: dict[str, Perturbation]) -> list[
     return [known[name] for name in only if name in known]
 
 
-def _voices(samples: Sequence[Sample]) -> list[np.ndarray]:
+def _voices(samples: Sequence[Example]) -> list[np.ndarray]:
     """The voices of some samples, for a babble of the corpus's own speakers."""
     chosen = np.random.default_rng(0).permutation(len(samples))[:VOICES]
-    waveforms = [samples[i].load().waveform for i in chosen if samples[i].prepared is None]
+    waveforms = [samples[i].load().waveform for i in chosen]
     return [w for w in waveforms if w is not None and len(w)]
 
 

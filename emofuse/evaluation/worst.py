@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from emofuse.data.examples import Sample
+from emofuse.data.examples import Example
 from emofuse.evaluation.predict import GIVEN, Collected
 from emofuse.media.transcript import join
 from emofuse.tasks import Task
@@ -17,7 +17,7 @@ ERRORS = 12
 
 
 def worst_of(
-    collected: Collected, samples: Sequence[Sample], task: Task, count: int = ERRORS, threshold: float = 0.5
+    collected: Collected, samples: Sequence[Example], task: Task, count: int = ERRORS, threshold: float = 0.5
 ) -> list[dict[str, Any]]:
     """The samples whose truth was held least likely (classes) or that are furthest off (numbers), with each
     modality's own view where more than one is there."""
@@ -36,14 +36,14 @@ def worst_of(
     return [_error(collected, samples[i], task, int(i), threshold) for i in chosen]
 
 
-def evidence_of(sample: Sample) -> dict[str, Any]:
+def evidence_of(sample: Example) -> dict[str, Any]:
     """What there was to judge by: `words` and the turn `before` them, `seconds` of voice, how many pictures of `faces`.
 
     Nothing of a sample that is ready-made features.
     """
-    if sample.prepared is not None:
-        return {}
     segment = sample.load()
+    if segment.features is not None:
+        return {}
     found: dict[str, Any] = {}
     if segment.words:
         found["words"] = join(segment.words)
@@ -54,7 +54,7 @@ def evidence_of(sample: Sample) -> dict[str, Any]:
     return found | ({"faces": pictures} if pictures else {})
 
 
-def _error(collected: Collected, sample: Sample, task: Task, i: int, threshold: float) -> dict[str, Any]:
+def _error(collected: Collected, sample: Example, task: Task, i: int, threshold: float) -> dict[str, Any]:
     target, value = collected.targets[task.name][i], collected.values[GIVEN][task.name][i]
     found: dict[str, Any] = {"id": sample.id, "groups": dict(sample.groups)}
     found["present"] = [m for bit, m in enumerate(MODALITIES) if collected.present[i] >> bit & 1]

@@ -16,13 +16,15 @@ from transformers.trainer_callback import PrinterCallback
 
 from emofuse.calibration.fitting import calibrate
 from emofuse.data.compose import Composer
+from emofuse.data.examples import Example
+from emofuse.data.load import takes_long
 from emofuse.errors import RecipeError, require_package
 from emofuse.model.model import EmotionModel
 from emofuse.training.arguments import training_arguments
 from emofuse.training.dataset.cache import DiskCache, InputCache, SegmentCache
 from emofuse.training.dataset.sampler import Shares
 from emofuse.training.dataset.samples import MediaCache, Samples
-from emofuse.training.dataset.sources import Gathered, Item, gather, standardise, takes_long
+from emofuse.training.dataset.sources import SourceExamples, read_source, standardise
 from emofuse.training.disk import DISK_ERRORS, disk_error, disk_full
 from emofuse.training.objective.objective import Objective
 from emofuse.training.outcome.card import build_card
@@ -97,7 +99,7 @@ def _later(watch: Watch | None, epochs: int) -> Watch | None:
 class Data:
     """What a run learns from and is chosen on."""
 
-    gathered: list[Gathered]
+    gathered: list[SourceExamples]
     samples: Samples
     shares: Shares
     dev: list[DevSet]
@@ -106,15 +108,15 @@ class Data:
 
 def assemble(recipe: Recipe, seed: int, model: EmotionModel, limit: int | None) -> Data:
     """Read every source; raises DataError when there is nothing to train on or to choose by."""
-    gathered = [gather(recipe, source, model.tasks, limit) for source in recipe.data.sources]
-    items = [item for g in gathered for item in g.train]
+    gathered = [read_source(recipe, source, model.tasks, limit) for source in recipe.data.sources]
+    examples = [example for g in gathered for example in g.train]
     if not {"all", *MODALITIES} & set(recipe.model.init):
-        standardise(model, items)
+        standardise(model, examples)
     cache, store = caches(recipe, model)
     compose = recipe.data.compose
-    composer = Composer(items, compose, _fewer(compose.size, limit)) if compose else None
+    composer = Composer(examples, compose, _fewer(compose.size, limit)) if compose else None
     samples = Samples(
-        items,
+        examples,
         model,
         cache,
         seed=seed,
@@ -148,7 +150,7 @@ def _fewer(size: int, limit: int | None) -> int:
 
 def dev_sets(
     recipe: Recipe,
-    gathered: Sequence[Gathered],
+    gathered: Sequence[SourceExamples],
     model: EmotionModel,
     cache: MediaCache,
     limit: int | None,
@@ -160,16 +162,16 @@ def dev_sets(
         if g.dev:
             samples = Samples(g.dev, model, cache, seed=0, store=store)
             sets.append(DevSet(_unused(g.source.corpus, sets), samples, [(0, i) for i in range(len(g.dev))]))
-    items: list[Item] = [item for g in gathered for item in g.dev]
-    if recipe.data.compose and items:
+    examples: list[Example] = [example for g in gathered for example in g.dev]
+    if recipe.data.compose and examples:
         plain = recipe.data.compose.model_copy(update={"conflict": 0.0, "fewest": 1})
         each = _fewer(plain.dev_size, limit)
-        composer = Composer(items, plain, 1)
+        composer = Composer(examples, plain, 1)
         number = len(composer.subsets)
         composer.size = each * number
-        samples = Samples(items, model, cache, seed=0, composer=composer)
+        samples = Samples(examples, model, cache, seed=0, composer=composer)
         for i, subset in enumerate(composer.subsets):
-            keys = [(0, len(items) + i + number * k) for k in range(each)]
+            keys = [(0, len(examples) + i + number * k) for k in range(each)]
             sets.append(DevSet("composed " + "+".join(sorted(subset)), samples, keys, composed=True))
     if not sets:
         raise RecipeError("no source has a dev split to choose the epoch by; keep evaluate: true for one that has")
@@ -181,12 +183,12 @@ def _unused(name: str, sets: Sequence[DevSet]) -> str:
     return f"{name}#{taken + 1}" if taken else name
 
 
-def _counts(gathered: Sequence[Gathered], model: EmotionModel) -> dict[str, np.ndarray]:
+def _counts(gathered: Sequence[SourceExamples], model: EmotionModel) -> dict[str, np.ndarray]:
     """Expected samples a class in one epoch, by task."""
     counts = {t.name: np.zeros(t.width) for t in model.tasks}
     for g in gathered:
-        for item in g.train:
-            for name, target in item.targets.items():
+        for example in g.train:
+            for name, target in example.targets.items():
                 counts[name] += g.source.weight * np.nan_to_num(target)
     return counts
 

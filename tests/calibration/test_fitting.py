@@ -8,7 +8,7 @@ import pytest
 from emofuse.batch import subset_name
 from emofuse.calibration.fitting import FEWEST, Evidence, calibrate, gather_evidence
 from emofuse.calibration.temperature import softmax
-from emofuse.data.examples import Sample
+from emofuse.data.examples import Example
 from emofuse.evaluation.predict import SUBSETS, batches, collect, name_of
 from emofuse.metrics import ece, ece_by_chance
 from emofuse.types import MODALITIES
@@ -21,7 +21,7 @@ def drawn(temperature: float, n: int, seed: int = 0) -> tuple[np.ndarray, np.nda
     return logits, np.eye(7)[[rng.choice(7, p=p) for p in softmax(logits, temperature)]]
 
 
-def test_evidence_is_what_an_evaluation_sees_under_each_subset(tiny_model, samples: list[Sample]):
+def test_evidence_is_what_an_evaluation_sees_under_each_subset(tiny_model, samples: list[Example]):
     found = gather_evidence(tiny_model, "mine", (batch for _, batch in batches(tiny_model, samples, 8)))
     seen = collect(tiny_model, samples, batch_size=8)
     for subset in SUBSETS:

@@ -7,40 +7,40 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from emofuse.data.compose import Composer
-from emofuse.data.pairing import join
+from emofuse.data.compose import Compose, Composer
+from emofuse.data.examples import Example
+from emofuse.data.join import join
 from emofuse.errors import DataError
 from emofuse.tasks import TASKS, unlabelled
-from emofuse.training.dataset.sources import Item
-from emofuse.training.recipe.schema import Compose
 from emofuse.types import Segment, Utterance
 
 
-def item(name: str, modality: str, label: int | None) -> Item:
+def example(name: str, modality: str, label: int | None) -> Example:
     target = unlabelled(TASKS["emotion"])
     if label is not None:
         target[:] = np.eye(7, dtype=np.float32)[label]
-    return Item(Utterance(name, "manifest", "train", name), {"emotion": target}, frozenset([modality]))
+    source = Utterance(name, "manifest", "train", name)
+    return Example(name, source, {"emotion": target}, frozenset([modality]), name)
 
 
 @pytest.fixture
-def items() -> list[Item]:
+def examples() -> list[Example]:
     found = [
-        item(f"{m}{i}", m, label)
+        example(f"{m}{i}", m, label)
         for m in ("text", "speech", "face")
         for i, label in enumerate((0, 0, 0, 0, 1, 1, 2 if m == "text" else 1))
     ]
-    return [*found, item("none", "text", None)]
+    return [*found, example("none", "text", None)]
 
 
-def test_parts_carry_one_emotion_and_subsets_take_turns(items: list[Item]):
-    composer = Composer(items, Compose(balance=1.0))
+def test_parts_carry_one_emotion_and_subsets_take_turns(examples: list[Example]):
+    composer = Composer(examples, Compose(balance=1.0))
     subsets, labels = Counter(), Counter()
     for number in range(700):
         parts = composer.draw(np.random.default_rng(number), number).parts
-        found = {int(items[i].targets["emotion"].argmax()) for i in parts.values()}
+        found = {int(examples[i].targets["emotion"].argmax()) for i in parts.values()}
         assert len(found) == 1
-        assert all(m in items[i].modalities for m, i in parts.items())
+        assert all(m in examples[i].modalities for m, i in parts.items())
         subsets[frozenset(parts)] += 1
         labels[found.pop()] += 1
     assert set(subsets.values()) == {100}
@@ -48,12 +48,12 @@ def test_parts_carry_one_emotion_and_subsets_take_turns(items: list[Item]):
     assert abs(labels[0] - 350) < 70
 
 
-def test_conflicting_parts_share_the_target(items: list[Item], make_segment):
-    composer = Composer(items, Compose(conflict=1.0))
+def test_conflicting_parts_share_the_target(examples: list[Example], make_segment):
+    composer = Composer(examples, Compose(conflict=1.0))
     mixed = 0
     for number in range(200):
         draw = composer.draw(np.random.default_rng(number), number)
-        _, targets = composer.build(draw, items, lambda u: make_segment(1), np.random.default_rng(0))
+        _, targets = composer.build(draw, examples, lambda u: make_segment(1), np.random.default_rng(0))
         assert targets["emotion"].sum() == pytest.approx(1)
         mixed += targets["emotion"].max() < 1
     assert mixed > 20
@@ -78,12 +78,12 @@ def test_a_picture_is_shown_several_times(make_segment):
     assert counts == {1, 2, 3, 4}
 
 
-def test_one_modality_cannot_be_composed(items: list[Item]):
+def test_one_modality_cannot_be_composed(examples: list[Example]):
     with pytest.raises(DataError, match="two modalities"):
-        Composer([i for i in items if "text" in i.modalities], Compose())
+        Composer([e for e in examples if "text" in e.modalities], Compose())
 
 
-def test_single_modalities_can_be_left_to_the_sources(items: list[Item]):
-    composer = Composer(items, Compose(fewest=2))
+def test_single_modalities_can_be_left_to_the_sources(examples: list[Example]):
+    composer = Composer(examples, Compose(fewest=2))
     sizes = Counter(len(composer.draw(np.random.default_rng(n), n).parts) for n in range(400))
     assert sizes == {2: 300, 3: 100}

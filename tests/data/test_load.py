@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from emofuse.data.load import load_segment
+from emofuse.data.load import load_segment, modalities_of
 from emofuse.errors import MediaError
 from emofuse.types import Utterance
 
@@ -60,9 +60,27 @@ def test_a_video_gives_voice_and_face_in_one_pass(real_clip):
     assert all(1.0 <= t < 2.05 for track in part.faces for t in track.times)
 
 
-def test_features_hold_no_media(tmp_path):
-    np.savez(tmp_path / "f.npz", text=np.zeros(3))
-    assert load_segment(utterance(tmp_path / "f.npz", text="good")).present == {"text"}
+def test_features_stand_in_place_of_media(tmp_path):
+    rows = {name: np.full((1, width), width, np.float32) for name, width in (("text", 3), ("audio", 2), ("video", 1))}
+    np.savez(tmp_path / "f.npz", name=np.array(["u"]), valence=np.zeros(1, np.float32), **rows)
+    segment = load_segment(utterance(tmp_path / "f.npz", text="good"))
+    assert segment.present == {"text"}
+    assert {m: values.tolist() for m, values in segment.features.items()} == {
+        "text": [3, 3, 3], "speech": [2, 2], "face": [1],
+    }  # fmt: skip
+    assert set(segment.without("speech").features) == {"text", "face"}
+
+
+def test_what_an_utterance_has_is_told_from_its_file():
+    def told(name: str | None, text: str | None = None) -> frozenset[str]:
+        return modalities_of(utterance(Path(name) if name else None, text=text))
+
+    assert told("a.png") == {"face"}
+    assert told("a.FLAC", "hello") == {"speech", "text"}
+    assert told("a.aac") == {"speech"}
+    assert told("a.mp4") == {"speech", "face"}
+    assert told(None, "hello") == {"text"}
+    assert told("a.npz") == {"text", "speech", "face"}
 
 
 def test_media_that_cannot_be_read_is_an_error(tmp_path):

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from emofuse.batch import collate
-from emofuse.data.examples import Sample, samples_of, sex_of, stratified
-from emofuse.data.pairing import paired
 from emofuse.errors import DataError
 from emofuse.evaluation import predict as outputs
 from emofuse.evaluation.audit import OTHERS, gap
@@ -24,7 +21,7 @@ from emofuse.evaluation.report.page import markdown_report, write
 from emofuse.media.transcript import join
 from emofuse.metrics import Interval, classification_report, multilabel_f1
 from emofuse.tasks import TASKS
-from emofuse.types import MODALITIES, Utterance
+from emofuse.types import MODALITIES
 
 
 def test_collected_rows_equal_single_predictions(tiny_model, samples):
@@ -121,7 +118,7 @@ def test_nothing_to_evaluate_is_an_error(tiny_model, samples):
         evaluate(tiny_model, [])
     blank = {t: np.full_like(v, np.nan) for t, v in samples[0].targets.items()}
     with pytest.raises(DataError, match="no sample carries a label"):
-        evaluate(tiny_model, [Sample("a", samples[0].load, blank, "s")], resamples=2)
+        evaluate(tiny_model, [replace(samples[0], targets=blank)], resamples=2)
     with pytest.raises(DataError, match="share an id"):
         evaluate(tiny_model, [samples[0], samples[0]], resamples=2)
 
@@ -154,52 +151,10 @@ def test_comparisons_need_the_same_samples_and_labels(tiny_model, samples):
         compare(first, "nowhere.npz")
 
 
-def test_pairs_are_of_one_class_and_take_each_modality_from_its_own(samples):
-    labelled = [s for s in samples if not np.isnan(s.targets["emotion"]).any()]
-    for sample in paired({"text": labelled, "speech": labelled}, 6):
-        text, speech = sample.id.split("+")[:2]
-        origins = {s.id: s for s in labelled}
-        assert np.array_equal(origins[text].targets["emotion"], origins[speech].targets["emotion"])
-        segment = sample.load()
-        assert segment.present <= {"text", "speech"}
-        np.testing.assert_array_equal(segment.waveform, origins[speech].load().waveform)
-        assert all(0 <= w.start <= w.end <= segment.end + 1e-6 for w in segment.words or ())
-    with pytest.raises(DataError, match="two modalities"):
-        paired({"text": labelled}, 3)
-
-
-def test_samples_know_speaker_sex_and_cluster():
-    spoken = Utterance("u1", "ravdess", "dev", "actor_18", labels={"emotion": "happy"})
-    other = Utterance("u2", "ravdess", "dev", "actor_17", dialogue="d", labels={"emotion": "sad"})
-    none = Utterance("u3", "meld", "dev", "Ross", labels={})
-    tasks = (TASKS["emotion"],)
-    first, second = samples_of([spoken, other, none], tasks)
-    assert first.groups == {"language": "English", "speaker": "actor_18", "sex": "female"}
-    assert (first.cluster, second.groups["sex"]) == ("actor_18", "male")
-    assert samples_of([other], tasks, cluster="dialogue")[0].cluster == "d"
-    assert sex_of(Utterance("u", "emodb", "dev", "03")) == "male"
-    assert sex_of(none) is None
-
-
 def test_plain_has_no_numbers_that_json_lacks():
     assert plain({"a": np.float32("nan"), "b": (np.int64(1), float("inf")), "c": np.array([1.5])}) == {
         "a": None, "b": [1, None], "c": [1.5],
     }  # fmt: skip
-
-
-def test_a_limit_keeps_every_class_in_its_share():
-    labels = ["happy"] * 60 + ["sad"] * 30 + ["angry"] * 9 + ["fearful"] + ["none"] * 5
-    utterances = [
-        Utterance(str(i), "ravdess", "dev", "a", labels={} if name == "none" else {"emotion": name})
-        for i, name in enumerate(labels)
-    ]
-    chosen = stratified(utterances, (TASKS["emotion"],), 20)
-    counts = Counter(str(u.labels["emotion"]) for u in chosen)
-    assert sum(counts.values()) == 20
-    assert counts["fearful"] == 1
-    assert abs(counts["happy"] - 12) <= 1 and abs(counts["sad"] - 6) <= 1 and abs(counts["angry"] - 2) <= 1
-    assert [u.id for u in chosen] == [u.id for u in stratified(utterances, (TASKS["emotion"],), 20)]
-    assert len(stratified(utterances, (TASKS["emotion"],), 1000)) == 100
 
 
 def test_the_published_protocol_of_goemotions_is_answered_by_the_head_of_emotion(tiny_model, samples):
@@ -246,18 +201,9 @@ def test_small_groups_count_together(tiny_model, samples):
 
 
 def test_subsets_that_no_sample_has_are_said_to_be_missing(tiny_model, samples):
-    silent = [replace(s, load=_Silent(s.load)) for s in samples]
+    silent = [replace(s, modalities=s.modalities - {"speech"}) for s in samples]
     text = markdown_report(evaluate(tiny_model, silent, resamples=2, batch_size=24))
     assert "Of the seven, these samples have text, face, text+face;" in text
-
-
-class _Silent:
-    def __init__(self, load) -> None:
-        self.load = load
-
-    def __call__(self):
-        segment = self.load()
-        return segment.without("speech")
 
 
 def test_curves_end_where_they_must(tiny_model, samples):

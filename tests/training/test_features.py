@@ -14,7 +14,7 @@ from emofuse.errors import RecipeError
 from emofuse.evaluation.evaluate import evaluate_checkpoint
 from emofuse.model.model import EmotionModel
 from emofuse.training.dataset.samples import MediaCache, Samples
-from emofuse.training.dataset.sources import gather
+from emofuse.training.dataset.sources import read_source
 from emofuse.training.recipe.read import parse_recipe
 from emofuse.training.run import fit
 
@@ -63,7 +63,7 @@ def test_from_features_to_a_checkpoint_that_evaluates_alike(values: dict[str, An
     assert found.tasks["sentiment2"].intervals["accuracy"].estimate == pytest.approx(accuracy)
     features = read_features(corpus / FILE)
     recipe = parse_recipe(values)
-    train = {i.utterance.id for i in gather(recipe, recipe.data.sources[0], model.tasks).train}
+    train = {i.utterance.id for i in read_source(recipe, recipe.data.sources[0], model.tasks).train}
     rows = features.arrays["speech"][[n in train for n in features.names]]
     assert len(rows) < len(features.names)
     np.testing.assert_allclose(model.encoders["speech"].mean.numpy(), rows.mean(0), rtol=1e-5)
@@ -74,8 +74,8 @@ def test_modalities_of_a_source_are_those_it_gives(values: dict[str, Any]):
     values["data"]["sources"][0]["modalities"] = ["text", "face"]
     recipe = parse_recipe(values)
     model = EmotionModel(_config(recipe))
-    items = gather(recipe, recipe.data.sources[0], model.tasks).train
-    sample = Samples(items, model, MediaCache(0), seed=0)[0, 0]
+    examples = read_source(recipe, recipe.data.sources[0], model.tasks).train
+    sample = Samples(examples, model, MediaCache(0), seed=0)[0, 0]
     assert sample.inputs["speech"] is None
     assert sample.inputs["text"]["features"].shape == (1, 6)
 
@@ -90,7 +90,7 @@ def test_an_encoder_of_media_cannot_read_features(values: dict[str, Any]):
     values["model"]["encoders"]["text"] = {"source": "bert-base-uncased"}
     recipe = parse_recipe(values)
     with pytest.raises(RecipeError, match="kind: features"):
-        gather(recipe, recipe.data.sources[0], recipe.model.all_tasks())
+        read_source(recipe, recipe.data.sources[0], recipe.model.all_tasks())
 
 
 def _config(recipe):

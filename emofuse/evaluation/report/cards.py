@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from emofuse import pages
-from emofuse.data.examples import Sample
+from emofuse.data.examples import Example
 from emofuse.encoders.lexicon import word_valence
 from emofuse.types import Segment
 
@@ -45,7 +45,7 @@ def in_words(error: Mapping[str, Any]) -> str:
     return " · ".join(parts) or "+".join(error["present"])
 
 
-def worst(errors: Sequence[Mapping[str, Any]], by_id: Mapping[str, Sample]) -> list[dict[str, Any]]:
+def worst(errors: Sequence[Mapping[str, Any]], by_id: Mapping[str, Example]) -> list[dict[str, Any]]:
     """What each card shows; `by_id` lends them words, sounds and faces."""
     return [_card(e, by_id.get(e["id"])) for e in errors]
 
@@ -63,7 +63,7 @@ def shown(value: Any) -> str:
     return ", ".join(value) or "nothing" if isinstance(value, list) else str(value)
 
 
-def _card(error: Mapping[str, Any], sample: Sample | None) -> dict[str, Any]:
+def _card(error: Mapping[str, Any], sample: Example | None) -> dict[str, Any]:
     each = [f"{m} alone: {v['class']} ({100 * v['probability']:.0f} %)" for m, v in error.get("alone", {}).items()]
     told = "truth_probability" in error
     return {
@@ -74,12 +74,14 @@ def _card(error: Mapping[str, Any], sample: Sample | None) -> dict[str, Any]:
         "given": f"{100 * error['truth_probability']:.1f} %" if told else "",
         "agreed": f"{100 * error['truth_share']:.0f} %" if told and error["truth_share"] < 0.99 else "",
         "unimodal": "; ".join(each) if len(each) > 1 else "",
-        "evidence": _evidence(sample.load()) if sample is not None and sample.prepared is None else None,
+        "evidence": _evidence(sample.load()) if sample is not None else None,
     }
 
 
-def _evidence(segment: Segment) -> dict[str, Any]:
-    """A face, the outline of the voice, and the words with what the lexicon says of them."""
+def _evidence(segment: Segment) -> dict[str, Any] | None:
+    """A face, the outline of the voice, and the words with what the lexicon says of them; None of ready-made features."""
+    if segment.features is not None:
+        return None
     found: dict[str, Any] = dict.fromkeys(("face", "voice", "words"))
     faces = [track for track in segment.faces if len(track.crops)]
     if faces:

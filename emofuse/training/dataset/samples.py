@@ -1,4 +1,4 @@
-"""Items as training samples, each a function of (seed, epoch, index): loaded, augmented, mixed, composed, prepared."""
+"""Training samples, each a function of (seed, epoch, index): examples loaded, augmented, mixed, composed, prepared."""
 
 from __future__ import annotations
 
@@ -7,35 +7,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import combinations
-from typing import Protocol
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from emofuse.batch import PreparedSample
 from emofuse.data.compose import Composer, Draw
-from emofuse.data.load import load_segment
-from emofuse.encoders.features import prepare_features
+from emofuse.data.examples import Example, Prepares
+from emofuse.data.load import holds_features, load_segment
 from emofuse.training.dataset.augment.face import augment_faces
 from emofuse.training.dataset.augment.mixup import blend, blend_targets, share
 from emofuse.training.dataset.augment.speech import augment_speech, mask_features
 from emofuse.training.dataset.augment.text import augment_words
 from emofuse.training.dataset.cache import Arrays, InputCache
 from emofuse.training.dataset.sampler import Key
-from emofuse.training.dataset.sources import Item, features_of
 from emofuse.training.recipe.schema import Augment
 from emofuse.types import MODALITIES, Modality, Segment, Utterance
 
 Inputs = dict[Modality, Arrays | None]
-
-
-class Prepares(Protocol):
-    """What data needs of a model: arrays from a segment, of each modality it reads."""
-
-    @property
-    def modalities(self) -> tuple[Modality, ...]: ...
-
-    def prepare(self, segment: Segment, targets: Mapping[str, np.ndarray] | None = None) -> PreparedSample: ...
 
 
 class MediaCache:
@@ -66,15 +55,15 @@ def _size(segment: Segment) -> int:
 
 
 class Samples(Dataset[PreparedSample]):
-    """Items, then composed samples: `samples[epoch, index]` is always the same, whatever ran before or beside it.
+    """Examples, then composed samples: `samples[epoch, index]` is always the same, whatever ran before or beside it.
 
-    `augment` None leaves samples as they are (dev). Indices from `len(items)` on are composed. `store` gives the inputs
-    of modalities that are not augmented; composed samples, whose times are their own, do without.
+    `augment` None leaves samples as they are (dev). Indices from `len(examples)` on are composed. `store` gives the
+    inputs of modalities that are not augmented; composed samples, whose times are their own, do without.
     """
 
     def __init__(
         self,
-        items: Sequence[Item],
+        examples: Sequence[Example],
         model: Prepares,
         cache: Callable[[Utterance], Segment],
         *,
@@ -84,7 +73,7 @@ class Samples(Dataset[PreparedSample]):
         modality_dropout: float = 0.0,
         store: InputCache | None = None,
     ) -> None:
-        self.items = items
+        self.examples = examples
         self.model = model
         self.cache = cache
         self.seed = seed
@@ -93,20 +82,20 @@ class Samples(Dataset[PreparedSample]):
         self.modality_dropout = modality_dropout
         self.store = None if composer else store
         self._stored = self.store.modalities - augmented(augment) if self.store else frozenset()
-        self._lengths = np.array([item.length for item in items])
-        self._voices = [i for i, item in enumerate(items) if "speech" in item.modalities]
-        self._alike: dict[tuple[str, frozenset[Modality]], list[Item]] = {}
+        self._lengths = np.array([e.length for e in examples])
+        self._voices = [i for i, e in enumerate(examples) if "speech" in e.modalities]
+        self._alike: dict[tuple[str, frozenset[Modality]], list[Example]] = {}
         if augment and augment.mixup:
-            for item in filter(_can_blend, items):
-                self._alike.setdefault(_kind(item), []).append(item)
+            for example in filter(_can_blend, examples):
+                self._alike.setdefault(_kind(example), []).append(example)
 
     def __len__(self) -> int:
-        return len(self.items) + (self.composer.size if self.composer else 0)
+        return len(self.examples) + (self.composer.size if self.composer else 0)
 
     def lengths(self, indices: np.ndarray, epoch: int) -> np.ndarray:
         """Rough token counts, to batch samples of like length."""
         out = np.empty(len(indices))
-        plain = indices < len(self.items)
+        plain = indices < len(self.examples)
         out[plain] = self._lengths[indices[plain]]
         out[~plain] = [sum(self._lengths[i] for i in self._draw(epoch, int(n)).parts.values()) for n in indices[~plain]]
         return out
@@ -114,50 +103,48 @@ class Samples(Dataset[PreparedSample]):
     def __getitem__(self, key: Key) -> PreparedSample:
         epoch, index = key
         rng = np.random.default_rng([self.seed, epoch, index])
-        if index >= len(self.items):
+        if index >= len(self.examples):
             assert self.composer is not None
-            segment, targets = self.composer.build(self._draw(epoch, index), self.items, self.cache, rng)
+            segment, targets = self.composer.build(self._draw(epoch, index), self.examples, self.cache, rng)
             return PreparedSample(self._prepare(segment, rng), targets)
-        item = self.items[index]
-        inputs = self._features(item) if item.ready_made else self._inputs(item, rng)
-        targets = item.targets
-        if self.augment and self.augment.mixup and _can_blend(item):
-            inputs, targets = self._blended(item, inputs, np.random.default_rng([self.seed, epoch, index, 2]))
+        example = self.examples[index]
+        inputs = self._inputs(example, rng)
+        targets = example.targets
+        if self.augment and self.augment.mixup and _can_blend(example):
+            inputs, targets = self._blended(example, inputs, np.random.default_rng([self.seed, epoch, index, 2]))
         if self.modality_dropout and rng.random() < self.modality_dropout:
             inputs = keep_random(inputs, rng)
         return PreparedSample(inputs, targets)
 
-    def _blended(self, item: Item, inputs: Inputs, rng: np.random.Generator) -> tuple[Inputs, dict[str, np.ndarray]]:
+    def _blended(
+        self, example: Example, inputs: Inputs, rng: np.random.Generator
+    ) -> tuple[Inputs, Mapping[str, np.ndarray]]:
         """With another of its kind, at the chance of mixup; as they are where one lacks what the other has."""
         assert self.augment is not None
         if rng.random() >= self.augment.mixup:
-            return inputs, item.targets
-        alike = self._alike[_kind(item)]
+            return inputs, example.targets
+        alike = self._alike[_kind(example)]
         other = alike[rng.integers(len(alike))]
         found = self._inputs(other, rng)
         if any((inputs[m] is None) != (found[m] is None) for m in inputs):
-            return inputs, item.targets
+            return inputs, example.targets
         kept = share(self.augment.mixup_alpha, rng)
         mixed: Inputs = dict.fromkeys(inputs)
         for modality, one in inputs.items():
             two = found[modality]
             if one is not None and two is not None:
                 mixed[modality] = blend(one, two, kept)
-        return mixed, blend_targets(item.targets, other.targets, kept)
+        return mixed, blend_targets(example.targets, other.targets, kept)
 
-    def _features(self, item: Item) -> Inputs:
-        assert item.utterance.media is not None
-        row = features_of(item.utterance.media).row(item.utterance.id)
-        return {m: prepare_features(row[m]) if m in item.modalities else None for m in self.model.modalities}
-
-    def _inputs(self, item: Item, rng: np.random.Generator) -> Inputs:
-        """Of each modality the item has: from the store where it is not augmented, else of the decoded segment."""
+    def _inputs(self, example: Example, rng: np.random.Generator) -> Inputs:
+        """Of each modality the example has: from the store where it is not augmented, else of the decoded segment."""
         inputs: Inputs = dict.fromkeys(self.model.modalities)
-        load = partial(self.cache, item.utterance)
-        if self.store:
-            stored = item.modalities & self._stored
-            inputs |= {m: self.store.inputs(m, item.utterance, load) for m in self.model.modalities if m in stored}
-        rest = item.modalities - self._stored
+        load = partial(example.load, self.cache)
+        stored: frozenset[Modality] = frozenset()
+        if self.store and not holds_features(example.utterance):
+            stored = example.modalities & self._stored
+            inputs |= {m: self.store.inputs(m, example.utterance, load) for m in self.model.modalities if m in stored}
+        rest = example.modalities - stored
         if rest:
             fresh = self._prepare(load().without(*(set(MODALITIES) - rest)), rng)
             inputs |= {m: arrays for m, arrays in fresh.items() if m in rest}
@@ -165,7 +152,7 @@ class Samples(Dataset[PreparedSample]):
 
     def _draw(self, epoch: int, index: int) -> Draw:
         assert self.composer is not None
-        return self.composer.draw(np.random.default_rng([self.seed, epoch, index, 1]), index - len(self.items))
+        return self.composer.draw(np.random.default_rng([self.seed, epoch, index, 1]), index - len(self.examples))
 
     def _prepare(self, segment: Segment, rng: np.random.Generator) -> Inputs:
         if self.augment is None:
@@ -199,17 +186,17 @@ class Samples(Dataset[PreparedSample]):
         """Another sample's sound, to babble in the background."""
         if not self._voices:
             return None
-        return self.cache(self.items[self._voices[rng.integers(len(self._voices))]].utterance).waveform
+        return self.examples[self._voices[rng.integers(len(self._voices))]].load(self.cache).waveform
 
 
-def _kind(item: Item) -> tuple[str, frozenset[Modality]]:
+def _kind(example: Example) -> tuple[str, frozenset[Modality]]:
     """What samples must share to be blended: their corpus and their modalities."""
-    return item.utterance.corpus, item.modalities
+    return example.utterance.corpus, example.modalities
 
 
-def _can_blend(item: Item) -> bool:
+def _can_blend(example: Example) -> bool:
     """Sound and pictures can be added; words cannot."""
-    return not item.ready_made and "text" not in item.modalities
+    return not holds_features(example.utterance) and "text" not in example.modalities
 
 
 def augmented(options: Augment | None) -> frozenset[Modality]:

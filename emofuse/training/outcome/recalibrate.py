@@ -11,7 +11,7 @@ from typing import Any
 from safetensors import safe_open
 
 from emofuse.calibration.fitting import Calibration, calibrate, gather_evidence
-from emofuse.data.examples import read_samples
+from emofuse.data.examples import read_examples, views_of
 from emofuse.errors import CheckpointError, DataError
 from emofuse.evaluation.predict import batches as batches_of
 from emofuse.model.checkpoint import locate
@@ -47,8 +47,9 @@ def recalibrate(
     if corpus is None:
         found = _on_recipe(loaded, folder, {"root": str(root), **(options or {})}, limit)
     else:
-        samples, _ = read_samples(loaded, corpus, root, "dev", limit=limit, options=options)
-        found = calibrate(loaded, gather_evidence(loaded, corpus, (batch for _, batch in batches_of(loaded, samples))))
+        tasks = (*loaded.tasks, *views_of(loaded.tasks, corpus))
+        examples = read_examples(corpus, root, "dev", tasks, limit=limit, options=options).examples
+        found = calibrate(loaded, gather_evidence(loaded, corpus, (batch for _, batch in batches_of(loaded, examples))))
     if not found:
         raise DataError("too few labelled dev samples to calibrate on; no subset of the modalities has 50")
     texts = {n: (folder / n).read_text("utf-8") for n in ("recipe.yaml", "README.md") if (folder / n).is_file()}
@@ -60,7 +61,7 @@ def recalibrate(
 
 
 def _on_recipe(model: EmotionModel, folder: Path, values: Mapping[str, Any], limit: int | None) -> Found:
-    from emofuse.training.dataset.sources import gather
+    from emofuse.training.dataset.sources import read_source
     from emofuse.training.run import caches, dev_sets
     from emofuse.training.validate import batches, collect, evidence_of
 
@@ -68,7 +69,7 @@ def _on_recipe(model: EmotionModel, folder: Path, values: Mapping[str, Any], lim
         raise CheckpointError(f"{folder} holds no recipe.yaml to say what its dev data are; name a corpus of your own")
     recipe = with_values(load_recipe(folder / "recipe.yaml"), values)
     sources = [s for s in recipe.data.sources if s.evaluate]
-    gathered = [gather(recipe, s.model_copy(update={"train": False}), model.tasks, limit) for s in sources]
+    gathered = [read_source(recipe, s.model_copy(update={"train": False}), model.tasks, limit) for s in sources]
     cache, _ = caches(recipe, model)
     sets = dev_sets(recipe, gathered, model, cache, limit)
     size = recipe.train.eval_batch_size

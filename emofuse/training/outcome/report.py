@@ -19,7 +19,7 @@ from transformers import TrainerCallback
 
 from emofuse.calibration.fitting import Calibration
 from emofuse.corpora.corpus import split_hash
-from emofuse.training.dataset.sources import Gathered
+from emofuse.training.dataset.sources import SourceExamples
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.validate import sign
 
@@ -143,7 +143,7 @@ def build_report(
     seed: int,
     command: str,
     limit: int | None,
-    data: Sequence[Gathered],
+    data: Sequence[SourceExamples],
     metrics: Mapping[str, Mapping[str, Mapping[str, float]]],
     calibration: Mapping[str, Mapping[str, Calibration]],
     history: Sequence[Mapping[str, Any]],
@@ -200,7 +200,7 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _data(g: Gathered) -> dict[str, Any]:
+def _data(g: SourceExamples) -> dict[str, Any]:
     return {
         "corpus": g.source.corpus,
         "options": g.source.options,

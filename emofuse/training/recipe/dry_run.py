@@ -18,7 +18,7 @@ from emofuse.model.checkpoint import locate, shipped
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
 from emofuse.training.dataset.sampler import Buckets, Shares
-from emofuse.training.dataset.sources import Gathered, gather
+from emofuse.training.dataset.sources import SourceExamples, read_source
 from emofuse.training.outcome.ensemble import members
 from emofuse.training.recipe.schema import Recipe, Source, Strategy
 from emofuse.training.trainer import last_complete
@@ -48,11 +48,11 @@ def plan(recipe: Recipe, limit: int | None, errors: list[DataError]) -> Iterator
     runs = [label for label, _, _ in members(recipe)]
     yield f"runs: {', '.join(runs)}" if runs != [""] else f"seed: {recipe.seed}"
     yield "data:"
-    gathered: list[Gathered | None] = []
+    gathered: list[SourceExamples | None] = []
     for source in recipe.data.sources:
         found = _read(recipe, source, tasks, limit, errors)
-        gathered.append(found if isinstance(found, Gathered) else None)
-        yield from (f"  {line}" for line in (_counts(found, tasks) if isinstance(found, Gathered) else [found]))
+        gathered.append(found if isinstance(found, SourceExamples) else None)
+        yield from (f"  {line}" for line in (_counts(found, tasks) if isinstance(found, SourceExamples) else [found]))
     model_config(_only(recipe, {"text": {"kind": "features", "width": 1}}, {}))
     yield "encoders:"
     described: dict[Modality, Described] = {m: describe(recipe, m) for m in recipe.model.encoders}
@@ -65,7 +65,7 @@ def plan(recipe: Recipe, limit: int | None, errors: list[DataError]) -> Iterator
 
 def _read(
     recipe: Recipe, source: Source, tasks: Sequence[Task], limit: int | None, errors: list[DataError]
-) -> Gathered | str:
+) -> SourceExamples | str:
     reader = corpus(source.corpus)
     if recipe.root is None:
         return f"{source.corpus}: not read, the recipe has no root yet; add root=FOLDER"
@@ -73,20 +73,20 @@ def _read(
     if not root.exists():
         return f"{source.corpus}: nothing at {root}; it holds {', '.join(reader.tasks)}"
     try:
-        return gather(recipe, source, tasks, limit)
+        return read_source(recipe, source, tasks, limit)
     except DataError as error:
         errors.append(error)
         return f"{source.corpus}: cannot be used as it is: {error}"
 
 
-def _counts(g: Gathered, tasks: Sequence[Task]) -> Iterator[str]:
+def _counts(g: SourceExamples, tasks: Sequence[Task]) -> Iterator[str]:
     weight = f", {g.source.weight:g} of it an epoch" if g.source.weight != 1 else ""
     yield g.describe() + weight
     for note in g.reading.notes:
         yield f"  {note}"
     for task in tasks:
-        for split, items in (("train", g.train), ("dev", g.dev)):
-            rows = [i.targets[task.name] for i in items if not np.isnan(i.targets[task.name]).any()]
+        for split, examples in (("train", g.train), ("dev", g.dev)):
+            rows = [e.targets[task.name] for e in examples if not np.isnan(e.targets[task.name]).any()]
             if not rows:
                 continue
             if task.kind == "scalar":
@@ -215,7 +215,7 @@ def _built(recipe: Recipe, encoders: Mapping[Modality, dict[str, Any]]) -> Emoti
         return EmotionModel(model_config(_only(recipe, encoders, {})))
 
 
-def _steps(recipe: Recipe, gathered: Sequence[Gathered | None], limit: int | None) -> Iterator[str]:
+def _steps(recipe: Recipe, gathered: Sequence[SourceExamples | None], limit: int | None) -> Iterator[str]:
     train, optim = recipe.train, recipe.optim
     yield (
         f"schedule: {train.epochs} epochs, {optim.schedule}, {optim.warmup:.0%} warm-up, clipped at {optim.clip:g}, "

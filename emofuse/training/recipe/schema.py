@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeFloat, PositiveInt, model_validator
 
+from emofuse.data.compose import Compose
 from emofuse.errors import RecipeError, nearest
 from emofuse.tasks import TASKS, Task
 from emofuse.types import Modality
@@ -45,23 +46,6 @@ class Source(Section):
     evaluate: bool = True
     """Whether its dev split counts in the score that chooses the epoch."""
     train: bool = True
-
-
-class Compose(Section):
-    """Samples put together from segments of different corpora that carry the same emotion, one a modality."""
-
-    size: PositiveInt = 6000
-    """Composed samples in one epoch."""
-    dev_size: PositiveInt = 300
-    """Composed dev samples for each subset of modalities; the same ones every epoch."""
-    balance: Probability = 1.0
-    """0 = classes as frequent as in the data, 1 = all classes equally frequent."""
-    frames: PositiveInt = 1
-    """A single picture is shown 1 to this many times, each with its own augmentation, as a face in a video is."""
-    conflict: Probability = 0.0
-    """Share of samples in which one modality carries another emotion; the target is then the mean of both."""
-    fewest: Annotated[int, Field(ge=1, le=2)] = 1
-    """2 = training samples of a single modality come from the sources alone, with their own frequencies."""
 
 
 class Cache(Section):

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from emofuse.data.examples import Example
 from emofuse.errors import DataError
 from emofuse.training.dataset.cache import DiskCache, InputCache
 from emofuse.training.dataset.samples import MediaCache, Samples, augmented, keep_random
-from emofuse.training.dataset.sources import Item, gather, modalities_of
+from emofuse.training.dataset.sources import read_source
 from emofuse.training.recipe.read import parse_recipe
 from emofuse.training.recipe.schema import Augment
 from emofuse.types import Segment, Utterance
@@ -22,9 +23,9 @@ AUGMENT = Augment.model_validate({"text": {"dropout": 0.3}, "speech": {"noise": 
 
 
 @pytest.fixture
-def items(recipe_values: dict[str, Any], tiny_model) -> list[Item]:
+def examples(recipe_values: dict[str, Any], tiny_model) -> list[Example]:
     recipe = parse_recipe(recipe_values)
-    return gather(recipe, recipe.data.sources[0], tiny_model.tasks).train
+    return read_source(recipe, recipe.data.sources[0], tiny_model.tasks).train
 
 
 def same(one, other) -> bool:
@@ -36,17 +37,17 @@ def same(one, other) -> bool:
     return True
 
 
-def test_a_sample_depends_on_its_key_alone(items: list[Item], tiny_model):
-    one = Samples(items, tiny_model, MediaCache(1 << 24), seed=0, augment=AUGMENT, modality_dropout=0.5)
-    other = Samples(items, tiny_model, MediaCache(0), seed=0, augment=AUGMENT, modality_dropout=0.5)
+def test_a_sample_depends_on_its_key_alone(examples: list[Example], tiny_model):
+    one = Samples(examples, tiny_model, MediaCache(1 << 24), seed=0, augment=AUGMENT, modality_dropout=0.5)
+    other = Samples(examples, tiny_model, MediaCache(0), seed=0, augment=AUGMENT, modality_dropout=0.5)
     [one[0, i] for i in range(5)]
     assert all(same(one[3, i], other[3, i]) for i in (4, 1, 7))
     assert not same(one[3, 1], one[4, 1])
-    assert not same(one[3, 1], Samples(items, tiny_model, MediaCache(0), seed=1, augment=AUGMENT)[3, 1])
+    assert not same(one[3, 1], Samples(examples, tiny_model, MediaCache(0), seed=1, augment=AUGMENT)[3, 1])
 
 
-def test_mixup_blends_inputs_and_targets_in_one_share(items: list[Item], tiny_model):
-    voices = [replace(item, modalities=frozenset({"speech"})) for item in items]
+def test_mixup_blends_inputs_and_targets_in_one_share(examples: list[Example], tiny_model):
+    voices = [replace(e, modalities=frozenset({"speech"})) for e in examples]
     plain = Samples(voices, tiny_model, MediaCache(1 << 24), seed=0)
     mixed = Samples(voices, tiny_model, MediaCache(1 << 24), seed=0, augment=Augment(mixup=1.0))
     soft = 0
@@ -75,36 +76,36 @@ def _share(both: np.ndarray, one: np.ndarray, other: np.ndarray) -> float | None
     return kept if np.allclose(both, kept * one + (1 - kept) * other, atol=1e-4) else None
 
 
-def test_words_are_not_mixed_up(items: list[Item], tiny_model):
-    plain = Samples(items, tiny_model, MediaCache(1 << 24), seed=0)
-    mixed = Samples(items, tiny_model, MediaCache(1 << 24), seed=0, augment=Augment(mixup=1.0))
-    worded = [i for i, item in enumerate(items) if "text" in item.modalities]
+def test_words_are_not_mixed_up(examples: list[Example], tiny_model):
+    plain = Samples(examples, tiny_model, MediaCache(1 << 24), seed=0)
+    mixed = Samples(examples, tiny_model, MediaCache(1 << 24), seed=0, augment=Augment(mixup=1.0))
+    worded = [i for i, e in enumerate(examples) if "text" in e.modalities]
     assert worded and all(same(plain[0, i], mixed[0, i]) for i in worded)
 
 
-def test_development_samples_never_change(items: list[Item], tiny_model):
-    samples = Samples(items, tiny_model, MediaCache(1 << 24), seed=0)
+def test_development_samples_never_change(examples: list[Example], tiny_model):
+    samples = Samples(examples, tiny_model, MediaCache(1 << 24), seed=0)
     assert same(samples[0, 2], samples[9, 2])
 
 
-def test_the_disk_cache_changes_no_sample(items: list[Item], tiny_model, tmp_path: Path):
+def test_the_disk_cache_changes_no_sample(examples: list[Example], tiny_model, tmp_path: Path):
     augment = Augment.model_validate({"speech": {"noise": 1.0}})
-    plain = Samples(items, tiny_model, MediaCache(1 << 24), seed=0, augment=augment)
+    plain = Samples(examples, tiny_model, MediaCache(1 << 24), seed=0, augment=augment)
     store = InputCache(DiskCache(tmp_path, 1 << 24), tiny_model, ())
     for _ in range(2):
-        kept = Samples(items, tiny_model, MediaCache(1 << 24), seed=0, augment=augment, store=store)
+        kept = Samples(examples, tiny_model, MediaCache(1 << 24), seed=0, augment=augment, store=store)
         assert all(same(plain[1, i], kept[1, i]) for i in range(4))
-    assert len(list(tmp_path.glob("*/*.npz"))) == len({i.utterance.text + str(i.utterance.media) for i in items[:4]})
+    assert len(list(tmp_path.glob("*/*.npz"))) == len({i.utterance.text + str(i.utterance.media) for i in examples[:4]})
 
 
-def test_sound_is_not_loaded_again_for_inputs_that_are_kept(items: list[Item], tiny_model, tmp_path: Path):
+def test_sound_is_not_loaded_again_for_inputs_that_are_kept(examples: list[Example], tiny_model, tmp_path: Path):
     store = InputCache(DiskCache(tmp_path, 1 << 24), tiny_model, ())
-    Samples(items, tiny_model, MediaCache(0), seed=0, store=store)[0, 0]
+    Samples(examples, tiny_model, MediaCache(0), seed=0, store=store)[0, 0]
 
     def fail(utterance: Utterance) -> Segment:
         raise AssertionError(f"{utterance.id} was loaded again")
 
-    assert Samples(items, tiny_model, fail, seed=0, store=store)[0, 0].inputs["speech"] is not None
+    assert Samples(examples, tiny_model, fail, seed=0, store=store)[0, 0].inputs["speech"] is not None
 
 
 def test_modalities_without_a_chance_of_change_are_not_augmented():
@@ -145,21 +146,10 @@ def test_memory_is_bounded(make_segment):
     assert loaded.count("0") == 3
 
 
-def test_what_an_utterance_has_is_told_from_its_file():
-    def told(name: str | None, text: str | None = None) -> frozenset[str]:
-        return modalities_of(Utterance("a", "x", "train", "s", media=Path(name) if name else None, text=text))
-
-    assert told("a.png") == {"face"}
-    assert told("a.FLAC", "hello") == {"speech", "text"}
-    assert told("a.mp4") == {"speech", "face"}
-    assert told(None, "hello") == {"text"}
-    assert told("a.npz") == {"text", "speech", "face"}
-
-
 def test_a_limit_takes_the_same_few(recipe_values: dict[str, Any], tiny_model):
     recipe = parse_recipe(recipe_values)
-    few = gather(recipe, recipe.data.sources[0], tiny_model.tasks, limit=5)
-    again = gather(recipe, recipe.data.sources[0], tiny_model.tasks, limit=5)
+    few = read_source(recipe, recipe.data.sources[0], tiny_model.tasks, limit=5)
+    again = read_source(recipe, recipe.data.sources[0], tiny_model.tasks, limit=5)
     assert (len(few.train), len(few.dev)) == (5, 5)
     assert [i.utterance.id for i in few.train] == [i.utterance.id for i in again.train]
 
@@ -169,4 +159,4 @@ def test_data_without_a_label_of_the_tasks_is_an_error(recipe_values: dict[str, 
 
     recipe = parse_recipe(recipe_values)
     with pytest.raises(DataError, match="without a label of sarcasm"):
-        gather(recipe, recipe.data.sources[0], [TASKS["sarcasm"]])
+        read_source(recipe, recipe.data.sources[0], [TASKS["sarcasm"]])
