@@ -79,7 +79,7 @@ def _card(error: Mapping[str, Any], sample: Example | None) -> dict[str, Any]:
 
 
 def _evidence(segment: Segment) -> dict[str, Any] | None:
-    """A face, the outline of the voice, and the words with what the lexicon says of them; None of ready-made features."""
+    """A face, the outline of the voice, the words with what the lexicon says; None of ready-made features."""
     if segment.features is not None:
         return None
     found: dict[str, Any] = dict.fromkeys(("face", "voice", "words"))

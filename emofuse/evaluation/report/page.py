@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from emofuse import pages, plots
-from emofuse.data.examples import Sample
+from emofuse.data.examples import Example
 from emofuse.evaluation.audit import FEWEST, gap
 from emofuse.evaluation.evaluate import Evaluation, TaskEvaluation
 from emofuse.evaluation.predict import GIVEN, SUBSETS, name_of, save
@@ -67,7 +67,7 @@ def html_report(found: Evaluation) -> str:
     )
 
 
-def _task(task: TaskEvaluation, by_id: Mapping[str, Sample]) -> dict[str, Any]:
+def _task(task: TaskEvaluation, by_id: Mapping[str, Example]) -> dict[str, Any]:
     return {
         "name": task.task.name,
         "metrics": {"table": _metric_rows(task), "figure": _metrics(task)},
