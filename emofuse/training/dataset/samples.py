@@ -17,7 +17,7 @@ from emofuse.data.examples import Example, Prepares
 from emofuse.data.load import holds_features, load_segment
 from emofuse.training.dataset.augment.face import augment_faces
 from emofuse.training.dataset.augment.mixup import blend, blend_targets, share
-from emofuse.training.dataset.augment.speech import augment_speech, mask_features
+from emofuse.training.dataset.augment.speech import augment_speech, mask_features, mask_waveform
 from emofuse.training.dataset.augment.text import augment_words
 from emofuse.training.dataset.cache import Arrays, InputCache
 from emofuse.training.dataset.sampler import Key
@@ -160,9 +160,9 @@ class Samples(Dataset[PreparedSample]):
         streams = dict(zip(MODALITIES, rng.spawn(len(MODALITIES)), strict=True))
         inputs = self.model.prepare(self._augmented(segment, self.augment, streams)).inputs
         speech = inputs.get("speech")
-        spectral = speech is not None and "values" in speech and speech["values"].ndim == 2
-        if speech is not None and spectral and streams["speech"].random() < self.augment.speech.mask:
-            speech["values"] = mask_features(speech["values"], self.augment.speech, streams["speech"])
+        if speech is not None and "values" in speech and streams["speech"].random() < self.augment.speech.mask:
+            mask = mask_features if speech["values"].ndim == 2 else mask_waveform
+            speech["values"] = mask(speech["values"], self.augment.speech, streams["speech"])
         return inputs
 
     def _augmented(self, segment: Segment, options: Augment, streams: dict[Modality, np.random.Generator]) -> Segment:

@@ -137,7 +137,7 @@ class SpeechAugment(Section):
     """Keep a random part of the utterance."""
     keep: Range = (0.6, 1.0)
     mask: Probability = 0.0
-    """SpecAugment on the prepared features: `masks` spans of time and of frequency set to zero."""
+    """SpecAugment: `masks` spans of time and of frequency set to zero, on features or on the raw waveform."""
     masks: PositiveInt = 2
     mask_time: Probability = 0.1
     mask_frequency: Probability = 0.15

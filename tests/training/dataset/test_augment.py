@@ -8,7 +8,7 @@ import pytest
 from emofuse.media.transcript import spread
 from emofuse.training.dataset.augment import speech
 from emofuse.training.dataset.augment.face import augment_faces
-from emofuse.training.dataset.augment.speech import augment_speech, mask_features
+from emofuse.training.dataset.augment.speech import augment_speech, mask_features, mask_waveform
 from emofuse.training.dataset.augment.text import augment_words
 from emofuse.training.recipe.schema import FaceAugment, SpeechAugment, TextAugment
 
@@ -90,14 +90,41 @@ def test_masks_hit_both_halves_of_stacked_frames():
     pytest.fail("no bin was ever masked")
 
 
+def test_masks_of_a_waveform_silence_time_and_filter_frequency():
+    noise = np.random.default_rng(0).standard_normal(PRIME).astype(np.float32)
+    silent = SpeechAugment(mask=1.0, masks=1, mask_time=0.5, mask_frequency=0.0)
+    filtered = SpeechAugment(mask=1.0, masks=1, mask_time=0.0, mask_frequency=0.5)
+    shares, losses = [], []
+    for seed in range(20):
+        shares.append((mask_waveform(noise, silent, np.random.default_rng(seed)) == 0).mean())
+        masked = mask_waveform(noise, filtered, np.random.default_rng(seed))
+        power = np.abs(np.fft.rfft(masked)) ** 2 / np.abs(np.fft.rfft(noise)) ** 2
+        losses.append((power < 0.01).mean())
+        assert masked.shape == noise.shape and masked.dtype == np.float32
+    assert 0.1 < np.mean(shares) < 0.4 and max(shares) <= 0.51
+    assert 0.03 < np.mean(losses) < 0.5
+
+
+ALL = ("flip", "crop", "rotate", "colour", "grey", "blur", "resolution", "jpeg", "erase")
+
+
 def test_frames_of_a_track_change_alike():
-    picture = np.random.default_rng(0).integers(0, 255, (24, 24, 3), dtype=np.uint8)
-    names = ("flip", "crop", "rotate", "colour", "grey", "blur", "resolution", "jpeg", "erase")
-    changed = augment_faces(np.stack([picture] * 3), FaceAugment(**dict.fromkeys(names, 1.0)), np.random.default_rng(1))
+    one, two = np.random.default_rng(0).integers(0, 255, (2, 24, 24, 3), dtype=np.uint8)
+    changed = augment_faces(np.stack([one, two, one]), FaceAugment(**dict.fromkeys(ALL, 1.0)), np.random.default_rng(1))
     assert changed.shape == (3, 24, 24, 3)
     assert changed.dtype == np.uint8
     np.testing.assert_array_equal(changed[0], changed[2])
-    assert not np.array_equal(changed[0], picture)
+    assert not np.array_equal(changed[0], one)
+
+
+def test_a_picture_shown_several_times_changes_each_time_but_is_mirrored_as_a_whole():
+    picture = np.random.default_rng(0).integers(0, 255, (24, 24, 3), dtype=np.uint8)
+    shown = np.stack([picture] * 4)
+    changed = augment_faces(shown, FaceAugment(**dict.fromkeys(ALL, 1.0)), np.random.default_rng(1))
+    assert len({frame.tobytes() for frame in changed}) == 4
+    for seed in range(8):
+        mirrored = augment_faces(shown, FaceAugment(flip=0.5), np.random.default_rng(seed))
+        assert len({frame.tobytes() for frame in mirrored}) == 1
 
 
 def test_words_go_but_never_all_of_them():

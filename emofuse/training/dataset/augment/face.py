@@ -17,7 +17,15 @@ Change = Callable[[Image], Image]
 def augment_faces(
     crops: UInt8[np.ndarray, "frames h w 3"], options: FaceAugment, rng: np.random.Generator
 ) -> UInt8[np.ndarray, "frames h w 3"]:
-    """The same changes in every frame of a track, as one camera would make them."""
+    """The same changes in every frame of a track, as one camera would make them.
+
+    One picture shown several times, which composed samples have, is mirrored or not as a whole, and otherwise changes
+    from frame to frame as a face in a video does.
+    """
+    if len(crops) > 1 and (crops == crops[:1]).all():
+        mirrored = FaceAugment(flip=float(rng.random() < options.flip))
+        each = options.model_copy(update={"flip": 0.0})
+        return np.concatenate([augment_faces(augment_faces(c[None], each, rng), mirrored, rng) for c in crops])
     changes = draw(crops.shape[1], crops.shape[2], options, rng)
     return np.stack([_all(crop, changes) for crop in crops])
 

@@ -14,6 +14,8 @@ from emofuse.training.recipe.schema import SpeechAugment
 from emofuse.types import SAMPLE_RATE
 
 Waveform = Float32[np.ndarray, "samples"]
+MELS = 80
+"""Bins that spans of frequency are drawn over."""
 
 
 def augment_speech(
@@ -46,17 +48,34 @@ def augment_speech(
 def mask_features(values: np.ndarray, options: SpeechAugment, rng: np.random.Generator) -> np.ndarray:
     """SpecAugment (Park et al. 2019) on [frames, bins]: spans of time and of bins set to 0, which is their mean.
 
-    Two stacked mel frames [frames, 2 * 80] lose the same bins in both.
+    Two stacked mel frames [frames, 2 * MELS] lose the same bins in both.
     """
     values = values.copy()
     frames, width = values.shape
-    bins = 80 if width % 80 == 0 else width
+    bins = MELS if width % MELS == 0 else width
     for _ in range(options.masks):
         start, length = _span(frames, options.mask_time, rng)
         values[start : start + length] = 0
         start, length = _span(bins, options.mask_frequency, rng)
         values.reshape(frames, width // bins, bins)[:, :, start : start + length] = 0
     return values
+
+
+def mask_waveform(values: Waveform, options: SpeechAugment, rng: np.random.Generator) -> Waveform:
+    """SpecAugment for encoders of raw waveforms, in the time domain (Ravanelli et al. 2021): spans of time are 0, and
+    spans of frequency, which are even on the mel scale, are filtered out.
+    """
+    spectrum = np.asarray(rfft(values))
+    mel = 2595 * np.log10(1 + rfftfreq(len(values), 1 / SAMPLE_RATE) / 700)
+    bins = np.minimum((mel / mel[-1] * MELS).astype(int), MELS - 1)
+    for _ in range(options.masks):
+        start, length = _span(MELS, options.mask_frequency, rng)
+        spectrum[(bins >= start) & (bins < start + length)] = 0
+    masked = np.asarray(irfft(spectrum, len(values))).astype(np.float32)
+    for _ in range(options.masks):
+        start, length = _span(len(values), options.mask_time, rng)
+        masked[start : start + length] = 0
+    return masked
 
 
 def mix(waveform: Waveform, noise: Waveform, snr: float) -> Waveform:
