@@ -56,9 +56,11 @@ def size(weights: Path) -> str:
     """Parameters and bytes on disk, read from the header of the weights. Raises `CheckpointError`."""
     from safetensors import SafetensorError, safe_open
 
+    from emofuse.model.weights import SCALE
+
     try:
         with safe_open(weights, framework="np") as file:
-            names = list(file.keys())
+            names = [name for name in file.keys() if not name.endswith(SCALE)]  # noqa: SIM118
             count = sum(prod(file.get_slice(name).get_shape()) for name in names)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{weights} cannot be read ({error}); fetch or save the model again") from error

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from emofuse.errors import CheckpointError
 from emofuse.model.config import SCHEMA_VERSION, ModelConfig
 from emofuse.model.conformal import FILE as CONFORMAL
 from emofuse.model.conformal import load_conformal, save_conformal
+from emofuse.model.weights import Stored, pack, read_weights
 from emofuse.tasks import TASKS, Task
 
 if TYPE_CHECKING:
@@ -133,13 +134,12 @@ def load(
     if not weights.is_file():
         raise CheckpointError(f"{folder} holds no model.safetensors; fetch or save the model again")
     try:
-        tensors = load_file(weights)
+        state = read_weights(weights)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{weights} cannot be read ({error}); the file is damaged: fetch or save it again"
         ) from error
     model = EmotionModel(config, checkpoint=folder)
-    state = {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -153,7 +153,7 @@ def save(
     model: EmotionModel,
     folder: str | Path,
     *,
-    dtype: str = "float32",
+    dtype: Stored = "float32",
     recipe: str | None = None,
     report: Mapping[str, Any] | None = None,
     card: str | None = None,
@@ -162,7 +162,8 @@ def save(
     report.json, README.md where given.
 
     The folder appears whole or not at all, and replaces an earlier one; files in it that this does not write (plots)
-    are kept. `dtype` "float16" halves the size: weights are rounded, and read back as float32.
+    are kept. `dtype` "float16" halves the size, "compact" a little more (see `emofuse.model.weights`): weights are
+    rounded, and read back as float32.
     """
     from emofuse.version import __version__
 
@@ -173,7 +174,7 @@ def save(
         encoders = {m: e.config for m, e in model.encoders.items()}
         config = model.config.model_copy(update={"emofuse_version": __version__, "encoders": encoders})
         _write(building / "config.json", config.model_dump_json(indent=2))
-        save_file(_storable(model, getattr(torch, dtype)), building / "model.safetensors", metadata={"format": "pt"})
+        save_file(pack(model.state_dict(), dtype), building / "model.safetensors", metadata={"format": "pt"})
         if model.conformal:
             save_conformal(model.conformal, building / CONFORMAL)
         for encoder in model.encoders.values():
@@ -200,13 +201,6 @@ def push(model: EmotionModel, repo_id: str, *, private: bool = False, token: str
     with tempfile.TemporaryDirectory() as scratch:
         folder = save(model, Path(scratch) / repo_id.split("/")[-1], **contents)
         return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload with emofuse"))
-
-
-def _storable(model: EmotionModel, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    return {
-        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous().clone()
-        for name, tensor in model.state_dict().items()
-    }
 
 
 def _write(path: Path, text: str) -> None:

@@ -20,6 +20,7 @@ from emofuse.data.examples import Example
 from emofuse.data.load import takes_long
 from emofuse.errors import RecipeError, require_package
 from emofuse.model.model import EmotionModel
+from emofuse.model.weights import pack, unpack
 from emofuse.training.arguments import training_arguments
 from emofuse.training.dataset.cache import DiskCache, InputCache, SegmentCache
 from emofuse.training.dataset.sampler import Shares
@@ -309,13 +310,13 @@ class Run:
         return [collect(model, batches(s.samples, s.keys, size), self.recipe.train.bf16) for s in sets]
 
     def _finish(self, trainer: EmotionTrainer, model: EmotionModel, data: Data, log: RunLog, started: float) -> Path:
-        """Temperatures and metrics of the best weights, and the folder that holds them."""
+        """Temperatures and metrics of the best weights, rounded as they are stored, and the folder that holds them."""
         target = self.folder / "model"
         if not trainer.is_world_process_zero():
             return target
         counts, adapters = parameter_counts(model), adapters_of(model)
         merge(model)
-        round_weights(model, getattr(torch, self.recipe.output.dtype))
+        model.load_state_dict(unpack(pack(model.state_dict(), self.recipe.output.dtype)))
         collected = self._collect(model, data.dev)
         calibration = calibrate(model, evidence_of(model, data.dev, collected, self.recipe.train.eval_batch_size))
         mark_taught(model, collected, whole=self.recipe.data.compose is None)
@@ -356,14 +357,6 @@ class Run:
             log.say(
                 f"  adapters of {', '.join(apart)} alone in {folder}: emofuse.training.tuning.adapters.load_adapters"
             )
-
-
-@torch.no_grad()
-def round_weights(model: EmotionModel, dtype: torch.dtype) -> None:
-    """Round to what the checkpoint will hold, so that what is measured is what is shipped."""
-    for tensor in (*model.parameters(), *model.buffers()):
-        if tensor.is_floating_point():
-            tensor.copy_(tensor.to(dtype).to(tensor.dtype))
 
 
 def _parameters(model: EmotionModel) -> list[str]:

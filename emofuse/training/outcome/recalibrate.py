@@ -16,6 +16,7 @@ from emofuse.errors import CheckpointError, DataError
 from emofuse.evaluation.predict import batches as batches_of
 from emofuse.model.checkpoint import locate
 from emofuse.model.model import EmotionModel
+from emofuse.model.weights import Stored, stored_as
 from emofuse.training.outcome.report import finite
 from emofuse.training.recipe.read import load_recipe
 from emofuse.training.tune import with_values
@@ -90,11 +91,10 @@ def _report(folder: Path, found: Found) -> dict[str, Any] | None:
     return finite(report)
 
 
-def _dtype(folder: Path) -> str:
+def _dtype(folder: Path) -> Stored:
     """As the weights are stored."""
     with safe_open(folder / "model.safetensors", "pt") as file:
-        kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
-    return "float16" if "F16" in kinds and "F32" not in kinds else "float32"
+        return stored_as({name: file.get_slice(name).get_dtype() for name in file.keys()})  # noqa: SIM118
 
 
 def table(found: Found) -> Sequence[str]:

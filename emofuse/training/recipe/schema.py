@@ -273,8 +273,9 @@ class Output(Section):
 
     folder: str = "runs/{name}"
     """`{name}` is the recipe's name; the checkpoint is its sub-folder `model`."""
-    dtype: Literal["float32", "float16"] = "float32"
-    """Of the saved weights; float16 halves the folder; dev metrics and temperatures are those of the rounded ones."""
+    dtype: Literal["float32", "float16", "compact"] = "float32"
+    """Of the saved weights: float16 halves the folder, compact also keeps large tables of word pieces in 8 bits; dev
+    metrics and temperatures are those of the rounded weights."""
     overwrite: bool = False
     """Start anew in a folder that holds an earlier run; without it that is an error."""
     csv: bool = True

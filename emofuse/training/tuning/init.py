@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from emofuse.errors import CheckpointError, RecipeError, nearest
 from emofuse.model.checkpoint import locate, read_config
 from emofuse.model.config import FusionConfig, ModelConfig
 from emofuse.model.model import EmotionModel
+from emofuse.model.weights import read_weights
 from emofuse.training.recipe.schema import Recipe
 from emofuse.types import MODALITIES, Modality
 
@@ -93,7 +93,7 @@ def _take_over(model: EmotionModel, part: str, folder: Path) -> str:
             f"model.init.{part}: {folder} holds no model.safetensors; train or fetch that checkpoint first"
         )
     own = model.state_dict()
-    saved = {n: t for n, t in load_file(path).items() if n.startswith(prefixes)}
+    saved = {n: t for n, t in read_weights(path).items() if n.startswith(prefixes)}
     fitting = {
         n: t for n, t in saved.items() if n in own and own[n].shape == t.shape and not n.endswith(".temperature")
     }
