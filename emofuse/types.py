@@ -26,8 +26,9 @@ class Utterance:
     """What a corpus reader yields: a pointer to media, never the media itself.
 
     `labels` are the corpus's own (`{"emotion": "happy"}`, votes as `{"emotion": {"happiness": 7.0, …}}`, scalars as
-    floats); `labels.py` folds them into task targets. `start` and `end` are seconds in `media`, None = from its start /
-    to its end. `context` holds the earlier turns of the dialogue, oldest first, each "SPEAKER: text".
+    floats); its corpus folds them into task targets. `start` and `end` are seconds in `media`, None = from its start /
+    to its end. `context` holds the earlier turns of the dialogue, oldest first, each "SPEAKER: text". `language` None
+    = that of its corpus, where it has one. `face_crop`: the picture is a face already cut out.
     """
 
     id: str
@@ -41,6 +42,8 @@ class Utterance:
     text: str | None = None
     context: tuple[str, ...] = ()
     labels: Mapping[str, str | float | Mapping[str, float]] = field(default_factory=dict)
+    language: str | None = None
+    face_crop: bool = False
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def stats(
     plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Draw them.")] = None,
 ) -> None:
     """Count utterances, speakers and hours by split, and labels by class."""
-    from emofuse.corpora.corpus import read
+    from emofuse.corpora.registry import read
     from emofuse.corpora.stats import plot_statistics, statistics
 
     counted = statistics(read(corpus, root).utterances)

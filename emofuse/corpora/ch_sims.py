@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from emofuse.corpora.clips import usable
-from emofuse.corpora.corpus import Corpus, Log
+from emofuse.corpora.corpus import Corpus, Log, Protocol
+from emofuse.corpora.folding import SENTIMENT_BY_SIGN, Folding, Number, Sign
 from emofuse.corpora.labelled import find_clip, rows
 from emofuse.types import Utterance
 
@@ -30,9 +31,17 @@ class ChSims(Corpus):
         ROOT/label.csv               video_id, clip_id, text, label, label_T, label_A, label_V, annotation, mode
         ROOT/Raw/video_0001/0001.mp4
         """
-    tasks: ClassVar[tuple[str, ...]] = (
-        "sims_sentiment", "sims_text", "sims_audio", "sims_vision", "sentiment2", "polarity", "intensity",
-    )  # fmt: skip
+    foldings: ClassVar[dict[str, Folding]] = {
+        "sims_sentiment": Number("sentiment"),
+        "sims_text": Number("sentiment_text"),
+        "sims_audio": Number("sentiment_audio"),
+        "sims_vision": Number("sentiment_vision"),
+        "sentiment2": SENTIMENT_BY_SIGN,
+        "polarity": Sign("sentiment"),
+        "intensity": Number("sentiment", abs),
+    }
+    protocol = Protocol({"sims_sentiment": "mae"})
+    language = "Chinese"
     table: ClassVar[tuple[str, ...]] = ("label.csv",)
 
     def scan(self, root: Path, log: Log, *, verify: bool = True) -> Iterator[Utterance]:

@@ -1,22 +1,30 @@
-"""The contract of a corpus reader, what a reading hands back, and the checks a split must pass."""
+"""The corpus: what it declares of itself, what reading it hands back, and the checks a split must pass."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+from jaxtyping import Float
+
+from emofuse.corpora.folding import Folding, Table
+from emofuse.corpora.folding import fold as fold_by
 from emofuse.errors import DataError, nearest
+from emofuse.tasks import Task
 from emofuse.types import Split, Utterance
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 Unit = Literal["speaker", "dialogue", "video"]
+ATTRIBUTES = ("age", "ethnicity", "race", "show")
+"""Labels, beside sex or gender, that say something of the speaker or the source, not of what is expressed."""
+SEXES = {"f": "female", "m": "male"}
 Kind = Literal["missing", "unreadable", "truncated", "misaligned", "label", "row", "duplicate", "leak"]
 
 
@@ -55,8 +63,25 @@ class Reading:
         return line + (f"; problems: {', '.join(f'{n} {k}' for k, n in sorted(kinds.items()))}" if kinds else "")
 
 
+@dataclass(frozen=True)
+class Protocol:
+    """How the papers on a corpus report: the numbers of two works compare only where these are the same."""
+
+    leading: Mapping[str, str] = field(default_factory=dict)
+    """Task → the metric that orders the report and that groups and subsets are compared by."""
+    views: Mapping[str, str] = field(default_factory=dict)
+    """Task of the protocol → the task whose head can answer it: its probabilities are taken as scores of labels that
+    may stand beside each other."""
+    threshold: float = 0.5
+    """The score above which a label that may stand beside others counts as given."""
+
+    def leading_metric(self, task: Task) -> str:
+        """The metric a task is judged by: the papers', else the usual one of its kind."""
+        return self.leading.get(task.name, task.leading_metric)
+
+
 class Corpus(ABC):
-    """A reader of one corpus's published folder layout.
+    """All that is known of one corpus: its published layout and reader, its labels, its protocol, its terms of use.
 
     `scan` yields utterances of every split; the options it takes by keyword are the options of `read`.
     """
@@ -66,15 +91,52 @@ class Corpus(ABC):
     citation: ClassVar[str]
     layout: ClassVar[str]
     """The published layout, one path a line: the text of the error when it is not there."""
-    tasks: ClassVar[tuple[str, ...]]
+    foldings: ClassVar[Mapping[str, Folding]]
+    """Task → how the corpus's own labels fold into it; a task that is not here is unlabelled."""
+    protocol: ClassVar[Protocol] = Protocol()
+    language: ClassVar[str | None] = None
+    """What is spoken and written in it, in English; None = unknown, or told by each utterance."""
+    face_crops: ClassVar[bool] = False
+    """Whether its pictures are faces already cut out: no detector looks for a face in them."""
     disjoint: ClassVar[Unit | None] = None
     """What no two splits may share."""
     folds: ClassVar[tuple[str, ...]] = ()
     """Names of the cross-validation folds, for the option `fold`."""
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks its labels fold into."""
+        return tuple(self.foldings)
+
     @abstractmethod
     def scan(self, root: Path, log: Log, **options: Any) -> Iterable[Utterance]:
         """Every utterance below root; what cannot be taken goes to the log."""
+
+    def folding(self, task: Task) -> Folding | None:
+        """How labels fold into a task; None when they say nothing about it."""
+        return self.foldings.get(task.name)
+
+    def fold(
+        self, labels: Mapping[str, Any], task: Task, overrides: Table | None = None
+    ) -> Float[np.ndarray, " width"]:
+        """The own labels of one utterance as the target vector of a task, float32, NaN = unlabelled.
+
+        `overrides` replaces lines of the folding's table of names (`{"exc": "joy"}`). Raises DataError for an unknown
+        class name or override, and for a number outside the task's range.
+        """
+        return fold_by(self.folding(task), labels, task, overrides, self.name)
+
+    def groups(self, utterance: Utterance) -> dict[str, str]:
+        """What a fairness audit splits by: language, speaker, and what is known of the speaker."""
+        speaker = None if utterance.speaker == utterance.id else utterance.speaker
+        found = {"language": utterance.language or self.language, "speaker": speaker, **self.attributes(utterance)}
+        return {name: value for name, value in found.items() if value}
+
+    def attributes(self, utterance: Utterance) -> dict[str, str | None]:
+        """Sex, age, show and the like, from labels of these names; override where a corpus tells them otherwise."""
+        words = {key: value for key, value in utterance.labels.items() if isinstance(value, str) and value}
+        sex = words.get("sex") or words.get("gender") or ""
+        return {"sex": SEXES.get(sex[:1].lower(), sex), **{key: words.get(key) for key in ATTRIBUTES}}
 
     def read(self, root: str | Path, split: Split | None = None, **options: Any) -> Reading:
         """The corpus at `root`, or one split of it.
@@ -88,7 +150,7 @@ class Corpus(ABC):
         if not root.exists():
             raise DataError(f"no folder {root} for corpus {self.name}; {self._expected()}")
         log = Log()
-        utterances = tuple(self.scan(root, log, **options))
+        utterances = tuple(self._declared(u) for u in self.scan(root, log, **options))
         if not utterances and not log.problems:
             raise DataError(f"{root} holds nothing of corpus {self.name}; {self._expected()}")
         self._check_ids(utterances)
@@ -115,6 +177,9 @@ class Corpus(ABC):
         """Raise DataError when an option's value is not one of the valid ones."""
         if value not in (valid := tuple(valid)):
             raise DataError(f"{self.name} option {option}={value!r}; {nearest(str(value), valid)}")
+
+    def _declared(self, utterance: Utterance) -> Utterance:
+        return replace(utterance, face_crop=True) if self.face_crops else utterance
 
     def _expected(self) -> str:
         return f"the layout expected:\n{inspect.cleandoc(self.layout)}"
@@ -148,38 +213,6 @@ class Log:
         """Keep a remark once."""
         if text not in self.notes:
             self.notes.append(text)
-
-
-_READERS = {
-    "ch_sims": "ch_sims:ChSims",
-    "ch_sims_v2": "ch_sims:ChSimsV2",
-    "crema_d": "crema_d:CremaD",
-    "emodb": "emodb:EmoDB",
-    "ferplus": "ferplus:FerPlus",
-    "goemotions": "goemotions:GoEmotions",
-    "iemocap": "iemocap:Iemocap",
-    "manifest": "manifest.reader:Manifest",
-    "meld": "meld:Meld",
-    "mosei": "mosi:Mosei",
-    "mosi": "mosi:Mosi",
-    "mosi_features": "features:MosiFeatures",
-    "mustard": "mustard:Mustard",
-    "ravdess": "ravdess:Ravdess",
-}
-CORPORA: tuple[str, ...] = tuple(_READERS)
-
-
-def corpus(name: str) -> Corpus:
-    """The reader of a corpus by name; its module is imported on the way. Raises DataError for an unknown name."""
-    if name not in _READERS:
-        raise DataError(f"no corpus {name!r}; {nearest(name, CORPORA)}")
-    module, cls = _READERS[name].split(":")
-    return getattr(importlib.import_module(f"emofuse.corpora.{module}"), cls)()
-
-
-def read(name: str, root: str | Path, split: Split | None = None, **options: Any) -> Reading:
-    """The corpus `name` in the folder (for a manifest: the file) `root`."""
-    return corpus(name).read(root, split, **options)
 
 
 def check_disjoint(utterances: Iterable[Utterance], by: Unit = "speaker") -> None:

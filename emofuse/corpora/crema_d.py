@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from emofuse.corpora.clips import usable
-from emofuse.corpora.corpus import Corpus, Log
+from emofuse.corpora.corpus import Corpus, Log, Protocol
+from emofuse.corpora.folding import Folding, Names
 from emofuse.corpora.text import table
 from emofuse.types import Split, Utterance
 
@@ -42,7 +43,17 @@ class CremaD(Corpus):
         ROOT/VideoFlash/1001_DFA_ANG_XX.flv               for channel: video
         ROOT/processedResults/tabulatedVotes.csv          for votes: voice, face or both
         """
-    tasks: ClassVar[tuple[str, ...]] = ("emotion",)
+    foldings: ClassVar[dict[str, Folding]] = {
+        "emotion": Names(
+            "emotion",
+            {
+                "neutral": "neutral", "happy": "joy", "sad": "sadness", "anger": "anger", "fear": "fear",
+                "disgust": "disgust",
+            },
+        ),
+    }  # fmt: skip
+    protocol = Protocol({"emotion": "uar"})
+    language = "English"
     disjoint = "speaker"
 
     def scan(

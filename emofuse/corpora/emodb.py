@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from emofuse.corpora.clips import usable
-from emofuse.corpora.corpus import Corpus, Log
+from emofuse.corpora.corpus import Corpus, Log, Protocol
+from emofuse.corpora.folding import Folding, Names
 from emofuse.types import Split, Utterance
 
 SPEAKERS = ("03", "08", "09", "10", "11", "12", "13", "14", "15", "16")
+WOMEN = ("08", "09", "13", "14", "16")
 EMOTIONS = {
     "W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F": "happiness", "T": "sadness", "N": "neutral",
 }  # fmt: skip
@@ -41,7 +43,17 @@ class EmoDB(Corpus):
     layout = """
         ROOT/wav/03a01Fa.wav   (or .flac): speaker 03, sentence a01, emotion F, version a
         """
-    tasks: ClassVar[tuple[str, ...]] = ("emotion",)
+    foldings: ClassVar[dict[str, Folding]] = {
+        "emotion": Names(
+            "emotion",
+            {
+                "neutral": "neutral", "happiness": "joy", "sadness": "sadness", "anger": "anger", "fear": "fear",
+                "disgust": "disgust", "boredom": None,
+            },
+        ),
+    }  # fmt: skip
+    protocol = Protocol({"emotion": "uar"})
+    language = "German"
     disjoint = "speaker"
     folds = SPEAKERS
 
@@ -76,6 +88,10 @@ class EmoDB(Corpus):
                 text=SENTENCES[name[2:5]] if transcript else None,
                 labels={"emotion": EMOTIONS[name[5]]},
             )
+
+    def attributes(self, utterance: Utterance) -> dict[str, str | None]:
+        """The sex of the speaker, by the number."""
+        return {"sex": "female" if utterance.speaker in WOMEN else "male"}
 
 
 def sound_end(path: Path) -> float | None:

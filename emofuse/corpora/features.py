@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
 from emofuse.corpora.corpus import Corpus, Log
+from emofuse.corpora.mosi import Mosi
 from emofuse.errors import DataError
 from emofuse.types import Modality, Utterance
 
@@ -84,7 +84,9 @@ class MosiFeatures(Corpus):
     layout = f"""
         ROOT/{FILE}   arrays text, audio, video, valence, name (video_index), text_raw
         """
-    tasks: ClassVar[tuple[str, ...]] = ("sentiment", "sentiment2", "intensity", "polarity")
+    foldings = Mosi.foldings
+    protocol = Mosi.protocol
+    language = Mosi.language
     disjoint = "video"
     folds = ("0", "1", "2", "3", "4")
 

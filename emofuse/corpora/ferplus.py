@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from emofuse.corpora.clips import usable
-from emofuse.corpora.corpus import Corpus, Log
+from emofuse.corpora.corpus import Corpus, Log, Protocol
+from emofuse.corpora.folding import Folding, Names
 from emofuse.corpora.text import table
 from emofuse.types import Split, Utterance
 
@@ -17,6 +18,10 @@ FOLDERS: dict[str, tuple[Split, str]] = {
     "PublicTest": ("dev", "FER2013Valid"),
     "PrivateTest": ("test", "FER2013Test"),
 }
+OWN: dict[str, str | None] = {
+    "neutral": "neutral", "happiness": "joy", "surprise": "surprise", "sadness": "sadness", "anger": "anger",
+    "disgust": "disgust", "fear": "fear", "contempt": None, "unknown": None, "NF": None,
+}  # fmt: skip
 
 
 class FerPlus(Corpus):
@@ -31,7 +36,12 @@ class FerPlus(Corpus):
         ROOT/FER2013Valid/fer0028638.png     Usage PublicTest
         ROOT/FER2013Test/fer0032220.png      Usage PrivateTest
         """
-    tasks: ClassVar[tuple[str, ...]] = ("emotion", "ferplus8")
+    foldings: ClassVar[dict[str, Folding]] = {
+        "emotion": Names("emotion", OWN, reject=frozenset({"contempt", "unknown", "NF"})),
+        "ferplus8": Names("emotion", OWN | {"contempt": "contempt"}, reject=frozenset({"unknown", "NF"})),
+    }
+    protocol = Protocol({"emotion": "accuracy", "ferplus8": "accuracy"})
+    face_crops = True
 
     def scan(self, root: Path, log: Log, *, verify: bool = True) -> Iterator[Utterance]:
         """Every row of the csv that names an image which is there."""

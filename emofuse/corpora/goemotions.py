@@ -7,10 +7,37 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from emofuse.corpora.corpus import Corpus, Log
+from emofuse.corpora.corpus import Corpus, Log, Protocol
+from emofuse.corpora.folding import Folding, Names, same
+from emofuse.tasks import GOEMOTIONS
 from emofuse.types import Split, Utterance
 
 FILES: dict[Split, str] = {"train": "train.tsv", "dev": "dev.tsv", "test": "test.tsv"}
+
+EKMAN: dict[str, str | None] = {
+    "anger": "anger", "annoyance": "anger", "disapproval": "anger",
+    "disgust": "disgust",
+    "fear": "fear", "nervousness": "fear",
+    "joy": "joy", "amusement": "joy", "approval": "joy", "excitement": "joy", "gratitude": "joy", "love": "joy",
+    "optimism": "joy", "relief": "joy", "pride": "joy", "admiration": "joy", "desire": "joy", "caring": "joy",
+    "sadness": "sadness", "disappointment": "sadness", "embarrassment": "sadness", "grief": "sadness",
+    "remorse": "sadness",
+    "surprise": "surprise", "realization": "surprise", "confusion": "surprise", "curiosity": "surprise",
+    "neutral": "neutral",
+}  # fmt: skip
+"""goemotions/data/ekman_mapping.json of the corpus's repository (Demszky et al. 2020)."""
+
+SENTIMENT: dict[str, str | None] = {
+    "amusement": "positive", "excitement": "positive", "joy": "positive", "love": "positive", "desire": "positive",
+    "optimism": "positive", "caring": "positive", "pride": "positive", "admiration": "positive",
+    "gratitude": "positive", "relief": "positive", "approval": "positive",
+    "fear": "negative", "nervousness": "negative", "remorse": "negative", "embarrassment": "negative",
+    "disappointment": "negative", "sadness": "negative", "grief": "negative", "disgust": "negative",
+    "anger": "negative", "annoyance": "negative", "disapproval": "negative",
+    "realization": None, "surprise": None, "curiosity": None, "confusion": None,
+    "neutral": "neutral",
+}  # fmt: skip
+"""goemotions/data/sentiment_dict.json; the four it calls ambiguous fold to nothing."""
 
 
 class GoEmotions(Corpus):
@@ -23,7 +50,17 @@ class GoEmotions(Corpus):
         ROOT/labels.txt (or emotions.txt)          28 names, one a line
         ROOT/train.tsv, ROOT/dev.tsv, ROOT/test.tsv   text <tab> label numbers, comma between <tab> comment id
         """
-    tasks: ClassVar[tuple[str, ...]] = ("emotion", "polarity", "goemotions28", "goemotions_ekman")
+    foldings: ClassVar[dict[str, Folding]] = {
+        "emotion": Names("emotion", EKMAN, flat=True),
+        "polarity": Names("emotion", SENTIMENT, flat=True),
+        "goemotions28": Names("emotion", same(*GOEMOTIONS)),
+        "goemotions_ekman": Names("emotion", EKMAN),
+    }
+    protocol = Protocol(
+        leading={"emotion": "macro_f1", "polarity": "macro_f1"}, views={"goemotions_ekman": "emotion"}, threshold=0.3
+    )
+    """The threshold: Demszky et al. 2020, §5.2."""
+    language = "English"
 
     def scan(self, root: Path, log: Log) -> Iterator[Utterance]:
         """Every comment of the files that are there."""

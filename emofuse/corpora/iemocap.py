@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from emofuse.corpora.clips import usable
-from emofuse.corpora.corpus import Corpus, Log
+from emofuse.corpora.corpus import Corpus, Log, Protocol
+from emofuse.corpora.folding import Folding, Names, Number
 from emofuse.corpora.text import repair
 from emofuse.errors import DataError
 from emofuse.types import Split, Utterance
@@ -21,6 +22,12 @@ RATERS = {
     "neutral": "neu", "happiness": "hap", "sadness": "sad", "anger": "ang", "fear": "fea", "disgust": "dis",
     "surprise": "sur", "excited": "exc", "frustration": "fru", "other": "oth",
 }  # fmt: skip
+OWN: dict[str, str | None] = {
+    "neu": "neutral", "hap": "joy", "sad": "sadness", "ang": "anger", "fea": "fear", "dis": "disgust",
+    "sur": "surprise", "exc": None, "fru": None, "oth": None, "xxx": None,
+}  # fmt: skip
+FOUR = dict.fromkeys(OWN) | {code: OWN[code] for code in ("neu", "hap", "sad", "ang")}
+SIX = FOUR | {"exc": "excited", "fru": "frustrated"}
 _TURN = re.compile(r"\[([\d.]+) - ([\d.]+)\]\t(\w+)\t(\w+)\t\[([\d.]+), ([\d.]+), ([\d.]+)\]")
 _SAID = re.compile(r"(\S+)\s+\[[\d.]+-[\d.]+\]:\s*(.*)")
 SLACK = 0.5
@@ -55,7 +62,17 @@ class Iemocap(Corpus):
         ROOT/Session1/dialog/avi/DivX/Ses01F_impro01.avi          for media: avi
         … to Session5
         """
-    tasks: ClassVar[tuple[str, ...]] = ("emotion", "iemocap4", "iemocap6", "valence", "arousal", "dominance")
+    foldings: ClassVar[dict[str, Folding]] = {
+        "emotion": Names("emotion", OWN),
+        "iemocap4": Names("emotion", FOUR),
+        "iemocap6": Names("emotion", SIX),
+        "valence": Number("valence", lambda v: (v - 3) / 2),
+        "arousal": Number("activation", lambda a: (a - 3) / 2),
+        "dominance": Number("dominance", lambda d: (d - 3) / 2),
+    }
+    """The scales go from 1..5 to -1..1."""
+    protocol = Protocol({"emotion": "uar", "iemocap4": "uar", "iemocap6": "weighted_f1"})
+    language = "English"
     disjoint = "speaker"
     folds = SESSIONS
 
@@ -91,6 +108,10 @@ class Iemocap(Corpus):
                         yield self._utterance(turn, clip, text, before, _split(session, held), votes)
                     if text:
                         earlier.append(f"{_speaker(turn.name)}: {text}")
+
+    def attributes(self, utterance: Utterance) -> dict[str, str | None]:
+        """The sex of the speaker, whose name ends in it."""
+        return {"sex": {"F": "female", "M": "male"}.get(utterance.speaker[-1:])}
 
     def _utterance(
         self, turn: Turn, clip: Path | None, text: str | None, context: tuple[str, ...], split: Split, votes: bool

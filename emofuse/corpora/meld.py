@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from emofuse.corpora.clips import usable
-from emofuse.corpora.corpus import Corpus, Log
+from emofuse.corpora.corpus import Corpus, Log, Protocol
+from emofuse.corpora.folding import Folding, Names, same
 from emofuse.corpora.text import repair, table
 from emofuse.errors import DataError
 from emofuse.tasks import EMOTIONS, POLARITIES
@@ -39,7 +40,12 @@ class Meld(Corpus):
         ROOT/dev_splits_complete/dia0_utt0.mp4
         ROOT/output_repeated_splits_test/dia0_utt0.mp4
         """
-    tasks: ClassVar[tuple[str, ...]] = ("emotion", "polarity")
+    foldings: ClassVar[dict[str, Folding]] = {
+        "emotion": Names("emotion", same(*EMOTIONS)),
+        "polarity": Names("sentiment", same(*POLARITIES)),
+    }
+    protocol = Protocol({"emotion": "weighted_f1", "polarity": "weighted_f1"})
+    language = "English"
     disjoint = "dialogue"
 
     def scan(

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from emofuse.corpora.clips import usable
-from emofuse.corpora.corpus import SPLITS, Corpus, Log
+from emofuse.corpora.corpus import SPLITS, Corpus, Log, Protocol
+from emofuse.corpora.folding import SENTIMENT_BY_SIGN, Folding, Names, Number, Sign
 from emofuse.corpora.labelled import find_clip, rows
 from emofuse.corpora.mosi_folds import MOSI_FOLDS
 from emofuse.corpora.text import repair, table
@@ -19,6 +20,16 @@ from emofuse.errors import DataError
 from emofuse.types import Split, Utterance
 
 EMOTIONS = ("happiness", "sadness", "anger", "surprise", "disgust", "fear")
+OWN: dict[str, str | None] = {
+    "happiness": "joy", "sadness": "sadness", "anger": "anger", "surprise": "surprise", "disgust": "disgust",
+    "fear": "fear",
+}  # fmt: skip
+SENTIMENT: dict[str, Folding] = {
+    "sentiment": Number("sentiment"),
+    "sentiment2": SENTIMENT_BY_SIGN,
+    "polarity": Sign("sentiment"),
+    "intensity": Number("sentiment", lambda s: abs(s) / 3),
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,9 @@ class Mosi(Corpus):
                 ROOT/Raw/Video/Segmented/03bSnISJMiM_1.mp4
                 ROOT/Raw/Audio/WAV_16000/Segmented/03bSnISJMiM_1.wav     where there is no video
         """
-    tasks: ClassVar[tuple[str, ...]] = ("sentiment", "sentiment2", "polarity", "intensity")
+    foldings: ClassVar[dict[str, Folding]] = SENTIMENT
+    protocol = Protocol({"sentiment": "mae"})
+    language = "English"
     disjoint = "video"
 
     def scan(self, root: Path, log: Log, *, verify: bool = True) -> Iterator[Utterance]:
@@ -134,7 +147,11 @@ class Mosei(Mosi):
         in both ROOT/Raw/Labels/*.csv             Input.VIDEO_ID, Input.CLIP, Answer.sentiment, Answer.anger, …
                                                   (a row a rater; needed for the emotions)
         """
-    tasks: ClassVar[tuple[str, ...]] = ("sentiment", "sentiment2", "polarity", "intensity", "emotion", "mosei6")
+    foldings: ClassVar[dict[str, Folding]] = {
+        **SENTIMENT,
+        "emotion": Names("emotion", OWN, empty="neutral"),
+        "mosei6": Names("emotion", OWN),
+    }
 
     def scan(self, root: Path, log: Log, *, verify: bool = True, folds_file: str | None = None) -> Iterator[Utterance]:
         """Every labelled segment whose clip or text is there."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from emofuse.corpora.clips import usable
-from emofuse.corpora.corpus import Corpus, Log
+from emofuse.corpora.corpus import Corpus, Log, Protocol
+from emofuse.corpora.folding import Folding, Names, same
 from emofuse.corpora.text import repair
 from emofuse.types import Split, Utterance
 
@@ -32,7 +33,9 @@ class Mustard(Corpus):
         ROOT/sarcasm_data.json  (or ROOT/data/sarcasm_data.json)
         ROOT/utterances_final/1_60.mp4   clips, optional  (or ROOT/mmsd_raw_data/utterances_final/)
         """
-    tasks: ClassVar[tuple[str, ...]] = ("sarcasm",)
+    foldings: ClassVar[dict[str, Folding]] = {"sarcasm": Names("sarcasm", same("literal", "sarcastic"))}
+    protocol = Protocol({"sarcasm": "weighted_f1"})
+    language = "English"
     disjoint = "dialogue"
     folds = SHOWS
 
@@ -69,6 +72,10 @@ class Mustard(Corpus):
                 context=tuple(f"{speaker}: {repair(line)}" for speaker, line in turns),
                 labels={"sarcasm": "sarcastic" if entry["sarcasm"] else "literal"},
             )
+
+    def attributes(self, utterance: Utterance) -> dict[str, str | None]:
+        """The show is the speaker's first name."""
+        return {"show": utterance.speaker.partition("_")[0]}
 
 
 def scenes(entries: dict[str, dict[str, Any]]) -> dict[str, str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from emofuse.corpora.clips import usable
-from emofuse.corpora.corpus import Corpus, Log
+from emofuse.corpora.corpus import Corpus, Log, Protocol
+from emofuse.corpora.folding import Folding, Names
 from emofuse.types import Split, Utterance
 
 CHANNELS = {"01": "audio-visual", "02": "video", "03": "audio"}
@@ -26,7 +27,8 @@ class Ravdess(Corpus):
     """Options: `channel` (audio, audio-visual, video), `vocal` (speech, song, all), `transcript` (off: the two
     sentences say nothing of the emotion), `verify`.
 
-    The channels hold the same performances, so one is read at a time.
+    The channels hold the same performances, so one is read at a time. Normal or strong tells how hard the actor played,
+    not the strength of a sentiment, so it folds to nothing.
     """
 
     name = "ravdess"
@@ -37,7 +39,17 @@ class Ravdess(Corpus):
         ROOT/Actor_01/01-01-01-01-01-01-01.mp4   (01 audio-visual, 02 video only)
         … to Actor_24; the names mean channel-vocal-emotion-intensity-statement-repetition-actor
         """
-    tasks: ClassVar[tuple[str, ...]] = ("emotion",)
+    foldings: ClassVar[dict[str, Folding]] = {
+        "emotion": Names(
+            "emotion",
+            {
+                "neutral": "neutral", "calm": "neutral", "happy": "joy", "sad": "sadness", "angry": "anger",
+                "fearful": "fear", "disgust": "disgust", "surprised": "surprise",
+            },
+        ),
+    }  # fmt: skip
+    protocol = Protocol({"emotion": "uar"})
+    language = "English"
     disjoint = "speaker"
 
     def scan(
@@ -65,6 +77,11 @@ class Ravdess(Corpus):
         if not there[channel]:
             others = f"it has {', '.join(sorted(there))}: set the option channel" if there else "no clip is in it"
             raise self.layout_error(root, f"nothing of the {channel} channel; {others}")
+
+    def attributes(self, utterance: Utterance) -> dict[str, str | None]:
+        """Actors with odd numbers are men."""
+        number = utterance.speaker.rpartition("_")[2]
+        return {"sex": ("female", "male")[int(number) % 2] if number.isdigit() else None}
 
     def _utterance(self, path: Path, parts: list[str], transcript: bool) -> Utterance:
         return Utterance(

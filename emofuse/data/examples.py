@@ -12,19 +12,17 @@ import numpy as np
 
 from emofuse.batch import PreparedSample
 from emofuse.corpora.corpus import Reading, Unit, split_hash
-from emofuse.corpora.corpus import corpus as reader_of
+from emofuse.corpora.registry import corpus as reader_of
+from emofuse.corpora.registry import protocol_of
 from emofuse.data.join import join
 from emofuse.data.load import holds_features, load_segment, modalities_of
 from emofuse.errors import DataError
-from emofuse.metrics.scores import VIEWS
-from emofuse.tasks import TASKS, Task, fold
+from emofuse.tasks import TASKS, Task
 from emofuse.tasks import unlabelled as unlabelled_target
 from emofuse.types import MODALITIES, Modality, Segment, Split, Utterance
 
-EMODB_WOMEN = frozenset({"08", "09", "13", "14", "16"})
-LANGUAGES = {"emodb": "German", "ch_sims": "Chinese", "ch_sims_v2": "Chinese"}
 Overrides = Mapping[str, Mapping[str, Any]]
-"""Task → the corpus's own name → class or None: changes to the folding of labels (see `tasks.fold`)."""
+"""Task → the corpus's own name → class or None: changes to the folding of labels (see `Corpus.fold`)."""
 
 
 class Prepares(Protocol):
@@ -183,7 +181,7 @@ def examples_of(
         if all(np.isnan(target).any() for target in folded.values()):
             continue
         own = utterance.dialogue if cluster in ("dialogue", "video") else utterance.speaker
-        there, groups = modalities_of(utterance), groups_of(utterance)
+        there, groups = modalities_of(utterance), reader_of(utterance.corpus).groups(utterance)
         found.append(Example(utterance.id, utterance, nothing | folded, there, own or utterance.id, groups))
     return found
 
@@ -193,7 +191,7 @@ def _served(tasks: Sequence[Task], only: Collection[str] | None) -> list[Task]:
 
 
 def _folded(utterance: Utterance, task: Task, overrides: Overrides | None) -> np.ndarray:
-    return fold(utterance.corpus, utterance.labels, task, (overrides or {}).get(task.name))
+    return reader_of(utterance.corpus).fold(utterance.labels, task, (overrides or {}).get(task.name))
 
 
 def _narrowed(examples: Iterable[Example], modalities: frozenset[Modality]) -> list[Example]:
@@ -204,7 +202,8 @@ def _narrowed(examples: Iterable[Example], modalities: frozenset[Modality]) -> l
 def views_of(tasks: Sequence[Task], corpus: str) -> dict[Task, str]:
     """Tasks of the corpus's protocol that the model has no head for, and the task whose head answers them."""
     names = {t.name for t in tasks}
-    return {TASKS[view]: head for view, head in VIEWS.get(corpus, {}).items() if head in names and view not in names}
+    views = protocol_of(corpus).views
+    return {TASKS[view]: head for view, head in views.items() if head in names and view not in names}
 
 
 def stratified(
@@ -239,33 +238,3 @@ def _stratum(utterance: Utterance, tasks: Sequence[Task], overrides: Overrides |
             tenth = int(10 * (target[0] - task.low) / (task.high - task.low)) if task.kind == "scalar" else 0
             return task.name, tenth if task.kind == "scalar" else int(target.argmax())
     return UNLABELLED
-
-
-def groups_of(utterance: Utterance) -> dict[str, str]:
-    """Speaker, sex and language of an utterance, as far as the corpus tells."""
-    groups = {"language": LANGUAGES.get(utterance.corpus, "English")}
-    if utterance.speaker and utterance.speaker != utterance.id:
-        groups["speaker"] = utterance.speaker
-    sex = sex_of(utterance)
-    if sex:
-        groups["sex"] = sex
-    for key in ("age", "ethnicity", "race", "show"):
-        told = utterance.labels.get(key)
-        if isinstance(told, str) and told:
-            groups[key] = told
-    return groups
-
-
-def sex_of(utterance: Utterance) -> str | None:
-    """Told by a label of that name, or by the corpus's own numbering of its speakers; None where it is not told."""
-    told = utterance.labels.get("sex", utterance.labels.get("gender"))
-    if isinstance(told, str) and told:
-        return {"f": "female", "m": "male"}.get(told[0].lower(), told)
-    number = utterance.speaker.rpartition("_")[2]
-    if utterance.corpus == "ravdess" and number.isdigit():
-        return "male" if int(number) % 2 else "female"
-    if utterance.corpus == "emodb":
-        return "female" if number in EMODB_WOMEN else "male"
-    if utterance.corpus == "iemocap" and utterance.speaker[-1:] in ("F", "M"):
-        return "female" if utterance.speaker.endswith("F") else "male"
-    return None

@@ -18,9 +18,6 @@ from emofuse.types import MODALITIES, FaceTrack, Modality, Segment, Utterance
 
 PICTURES = frozenset({*IMAGE_SUFFIXES, ".tif", ".tiff"})
 SOUNDS = frozenset({*AUDIO_SUFFIXES, ".sph"})
-FACE_CROPS = frozenset({"ferplus"})
-"""Corpora whose pictures are faces already cut out: no detector looks for a face in them."""
-
 FEATURES = ".npz"
 """Features that someone else extracted, in place of media."""
 
@@ -35,7 +32,7 @@ def load_segment(utterance: Utterance) -> Segment:
     if holds_features(utterance):
         features = features_of(utterance)
     elif utterance.media is not None and utterance.media.suffix.lower() in PICTURES:
-        faces = _picture(utterance.media, cropped=utterance.corpus in FACE_CROPS)
+        faces = _picture(utterance.media, cropped=utterance.face_crop)
     elif utterance.media is not None:
         waveform, faces, end = _clip(utterance.media, start, utterance.end)
     words = spread(utterance.text, start, end) if utterance.text else None

@@ -99,7 +99,7 @@ def curves_of(targets: np.ndarray, values: np.ndarray, task: Task) -> dict[str, 
 
 
 def groups_of(
-    collected: Collected, samples: Sequence[Example], task: Task, metric: str, corpus: str, resamples: int
+    collected: Collected, samples: Sequence[Example], task: Task, metric: str, threshold: float, resamples: int
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """By kind of group and group: n, the metric and its interval, the largest groups first.
 
@@ -107,7 +107,7 @@ def groups_of(
     is larger. Kinds that split nothing (one group, or a group for every sample) are left out.
     """
     rows = collected.rows(GIVEN, task.name)
-    score = scores_of(task, corpus)[metric]
+    score = scores_of(task, threshold)[metric]
     members: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for i, sample in enumerate(samples):
         if rows[i]:

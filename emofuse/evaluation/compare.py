@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from emofuse.corpora.registry import protocol_of
 from emofuse.errors import DataError
 from emofuse.evaluation.evaluate import Evaluation, plain
 from emofuse.evaluation.predict import GIVEN, Collected, load, scalar
 from emofuse.metrics import Comparison, compare_paired, mcnemar
-from emofuse.metrics.scores import LABELS, LOWER_IS_BETTER, leading, scores_of
+from emofuse.metrics.scores import LABELS, LOWER_IS_BETTER, scores_of
 from emofuse.metrics.undefined import counted_elsewhere
 from emofuse.tasks import TASKS, Task
 
@@ -158,7 +159,8 @@ def _task(
         raise DataError(
             f"the two evaluations disagree on the targets of {task.name}: their labels were folded differently"
         )
-    lead = leading(task, corpus)
+    protocol = protocol_of(corpus)
+    lead = protocol.leading_metric(task)
     kept = a.rows(GIVEN, task.name)[rows_a] & b.rows(GIVEN, task.name)[rows_b]
     if not kept.any():
         return None
@@ -169,7 +171,7 @@ def _task(
     with counted_elsewhere():
         compared = {
             metric: compare_paired(score, targets, left, right, clusters=several, resamples=resamples)
-            for metric, score in scores_of(task, corpus).items()
+            for metric, score in scores_of(task, protocol.threshold).items()
         }
         p = None
         if task.kind == "categorical":

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from emofuse.corpora.registry import protocol_of
 from emofuse.data.examples import Example, read_examples, views_of
 from emofuse.data.pairing import read_paired
 from emofuse.errors import DataError
@@ -20,7 +21,7 @@ from emofuse.evaluation.predict import GIVEN, SUBSETS, Collected, collect, name_
 from emofuse.evaluation.worst import worst_of
 from emofuse.metrics import Interval, MetricWarning, bootstrap, multilabel_f1, task_report, tune_thresholds
 from emofuse.metrics.intervals import FEW
-from emofuse.metrics.scores import leading, scores_of, threshold_of
+from emofuse.metrics.scores import scores_of
 from emofuse.metrics.undefined import counted_elsewhere
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
@@ -186,7 +187,8 @@ def plain(value: Any) -> Any:
 def _task(
     collected: Collected, samples: Sequence[Example], task: Task, corpus: str, coverage: float, resamples: int
 ) -> TaskEvaluation:
-    name, lead = task.name, leading(task, corpus)
+    name, protocol = task.name, protocol_of(corpus)
+    lead, threshold = protocol.leading_metric(task), protocol.threshold
     rows = collected.rows(GIVEN, name)
     targets, values = collected.targets[name][rows], collected.values[GIVEN][name][rows]
     clusters = np.array(collected.clusters)[rows]
@@ -195,23 +197,23 @@ def _task(
             metric: bootstrap(
                 score, scalar(task, targets), scalar(task, values), clusters=clusters, resamples=resamples
             )
-            for metric, score in scores_of(task, corpus).items()
+            for metric, score in scores_of(task, threshold).items()
         }
     _warn_of_few(clusters)
     categorical = task.kind == "categorical"
     thresholds = decided = None
     if task.kind == "multilabel":
-        thresholds, decided = _tuned(targets, values, threshold_of(corpus))
+        thresholds, decided = _tuned(targets, values, threshold)
     return TaskEvaluation(
         task=task,
         leading=lead,
-        report=task_report(task, values, targets, threshold=threshold_of(corpus), quiet=True),
+        report=task_report(task, values, targets, threshold=threshold, quiet=True),
         intervals=intervals,
-        subsets=_subsets(collected, task, lead, corpus, min(resamples, 300)),
+        subsets=_subsets(collected, task, lead, threshold, min(resamples, 300)),
         calibration=calibration_of(collected, task) if categorical else {},
         conformal=conformal_of(values, targets, task, coverage) if categorical else {},
-        groups=groups_of(collected, samples, task, lead, corpus, min(resamples, 300)),
-        worst=worst_of(collected, samples, task, threshold=threshold_of(corpus)),
+        groups=groups_of(collected, samples, task, lead, threshold, min(resamples, 300)),
+        worst=worst_of(collected, samples, task, threshold=threshold),
         thresholds=thresholds,
         decided=decided,
         curves=curves_of(targets, values, task),
@@ -229,7 +231,9 @@ def _warn_of_few(clusters: np.ndarray) -> None:
     warnings.warn(text, MetricWarning, stacklevel=3)
 
 
-def _subsets(collected: Collected, task: Task, lead: str, corpus: str, resamples: int) -> dict[str, dict[str, Any]]:
+def _subsets(
+    collected: Collected, task: Task, lead: str, threshold: float, resamples: int
+) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for subset in SUBSETS:
         condition = name_of(subset)
@@ -239,10 +243,10 @@ def _subsets(collected: Collected, task: Task, lead: str, corpus: str, resamples
         if not rows.any():
             continue
         targets, values = collected.targets[task.name][rows], collected.values[condition][task.name][rows]
-        report = task_report(task, values, targets, threshold=threshold_of(corpus), quiet=True)
+        report = task_report(task, values, targets, threshold=threshold, quiet=True)
         kept = {k: v for k, v in report.items() if isinstance(v, float)}
         with counted_elsewhere():
-            score = scores_of(task, corpus)[lead]
+            score = scores_of(task, threshold)[lead]
             clusters = np.array(collected.clusters)[rows]
             interval = bootstrap(
                 score, scalar(task, targets), scalar(task, values), clusters=clusters, resamples=resamples

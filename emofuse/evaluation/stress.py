@@ -12,13 +12,14 @@ import numpy as np
 import torch
 
 from emofuse.batch import Batch
+from emofuse.corpora.registry import protocol_of
 from emofuse.data.examples import Example
 from emofuse.errors import DataError, nearest
 from emofuse.evaluation.evaluate import plain, read_evaluation
 from emofuse.evaluation.perturb.catalogue import Perturbation, catalogue
 from emofuse.evaluation.predict import GIVEN, Collected, Subset, collect, scalar
 from emofuse.metrics import Interval, bootstrap
-from emofuse.metrics.scores import leading, scores_of
+from emofuse.metrics.scores import scores_of
 from emofuse.metrics.undefined import counted_elsewhere
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
@@ -88,7 +89,8 @@ def stress(
     if not labelled:
         raise DataError(f"no sample carries a label of {task}; choose another task or corpus")
     perturbations = _chosen(only, catalogue(_voices(labelled)))
-    runner = _Runner(model, labelled, chosen, metric or leading(chosen, corpus), corpus, resamples, batch_size)
+    metric = metric or protocol_of(corpus).leading_metric(chosen)
+    runner = _Runner(model, labelled, chosen, metric, corpus, resamples, batch_size)
     for perturbation in perturbations:
         if runner.has(perturbation.modality):
             if progress:
@@ -242,7 +244,7 @@ class _Runner:
         several = clusters if len(set(clusters)) > 1 else None
         with counted_elsewhere():
             return bootstrap(
-                scores_of(self.task, self.corpus)[self.metric],
+                scores_of(self.task, protocol_of(self.corpus).threshold)[self.metric],
                 targets,
                 values,
                 clusters=several,

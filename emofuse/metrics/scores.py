@@ -10,27 +10,6 @@ from emofuse import metrics
 from emofuse.tasks import Task
 
 Score = Callable[[np.ndarray, np.ndarray], float]
-PROTOCOLS = {
-    "ravdess": {"emotion": "uar"},
-    "crema_d": {"emotion": "uar"},
-    "emodb": {"emotion": "uar"},
-    "iemocap": {"emotion": "uar", "iemocap4": "uar", "iemocap6": "weighted_f1"},
-    "ferplus": {"emotion": "accuracy", "ferplus8": "accuracy"},
-    "meld": {"emotion": "weighted_f1", "polarity": "weighted_f1"},
-    "goemotions": {"emotion": "macro_f1", "polarity": "macro_f1"},
-    "mustard": {"sarcasm": "weighted_f1"},
-    "mosi": {"sentiment": "mae"},
-    "mosei": {"sentiment": "mae"},
-    "mosi_features": {"sentiment": "mae"},
-    "ch_sims": {"sims_sentiment": "mae"},
-    "ch_sims_v2": {"sims_sentiment": "mae"},
-}
-"""The metric each corpus's papers lead with; it orders the report, and is what groups and subsets are compared by."""
-VIEWS = {"goemotions": {"goemotions_ekman": "emotion"}}
-"""Tasks of a corpus's own protocol that a head of another task can answer: its probabilities are taken as scores of
-labels that may stand beside each other."""
-THRESHOLDS = {"goemotions": 0.3}
-"""Above which score the published protocol calls a label given (Demszky et al. 2020, §5.2); 0.5 elsewhere."""
 LOWER_IS_BETTER = frozenset({"mae", "rmse", "nll", "brier", "ece", "ece_mass"})
 LABELS = {
     "accuracy": "accuracy (WA)", "uar": "UAR", "macro_f1": "macro F1", "weighted_f1": "weighted F1",
@@ -46,18 +25,16 @@ def is_sentiment(task: Task) -> bool:
     return task.kind == "scalar" and (task.low, task.high) == (-3.0, 3.0)
 
 
-def threshold_of(corpus: str) -> float:
-    """Above which score a label is given in a corpus's protocol."""
-    return THRESHOLDS.get(corpus, 0.5)
-
-
 def is_sims(task: Task) -> bool:
     """Whether it is one of CH-SIMS's own scales."""
     return task.kind == "scalar" and task.name.startswith("sims_")
 
 
-def scores_of(task: Task, corpus: str = "") -> dict[str, Score]:
-    """The metrics of a task by name, the general ones first; values and targets are n × width, or n for a scalar."""
+def scores_of(task: Task, threshold: float = 0.5) -> dict[str, Score]:
+    """The metrics of a task by name, the general ones first; values and targets are n × width, or n for a scalar.
+
+    `threshold` is for labels that may stand beside each other.
+    """
     if task.kind == "categorical":
         return {
             "accuracy": lambda t, v: metrics.accuracy(t.argmax(axis=1), v.argmax(axis=1)),
@@ -66,10 +43,9 @@ def scores_of(task: Task, corpus: str = "") -> dict[str, Score]:
             "weighted_f1": lambda t, v: metrics.weighted_f1(t.argmax(axis=1), v.argmax(axis=1), task.width),
         }
     if task.kind == "multilabel":
-        cut = threshold_of(corpus)
         return {
-            "macro_f1": lambda t, v: metrics.multilabel_f1(t, v, cut),
-            "micro_f1": lambda t, v: metrics.multilabel_f1(t, v, cut, average="micro"),
+            "macro_f1": lambda t, v: metrics.multilabel_f1(t, v, threshold),
+            "micro_f1": lambda t, v: metrics.multilabel_f1(t, v, threshold, average="micro"),
             "auroc": metrics.multilabel_auroc,
         }
     found: dict[str, Score] = {"mae": metrics.mae, "pearson": metrics.pearson, "ccc": metrics.ccc}
@@ -79,12 +55,6 @@ def scores_of(task: Task, corpus: str = "") -> dict[str, Score]:
     if is_sims(task):
         found |= {name: _one_of(metrics.sims_scores, name) for name in ("acc2", "f1", "acc3", "acc5")}
     return found
-
-
-def leading(task: Task, corpus: str = "") -> str:
-    """The metric a task is judged by in a corpus: its papers', else UAR, macro F1 or CCC."""
-    default = {"categorical": "uar", "multilabel": "macro_f1", "scalar": "ccc"}[task.kind]
-    return PROTOCOLS.get(corpus, {}).get(task.name, default)
 
 
 def _one_of(scores: Callable[[np.ndarray, np.ndarray], dict[str, float]], name: str) -> Score:

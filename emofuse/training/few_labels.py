@@ -15,12 +15,12 @@ from jaxtyping import Float
 from torch import nn
 
 from emofuse.batch import collate
-from emofuse.corpora.corpus import read
+from emofuse.corpora.manifest.reader import Manifest
 from emofuse.corpora.manifest.write import write_manifest
 from emofuse.data.load import load_segment
 from emofuse.errors import DataError, RecipeError, nearest
 from emofuse.model.model import EmotionModel
-from emofuse.tasks import MANIFEST, Task, fold
+from emofuse.tasks import Task
 from emofuse.types import Utterance
 
 Query = Literal["entropy", "margin", "bald"]
@@ -71,7 +71,7 @@ def pseudo_label(
     chosen = _task(model, task)
     if not 0 < threshold <= 1:
         raise DataError(f"threshold is a probability above 0 and up to 1, got {threshold}")
-    rows = read(MANIFEST, manifest, None, **options).utterances
+    rows = Manifest().read(manifest, None, **options).utterances
     kept = [u for u in rows if u.split != "train" or not _unlabelled(u, chosen)]
     pool = [u for u in rows if u.split == "train" and _unlabelled(u, chosen)]
     found = list(zip(pool, probabilities(model, pool, chosen, batch_size), strict=True))
@@ -112,7 +112,7 @@ def suggest(
     chosen = _task(model, task)
     if by not in QUERIES:
         raise DataError(f"by {by!r}; {nearest(by, QUERIES)}")
-    rows = read(MANIFEST, manifest, "train", **options).utterances
+    rows = Manifest().read(manifest, "train", **options).utterances
     pool = [u for u in rows if _unlabelled(u, chosen)]
     if not pool:
         raise DataError(f"every train row of {manifest} has a label of {task}; add rows whose column {task} is empty")
@@ -184,4 +184,4 @@ def _task(model: EmotionModel, name: str) -> Task:
 
 
 def _unlabelled(utterance: Utterance, task: Task) -> bool:
-    return bool(np.isnan(fold(MANIFEST, utterance.labels, task)).any())
+    return bool(np.isnan(Manifest().fold(utterance.labels, task)).any())

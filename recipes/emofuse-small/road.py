@@ -21,10 +21,11 @@ import cv2
 import numpy as np
 
 import emofuse
-from emofuse.corpora.corpus import read
+from emofuse.corpora.registry import corpus as reader_of
+from emofuse.corpora.registry import read
 from emofuse.media.decode import read_audio, read_image
 from emofuse.metrics.classification import accuracy, uar
-from emofuse.tasks import EMOTIONS, TASKS, fold
+from emofuse.tasks import EMOTIONS, TASKS
 from emofuse.types import Utterance
 
 Item = tuple[Utterance, int]
@@ -36,7 +37,7 @@ def items(root: Path, corpus: str, number: int) -> list[Item]:
     """Development utterances with an emotion and its index, at most `number`, drawn with seed 0."""
     found = []
     for utterance in read(corpus, root / corpus, "dev").split("dev"):
-        target = fold(utterance.corpus, utterance.labels, TASKS["emotion"])
+        target = reader_of(utterance.corpus).fold(utterance.labels, TASKS["emotion"])
         if not np.isnan(target).any():
             found.append((utterance, int(target.argmax())))
     chosen = np.random.default_rng(0).permutation(len(found))[:number]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from emofuse.corpora.corpus import read
+from emofuse.corpora.registry import read
 from emofuse.errors import DataError
 
 VOTES = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n"

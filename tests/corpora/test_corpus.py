@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emofuse.corpora.corpus import CORPORA, check_disjoint, corpus, read, split_hash
+from emofuse.corpora.corpus import check_disjoint, split_hash
+from emofuse.corpora.registry import corpus, names, read
 from emofuse.errors import DataError
-from emofuse.tasks import FOLDINGS, MANIFEST, TASKS
+from emofuse.metrics.scores import scores_of
+from emofuse.tasks import TASKS
 from emofuse.types import Utterance
 
 
@@ -20,28 +22,63 @@ def utterance(number: int, split: str = "train", speaker: str = "a", dialogue: s
     return Utterance(str(number), "ravdess", split, speaker, dialogue)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", CORPORA)
-def test_every_reader_describes_itself(name):
+@pytest.mark.parametrize("name", names())
+def test_every_corpus_declares_itself(name):
     reader = corpus(name)
     assert reader.name == name
     assert reader.licence
     assert "ROOT" in reader.layout or "FILE" in reader.layout
-    assert set(reader.tasks) <= set(TASKS)
-    if name != MANIFEST:
-        assert reader.citation
-        assert set(reader.tasks) == set(FOLDINGS[name])
+    assert reader.foldings and set(reader.tasks) <= set(TASKS)
+    assert reader.citation or name == "manifest"
+    for task, metric in reader.protocol.leading.items():
+        assert task in reader.tasks and metric in scores_of(TASKS[task])
+    for view, head in reader.protocol.views.items():
+        assert {view, head} <= set(reader.tasks) and TASKS[view].classes == TASKS[head].classes
 
 
-@pytest.mark.parametrize("name", CORPORA)
+def test_a_protocol_leads_with_its_own_metric_and_else_with_that_of_the_kind():
+    assert corpus("meld").protocol.leading_metric(TASKS["emotion"]) == "weighted_f1"
+    assert corpus("meld").protocol.leading_metric(TASKS["valence"]) == "ccc"
+    assert corpus("goemotions").protocol.leading_metric(TASKS["goemotions28"]) == "macro_f1"
+
+
+@pytest.mark.parametrize(
+    ("name", "speaker", "groups"),
+    [
+        ("ravdess", "actor_18", {"language": "English", "speaker": "actor_18", "sex": "female"}),
+        ("ravdess", "actor_17", {"language": "English", "speaker": "actor_17", "sex": "male"}),
+        ("emodb", "03", {"language": "German", "speaker": "03", "sex": "male"}),
+        ("emodb", "08", {"language": "German", "speaker": "08", "sex": "female"}),
+        ("iemocap", "Ses01_F", {"language": "English", "speaker": "Ses01_F", "sex": "female"}),
+        ("mustard", "BBT_SHELDON", {"language": "English", "speaker": "BBT_SHELDON", "show": "BBT"}),
+        ("ch_sims_v2", "aqgy3_0001", {"language": "Chinese", "speaker": "aqgy3_0001"}),
+        ("ferplus", "u", {}),
+        ("manifest", "Ann", {"speaker": "Ann"}),
+    ],
+)
+def test_a_corpus_tells_who_speaks_and_in_which_language(name, speaker, groups):
+    assert corpus(name).groups(Utterance("u", name, "dev", speaker)) == groups
+
+
+def test_labels_of_ones_own_data_name_groups_and_a_row_its_language():
+    one = Utterance(
+        "u", "manifest", "dev", "Ann", labels={"gender": "F", "age": "30-39", "show": ""}, language="Danish"
+    )
+    assert corpus("manifest").groups(one) == {
+        "language": "Danish", "speaker": "Ann", "sex": "female", "age": "30-39",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", names())
 def test_a_missing_root_and_an_empty_one_say_the_layout(name, tmp_path):
     with pytest.raises(DataError, match=r"no (folder|manifest)"):
         read(name, tmp_path / "nowhere")
     first = corpus(name).layout.strip().splitlines()[0].split()[-1]
-    with pytest.raises(DataError, match=re.escape(first) if name != MANIFEST else "ending"):
+    with pytest.raises(DataError, match=re.escape(first) if name != "manifest" else "ending"):
         read(name, tmp_path)
 
 
-@pytest.mark.parametrize("name", CORPORA)
+@pytest.mark.parametrize("name", names())
 def test_an_unknown_option_names_the_valid_ones(name, tmp_path):
     with pytest.raises(DataError, match="no option 'verifie'"):
         read(name, tmp_path, verifie=False)

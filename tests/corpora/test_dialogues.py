@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from emofuse.corpora.corpus import read
+from emofuse.corpora.registry import read
 from emofuse.corpora.text import repair
 from emofuse.errors import DataError
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emofuse.corpora.corpus import read
 from emofuse.corpora.manifest.reader import check_manifest
 from emofuse.corpora.manifest.write import write_manifest
+from emofuse.corpora.registry import read
 from emofuse.errors import DataError
 from emofuse.types import Utterance
 
@@ -119,6 +119,17 @@ def test_a_misspelt_column_is_found_and_a_foreign_one_is_kept(folder, make):
     ]
     found = read("manifest", path, strict=False)
     assert "column 'mood' is no known task: kept as a label of its own" in found.notes
+
+
+def test_each_row_says_its_language_and_it_is_written_back(folder, make):
+    path = make.text(folder / "my.csv", "text,speaker,language\nHej,Ann,Danish\nHi,Bob,\n")
+    assert check_manifest(path) == []
+    found = read("manifest", path).utterances
+    assert [(u.language, u.labels) for u in found] == [("Danish", {}), (None, {})]
+    assert [u.language for u in read("manifest", write_manifest(found, folder / "out.csv")).utterances] == [
+        "Danish", None,
+    ]  # fmt: skip
+    assert "language" not in write_manifest(found[1:], folder / "none.csv").read_text()
 
 
 def test_a_task_of_ones_own_has_classes_or_a_number(folder, make):

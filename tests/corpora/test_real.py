@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emofuse.corpora.corpus import Reading, check_disjoint, read
+from emofuse.corpora.corpus import Reading, check_disjoint
 from emofuse.corpora.features import read_features
-from emofuse.tasks import FOLDINGS, TASKS, fold
+from emofuse.corpora.registry import corpus, read
+from emofuse.tasks import TASKS
 
 
 def reading(root: Path, name: str, folder: str | None = None, **options) -> Reading:
@@ -21,7 +22,7 @@ def reading(root: Path, name: str, folder: str | None = None, **options) -> Read
 
 
 def emotions(reading: Reading, split: str, task: str = "emotion") -> dict[str, float]:
-    targets = np.stack([fold(reading.corpus, u.labels, TASKS[task]) for u in reading.split(split)])  # type: ignore[arg-type]
+    targets = np.stack([corpus(reading.corpus).fold(u.labels, TASKS[task]) for u in reading.split(split)])  # type: ignore[arg-type]
     known = ~np.isnan(targets).any(axis=1)
     return dict(zip(TASKS[task].classes, targets[known].sum(axis=0).round(1).tolist(), strict=True))
 
@@ -122,6 +123,6 @@ def test_splits_are_disjoint(corpora_root, name, unit):
 def test_every_label_folds_for_every_task_of_the_corpus(corpora_root, name):
     options = {} if name in ("goemotions",) else {"verify": False}
     found = reading(corpora_root, name, **options)
-    for task in FOLDINGS[name]:
-        targets = np.stack([fold(name, u.labels, TASKS[task]) for u in found.utterances[::7]])
+    for task in corpus(name).tasks:
+        targets = np.stack([corpus(name).fold(u.labels, TASKS[task]) for u in found.utterances[::7]])
         assert np.isfinite(targets).all(axis=1).mean() > 0.8

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emofuse.corpora.corpus import read
 from emofuse.corpora.features import read_features
 from emofuse.corpora.mosi_folds import MOSI_FOLDS
+from emofuse.corpora.registry import read
 from emofuse.errors import DataError
 
 HEADER = "video_id,clip_id,text,label,label_T,label_A,label_V,annotation,mode\n"

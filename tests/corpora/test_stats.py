@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from emofuse.corpora.corpus import read
+from emofuse.corpora.registry import read
 from emofuse.corpora.stats import plot_statistics, statistics
 from emofuse.types import Utterance
 

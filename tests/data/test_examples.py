@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emofuse.data.examples import examples_of, read_examples, sex_of, stratified
+from emofuse.data.examples import examples_of, read_examples, stratified
 from emofuse.errors import DataError
 from emofuse.tasks import TASKS
 from emofuse.types import Utterance
@@ -23,8 +23,6 @@ def test_examples_know_speaker_sex_and_cluster():
     assert first.groups == {"language": "English", "speaker": "actor_18", "sex": "female"}
     assert (first.cluster, second.groups["sex"]) == ("actor_18", "male")
     assert examples_of([other], tasks, cluster="dialogue")[0].cluster == "d"
-    assert sex_of(Utterance("u", "emodb", "dev", "03")) == "male"
-    assert sex_of(none) is None
 
 
 def test_a_limit_keeps_every_class_in_its_share():

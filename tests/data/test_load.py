@@ -34,7 +34,7 @@ def test_a_face_corpus_holds_faces_already_cut_out(tmp_path):
 
     noise = np.random.default_rng(0).integers(0, 255, (48, 48), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "fer.png"), noise)
-    segment = load_segment(utterance(tmp_path / "fer.png", corpus="ferplus"))
+    segment = load_segment(utterance(tmp_path / "fer.png", corpus="ferplus", face_crop=True))
     assert segment.present == {"face"}
     assert segment.faces[0].crops.shape == (1, 48, 48, 3)
     np.testing.assert_array_equal(segment.faces[0].crops[0, :, :, 0], noise)

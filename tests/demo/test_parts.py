@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emofuse.corpora.corpus import read
 from emofuse.corpora.manifest.reader import check_manifest
+from emofuse.corpora.registry import read
 from emofuse.demo import samples as examples
 from emofuse.demo.feedback import Correction, save
 from emofuse.demo.html import element, head

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from emofuse.corpora.corpus import read
+from emofuse.corpora.registry import read
 from emofuse.errors import DataError
 from emofuse.training.few_labels import bald, dropout_on, entropy, margin, pseudo_label, suggest
 

@@ -11,13 +11,19 @@ from typing import Any, ClassVar
 
 from emofuse.corpora.clips import look
 from emofuse.corpora.corpus import Corpus, Log, Problem
+from emofuse.corpora.folding import Folding, Names, Number, same
 from emofuse.corpora.manifest.rows import Record, check_header, read_records, to_record
 from emofuse.errors import DataError
-from emofuse.tasks import MANIFEST, TASKS, Task, fold
+from emofuse.tasks import TASKS, Task
 from emofuse.types import Utterance
 
 TOLERANCE = 0.25
 """Seconds by which `end` may pass the end of the media: containers round their durations."""
+
+
+def by_column(task: Task) -> Folding:
+    """The folding of a column that is named as the task and speaks of its classes."""
+    return Number(task.name) if task.kind == "scalar" else Names(task.name, same(*task.classes), open=True)
 
 
 class Manifest(Corpus):
@@ -27,16 +33,20 @@ class Manifest(Corpus):
     the file's word → class, None = says nothing), `verify`. Labels come out in the words of the tasks.
     """
 
-    name = MANIFEST
+    name = "manifest"
     licence = "your own"
     citation = ""
     layout = """
         FILE.csv, FILE.jsonl or FILE.parquet, one row an utterance, with the columns
-        media (path from the file's folder), start, end (seconds), text, speaker, dialogue, split (train, dev, test),
-        id: media or text is needed, the others are optional;
+        media (path from the file's folder), start, end (seconds), text, speaker, dialogue, language,
+        split (train, dev, test), id: media or text is needed, the others are optional;
         every other column is a label, named as the task: emotion, polarity, valence, sentiment, sarcasm, …
         """
-    tasks: ClassVar[tuple[str, ...]] = tuple(TASKS)
+    foldings: ClassVar[dict[str, Folding]] = {name: by_column(task) for name, task in TASKS.items()}
+
+    def folding(self, task: Task) -> Folding:
+        """By the column named as the task, whichever it is."""
+        return by_column(task)
 
     def scan(
         self,
@@ -119,7 +129,7 @@ def _check_labels(
     for name in record.labels:
         if name in tasks:
             try:
-                fold(MANIFEST, record.labels, tasks[name], overrides.get(name))
+                Manifest().fold(record.labels, tasks[name], overrides.get(name))
             except DataError as error:
                 problems.problem(record.where, "label", str(error), f"correct the column {name} or leave it empty")
 
@@ -198,7 +208,7 @@ def utterances(records: list[Record], dev_share: float, context: int, log: Log) 
         identity = record.id or f"{record.file.stem}:{record.number}"
         yield Utterance(
             id=identity,
-            corpus=MANIFEST,
+            corpus=Manifest.name,
             split=record.split or ("dev" if _unit(record) in drawn else "train"),
             speaker=record.speaker or identity,
             dialogue=record.dialogue,
@@ -208,6 +218,7 @@ def utterances(records: list[Record], dev_share: float, context: int, log: Log) 
             text=record.text,
             context=tuple(turns[-context:]) if context else (),
             labels=record.labels,
+            language=record.language,
         )
         if record.text:
             turns.append(f"{record.speaker}: {record.text}" if record.speaker else record.text)

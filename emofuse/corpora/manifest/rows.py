@@ -16,7 +16,7 @@ from emofuse.errors import DataError, require_package
 from emofuse.tasks import Task
 from emofuse.types import Split
 
-COLUMNS = ("id", "media", "start", "end", "text", "speaker", "dialogue", "split")
+COLUMNS = ("id", "media", "start", "end", "text", "speaker", "dialogue", "split", "language")
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev", "test": "test",
 }  # fmt: skip
@@ -40,6 +40,7 @@ class Record:
     speaker: str | None
     dialogue: str | None
     split: Split | None
+    language: str | None
     labels: dict[str, Any]
 
     @property
@@ -161,7 +162,7 @@ def to_record(path: Path, number: int, cells: dict[str, Any], labels: list[str],
     media = str(filled["media"]) if "media" in filled else None
     return Record(
         path, number, _text(filled, "id"), path.parent / Path(media).expanduser() if media else None, media, start, end,
-        _text(filled, "text"), _text(filled, "speaker"), _text(filled, "dialogue"), split,
+        _text(filled, "text"), _text(filled, "speaker"), _text(filled, "dialogue"), split, _text(filled, "language"),
         {name: _label(filled[name]) for name in labels if name in filled},
     )  # fmt: skip
 

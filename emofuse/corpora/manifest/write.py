@@ -13,6 +13,9 @@ from emofuse.corpora.manifest.rows import COLUMNS
 from emofuse.errors import DataError
 from emofuse.types import Utterance
 
+OPTIONAL = ("language",)
+"""Columns that are written only where they hold something."""
+
 
 def write_manifest(utterances: Iterable[Utterance], path: str | Path, columns: tuple[str, ...] = ()) -> Path:
     """Write a CSV or JSONL manifest, whole or not at all; media is relative to its folder where that is possible.
@@ -24,7 +27,8 @@ def write_manifest(utterances: Iterable[Utterance], path: str | Path, columns: t
         raise DataError(f"a manifest is written as .csv or .jsonl, not {path.name!r}")
     rows = [_row(u, path.parent) for u in utterances]
     labels = dict.fromkeys((*columns, *(key for row in rows for key in row if key not in COLUMNS)))
-    header = (*COLUMNS, *labels)
+    told = [c for c in COLUMNS if c not in OPTIONAL or any(row[c] is not None for row in rows)]
+    header = (*told, *labels)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("w", encoding="utf-8", newline="") as file:
@@ -53,6 +57,7 @@ def _row(utterance: Utterance, folder: Path) -> dict[str, Any]:
         "speaker": utterance.speaker,
         "dialogue": utterance.dialogue,
         "split": utterance.split,
+        "language": utterance.language,
         **{k: dict(v) if hasattr(v, "items") else v for k, v in utterance.labels.items()},  # type: ignore[call-overload]
     }
 

@@ -26,7 +26,7 @@ def spoken(seconds: int) -> Segment:
 
 def dev_segments(corpus: str, root: Path, limit: int) -> list[Segment]:
     """At most `limit` segments of a corpus's dev split, spread evenly over it. Raises DataError."""
-    from emofuse.corpora.corpus import read
+    from emofuse.corpora.registry import read
 
     utterances = list(read(corpus, root, "dev").utterances)
     count = min(limit, len(utterances))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emofuse.corpora.corpus import corpus
+from emofuse.corpora.registry import corpus
 from emofuse.tasks import Task
 from emofuse.training.recipe.schema import Recipe
 

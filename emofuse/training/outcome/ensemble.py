@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from emofuse.corpora.corpus import corpus
+from emofuse.corpora.registry import corpus
 from emofuse.errors import CheckpointError, RecipeError, nearest
 from emofuse.model.checkpoint import read_config
 from emofuse.model.model import EmotionModel

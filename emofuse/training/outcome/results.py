@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emofuse.corpora.corpus import read
+from emofuse.corpora.registry import read
 from emofuse.errors import CheckpointError, DataError, EmofuseError
 from emofuse.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from emofuse.evaluation.report.page import write

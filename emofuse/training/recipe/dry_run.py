@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from emofuse.corpora.corpus import corpus
+from emofuse.corpora.registry import corpus
 from emofuse.encoders.sources import resolve_source
 from emofuse.errors import CheckpointError, DataError, MissingExtraError, RecipeError
 from emofuse.model.checkpoint import locate, shipped

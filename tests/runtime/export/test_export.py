@@ -147,14 +147,14 @@ def test_eight_bits_keep_the_answers_on_a_dev_split(backend, repository, corpora
     """Words of GoEmotions through the model that ships: agreement of the top label, and the metric's loss."""
     if not (corpora_root / "goemotions").is_dir():
         pytest.skip("no goemotions among the corpora")
-    from emofuse.corpora.corpus import read
+    from emofuse.corpora.registry import corpus, read
     from emofuse.data.load import load_segment
-    from emofuse.tasks import TASKS, fold
+    from emofuse.tasks import TASKS
 
     with lean_backbones():
         model = EmotionModel.from_pretrained("emofuse-small")
     utterances = [u for u in read("goemotions", corpora_root / "goemotions", "dev").utterances if u.text]
-    folded = [(u, fold(u.corpus, u.labels, TASKS["emotion"])) for u in utterances]
+    folded = [(u, corpus(u.corpus).fold(u.labels, TASKS["emotion"])) for u in utterances]
     labelled = [(u, t) for u, t in folded if not np.isnan(t).any()]
     chosen = [labelled[i] for i in np.linspace(0, len(labelled) - 1, 700).astype(int)]
     segments = [load_segment(u) for u, _ in chosen]

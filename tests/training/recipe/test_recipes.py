@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from emofuse.corpora.corpus import CORPORA, corpus
+from emofuse.corpora.registry import corpus, names
 from emofuse.errors import DataError
 from emofuse.metrics import Interval
-from emofuse.tasks import FOLDINGS
 from emofuse.training.dataset.samples import augmented
 from emofuse.training.outcome.results import BEGIN, END, Row, rewrite, rows_of
 from emofuse.training.recipe.read import dump_recipe, load_recipe, parse_recipe
@@ -22,7 +21,7 @@ from emofuse.training.validate import check_metric
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "recipes"
 RECIPES = sorted(p for p in FOLDER.rglob("*.yaml") if p.name != "tune.yaml")
-OF_ONE_CORPUS = [p for p in RECIPES if p.parent.name in CORPORA]
+OF_ONE_CORPUS = [p for p in RECIPES if p.parent.name in names()]
 
 
 def name_of(path: Path) -> str:
@@ -31,7 +30,7 @@ def name_of(path: Path) -> str:
 
 def test_recipes_are_found():
     folders = {p.parent.name for p in OF_ONE_CORPUS}
-    assert folders == set(CORPORA) - {"manifest", "mosi_features"}
+    assert folders == set(names()) - {"manifest", "mosi_features"}
     for folder in folders:
         assert {"base.yaml", "lora.yaml", "small.yaml"} <= {p.name for p in (FOLDER / folder).iterdir()}
 
@@ -66,7 +65,7 @@ def test_a_recipe_of_a_corpus_suits_it(path: Path):
     reader = corpus(source.corpus)
     assert source.corpus.removesuffix("_features") == path.parent.name
     assert source.root == "."
-    assert set(recipe.model.tasks) <= set(FOLDINGS[source.corpus])
+    assert set(recipe.model.tasks) <= set(reader.tasks)
     reader._check_options(source.options)
     assert recipe.name == f"{path.parent.name.replace('_', '-')}-{path.stem}"
     header = path.read_text().split("\nname:")[0].split("\nextends:")[0]
