@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from emofuse.types import MODALITIES, Modality
+from emofuse.modalities import Modality, bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,23 +75,12 @@ class Batch:
         return replace(self, present=dict.fromkeys(modalities, nobody) | self.present)
 
     def subset_index(self) -> Tensor:
-        """int64 [batch]: the bit mask of what is present (text 1, speech 2, face 4)."""
-        return subset_index(self.present)
-
-
-def subset_index(present: Mapping[Modality, Tensor]) -> Tensor:
-    """int64 [batch]: text 1 + speech 2 + face 4, for tables that hold one entry a subset."""
-    first = next(iter(present.values()))
-    index = torch.zeros(len(first), dtype=torch.long, device=first.device)
-    for bit, modality in enumerate(MODALITIES):
-        if modality in present:
-            index = index + present[modality].long() * (1 << bit)
-    return index
-
-
-def subset_name(index: int) -> str:
-    """'text+face' for 5; 'none' for 0."""
-    return "+".join(m for bit, m in enumerate(MODALITIES) if index >> bit & 1) or "none"
+        """int64 [batch]: the bit mask of what is present (see `emofuse.modalities.bits`)."""
+        first = next(iter(self.present.values()))
+        index = torch.zeros(len(first), dtype=torch.long, device=first.device)
+        for modality, bit in bits(self.present).items():
+            index = index + self.present[modality].long() * bit
+        return index
 
 
 def collate(samples: Sequence[PreparedSample]) -> Batch:

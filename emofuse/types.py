@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
+from emofuse.modalities import MODALITIES as MODALITIES
+from emofuse.modalities import Modality as Modality
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-Modality = Literal["text", "speech", "face"]
 Split = Literal["train", "dev", "test"]
 
-MODALITIES: tuple[Modality, ...] = ("text", "speech", "face")
 SAMPLE_RATE = 16_000
 """Samples per second of every waveform past decoding."""
 
@@ -83,15 +84,18 @@ class Segment:
     labels: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[Modality, np.ndarray] | None = None
     """Vectors that someone else extracted, in place of media: what encoders of kind `features` read."""
+    extras: Mapping[Modality, Any] = field(default_factory=dict)
+    """What there is of modalities beyond the standard three, in the form that their encoders read."""
 
     @property
     def present(self) -> frozenset[Modality]:
-        """The modalities that are there; an empty word list or an empty waveform is not there."""
+        """The modalities that are there; an empty word list, waveform or extra is not there."""
         there: dict[Modality, bool] = {
             "text": bool(self.words),
             "speech": self.waveform is not None and self.waveform.size > 0,
             "face": any(len(track.crops) for track in self.faces),
         }
+        there |= {m: value is not None and bool(np.size(value)) for m, value in self.extras.items()}
         return frozenset(m for m, yes in there.items() if yes)
 
     def without(self, *gone: Modality) -> Segment:
@@ -105,6 +109,8 @@ class Segment:
             changes |= {"faces": ()}
         if self.features is not None:
             changes |= {"features": {m: values for m, values in self.features.items() if m not in gone}}
+        if not self.extras.keys().isdisjoint(gone):
+            changes |= {"extras": {m: value for m, value in self.extras.items() if m not in gone}}
         return replace(self, **changes)
 
 

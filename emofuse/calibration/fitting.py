@@ -19,14 +19,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from emofuse.batch import Batch, subset_name
+from emofuse.batch import Batch
 from emofuse.calibration.temperature import fit_temperature, sigmoid, softmax
 from emofuse.metrics import brier, ece, ece_by_chance, nll
 from emofuse.metrics.undefined import counted_elsewhere
+from emofuse.modalities import Subset, mask_of, subset_name, subsets_of
 from emofuse.model.conformal import ConformalScores
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
-from emofuse.types import MODALITIES, Modality
 
 FEWEST = 50
 """Labelled samples below which a temperature or a prediction set is not fitted."""
@@ -41,7 +41,7 @@ class Evidence:
     source: str
     task: str
     subset: int
-    """Bit mask: text 1, speech 2, face 4."""
+    """Bit mask, in the model's modalities."""
     logits: Float[np.ndarray, "n width"]
     targets: Float[np.ndarray, "n width"]
     composed: bool = False
@@ -78,18 +78,19 @@ def gather_evidence(
         batch = given.to(model.device)
         tokens = model.encode(batch)
         have = batch.subset_index()
-        for subset in range(1, 1 << len(MODALITIES)):
-            kept = have == subset if composed else have & subset == subset
+        for subset in subsets_of(model.modalities):
+            mask = mask_of(subset, model.modalities)
+            kept = have == mask if composed else have & mask == mask
             if not bool(kept.any()):
                 continue
-            gone: list[Modality] = [m for bit, m in enumerate(MODALITIES) if not subset >> bit & 1]
-            out = model.fuse({m: t for m, t in tokens.items() if m not in gone}, batch.without(*gone).present)
+            gone = set(model.modalities) - subset
+            out = model.fuse({m: t for m, t in tokens.items() if m in subset}, batch.without(*gone).present)
             for task in model.tasks:
                 target = batch.targets[task.name]
-                _add(rows, (task.name, subset, False), out.logits[task.name], target, kept)
+                _add(rows, (task.name, mask, False), out.logits[task.name], target, kept)
                 for modality, alone in out.by_modality.items():
-                    if subset == 1 << MODALITIES.index(modality):
-                        _add(rows, (task.name, subset, True), alone[task.name], target, kept)
+                    if subset == {modality}:
+                        _add(rows, (task.name, mask, True), alone[task.name], target, kept)
     model.train(was_training)
     return [
         Evidence(source, task, subset, *(np.concatenate(side) for side in zip(*parts, strict=True)), composed, alone)
@@ -118,13 +119,13 @@ def calibrate(model: EmotionModel, evidence: Sequence[Evidence]) -> dict[str, di
     """
     found: dict[str, dict[str, Calibration]] = {}
     for task in model.tasks:
-        for subset in range(1, 1 << len(MODALITIES)):
+        for subset in subsets_of(model.modalities):
+            mask, name = mask_of(subset, model.modalities), subset_name(subset)
             for alone in (False, True):
-                parts = _chosen([e for e in evidence if (e.task, e.subset, e.alone) == (task.name, subset, alone)])
+                parts = _chosen([e for e in evidence if (e.task, e.subset, e.alone) == (task.name, mask, alone)])
                 if parts and task.kind != "scalar":
-                    name = subset_name(subset)
                     fitted = _fit(task, parts)
-                    _head(model, task, subset, alone).temperature[subset] = fitted.temperature
+                    _head(model, task, subset, alone).temperature[mask] = fitted.temperature
                     found.setdefault(f"{name} alone" if alone else name, {})[task.name] = fitted
                     if task.kind == "categorical" and not alone:
                         model.conformal.setdefault(name, {})[task.name] = _scores(task, parts, fitted.temperature)
@@ -186,8 +187,8 @@ def _scores(task: Task, parts: Sequence[Evidence], temperature: float) -> Confor
     )
 
 
-def _head(model: EmotionModel, task: Task, subset: int, alone: bool) -> Any:
+def _head(model: EmotionModel, task: Task, subset: Subset, alone: bool) -> Any:
     if not alone:
         return model.heads[task.name]
-    modality: Modality = next(m for bit, m in enumerate(MODALITIES) if subset == 1 << bit)
+    (modality,) = subset
     return cast(nn.ModuleDict, model.modality_heads[modality].tasks)[task.name]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Annotated
 
 import numpy as np
@@ -14,11 +13,10 @@ from emofuse.data.examples import Example
 from emofuse.data.join import join
 from emofuse.data.pairing import by_class, mean_targets
 from emofuse.errors import DataError
-from emofuse.types import MODALITIES, Modality, Segment, Utterance
+from emofuse.modalities import Modality, ordered, subsets_of
+from emofuse.types import Segment, Utterance
 
 TASK = "emotion"
-SUBSETS: tuple[frozenset[Modality], ...] = tuple(frozenset(c) for n in (1, 2, 3) for c in combinations(MODALITIES, n))
-"""The seven, from the single modalities to all three."""
 
 
 class Compose(BaseModel):
@@ -54,14 +52,15 @@ class Composer:
         """`size`: how many in an epoch. Raises DataError when fewer than two modalities have labelled examples."""
         self.options = options
         self.size = options.size if size is None else size
-        pools = {m: by_class(examples, TASK, m) for m in MODALITIES}
+        there = ordered(m for e in examples for m in e.modalities)
+        pools = {m: by_class(examples, TASK, m) for m in there}
         self.pools = {m: pool for m, pool in pools.items() if pool}
         if len(self.pools) < 2:
             raise DataError(
                 f"composed samples need labelled examples of two modalities at least, found {sorted(self.pools)}; "
                 "add sources to data.sources or take data.compose out"
             )
-        self.subsets = [s for s in SUBSETS if s <= set(self.pools)]
+        self.subsets = subsets_of(self.pools)
         self.classes = sorted(set.intersection(*(set(pool) for pool in self.pools.values())))
         counts = np.array([sum(len(pool[c]) for pool in self.pools.values()) for c in self.classes], np.float64)
         odds = (counts / counts.sum()) ** (1 - options.balance)
@@ -72,7 +71,7 @@ class Composer:
         several = [s for s in self.subsets if len(s) >= self.options.fewest]
         subset = several[number % len(several)]
         label = int(self.classes[rng.choice(len(self.classes), p=self.odds)])
-        order: list[Modality] = [m for m in MODALITIES if m in subset]
+        order = ordered(subset)
         labels = [label] * len(order)
         if len(order) > 1 and rng.random() < self.options.conflict:
             labels[rng.integers(len(order))] = self.classes[rng.choice(len(self.classes), p=self.odds)]

@@ -13,8 +13,9 @@ import numpy as np
 
 from emofuse.data.examples import Example, read_examples
 from emofuse.errors import DataError
+from emofuse.modalities import Modality, ordered
 from emofuse.tasks import Task
-from emofuse.types import MODALITIES, Modality, Split
+from emofuse.types import Split
 
 COUNT = 350
 """Pairs where nobody says how many: fifty of each of seven emotions."""
@@ -28,8 +29,7 @@ def paired(
     Targets are the mean of the parts' targets where they have any; the cluster is that of the voice, else of the first
     part. Raises DataError when there are not two modalities, or no class that all of them have.
     """
-    there: list[Modality] = [m for m in MODALITIES if m in parts]
-    pools: dict[Modality, dict[int, list[int]]] = {m: by_class(parts[m], task) for m in there}
+    pools: dict[Modality, dict[int, list[int]]] = {m: by_class(parts[m], task) for m in ordered(parts)}
     classes = sorted(set.intersection(*(set(pool) for pool in pools.values()))) if pools else []
     if len(pools) < 2 or not classes:
         raise DataError(
@@ -68,15 +68,15 @@ def read_paired(
     about = own.protocol()
     first = next(iter(own.examples), None)
     has = first.load().present - set(pairs) if first is not None else frozenset()
-    parts: dict[Modality, Sequence[Example]] = {m: own.examples for m in MODALITIES if m in has}
+    parts: dict[Modality, Sequence[Example]] = dict.fromkeys(ordered(has), own.examples)
     hashes, names = {corpus: about["split_hash"]}, dict.fromkeys(parts, corpus)
     for modality, (other, folder) in pairs.items():
         lent = read_examples(other, folder, split, tasks)
         parts[modality], hashes[other], names[modality] = lent.examples, lent.protocol()["split_hash"], other
     found = paired(parts, limit or COUNT)
     return found, about | {
-        "corpus": "+".join(dict.fromkeys(names[m] for m in MODALITIES if m in names)),
-        "paired": {m: names[m] for m in MODALITIES if m in names},
+        "corpus": "+".join(dict.fromkeys(names[m] for m in ordered(names))),
+        "paired": {m: names[m] for m in ordered(names)},
         "split_hash": hashes,
         "evaluated_hash": None,
         "utterances": None,

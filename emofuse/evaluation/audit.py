@@ -10,7 +10,7 @@ import numpy as np
 
 from emofuse.calibration.temperature import softmax
 from emofuse.data.examples import Example
-from emofuse.evaluation.predict import GIVEN, SUBSETS, Collected, name_of, scalar
+from emofuse.evaluation.predict import GIVEN, Collected, scalar
 from emofuse.metrics import bootstrap, brier, ece, ece_by_chance, nll, reliability_curve
 from emofuse.metrics.scores import scores_of
 from emofuse.metrics.undefined import counted_elsewhere
@@ -30,9 +30,7 @@ POINTS = 100
 def calibration_of(collected: Collected, task: Task) -> dict[str, dict[str, Any]]:
     """By condition: the measures at temperature 1 and at the checkpoint's, and both reliability curves."""
     found: dict[str, dict[str, Any]] = {}
-    for condition in (GIVEN, *(name_of(s) for s in SUBSETS)):
-        if condition not in collected.values:
-            continue
+    for condition in collected.values:
         rows = collected.rows(condition, task.name)
         if not rows.any():
             continue

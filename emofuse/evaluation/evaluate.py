@@ -17,7 +17,7 @@ from emofuse.data.examples import Example, read_examples, views_of
 from emofuse.data.pairing import read_paired
 from emofuse.errors import DataError
 from emofuse.evaluation.audit import calibration_of, conformal_of, curves_of, groups_of
-from emofuse.evaluation.predict import GIVEN, SUBSETS, Collected, collect, name_of, scalar
+from emofuse.evaluation.predict import GIVEN, Collected, collect, scalar
 from emofuse.evaluation.worst import worst_of
 from emofuse.metrics import Interval, MetricWarning, bootstrap, multilabel_f1, task_report, tune_thresholds
 from emofuse.metrics.intervals import FEW
@@ -235,9 +235,8 @@ def _subsets(
     collected: Collected, task: Task, lead: str, threshold: float, resamples: int
 ) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    for subset in SUBSETS:
-        condition = name_of(subset)
-        if condition not in collected.values:
+    for condition in collected.values:
+        if condition == GIVEN:
             continue
         rows = collected.rows(condition, task.name)
         if not rows.any():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -16,22 +15,15 @@ from torch import Tensor
 from emofuse.batch import Batch, collate
 from emofuse.data.examples import Example
 from emofuse.errors import DataError
+from emofuse.modalities import MODALITIES, Modality, Subset, mask_of, subset_name, subsets_of
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
-from emofuse.types import MODALITIES, Modality, Segment
+from emofuse.types import Segment
 
-Subset = frozenset[Modality]
-SUBSETS: tuple[Subset, ...] = tuple(frozenset(c) for n in (1, 2, 3) for c in combinations(MODALITIES, n))
-"""The seven, from the single modalities to all three."""
 WINDOW = 8
 """Batches' worth of samples that are prepared together, so that like lengths share a batch."""
 GIVEN = "as given"
 """The name of the condition in which every sample keeps what it has."""
-
-
-def name_of(subset: Subset) -> str:
-    """'text+face', in the order of MODALITIES; the same names as `emofuse.batch.subset_name`."""
-    return "+".join(m for m in MODALITIES if m in subset)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +33,14 @@ class Collected:
     ids: list[str]
     clusters: list[str]
     present: Int[np.ndarray, " n"]
-    """Bit mask of what each sample has: text 1, speech 2, face 4."""
+    """Bit mask of what each sample has (see `emofuse.modalities.bits`)."""
     targets: dict[str, Float[np.ndarray, "n width"]]
     logits: dict[str, dict[str, Float[np.ndarray, "n width"]]]
     """condition → task → raw output, before temperature; for a scalar, before clipping."""
     values: dict[str, dict[str, Float[np.ndarray, "n width"]]]
     """condition → task → decoded: probabilities at the checkpoint's temperature, or the clipped number."""
+    modalities: tuple[Modality, ...] = MODALITIES
+    """Of the model."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -62,7 +56,7 @@ def collect(
     model: EmotionModel,
     samples: Sequence[Example],
     *,
-    subsets: Sequence[Subset] = SUBSETS,
+    subsets: Sequence[Subset] | None = None,
     batch_size: int = 32,
     change: Callable[[Segment], Segment] | None = None,
     embed: Callable[[Batch], Batch] | None = None,
@@ -71,15 +65,17 @@ def collect(
 ) -> Collected:
     """Every sample through the model, in evaluation mode; each batch is encoded once and fused for every subset.
 
-    `views` are further tasks and whose head's outputs stand for theirs. `change` alters segments before they are
-    prepared, `embed` batches before they are encoded. `progress` is told (done, all). Raises DataError when there is no
-    sample.
+    `subsets` None = all of the model's. `views` are further tasks and whose head's outputs stand for theirs. `change`
+    alters segments before they are prepared, `embed` batches before they are encoded. `progress` is told (done, all).
+    Raises DataError when there is no sample.
     """
     if not samples:
         raise DataError("there is nothing to evaluate: no sample carries a label of any of the model's tasks")
     was_training = model.training
     model.eval()
-    conditions = {GIVEN: frozenset(MODALITIES)} | {name_of(s): s for s in subsets if s <= set(model.modalities)}
+    known = frozenset(model.modalities)
+    chosen = subsets_of(known) if subsets is None else subsets
+    conditions = {GIVEN: known} | {subset_name(s): s for s in chosen if s <= known}
     raw: dict[str, dict[str, list[np.ndarray]]] = {c: {t.name: [] for t in model.tasks} for c in conditions}
     decoded: dict[str, dict[str, list[np.ndarray]]] = {c: {t.name: [] for t in model.tasks} for c in conditions}
     present: list[np.ndarray] = []
@@ -93,11 +89,10 @@ def collect(
             have = moved.subset_index()
             present.append(have.cpu().numpy())
             for name, subset in conditions.items():
-                reduced = moved.without(*(set(MODALITIES) - subset))
+                reduced = moved.without(*(known - subset))
                 out = model.fuse({m: t for m, t in tokens.items() if m in subset}, reduced.present)
-                lacks = (
-                    torch.zeros_like(have, dtype=torch.bool) if name == GIVEN else have & _bits(subset) != _bits(subset)
-                )
+                mask = 0 if name == GIVEN else mask_of(subset, known)
+                lacks = have & mask != mask
                 for task in model.tasks:
                     logits = out.logits[task.name]
                     values = model.heads[task.name].decode(logits, reduced.subset_index())  # type: ignore[operator]
@@ -118,6 +113,7 @@ def collect(
         {t.name: np.stack([np.asarray(s.targets[t.name], np.float64) for s in samples]) for t in tasks},
         {c: {t: np.concatenate(parts)[back] for t, parts in each.items()} for c, each in raw.items()},
         {c: {t: np.concatenate(parts)[back] for t, parts in each.items()} for c, each in decoded.items()},
+        model.modalities,
     )
 
 
@@ -127,6 +123,7 @@ def save(collected: Collected, path: Path) -> None:
         "ids": np.array(collected.ids, dtype=np.str_),
         "clusters": np.array(collected.clusters, dtype=np.str_),
         "present": collected.present,
+        "modalities": np.array(collected.modalities, dtype=np.str_),
     }
     arrays |= {f"targets/{t}": v.astype(np.float32) for t, v in collected.targets.items()}
     for kind, table in (("logits", collected.logits), ("values", collected.values)):
@@ -155,6 +152,7 @@ def load(path: Path) -> Collected:
             targets,
             tables["logits"],
             tables["values"],
+            tuple(arrays["modalities"].tolist()) if "modalities" in arrays else MODALITIES,
         )
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} holds no predictions of an evaluation ({error}); run the evaluation again") from error
@@ -179,10 +177,6 @@ def batches(
         for first in range(0, len(order), size):
             chosen = order[first : first + size]
             yield [start + i for i in chosen], collate([prepared[i] for i in chosen])
-
-
-def _bits(subset: Subset) -> int:
-    return sum(1 << MODALITIES.index(m) for m in subset)
 
 
 def _masked(values: Tensor, lacks: Tensor) -> np.ndarray:

@@ -17,13 +17,14 @@ from emofuse.data.examples import Example
 from emofuse.errors import DataError, nearest
 from emofuse.evaluation.evaluate import plain, read_evaluation
 from emofuse.evaluation.perturb.catalogue import Perturbation, catalogue
-from emofuse.evaluation.predict import GIVEN, Collected, Subset, collect, scalar
+from emofuse.evaluation.predict import GIVEN, Collected, collect, scalar
 from emofuse.metrics import Interval, bootstrap
 from emofuse.metrics.scores import scores_of
 from emofuse.metrics.undefined import counted_elsewhere
+from emofuse.modalities import Modality, Subset, bits
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
-from emofuse.types import MODALITIES, Modality, Segment, Split
+from emofuse.types import Segment, Split
 
 TOGETHER = "with the others"
 ADVERSARIAL = (0.01, 0.03, 0.1, 0.3)
@@ -88,7 +89,7 @@ def stress(
     labelled = [s for s in samples if not np.isnan(s.targets[task]).any()]
     if not labelled:
         raise DataError(f"no sample carries a label of {task}; choose another task or corpus")
-    perturbations = _chosen(only, catalogue(_voices(labelled)))
+    perturbations = _chosen(only, catalogue(_voices(labelled)), model.modalities)
     metric = metric or protocol_of(corpus).leading_metric(chosen)
     runner = _Runner(model, labelled, chosen, metric, corpus, resamples, batch_size)
     for perturbation in perturbations:
@@ -218,7 +219,7 @@ class _Runner:
         shares: list[float],
     ) -> None:
         alone = self._having(modality)
-        several = alone & (self.clean.present != 1 << MODALITIES.index(modality))
+        several = alone & (self.clean.present != bits(self.model.modalities)[modality])
         conditions = {f"{modality} alone": (modality, alone)}
         if several.any():
             conditions[TOGETHER] = (GIVEN, several)
@@ -252,13 +253,15 @@ class _Runner:
             )
 
     def _having(self, modality: Modality) -> np.ndarray:
-        return self.clean.present >> MODALITIES.index(modality) & 1 == 1
+        return self.clean.present & bits(self.model.modalities)[modality] > 0
 
 
-def _chosen(only: Sequence[str] | None, known: dict[str, Perturbation]) -> list[Perturbation]:
+def _chosen(
+    only: Sequence[str] | None, known: dict[str, Perturbation], modalities: Sequence[Modality]
+) -> list[Perturbation]:
     if only is None:
         return list(known.values())
-    valid = [*known, *(f"adversarial {m}" for m in MODALITIES)]
+    valid = [*known, *(f"adversarial {m}" for m in modalities)]
     for name in only:
         if name not in valid:
             raise DataError(f"no perturbation {name!r}; {nearest(name, valid)}")

@@ -10,8 +10,8 @@ import numpy as np
 from emofuse.data.examples import Example
 from emofuse.evaluation.predict import GIVEN, Collected
 from emofuse.media.transcript import join
+from emofuse.modalities import members, ordered
 from emofuse.tasks import Task
-from emofuse.types import MODALITIES
 
 ERRORS = 12
 
@@ -57,7 +57,7 @@ def evidence_of(sample: Example) -> dict[str, Any]:
 def _error(collected: Collected, sample: Example, task: Task, i: int, threshold: float) -> dict[str, Any]:
     target, value = collected.targets[task.name][i], collected.values[GIVEN][task.name][i]
     found: dict[str, Any] = {"id": sample.id, "groups": dict(sample.groups)}
-    found["present"] = [m for bit, m in enumerate(MODALITIES) if collected.present[i] >> bit & 1]
+    found["present"] = list(ordered(members(int(collected.present[i]), collected.modalities)))
     found["evidence"] = evidence_of(sample)
     if task.kind == "scalar":
         return found | {"truth": float(target[0]), "predicted": float(value[0])}

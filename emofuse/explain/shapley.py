@@ -11,9 +11,10 @@ import torch
 
 from emofuse.batch import Batch
 from emofuse.errors import DataError, nearest
+from emofuse.modalities import Modality, Subset, ordered, subset_name, subsets_of
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
-from emofuse.types import MODALITIES, Modality, Tokens
+from emofuse.types import Tokens
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,14 @@ def shapley(model: EmotionModel, batch: Batch, task: Task, target: int = 0) -> S
     own subset's temperature. Raises DataError when nothing is present, ValueError for a model in training mode.
     """
     check_mode(model)
-    present: list[Modality] = [m for m in MODALITIES if m in batch.present and bool(batch.present[m][0])]
+    present = list(ordered(m for m, there in batch.present.items() if bool(there[0])))
     if len(batch) != 1 or not present:
         raise DataError(f"an explanation needs one sample with a modality; came {len(batch)} with {present or 'none'}")
-    sets: list[frozenset[Modality]] = [frozenset(c) for n in range(len(present) + 1) for c in combinations(present, n)]
+    sets = list(subsets_of(present, fewest=0))
     answers = dict(zip(sets, _answers(model, batch, task, target, sets), strict=True))
-    whole: frozenset[Modality] = frozenset(present)
-    values: dict[Modality, float] = {m: _value(m, whole, answers) for m in present}
-    names = {"+".join(m for m in MODALITIES if m in s) or "none": float(v) for s, v in answers.items()}
+    whole = frozenset(present)
+    values = {m: _value(m, whole, answers) for m in present}
+    names = {subset_name(s): float(v) for s, v in answers.items()}
     return Shapley(values, float(answers[whole]), float(answers[frozenset()]), names)
 
 
@@ -69,15 +70,13 @@ def class_of(task: Task, name: str) -> int:
 
 
 @torch.no_grad()
-def _answers(model: EmotionModel, batch: Batch, task: Task, target: int, sets: list[frozenset[Modality]]) -> np.ndarray:
+def _answers(model: EmotionModel, batch: Batch, task: Task, target: int, sets: list[Subset]) -> np.ndarray:
     batch = batch.to(model.device)
-    tokens: dict[Modality, Tokens] = {m: _repeated(t, len(sets)) for m, t in model.encode(batch).items()}
-    there: dict[Modality, torch.Tensor] = {
-        m: torch.tensor([m in s for s in sets], device=model.device) for m in batch.present
-    }
+    tokens = {m: _repeated(t, len(sets)) for m, t in model.encode(batch).items()}
+    there = {m: torch.tensor([m in s for s in sets], device=model.device) for m in batch.present}
     logits = model.fuse(tokens, there).logits[task.name]
     subset = replace(batch, present=there).subset_index()
-    decoded = model.heads[task.name].decode(logits.double(), subset, untaught=True)  # type: ignore[operator]
+    decoded = model.heads[task.name].decode(logits.double(), subset, unsupported=True)  # type: ignore[operator]
     return decoded[:, target if task.classes else 0].cpu().numpy()
 
 
@@ -85,7 +84,7 @@ def _repeated(tokens: Tokens, times: int) -> Tokens:
     return Tokens(*(part.expand(times, *part.shape[1:]) for part in (tokens.states, tokens.mask, tokens.times)))
 
 
-def _value(modality: Modality, whole: frozenset[Modality], answers: dict[frozenset[Modality], float]) -> float:
+def _value(modality: Modality, whole: Subset, answers: dict[Subset, float]) -> float:
     n, others, total = len(whole), whole - {modality}, 0.0
     for size in range(n):
         weight = factorial(size) * factorial(n - size - 1) / factorial(n)

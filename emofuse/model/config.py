@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from emofuse.encoders.config import EncoderConfig, allowed, with_kind
+from emofuse.modalities import Modality, ordered
 from emofuse.tasks import TASKS, Task
-from emofuse.types import MODALITIES, Modality
 
 SCHEMA_VERSION = 1
 
@@ -87,5 +87,5 @@ class ModelConfig(BaseModel):
         names = [task.name for task in self.tasks]
         if len(set(names)) != len(names):
             raise ValueError(f"each task may stand once; got {names}")
-        self.encoders = {m: self.encoders[m] for m in MODALITIES if m in self.encoders}
+        self.encoders = {m: self.encoders[m] for m in ordered(self.encoders)}
         return self

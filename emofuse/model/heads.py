@@ -2,37 +2,88 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from emofuse.modalities import MODALITIES, Modality, Subset, mask_of, subset_name, subsets_of, table_size
 from emofuse.tasks import Task
 
-SUBSETS = 8
-"""Subsets of three modalities, by bit mask; entry 0 (nothing present) is never calibrated."""
+TABLES = ("temperature", "supported_subsets")
+_FORMER = {"supported_subsets": "taught"}
+"""Names of tables in checkpoints that hold them whole, one entry a mask of the standard three modalities."""
 
 
-class Head(nn.Module):
-    """State → logits (classes) or a value (scalar) of one task, with a temperature for each subset of modalities.
+def is_table(name: str) -> bool:
+    """Whether a tensor of a checkpoint is of a table of subsets, one entry or, in former checkpoints, all."""
+    return not {*TABLES, *_FORMER.values()}.isdisjoint(name.split("."))
 
-    `taught` marks the subsets that had labels of the task in training: the others decode to NaN, never to a number
-    that nothing stands behind.
+
+class SubsetTables(nn.Module):
+    """A temperature for each subset of modalities, and whether the subset had labels of the task in training.
+
+    In memory both are indexed by the mask of a subset (`emofuse.modalities.mask_of`); on disk each entry goes by the
+    name of its subset, so that a checkpoint does not depend on which bit a modality has.
     """
 
     temperature: Tensor
-    taught: Tensor
+    supported_subsets: Tensor
 
-    def __init__(self, task: Task, dim: int, dropout: float = 0.0, zero: bool = False) -> None:
+    def __init__(self, modalities: Collection[Modality], stored: Collection[Subset] | None = None) -> None:
+        """`stored`: the subsets that this head ever answers for; None = all of them."""
         super().__init__()
+        self.masks = {subset_name(s): mask_of(s, modalities) for s in stored or subsets_of(modalities)}
+        size = table_size(modalities)
+        self.register_buffer("temperature", torch.ones(size), persistent=False)
+        self.register_buffer("supported_subsets", torch.ones(size, dtype=torch.bool), persistent=False)
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        for table in TABLES:
+            for name, mask in self.masks.items():
+                destination[f"{prefix}{table}.{name}"] = getattr(self, table)[mask].clone()
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        missing: list[str] = rest[2]
+        for table in TABLES:
+            whole = state.pop(prefix + table, state.pop(prefix + _FORMER.get(table, table), None))
+            if whole is not None:
+                getattr(self, table)[: len(whole)].copy_(whole)
+                continue
+            for name, mask in self.masks.items():
+                entry = state.pop(key := f"{prefix}{table}.{name}", None)
+                missing += [key] if entry is None else []
+                if entry is not None:
+                    getattr(self, table)[mask] = entry
+        super()._load_from_state_dict(state, prefix, *rest)
+
+
+class Head(SubsetTables):
+    """State → logits (classes) or a value (scalar) of one task, with a temperature for each subset of modalities.
+
+    Subsets that are not supported decode to NaN, never to a number that nothing stands behind.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        dim: int,
+        dropout: float = 0.0,
+        zero: bool = False,
+        modalities: Collection[Modality] = MODALITIES,
+        stored: Collection[Subset] | None = None,
+    ) -> None:
+        super().__init__(modalities, stored)
         self.task = task
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(dim, task.width)
         if zero:
             nn.init.zeros_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
-        self.register_buffer("temperature", torch.ones(SUBSETS))
-        self.register_buffer("taught", torch.ones(SUBSETS, dtype=torch.bool))
 
     def forward(self, state: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch width"]:
         return self.linear(self.dropout(state))
@@ -44,19 +95,21 @@ class Head(nn.Module):
         return (per_row * labelled).sum() / labelled.sum().clamp(min=1)
 
     def decode(
-        self, logits: Float[Tensor, "batch width"], subset: Int[Tensor, " batch"], untaught: bool = False
+        self, logits: Float[Tensor, "batch width"], subset: Int[Tensor, " batch"], unsupported: bool = False
     ) -> Float[Tensor, "batch width"]:
         """Probabilities at the temperature of each row's subset; a scalar is clipped to the task's range.
 
-        Rows whose subset was never taught this task are NaN, unless `untaught` asks for them (coalitions of an
-        explanation need every subset).
+        Rows whose subset is not supported are NaN, unless `unsupported` asks for them (coalitions of an explanation
+        need every subset).
         """
         if self.task.kind == "scalar":
             values = logits.clamp(self.task.low, self.task.high)
         else:
             scaled = logits / self.temperature[subset][:, None]
             values = scaled.softmax(-1) if self.task.kind == "categorical" else scaled.sigmoid()
-        return values if untaught else values.masked_fill(~self.taught[subset][:, None], torch.nan)
+        if unsupported:
+            return values
+        return values.masked_fill(~self.supported_subsets[subset][:, None], torch.nan)
 
 
 def task_loss(
@@ -96,10 +149,21 @@ class Pool(nn.Module):
 class ModalityHead(nn.Module):
     """What one modality says of every task on its own: an auxiliary loss in training, a line of the timeline after."""
 
-    def __init__(self, tasks: tuple[Task, ...], dim: int, statistics: bool, dropout: float) -> None:
+    def __init__(
+        self,
+        tasks: tuple[Task, ...],
+        dim: int,
+        statistics: bool,
+        dropout: float,
+        modality: Modality,
+        modalities: Collection[Modality],
+    ) -> None:
         super().__init__()
         self.pool = Pool(dim, statistics)
-        self.tasks = nn.ModuleDict({t.name: Head(t, self.pool.dim, dropout) for t in tasks})
+        own = (frozenset((modality,)),)
+        self.tasks = nn.ModuleDict(
+            {t.name: Head(t, self.pool.dim, dropout, modalities=modalities, stored=own) for t in tasks}
+        )
 
     def forward(
         self, states: Float[Tensor, "batch time dim"], mask: Bool[Tensor, "batch time"]

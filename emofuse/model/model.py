@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from emofuse.batch import Batch, PreparedSample
 from emofuse.encoders.build import build_encoder
+from emofuse.modalities import Modality, bits, ordered
 from emofuse.model.config import ModelConfig
 from emofuse.model.conformal import ConformalTable
 from emofuse.model.fusion import FusionTransformer
 from emofuse.model.heads import Head, ModalityHead
 from emofuse.tasks import Task
-from emofuse.types import MODALITIES, Modality, Segment, Tokens
+from emofuse.types import Segment, Tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +58,20 @@ class EmotionModel(nn.Module):
         self.encoders = nn.ModuleDict({m: build_encoder(m, c, checkpoint) for m, c in config.encoders.items()})
         self.config = config.model_copy(update={"encoders": {m: e.config for m, e in self.encoders.items()}})
         self.tasks: tuple[Task, ...] = tuple(t.task() for t in config.tasks)
-        self.modalities: tuple[Modality, ...] = tuple(m for m in MODALITIES if m in config.encoders)
+        self.modalities: tuple[Modality, ...] = ordered(config.encoders)
         dims: dict[Modality, int] = {m: cast(int, self.encoders[m].dim) for m in self.modalities}
         self.fusion = FusionTransformer(config.fusion, dims, tuple(t.name for t in self.tasks))
         self.heads = nn.ModuleDict(
-            {t.name: Head(t, config.fusion.dim, config.head_dropout, zero=True) for t in self.tasks}
+            {
+                t.name: Head(t, config.fusion.dim, config.head_dropout, zero=True, modalities=self.modalities)
+                for t in self.tasks
+            }
         )
         self.modality_heads = nn.ModuleDict(
             {
-                m: ModalityHead(self.tasks, d, config.encoders[m].pool == "statistics", config.head_dropout)
+                m: ModalityHead(
+                    self.tasks, d, config.encoders[m].pool == "statistics", config.head_dropout, m, self.modalities
+                )
                 for m, d in dims.items()
             }
         )
@@ -147,7 +153,7 @@ class EmotionModel(nn.Module):
         by_modality: dict[Modality, dict[str, np.ndarray]] = {}
         for modality, logits in outputs.by_modality.items():
             there = batch.present[modality]
-            single = torch.full_like(subset, 1 << MODALITIES.index(modality))
+            single = torch.full_like(subset, bits(self.modalities)[modality])
             decoded = {}
             for name, head in self.modality_heads[modality].tasks.items():
                 decoded[name] = _numpy(head.decode(logits[name], single).masked_fill(~there[:, None], torch.nan))

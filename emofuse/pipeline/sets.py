@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from emofuse.modalities import subset_name
 from emofuse.model.conformal import ConformalTable
-from emofuse.types import MODALITIES, Prediction
+from emofuse.types import Prediction
 
 if TYPE_CHECKING:
     from emofuse.pipeline.analysis import Analysis
@@ -52,7 +53,7 @@ def sets_of(
 
 
 def _subset(prediction: Prediction) -> str:
-    return "+".join(m for m in MODALITIES if m in prediction.present)
+    return subset_name(prediction.present)
 
 
 def _shares(prediction: Prediction, task: str) -> Mapping[str, float] | None:

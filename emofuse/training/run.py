@@ -44,12 +44,12 @@ from emofuse.training.validate import (
     check_metric,
     collect,
     evidence_of,
-    mark_taught,
+    mark_supported_subsets,
     metrics_of,
     score,
     sign,
 )
-from emofuse.types import MODALITIES, Modality
+from emofuse.types import Modality
 
 Watch = Callable[[int, float], None]
 """Is told the epoch, from 1, and its dev score."""
@@ -111,7 +111,7 @@ def assemble(recipe: Recipe, seed: int, model: EmotionModel, limit: int | None) 
     """Read every source; raises DataError when there is nothing to train on or to choose by."""
     gathered = [read_source(recipe, source, model.tasks, limit) for source in recipe.data.sources]
     examples = [example for g in gathered for example in g.train]
-    if not {"all", *MODALITIES} & set(recipe.model.init):
+    if not {"all", *recipe.model.encoders} & set(recipe.model.init):
         standardise(model, examples)
     cache, store = caches(recipe, model)
     compose = recipe.data.compose
@@ -319,7 +319,7 @@ class Run:
         model.load_state_dict(unpack(pack(model.state_dict(), self.recipe.output.dtype)))
         collected = self._collect(model, data.dev)
         calibration = calibrate(model, evidence_of(model, data.dev, collected, self.recipe.train.eval_batch_size))
-        mark_taught(model, collected, whole=self.recipe.data.compose is None)
+        mark_supported_subsets(model, collected, whole=self.recipe.data.compose is None)
         metrics = {s.name: metrics_of(model.tasks, c) for s, c in zip(data.dev, collected, strict=True)}
         report = build_report(
             self.recipe,

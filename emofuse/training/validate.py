@@ -16,11 +16,11 @@ from emofuse.calibration.temperature import sigmoid
 from emofuse.errors import RecipeError, nearest
 from emofuse.metrics import classification, multilabel, regression
 from emofuse.metrics.undefined import counted_elsewhere
+from emofuse.modalities import Modality, bits, mask_of, subsets_of
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
 from emofuse.training.dataset.sampler import Key
 from emofuse.training.objective.objective import run
-from emofuse.types import MODALITIES, Modality
 
 CLASSES_METRICS = ("accuracy", "uar", "macro_f1", "weighted_f1", "nll")
 SCALAR_METRICS = ("mae", "pearson", "ccc")
@@ -174,7 +174,7 @@ def evidence_of(
     """What temperatures and prediction sets are fitted on; samples of several modalities are run once more a subset."""
     found: list[Evidence] = []
     for dev, outputs in zip(sets, collected, strict=True):
-        single = {1 << bit for bit in range(len(MODALITIES))}
+        single = set(bits(model.modalities).values())
         if dev.composed or set(outputs.subset.tolist()) <= single:
             found += list(_evidence(model, dev, outputs))
         else:
@@ -193,14 +193,14 @@ def _evidence(model: EmotionModel, dev: DevSet, outputs: Collected) -> Iterator[
             yield Evidence(dev.name, task.name, subset, logits, targets[rows], dev.composed)
         for modality, logits in outputs.by_modality.items():
             rows = known & ~np.isnan(logits[task.name]).any(1)
-            bit = 1 << MODALITIES.index(modality)
+            bit = bits(model.modalities)[modality]
             if rows.any():
                 own = logits[task.name][rows]
                 yield Evidence(dev.name, task.name, bit, own, targets[rows], dev.composed, alone=True)
 
 
 @torch.no_grad()
-def mark_taught(model: EmotionModel, collected: Sequence[Collected], whole: bool) -> None:
+def mark_supported_subsets(model: EmotionModel, collected: Sequence[Collected], whole: bool) -> None:
     """Tell each head for which subsets of modalities there were labels, so that it is silent for the others.
 
     `whole`: samples are recordings as they are, whose labels teach each of their modalities too; else they are
@@ -210,11 +210,11 @@ def mark_taught(model: EmotionModel, collected: Sequence[Collected], whole: bool
         targets = np.concatenate([c.targets[task.name] for c in collected])
         labelled = ~np.isnan(targets).any(1)
         seen = {int(s) for s in np.concatenate([c.subset for c in collected])[labelled]}
-        for subset in range(1, 1 << len(MODALITIES)):
-            taught = subset in seen or (whole and any(subset & s == subset for s in seen))
-            model.heads[task.name].taught[subset] = taught
+        for mask in (mask_of(s, model.modalities) for s in subsets_of(model.modalities)):
+            supported = mask in seen or (whole and any(mask & s == mask for s in seen))
+            model.heads[task.name].supported_subsets[mask] = supported
         for modality in model.modalities:
             alone = np.concatenate([c.by_modality[modality][task.name] for c in collected])
-            bit = 1 << MODALITIES.index(modality)
-            taught = bool((labelled & ~np.isnan(alone).any(1)).any())
-            cast(nn.ModuleDict, model.modality_heads[modality].tasks)[task.name].taught[bit] = taught
+            bit = bits(model.modalities)[modality]
+            supported = bool((labelled & ~np.isnan(alone).any(1)).any())
+            cast(nn.ModuleDict, model.modality_heads[modality].tasks)[task.name].supported_subsets[bit] = supported

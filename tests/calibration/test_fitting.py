@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emofuse.batch import subset_name
 from emofuse.calibration.fitting import FEWEST, Evidence, calibrate, gather_evidence
 from emofuse.calibration.temperature import softmax
 from emofuse.data.examples import Example
-from emofuse.evaluation.predict import SUBSETS, batches, collect, name_of
+from emofuse.evaluation.predict import batches, collect
 from emofuse.metrics import ece, ece_by_chance
-from emofuse.types import MODALITIES
+from emofuse.modalities import MODALITIES, subset_name, subsets_of
 
 
 def drawn(temperature: float, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -24,11 +23,11 @@ def drawn(temperature: float, n: int, seed: int = 0) -> tuple[np.ndarray, np.nda
 def test_evidence_is_what_an_evaluation_sees_under_each_subset(tiny_model, samples: list[Example]):
     found = gather_evidence(tiny_model, "mine", (batch for _, batch in batches(tiny_model, samples, 8)))
     seen = collect(tiny_model, samples, batch_size=8)
-    for subset in SUBSETS:
+    for subset in subsets_of():
         bits = sum(1 << MODALITIES.index(m) for m in subset)
         (own,) = [e for e in found if (e.task, e.subset, e.alone) == ("emotion", bits, False)]
-        rows = seen.rows(name_of(subset), "emotion")
-        expected = seen.logits[name_of(subset)]["emotion"][rows]
+        rows = seen.rows(subset_name(subset), "emotion")
+        expected = seen.logits[subset_name(subset)]["emotion"][rows]
         assert len(own.logits) == rows.sum()
         np.testing.assert_allclose(np.sort(own.logits, 0), np.sort(expected, 0), atol=1e-4)
     alone = {(e.task, e.subset) for e in found if e.alone}
@@ -60,7 +59,7 @@ def test_the_coverage_holds_on_the_other_half_of_dev(tiny_model):
     calibrate(tiny_model, [Evidence("dev", "emotion", 7, logits[::2], targets[::2])])
     probs = softmax(logits[1::2], float(tiny_model.heads["emotion"].temperature[7]))
     for coverage in (0.8, 0.9, 0.95):
-        predictor = tiny_model.conformal[subset_name(7)]["emotion"].at(coverage)
+        predictor = tiny_model.conformal["text+speech+face"]["emotion"].at(coverage)
         assert predictor.assess(probs, targets[1::2])["coverage"] == pytest.approx(coverage, abs=0.02)
 
 

@@ -15,11 +15,12 @@ from emofuse.evaluation import predict as outputs
 from emofuse.evaluation.audit import OTHERS, gap
 from emofuse.evaluation.compare import compare, to_dict, to_text
 from emofuse.evaluation.evaluate import evaluate, evaluate_checkpoint, plain
-from emofuse.evaluation.predict import GIVEN, SUBSETS, collect, name_of
+from emofuse.evaluation.predict import GIVEN, collect
 from emofuse.evaluation.report.cards import in_words
 from emofuse.evaluation.report.page import markdown_report, write
 from emofuse.media.transcript import join
 from emofuse.metrics import Interval, classification_report, multilabel_f1
+from emofuse.modalities import subset_name, subsets_of
 from emofuse.tasks import TASKS
 from emofuse.types import MODALITIES
 
@@ -30,8 +31,8 @@ def test_collected_rows_equal_single_predictions(tiny_model, samples):
         alone = tiny_model.predict(collate([samples[i].prepare(tiny_model)]))
         np.testing.assert_allclose(found.values[GIVEN]["emotion"][i], alone.tasks["emotion"][0], atol=1e-5)
         has = {m for bit, m in enumerate(MODALITIES) if found.present[i] >> bit & 1}
-        for subset in SUBSETS:
-            values = found.values[name_of(subset)]["emotion"][i]
+        for subset in subsets_of():
+            values = found.values[subset_name(subset)]["emotion"][i]
             if not subset <= has:
                 assert np.isnan(values).all()
                 continue
@@ -203,7 +204,7 @@ def test_small_groups_count_together(tiny_model, samples):
 def test_subsets_that_no_sample_has_are_said_to_be_missing(tiny_model, samples):
     silent = [replace(s, modalities=s.modalities - {"speech"}) for s in samples]
     text = markdown_report(evaluate(tiny_model, silent, resamples=2, batch_size=24))
-    assert "Of the seven, these samples have text, face, text+face;" in text
+    assert "Of the 7, these samples have text, face, text+face;" in text
 
 
 def test_curves_end_where_they_must(tiny_model, samples):

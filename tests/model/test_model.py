@@ -166,9 +166,9 @@ def test_every_parameter_gets_a_gradient(tiny_config, make_segment):
     assert idle == []
 
 
-def test_what_a_subset_was_never_taught_is_no_number(tiny_model, make_segment):
+def test_what_a_subset_is_not_supported_is_no_number(tiny_model, make_segment):
     batch = collate([tiny_model.prepare(make_segment(0)), tiny_model.prepare(make_segment(1).without("text"))])
-    tiny_model.heads["polarity"].taught[0b110] = False
+    tiny_model.heads["polarity"].supported_subsets[0b110] = False
     decoded = tiny_model.predict(batch)
     assert np.isfinite(decoded.tasks["polarity"][0]).all() and np.isnan(decoded.tasks["polarity"][1]).all()
     assert np.isfinite(decoded.tasks["emotion"]).all()

@@ -14,12 +14,12 @@ from emofuse import pages, plots
 from emofuse.data.examples import Example
 from emofuse.evaluation.audit import FEWEST, gap
 from emofuse.evaluation.evaluate import Evaluation, TaskEvaluation
-from emofuse.evaluation.predict import GIVEN, SUBSETS, name_of, save
+from emofuse.evaluation.predict import GIVEN, save
 from emofuse.evaluation.report import cards
 from emofuse.evaluation.report.cards import number
 from emofuse.metrics import Interval
 from emofuse.metrics.scores import LABELS, LOWER_IS_BETTER
-from emofuse.types import MODALITIES
+from emofuse.modalities import MODALITIES, Subset, named_subset, ordered, subset_name, subsets_of
 
 SHOWN = {
     "categorical": ("uar", "accuracy", "macro_f1", "ece"),
@@ -211,23 +211,29 @@ def _curves(task: TaskEvaluation) -> list[Markup]:
 
 def _subset_intro(task: TaskEvaluation) -> str:
     text = SUBSETS_INTRO
-    if len(task.subsets) < len(SUBSETS):
+    if len(task.subsets) < len(_askable(task)):
         there = ", ".join(task.subsets)
-        text += f" Of the seven, these samples have {there}; --pair lends the missing modalities from other corpora."
+        text += f" Of the {len(_askable(task))}, these samples have {there}; "
+        text += "--pair lends the missing modalities from other corpora."
     return text
+
+
+def _askable(task: TaskEvaluation) -> tuple[Subset, ...]:
+    """All that could be asked about: of the standard modalities and of those that were there."""
+    return subsets_of({*MODALITIES, *(m for name in task.subsets for m in named_subset(name))})
 
 
 def _subset_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     columns = list(dict.fromkeys((task.leading, *SHOWN[task.task.kind])))
     rows = []
-    for subset in SUBSETS:
-        values = task.subsets.get(name_of(subset))
+    for name in map(subset_name, _askable(task)):
+        values = task.subsets.get(name)
         if values is None:
-            rows.append((name_of(subset), *("–" for _ in columns), "", "0"))
+            rows.append((name, *("–" for _ in columns), "", "0"))
         else:
             i = values["interval"]
             rows.append((
-                name_of(subset), *(number(values.get(c)) for c in columns),
+                name, *(number(values.get(c)) for c in columns),
                 f"{number(i.low)} – {number(i.high)}", str(values["n"]),
             ))  # fmt: skip
     return ("subset", *(LABELS[c] for c in columns), f"interval of {LABELS[task.leading]}", "samples"), rows
@@ -238,12 +244,12 @@ def _subsets(task: TaskEvaluation) -> Markup | str:
         return ""
     columns = list(dict.fromkeys((task.leading, *SHOWN[task.task.kind])))
     cells = {
-        frozenset(s): {LABELS[c]: task.subsets[name_of(s)].get(c, math.nan) for c in columns}
-        for s in SUBSETS
-        if name_of(s) in task.subsets
+        named_subset(name): {LABELS[c]: values.get(c, math.nan) for c in columns}
+        for name, values in task.subsets.items()
     }
+    modalities = ordered(m for subset in _askable(task) for m in subset)
     lower = frozenset(LABELS[m] for m in LOWER_IS_BETTER)
-    return _figure(plots.subset_table(cells, MODALITIES, lower_is_better=lower), "metrics by subset of modalities")
+    return _figure(plots.subset_table(cells, modalities, lower_is_better=lower), "metrics by subset of modalities")
 
 
 def _calibration_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

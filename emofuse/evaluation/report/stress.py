@@ -13,7 +13,7 @@ from emofuse.evaluation.report.cards import number
 from emofuse.evaluation.stress import TOGETHER, Curve, Stress
 from emofuse.metrics import Interval
 from emofuse.metrics.scores import LABELS, LOWER_IS_BETTER
-from emofuse.types import MODALITIES
+from emofuse.modalities import ordered
 
 HEADER = ("perturbation", "severity", "condition", "score", "interval", "samples changed")
 INTRO = (
@@ -40,14 +40,15 @@ def write(found: Stress, out: str | Path) -> Path:
 
 def html(found: Stress) -> str:
     """A page: what costs most, a curve for each perturbation, every number."""
-    curves = [(m, [_picture(c, found.metric) for c in found.curves if c.modality == m]) for m in MODALITIES]
+    there = ordered(c.modality for c in found.curves)
+    curves = [(m, [_picture(c, found.metric) for c in found.curves if c.modality == m]) for m in there]
     return pages.render(
         "stress.html",
         title=_title(found),
         intro=_intro(found),
         verdict=_verdict(found),
         costs=costs(found),
-        curves=[(modality, figures) for modality, figures in curves if figures],
+        curves=curves,
         header=HEADER,
         rows=[row for curve in found.curves for row in _rows(curve)],
     )

@@ -181,5 +181,5 @@ def _mean(name: str, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
     if not first.is_floating_point():
         return first
     stacked = torch.stack([t.double() for t in tensors])
-    mean = stacked.log().mean(0).exp() if name.endswith(".temperature") else stacked.mean(0)
+    mean = stacked.log().mean(0).exp() if ".temperature." in name else stacked.mean(0)
     return mean.to(first.dtype)

@@ -9,12 +9,13 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from emofuse.errors import CheckpointError, RecipeError, nearest
+from emofuse.modalities import Modality
 from emofuse.model.checkpoint import locate, read_config
 from emofuse.model.config import FusionConfig, ModelConfig
+from emofuse.model.heads import is_table
 from emofuse.model.model import EmotionModel
 from emofuse.model.weights import read_weights
 from emofuse.training.recipe.schema import Recipe
-from emofuse.types import MODALITIES, Modality
 
 
 def model_config(recipe: Recipe) -> ModelConfig:
@@ -64,10 +65,10 @@ def build(recipe: Recipe) -> tuple[EmotionModel, list[str]]:
     config = model_config(recipe)
     begun = [m for m in config.encoders if m in recipe.model.init or "all" in recipe.model.init]
     complete = len(begun) == len(config.encoders)
-    folder = _folder(recipe, "text" if "text" in begun else begun[0]) if complete else None
+    folder = _folder(recipe, begun[0]) if complete else None
     model = EmotionModel(config, checkpoint=folder)
     lines = []
-    for part in ("all", *MODALITIES, "fusion"):
+    for part in ("all", *config.encoders, "fusion"):
         if part in recipe.model.init:
             lines.append(_take_over(model, part, _folder(recipe, part)))
     return model, lines
@@ -94,9 +95,7 @@ def _take_over(model: EmotionModel, part: str, folder: Path) -> str:
         )
     own = model.state_dict()
     saved = {n: t for n, t in read_weights(path).items() if n.startswith(prefixes)}
-    fitting = {
-        n: t for n, t in saved.items() if n in own and own[n].shape == t.shape and not n.endswith(".temperature")
-    }
+    fitting = {n: t for n, t in saved.items() if n in own and own[n].shape == t.shape and not is_table(n)}
     lacking = [n for n in own if n.startswith(f"encoders.{part}.") and n not in fitting]
     if lacking or not fitting:
         named = f", for example {lacking[0]}" if lacking else ""
