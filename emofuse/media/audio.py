@@ -11,6 +11,7 @@ from jaxtyping import Float32
 
 from emofuse.errors import MediaError
 from emofuse.media.formats import ACCEPTED
+from emofuse.media.limits import GAP
 from emofuse.types import SAMPLE_RATE
 
 LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000
@@ -31,7 +32,7 @@ _SCALES = {"int16": (0.0, 2.0**15), "int32": (0.0, 2.0**31), "uint8": (128.0, 12
 
 @dataclass(frozen=True, eq=False)
 class AudioBlock:
-    """At most one second of sound; blocks follow one another without gap or overlap."""
+    """At most one second of sound; blocks follow one another without overlap, and with no gap shorter than `GAP`."""
 
     start: float
     """Seconds from the clip's start."""
@@ -45,7 +46,7 @@ class AudioBlock:
 
 
 class Assembler:
-    """Decoded audio frames in, blocks out: resampled, mixed to mono, gaps filled with silence, overlaps cut.
+    """Decoded audio frames in, blocks out: resampled, mixed to mono, short gaps filled with silence, overlaps cut.
 
     `origin` and `end` are seconds of the clip: nothing before or after them comes out, and what begins late comes out
     after the silence that precedes it. `longest` (seconds) bounds the silence a timestamp may ask for: a later one is
@@ -124,6 +125,11 @@ class Assembler:
         yield from self._add(samples[late:])
 
     def _silence(self, missing: int) -> Iterator[AudioBlock]:
+        if self._stop is None and missing > GAP * SAMPLE_RATE:
+            if self._waiting:
+                yield from self._emit()
+            self._written += missing
+            return
         while missing > 0 and not self.finished:
             step = min(missing, BLOCK)
             yield from self._add(np.zeros(step, np.float32))

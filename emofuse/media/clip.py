@@ -15,6 +15,7 @@ from emofuse.media.audio import BLOCK, AudioBlock, as_waveform
 from emofuse.media.decode import ClipInfo, VideoFrame, probe, stream
 from emofuse.media.formats import ACCEPTED, TEXT_SUFFIXES, existing_file
 from emofuse.media.image import read_image
+from emofuse.media.limits import UNLIMITED, Limits
 from emofuse.media.transcript import Cue, Transcript, read_transcript
 from emofuse.types import SAMPLE_RATE
 
@@ -52,13 +53,16 @@ class Clip:
         return (self.info.duration or None) if self.info is not None else None
 
     def items(
-        self, frame_interval: float = 0.0, video: bool = True, notes: list[str] | None = None
+        self,
+        frame_interval: float = 0.0,
+        video: bool = True,
+        notes: list[str] | None = None,
+        limits: Limits = UNLIMITED,
     ) -> Iterator[AudioBlock | VideoFrame]:
         """Sound and pictures in one pass, as `decode.stream` gives them."""
         if self.info is not None:
-            yield from stream(
-                self.info.path, video=video and self.has_video, frame_interval=frame_interval, notes=notes
-            )
+            pictures = video and self.has_video
+            yield from stream(self.info.path, video=pictures, frame_interval=frame_interval, notes=notes, limits=limits)
         elif self.waveform is not None:
             for i in range(0, self.waveform.size, BLOCK):
                 yield AudioBlock(i / SAMPLE_RATE, self.waveform[i : i + BLOCK])

@@ -22,6 +22,7 @@ from emofuse.errors import MediaError
 from emofuse.media.audio import Assembler, AudioBlock, as_waveform
 from emofuse.media.formats import ACCEPTED, existing_file, open_media, reason, unreadable
 from emofuse.media.image import UPRIGHT, VideoFrame, orientation_of, read_image
+from emofuse.media.limits import GAP, LONGEST_GAP, UNLIMITED, Limits
 from emofuse.media.prefetch import ahead
 from emofuse.types import SAMPLE_RATE
 
@@ -95,14 +96,16 @@ def stream(
     end: float | None = None,
     frame_interval: float = 0.0,
     notes: list[str] | None = None,
+    limits: Limits = UNLIMITED,
 ) -> Iterator[AudioBlock | VideoFrame]:
     """The sound and the pictures of a file as they are read, in one pass and in order of time.
 
-    When an item comes out, everything before its time has come out. Sound comes in blocks of at most one second,
-    without gap from `start` on (silence where the track has none yet); pictures at least `frame_interval` seconds
+    When an item comes out, everything before its time has come out. Sound comes in blocks of at most one second, from
+    `start` on; where the track has none there is silence, or no block where it has none for longer than `GAP`.
+    Timestamps that jump by more than `LONGEST_GAP` are not believed. Pictures come at least `frame_interval` seconds
     apart, the others are not even converted, nor, where the codec allows it, decoded. `start` and `end` are seconds of
-    the clip. Damaged parts are passed over, and `notes` receives a line that counts them. Raises MediaError when the
-    file is not media, has none of what was asked for, or nothing in it can be decoded.
+    the clip. Damaged parts are passed over, and `notes` receives a line that counts them. Raises LimitError beyond
+    `limits`, MediaError when the file is not media, has none of what was asked for, or nothing in it can be decoded.
     """
     path = existing_file(source)
     begin = start or 0.0
@@ -110,10 +113,10 @@ def stream(
         tracks: list[_AudioTrack | _VideoTrack] = []
         items: list[Iterator[AudioBlock | VideoFrame]] = []
         if audio and (opened := _opened(stack, path, "audio")):
-            tracks.append(sound := _AudioTrack(*opened, begin, end))
+            tracks.append(sound := _AudioTrack(*opened, begin, end, limits))
             items.append(sound.items())
         if video and (opened := _opened(stack, path, "video")):
-            tracks.append(pictures := _VideoTrack(*opened, begin, end, frame_interval))
+            tracks.append(pictures := _VideoTrack(*opened, begin, end, limits, frame_interval))
             items.append(stack.enter_context(contextlib.closing(ahead([pictures.items], 1, _FRAMES_AHEAD))))
         if not tracks:
             wanted, there = ("audio", "video") if audio else ("video", "audio")
@@ -139,8 +142,12 @@ def read_audio(
             raise MediaError(f"sound in memory is a pair (rate, array), not {len(source)} things; {ACCEPTED}")
         waveform = as_waveform(*source)
         return waveform[round((start or 0.0) * SAMPLE_RATE) : None if end is None else round(end * SAMPLE_RATE)]
-    sound = stream(source, video=False, start=start, end=end)
-    blocks = [block.samples for block in sound if isinstance(block, AudioBlock)]
+    blocks: list[np.ndarray] = []
+    reached = start or 0.0
+    for block in stream(source, video=False, start=start, end=end):
+        assert isinstance(block, AudioBlock)
+        blocks += [np.zeros(round((block.start - reached) * SAMPLE_RATE), np.float32), block.samples]
+        reached = block.end
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
@@ -150,12 +157,19 @@ class _Track:
     kind = ""
 
     def __init__(
-        self, container: av.container.InputContainer, stream: Any, zero: float, start: float, end: float | None
+        self,
+        container: av.container.InputContainer,
+        stream: Any,
+        zero: float,
+        start: float,
+        end: float | None,
+        limits: Limits,
     ) -> None:
         self.container, self.stream, self.zero, self.start, self.end = container, stream, zero, start, end
+        self.limits, self.packets_read = limits, 0
         self.duration = container.duration / av.time_base if container.duration else None
         self.damaged = self.decoded = 0
-        self.reached = 0.0
+        self.reached = self.broken = self.gaps = 0.0
         self.cut: str | None = None
 
     def packets(self) -> Iterator[av.Packet | None]:
@@ -164,6 +178,8 @@ class _Track:
         try:
             for packet in self.container.demux(self.stream):
                 if packet.size:
+                    self.packets_read += 1
+                    self.limits.check(self.packets_read if self.kind == "video" else 0, self.reached)
                     yield packet
         except av.error.FFmpegError as error:
             self.cut = reason(error)
@@ -187,8 +203,19 @@ class _Track:
                     yield frame
 
     def when(self, frame: Any) -> float | None:
-        """When a frame begins, in seconds of the clip; flushed frames know only their ticks."""
-        return None if frame.pts is None else float(frame.pts * self.stream.time_base) - self.zero
+        """When a frame begins, in seconds of the clip; flushed frames know only their ticks.
+
+        A jump ahead that is not believed is taken out of this and all later times.
+        """
+        if frame.pts is None:
+            return None
+        time = float(frame.pts * self.stream.time_base) - self.zero - self.broken
+        ahead_by = time - max(self.reached, self.start)
+        if ahead_by > LONGEST_GAP:
+            self.broken, time = self.broken + ahead_by, time - ahead_by
+        elif ahead_by > GAP:
+            self.gaps += ahead_by
+        return time
 
     def _seek(self) -> None:
         target = self.start - _PREROLL
@@ -208,8 +235,11 @@ class _AudioTrack(_Track):
     def items(self) -> Iterator[AudioBlock]:
         """Blocks without gap from `start` on."""
         assembler = Assembler(self.start, self.end, None if self.duration is None else self.duration + 60.0)
+        decoded = 0.0
         for frame in self.frames():
             time = self.when(frame)
+            decoded += frame.samples / max(frame.sample_rate, 1)
+            self.limits.check(seconds=decoded)
             if time is not None:
                 self.reached = max(self.reached, time + frame.samples / frame.sample_rate)
                 if self.reached < self.start - 0.2:
@@ -233,9 +263,10 @@ class _VideoTrack(_Track):
         zero: float,
         start: float,
         end: float | None,
+        limits: Limits,
         interval: float,
     ) -> None:
-        super().__init__(container, stream, zero, start, end)
+        super().__init__(container, stream, zero, start, end, limits)
         self.interval = interval
         self.fps = float(stream.average_rate or stream.guessed_rate or 25)
         stream.thread_type = "AUTO"
@@ -276,7 +307,15 @@ def _when(item: AudioBlock | VideoFrame) -> float:
 def _notes(tracks: list[_AudioTrack | _VideoTrack], whole: bool) -> list[str]:
     """What was passed over, and where the file ended before it should have, in words."""
     lines = [f"{t.damaged} damaged {t.kind} packets or frames were passed over" for t in tracks if t.damaged]
+    silent = sum(track.gaps for track in tracks if track.kind == "audio")
+    lines += [f"the sound has gaps of {silent:.0f} s in all, in which nothing was listened to"] if silent else []
+    lines += [
+        f"the timestamps of the {t.kind} jump by {t.broken:.0f} s: they are broken, and the jump was left out"
+        for t in tracks
+        if t.broken
+    ]
     reached, announced = max(track.reached for track in tracks), tracks[0].duration or 0.0
+    announced -= max((track.broken for track in tracks), default=0.0)
     short = whole and reached < announced - max(1.0, 0.05 * announced)
     if short or any(track.cut for track in tracks):
         said = f" of the {announced:.1f} s it announces" if announced else ""

@@ -15,6 +15,7 @@ from emofuse.media.clip import Clip, PathOrName, open_clip
 from emofuse.media.decode import AudioBlock
 from emofuse.media.faces.collect import FaceCollector, FaceOptions, faces_in_image
 from emofuse.media.faces.detect import FaceDetector
+from emofuse.media.limits import GAP, UNLIMITED, Limits
 from emofuse.media.segmentation import SegmentOptions, Span, Timeline, VoiceSpans, cue_spans
 from emofuse.media.sound import SILENCE, SoundBuffer, loudness
 from emofuse.media.transcript import Cue, join, transcribe
@@ -45,6 +46,8 @@ class MediaOptions:
     """Language code for `asr`; None = it guesses."""
     context: int = 3
     """Earlier turns a segment carries with it."""
+    limits: Limits = UNLIMITED
+    """How much of a file is read."""
 
 
 def segments(
@@ -111,7 +114,7 @@ class _Road:
         self._still()
         self._plan()
         last_told = 0.0
-        for item in self.clip.items(self.options.faces.frame_interval, notes=self.notes):
+        for item in self.clip.items(self.options.faces.frame_interval, notes=self.notes, limits=self.options.limits):
             if isinstance(item, AudioBlock):
                 self._hear(item)
             else:
@@ -151,9 +154,13 @@ class _Road:
             return []
         voice = VoiceSpans(self.options.segment)
         spans: list[Span] = []
-        for block in self.clip.items(video=False):
+        heard = 0.0
+        for block in self.clip.items(video=False, limits=self.options.limits):
             if isinstance(block, AudioBlock):
+                if block.start - heard > GAP:
+                    spans, voice = spans + list(voice.finish()), VoiceSpans(self.options.segment, block.start)
                 spans += voice.push(block)
+                heard = block.end
         return spans + list(voice.finish())
 
     def _cues(self, spoken: list[Span]) -> list[Cue]:
@@ -168,6 +175,7 @@ class _Road:
         return laid_out(by_sentence(transcript.cues), stretches or None)
 
     def _hear(self, block: AudioBlock) -> None:
+        self._quiet(block.start)
         self.loudest = max(self.loudest, loudness(block.samples))
         self.sound.push(block)
         self.heard = block.end
@@ -176,8 +184,22 @@ class _Road:
                 self._queue(self.timeline.push(span))
             self._queue(self.timeline.windows(self.voice.settled))
 
+    def _quiet(self, until: float) -> None:
+        """Takes a stretch without sound for silence; a gap is passed over, and what was being said ends before it."""
+        if until - self.heard > GAP:
+            if self.voice is not None:
+                for span in self.voice.finish():
+                    self._queue(self.timeline.push(span))
+                self.voice = VoiceSpans(self.options.segment, until)
+            self.heard = until
+        while until - self.heard > 1 / SAMPLE_RATE:
+            missing = min(SAMPLE_RATE // 2, round((until - self.heard) * SAMPLE_RATE))
+            self._hear(AudioBlock(self.heard, np.zeros(missing, np.float32)))
+
     def _keep_pace(self) -> None:
         """Takes sound that ended before the pictures for silence; known spans and windows follow the clock."""
+        if self.clip.has_audio and self.clock - self.heard > _ENDED + GAP:
+            self._quiet(self.clock - _ENDED)
         while self.clip.has_audio and self.clock - self.heard > _ENDED:
             self._hear(AudioBlock(self.heard, np.zeros(SAMPLE_RATE // 2, np.float32)))
         if self.voice is None:
