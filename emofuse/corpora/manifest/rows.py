@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from emofuse.corpora.corpus import Log
+from emofuse.corpora.manifest.formulas import unguarded
 from emofuse.errors import DataError, require_package
 from emofuse.tasks import Task
 from emofuse.types import Split
@@ -82,7 +83,7 @@ def _csv(path: Path, text: str) -> tuple[list[str], list[tuple[int, dict[str, An
     for number, cells in enumerate(table[1:], start=2):
         if not cells:
             continue
-        row: dict[str, Any] = dict(zip(columns, cells, strict=False))
+        row: dict[str, Any] = dict(zip(columns, map(unguarded, cells), strict=False))
         if len(cells) > len(columns) and any(cells):
             row[_WRONG] = f"{len(cells)} cells under {len(columns)} columns"
         rows.append((number, row))

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from emofuse.corpora.manifest.formulas import guarded
 from emofuse.corpora.manifest.rows import COLUMNS
 from emofuse.errors import DataError
 from emofuse.types import Utterance
@@ -65,4 +66,4 @@ def _row(utterance: Utterance, folder: Path) -> dict[str, Any]:
 def _cell(value: Any) -> Any:
     if value is None:
         return ""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else guarded(value)
