@@ -23,6 +23,9 @@ def demo(
     minutes: Annotated[float, typer.Option(min=0.1, help="The longest clip taken.")] = 10.0,
     megabytes: Annotated[int, typer.Option(min=1, help="The largest file taken.")] = 200,
     waiting: Annotated[int, typer.Option(min=0, help="How many may wait for an answer.")] = 8,
+    name: Annotated[
+        list[str] | None, typer.Option(metavar="HOST", help="A further name of this machine, for example a proxy's.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     asr: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Hear the words with this Whisper model, e.g. small.")
@@ -37,7 +40,7 @@ def demo(
     from emofuse.demo.settings import Settings
     from emofuse.pipeline.pipeline import load
 
-    settings = Settings(minutes=minutes, megabytes=megabytes, queue=waiting, feedback=feedback)
+    settings = Settings(minutes=minutes, megabytes=megabytes, queue=waiting, feedback=feedback, hosts=tuple(name or ()))
     served = serve(load(model, device, asr=asr), host=host, port=port, share=share, settings=settings)
     typer.echo(served.shared or served.url)
     served.wait()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from emofuse.corpora.manifest.formulas import guarded, unguarded
 from emofuse.demo.uploads import open_regular
 from emofuse.errors import DataError, nearest
 from emofuse.pipeline.formats import write_whole
@@ -89,12 +90,13 @@ def _keep(folder: Path, media: Path) -> str:
 def _read(manifest: Path) -> list[dict[str, str]]:
     if not manifest.is_file():
         return []
-    return list(csv.DictReader(io.StringIO(manifest.read_text(encoding="utf-8"), newline="")))
+    read = csv.DictReader(io.StringIO(manifest.read_text(encoding="utf-8"), newline=""))
+    return [{name: unguarded(cell or "") for name, cell in row.items()} for row in read]
 
 
 def _table(rows: list[dict[str, str]]) -> str:
     table = io.StringIO(newline="")
     writer: csv.DictWriter[str] = csv.DictWriter(table, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: guarded(cell) for name, cell in row.items()} for row in rows)
     return table.getvalue()

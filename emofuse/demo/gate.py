@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
+import socket
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -24,15 +28,55 @@ READ = re.compile(
 """What may be read."""
 WRITE = re.compile(r"/gradio_api/(upload|queue/join|cancel|reset/?|stream/[^/]+(/close)?|run/[^/]+)")
 """What may be sent to."""
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "content-security-policy": "frame-ancestors 'none'",
+    "x-frame-options": "DENY",
+    "cross-origin-resource-policy": "same-origin",
+}
+"""What every answer says, unless it says more."""
 LONGEST = 1_000_000
 """Bytes of a request that is no upload."""
+
+
+class Names:
+    """The names under which the page may be asked for.
+
+    A page of a stranger can point its own name at this machine; the browser then sends that name, which is not one of
+    these. An address in numbers cannot be pointed anywhere.
+    """
+
+    def __init__(self, host: str, others: Sequence[str] = ()) -> None:
+        self._names = {host, "localhost", *(name.lower() for name in others)}
+        self._open = host not in ("localhost", "127.0.0.1", "::1")
+        if self._open:
+            self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
+
+    def add(self, address: str | None) -> None:
+        """Take the host of a public address, too."""
+        if address and (host := urlsplit(address).hostname):
+            self._names.add(host)
+
+    def has(self, host: str) -> bool:
+        """Whether a request's Host may be answered."""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        if name in self._names:
+            return True
+        try:
+            return self._open or ipaddress.ip_address(name).is_loopback if _numeric(name) else False
+        except ValueError:
+            return False
 
 
 class Gate:
     """Refuses before Gradio reads a request: other routes, other visitors' pages and files, files by their path."""
 
-    def __init__(self, app: ASGIApp, visitors: Visitors, uploads: Uploads, settings: Settings) -> None:
-        self.app, self.visitors, self.uploads, self.settings = app, visitors, uploads, settings
+    def __init__(self, app: ASGIApp, names: Names, visitors: Visitors, uploads: Uploads, settings: Settings) -> None:
+        self.app, self.names, self.visitors, self.uploads, self.settings = app, names, visitors, uploads, settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -54,6 +98,10 @@ class Gate:
 
     async def _judge(self, request: Request, browser: str | None) -> tuple[Response | None, Receive]:
         """(the refusal, or None where Gradio answers; what is read of the request from here on)."""
+        if not self.names.has(request.headers.get("host", "")):
+            return PlainTextResponse("this page has another name; see --name", 421), request.receive
+        if not _same_origin(request):
+            return PlainTextResponse("this page is asked only by itself", 403), request.receive
         path, writes = request.url.path, request.method == "POST"
         if request.method not in ("GET", "HEAD", "POST") or not (WRITE if writes else READ).fullmatch(path):
             return PlainTextResponse("there is nothing here", 404), request.receive
@@ -105,11 +153,26 @@ class Gate:
         return pure.is_relative_to(self.uploads.folder) and ".." not in pure.parts
 
     def _dress(self, headers: MutableHeaders, request: Request, given: str | None) -> None:
-        """The cookie of a browser that has none."""
+        """What tells a browser to keep the page to itself; and a cookie, where it has none."""
+        for name, value in HEADERS.items():
+            headers.setdefault(name, value)
         if given is not None and request.url.path == "/":
             headers.append("set-cookie", f"{self.visitors.cookie}={given}; Path=/; HttpOnly; SameSite=Strict")
         if "/file=" in request.url.path:
             headers["cache-control"] = "no-store"
+
+
+def _same_origin(request: Request) -> bool:
+    """Whether a request comes from the page itself, or from a program that says of no page that it came from it."""
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "none")
+    if request.method == "POST" and site not in ("same-origin", "none"):
+        return False
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
+
+
+def _numeric(name: str) -> bool:
+    """Whether a host is an address in numbers."""
+    return ":" in name or name.replace(".", "").isdigit()
 
 
 def _paths(value: Any) -> Any:

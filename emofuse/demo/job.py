@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import queue
 import threading
 import time
@@ -10,14 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from emofuse.demo.queueing import FullError
 from emofuse.demo.settings import Settings
 from emofuse.demo.shares import Kept, contribution, mean_contribution
 from emofuse.demo.stills import Sight, still_of_picture, still_of_video
 from emofuse.demo.texts import clock
-from emofuse.demo.turns import FullError
 from emofuse.demo.view import Extras, stem_of, view
 from emofuse.errors import EmofuseError, MediaError
 from emofuse.media.decode import probe
+from emofuse.media.limits import LimitError, Limits
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.pipeline import Pipeline
 from emofuse.types import Prediction, Segment
@@ -75,10 +77,20 @@ class Step:
 
 
 class Job:
-    """Iterate it, once; `cancel` may be called from any thread, and ends it within half a second of the clip."""
+    """Iterate it, once; `cancel` may be called from any thread, and ends it within a packet of the clip.
 
-    def __init__(self, pipeline: Pipeline, request: Request, settings: Settings) -> None:
-        self.pipeline, self.request, self.settings = pipeline, request, settings
+    It takes at most `seconds`, by the wall.
+    """
+
+    def __init__(self, pipeline: Pipeline, request: Request, settings: Settings, seconds: float | None = None) -> None:
+        self.request, self.settings = request, settings
+        self.pipeline = copy.copy(pipeline)
+        self.pipeline.options = replace(
+            pipeline.options,
+            limits=Limits(frames=settings.frames, seconds=settings.minutes * 60 + 1, heed=self._check),
+        )
+        self.seconds = settings.answer_seconds if seconds is None else min(seconds, settings.answer_seconds)
+        self._began = time.monotonic()
         self._steps: queue.Queue[Step | BaseException | None] = queue.Queue()
         self._stop = threading.Event()
         self._extras = Extras()
@@ -91,6 +103,11 @@ class Job:
         self._stop.set()
 
     @property
+    def spent(self) -> float:
+        """Seconds since the work began."""
+        return time.monotonic() - self._began
+
+    @property
     def cancelled(self) -> bool:
         """Whether somebody asked."""
         return self._stop.is_set()
@@ -98,6 +115,7 @@ class Job:
     def __iter__(self) -> Iterator[Step]:
         """Raises `RefusedError` for what is beyond the limits, `EmofuseError` for what cannot be read."""
         check(self.request, self.settings)
+        self._began = time.monotonic()
         thread = threading.Thread(target=self._run, name="emofuse-job", daemon=True)
         thread.start()
         try:
@@ -118,6 +136,8 @@ class Job:
             found = self._named(watch.result())
             shown = self._view(found, done=True) if found.segments else None
             self._steps.put(Step("cancelled", count=len(found.segments), view=shown, analysis=found if shown else None))
+        except LimitError as error:
+            self._steps.put(beyond(error, self.settings))
         except BaseException as error:
             self._steps.put(error)
         finally:
@@ -143,11 +163,11 @@ class Job:
     def _check(self) -> None:
         if self._stop.is_set():
             raise _StoppedError
+        if self.spent > self.seconds:
+            raise RefusedError("error_slow", valid=clock(self.seconds))
 
     def _progress(self, done: float, total: float | None) -> None:
         self._check()
-        if done > self.settings.minutes * 60 + 1:
-            raise too_long(done, self.settings)
         self._read = (done, total)
         self._steps.put(Step("reading", *self._read, len(self._seconds)))
 
@@ -225,8 +245,15 @@ def check(request: Request, settings: Settings) -> None:
 
 
 def too_long(seconds: float, settings: Settings) -> RefusedError:
-    """The refusal of a clip that is longer than this page takes."""
+    """The refusal of a clip that says that it is longer than this page takes."""
     return RefusedError("error_long", came=clock(seconds), valid=clock(settings.minutes * 60))
+
+
+def beyond(error: LimitError, settings: Settings) -> RefusedError:
+    """The refusal of a clip that turned out to hold more than this page takes, whatever it said of itself."""
+    if error.of == "frames":
+        return RefusedError("error_frames", valid=f"{settings.frames:,}")
+    return RefusedError("error_longer", valid=clock(settings.minutes * 60))
 
 
 def explained(error: BaseException, request: Request) -> tuple[str, str, dict[str, Any]]:

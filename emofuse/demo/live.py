@@ -26,6 +26,7 @@ class Live:
     def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
         self.pipeline, self.settings = pipeline, settings
         self._lock = threading.Lock()
+        self._made = time.monotonic()
         self.reset()
 
     def reset(self) -> None:
@@ -65,6 +66,11 @@ class Live:
         arrived = time.monotonic() if now is None else now
         self._picture, self._seen_at, self._blur = picture, arrived, blur
         return None if arrived - self._heard_at < FRESH else self._judge(arrived)
+
+    @property
+    def idle(self) -> float:
+        """Seconds since anything came."""
+        return time.monotonic() - max(self._heard_at, self._seen_at, self._made)
 
     def _judge(self, arrived: float) -> dict[str, Any] | None:
         if not self._lock.acquire(blocking=False):

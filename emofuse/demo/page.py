@@ -60,7 +60,8 @@ def build(handlers: Handlers) -> gr.Blocks:
             theme = _small("theme", "emo-theme", "◐")
         warning = labels(gr.HTML(_paragraph("en"), elem_id="emo-warning"), value="notice_short")
         with labels(gr.Accordion(say("en", "notice_title"), open=False), label="notice_title"):
-            labels(gr.Markdown(say("en", "notice")), value="notice")
+            kept = {"kept": f"{handlers.settings.held / 60:.0f}"}
+            labels(gr.Markdown(say("en", "notice", **kept)), kept, value="notice")
         with gr.Tabs(elem_id="emo-tabs"):
             for kind in KINDS:
                 with labels(gr.Tab(say("en", f"tab_{kind}"), elem_id=f"emo-tab-{kind}"), label=f"tab_{kind}"):
@@ -121,10 +122,10 @@ def _tab(kind: str, handlers: Handlers, labels: Labels) -> None:
     take = f"async (file, words, blur) => [await emofuse.take('{kind}', file, {heard}), words, blur]"
     waiting = QUIET | {"queue": True}
     go.click(
-        handlers.runner(kind), inputs, outputs, js=take if source is not None else None, preprocess=False,
+        handlers.answers.runner(kind), inputs, outputs, js=take if source is not None else None, preprocess=False,
         concurrency_limit=None, **waiting,
     )  # fmt: skip
-    stop.click(handlers.canceller(kind), None, None, **QUIET)
+    stop.click(handlers.answers.canceller(kind), None, None, **QUIET)
 
 
 def _source(kind: str, labels: Labels) -> Any:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
 import gradio as gr
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from emofuse.demo.gate import Gate
+from emofuse.demo.gate import Gate, Names
 from emofuse.demo.handlers import Handlers
 from emofuse.demo.html import head
 from emofuse.demo.look import theme
@@ -24,6 +21,7 @@ from emofuse.demo.page import build
 from emofuse.demo.settings import Settings
 from emofuse.demo.uploads import Uploads
 from emofuse.demo.visitors import Visitors
+from emofuse.demo.workspace import Workspace, open_workspace
 from emofuse.errors import EmofuseError
 from emofuse.pipeline.pipeline import Pipeline
 
@@ -32,7 +30,7 @@ FIRST_PORT = 7860
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; "
-    "connect-src 'self' data: blob:; form-action 'self'; base-uri 'self'"
+    "connect-src 'self' data: blob:; form-action 'self'; base-uri 'self'; frame-ancestors 'none'"
 )
 """What the browser may fetch for the page: nothing from any other server."""
 
@@ -44,6 +42,7 @@ class Served:
     page: gr.Blocks
     url: str
     shared: str | None
+    workspace: Workspace
     uploads: Uploads
     visitors: Visitors
     closing: threading.Event
@@ -60,7 +59,7 @@ class Served:
         """Stop serving, and delete what is left of the uploads."""
         self.closing.set()
         self.page.close(verbose=False)
-        shutil.rmtree(self.uploads.folder, ignore_errors=True)
+        self.workspace.close()
 
 
 def serve(
@@ -74,28 +73,30 @@ def serve(
     """Serve the page around a pipeline; returns when it can be opened.
 
     `port` None takes the first free one from 7860 on. `share` asks Gradio's relay for a public address, and is the
-    only thing here that leaves this machine. Uploads lie in a folder of their own, which `close` deletes. Raises
-    `EmofuseError` when the port is taken, or Gradio cannot start.
+    only thing here that leaves this machine. Uploads lie in a folder of their own, which `close` deletes, or the next
+    start does. Raises `EmofuseError` when the port is taken, or Gradio cannot start.
     """
     settings, port = settings or Settings(), free_port(host, port)
-    folder = Path(tempfile.mkdtemp(prefix="emofuse-demo-"))
-    os.environ["GRADIO_TEMP_DIR"] = str(folder)  # where Gradio puts uploads is told to it only so
+    workspace = open_workspace()
+    os.environ["GRADIO_TEMP_DIR"] = str(workspace.folder)  # where Gradio puts uploads is told to it only so
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(sys.maxsize)  # else every event is tabulated, with pandas
-    uploads = Uploads(folder)
-    visitors = Visitors()
-    page = build(Handlers(pipeline, settings, uploads, visitors))
-    gate = [Middleware(Gate, visitors, uploads, settings), Middleware(Dress, head())]
+    uploads, visitors, names = Uploads(workspace.folder), Visitors(), Names(host, settings.hosts)
+    handlers = Handlers(pipeline, settings, uploads, visitors)
+    page = build(handlers)
+    gate = [Middleware(Gate, names, visitors, uploads, settings), Middleware(Dress, head())]
     try:
         local, shared = _launch(page, host, port, share, settings, gate)
     except Exception as error:  # Gradio raises whatever it likes
-        shutil.rmtree(folder, ignore_errors=True)
+        workspace.close()
         raise EmofuseError(
             f"cannot serve on {host}, port {port}: {error}; if a proxy is set (http_proxy), let no_proxy name {host}"
         ) from error
+    names.add(shared)
     closing = threading.Event()
-    threading.Thread(target=_tidy, args=(uploads, settings.orphaned, closing), name="emofuse-tidy", daemon=True).start()
-    return Served(page, local, shared, uploads, visitors, closing)
+    every = min(settings.orphaned, settings.held) / 4
+    threading.Thread(target=_tidy, args=(handlers, every, closing), name="emofuse-tidy", daemon=True).start()
+    return Served(page, local, shared, workspace, uploads, visitors, closing)
 
 
 def _launch(
@@ -109,16 +110,17 @@ def _launch(
     _, local, shared = page.launch(
         server_name=host, server_port=port, share=share, quiet=True, prevent_thread_lock=True, inbrowser=False,
         show_error=False, footer_links=[], max_file_size=settings.megabytes * 1_000_000, theme=theme(), ssr_mode=False,
-        pwa=False, run_history=False, enable_monitoring=False, mcp_server=False, _frontend=False,
+        max_threads=40 + settings.queue, pwa=False, run_history=False, enable_monitoring=False, mcp_server=False,
+        _frontend=False,
         app_kwargs={"middleware": gate, "docs_url": None, "redoc_url": None},
     )  # fmt: skip
     return local, shared or None
 
 
-def _tidy(uploads: Uploads, orphaned: float, closing: threading.Event) -> None:
-    """Delete orphaned uploads, over and over, until the page closes."""
-    while not closing.wait(orphaned / 4):
-        uploads.sweep(orphaned)
+def _tidy(handlers: Handlers, every: float, closing: threading.Event) -> None:
+    """Delete what was left, over and over, until the page closes."""
+    while not closing.wait(every):
+        handlers.tidy()
 
 
 def free_port(host: str, port: int | None) -> int:
@@ -170,7 +172,6 @@ class Dress:
         headers += [
             (b"content-length", str(len(body)).encode()),
             (b"content-security-policy", POLICY.encode()),
-            (b"referrer-policy", b"no-referrer"),
         ]
         await send({**started, "headers": headers})
         await send({"type": "http.response.body", "body": body})

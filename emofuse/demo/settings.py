@@ -16,8 +16,16 @@ class Settings:
     """The largest file."""
     characters: int = 20_000
     """The longest text."""
+    frames: int = 72_000
+    """The most pictures of a clip: ten minutes at 120 a second."""
     queue: int = 8
-    """How many may wait for an answer; the next is told to come back later."""
+    """How many may wait for an answer; the next is told at once to come back later."""
+    each: int = 3
+    """How many places in the queue one visitor may take."""
+    answer_seconds: float = 600.0
+    """Seconds of work, by the wall, on one answer."""
+    visit_seconds: float = 1800.0
+    """Seconds of work for one visitor in an hour; the live view counts."""
     stills: int = 40
     """The most frames shown beside an answer."""
     weighed: int = 24
@@ -32,5 +40,9 @@ class Settings:
     """Seconds that an upload may take."""
     orphaned: float = 60.0
     """Seconds after which a file that lies in nobody's box is deleted."""
+    held: float = 900.0
+    """Seconds after which a file is deleted even where a page still has it in a box, unless it is being worked on."""
+    hosts: tuple[str, ...] = ()
+    """Further names by which the page may be reached, for example through a proxy."""
     feedback: Path | None = None
     """The folder that corrections are written to; None = nothing is ever kept."""

@@ -8,7 +8,8 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +25,8 @@ class Upload:
     browser: str
     since: float
     pages: set[str] = field(default_factory=set)
+    in_use: int = 0
+    """How many answers are being made, or waited for, that need it."""
 
 
 class Uploads:
@@ -93,11 +96,24 @@ class Uploads:
         for path in held:
             self.release(visit, path)
 
-    def sweep(self, age: float) -> None:
-        """Delete what no page holds and nobody has touched for so many seconds: leftovers of streams and uploads."""
+    @contextmanager
+    def using(self, visit: Visit, sent: object) -> Iterator[None]:
+        """Keep a file for as long as the block lasts, however long that is."""
         with self._lock:
-            for upload in [one for one in self._known.values() if not one.pages]:
-                if time.monotonic() - upload.since > age:
+            upload = self._upload(visit, sent)
+            if upload is not None:
+                upload.in_use += 1
+        try:
+            yield
+        finally:
+            if upload is not None:
+                upload.in_use -= 1
+
+    def sweep(self, age: float, held: float) -> None:
+        """Delete what no page holds once it is so many seconds old, and what pages do hold once it is `held` old."""
+        with self._lock:
+            for upload in [one for one in self._known.values() if not one.in_use]:
+                if time.monotonic() - upload.since > (held if upload.pages else age):
                     self._delete(upload)
             known = {upload.path.parent for upload in self._known.values()} | self._coming
         for place in self.folder.iterdir():

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from http.cookies import CookieError, SimpleCookie
 from typing import NamedTuple
 
+import gradio as gr
 from starlette.requests import HTTPConnection
 
 PAGES = 10_000
@@ -48,6 +49,11 @@ class Visitors:
             return None
         browser, _, signature = (sent.value if sent else "").partition(".")
         return browser if browser and hmac.compare_digest(signature.encode(), self._sign(browser).encode()) else None
+
+    def visit(self, request: gr.Request) -> Visit:
+        """The page that a request to a handler comes from."""
+        assert request.request is not None
+        return Visit(self.browser_of(request.request) or "", request.session_hash or "")
 
     def admit(self, browser: str, page: object) -> bool:
         """Whether a page is this browser's: it belongs to the first that names it."""

@@ -300,7 +300,7 @@ def test_nothing_stays_when_the_page_is_closed(visit, served, clip):
     until = time.monotonic() + 30
     while not any(upload.pages for upload in served.uploads._known.values()) and time.monotonic() < until:
         time.sleep(0.05)
-    served.uploads.sweep(0)
+    served.uploads.sweep(0, 60)
     assert left_behind(served, 0) == [clip.name]
     tab.goto("about:blank")
     assert left_behind(served) == []

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import os
 import threading
+import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from emofuse.demo.feedback import Correction, save
+from emofuse.demo.gate import Names
 from emofuse.demo.settings import Settings
 
 KINDS = ("clip", "speech", "picture")
@@ -237,3 +240,91 @@ def test_a_pipe_or_a_link_is_refused_and_blocks_nobody(tmp_path, clip):
     one.join(20)
     assert not other.is_alive() and len(refused) == 3
     assert [path.suffix for path in (tmp_path / "kept" / "media").iterdir()] == [".mp4"]
+
+
+def test_a_name_that_is_not_this_machines_is_refused(visitor, call, page, start):
+    port = page.url.rstrip("/").rpartition(":")[2]
+    for host in ("rebound.example", f"rebound.example:{port}", "127.0.0.1.example", "", "[::1", "192.0.2.7"):
+        for path in ("/", "/config", "/gradio_api/heartbeat/x"):
+            assert visitor.http.get(path, headers={"host": host}).status_code in (400, 421)
+        body = visitor.body("forget")
+        assert visitor.http.post("/gradio_api/run/forget", json=body, headers={"host": host}).status_code in (400, 421)
+    for host in (f"localhost:{port}", f"127.0.0.1:{port}", "[::1]:9"):
+        assert visitor.http.get("/", headers={"host": host}).status_code == 200
+
+
+def test_names_are_those_of_the_host_and_those_that_were_given():
+    own, everywhere = Names("127.0.0.1", ["Demo.Example"]), Names("0.0.0.0")
+    assert [own.has(name) for name in ("demo.example", "demo.example:80", "192.0.2.7", "2130706433")] == [
+        True, True, False, False
+    ]  # fmt: skip
+    assert everywhere.has("192.0.2.7:7860") and everywhere.has("[2001:db8::1]") and not everywhere.has("evil.example")
+    own.add("https://abc.share.example/")
+    own.add(None)
+    assert own.has("abc.share.example") and not own.has("share.example")
+
+
+def test_another_origin_is_refused_everywhere(visitor, page):
+    for origin in ("https://evil.example", "null", "http://localhost:1", f"{page.url.rstrip('/')}.evil.example"):
+        headers = {"origin": origin}
+        assert visitor.upload("a.txt", b"x", headers=headers).status_code == 403
+        assert (
+            visitor.http.post("/gradio_api/run/forget", json=visitor.body("forget"), headers=headers).status_code == 403
+        )
+        assert visitor.http.get("/config", headers=headers).status_code == 403
+    for site in ("cross-site", "same-site"):
+        assert visitor.upload("a.txt", b"x", headers={"sec-fetch-site": site}).status_code == 403
+    own = {"origin": page.url.rstrip("/"), "sec-fetch-site": "same-origin"}
+    assert visitor.upload("a.txt", b"x", headers=own).status_code == 200
+
+
+def test_every_answer_tells_the_browser_to_keep_it_to_itself(visitor):
+    mine = visitor.give("a.txt", b"x")
+    for path in ("/", "/config", "/theme.css", mine["url"], "/nowhere", "/gradio_api/file=/etc/passwd"):
+        headers = visitor.http.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "no-referrer"
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    cookie = httpx.get(visitor.http.base_url, trust_env=False).headers["set-cookie"]
+    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
+
+
+def test_an_upload_that_takes_too_long_or_is_cut_off_leaves_nothing(start, call):
+    with start(Settings(upload_seconds=1.0, megabytes=1)) as served:
+        one = call(served)
+
+        def slowly():
+            yield b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\n'
+            for _ in range(40):
+                time.sleep(0.1)
+                yield b"a"
+
+        headers = {"content-type": "multipart/form-data; boundary=x"}
+        assert one.http.post("/gradio_api/upload", content=slowly(), headers=headers).status_code == 408
+        assert one.upload("a.bin", b"x" * 1_000_001).status_code == 413
+        assert list(served.uploads.folder.iterdir()) == []
+
+
+def test_an_upload_is_kept_for_a_stated_time_even_from_who_never_signs_off(start, call):
+    with start(Settings(orphaned=1.0, held=3.0)) as served:
+        one = call(served)
+        forgotten, boxed = (one.give(name, b"x") for name in ("a.mp4", "b.mp4"))
+        assert one.run("hold_clip", boxed).status_code == 200
+        began = time.monotonic()
+        while Path(forgotten["path"]).exists():
+            assert time.monotonic() - began < 20
+            time.sleep(0.1)
+        assert time.monotonic() - began > 3 or Path(boxed["path"]).exists()
+        while Path(boxed["path"]).exists():
+            assert time.monotonic() - began < 20
+            time.sleep(0.1)
+        assert time.monotonic() - began > 2.5
+
+
+def test_a_visitor_has_so_much_work_an_hour_and_is_told(start, call, shown, samples):
+    with start(Settings(visit_seconds=0.001)) as served:
+        one = call(served)
+        assert shown(one.queue("run_text", "I am so happy")[0])["error"] == "error_slow"
+        refused = shown(one.queue("run_text", "I am so happy")[0])
+        assert refused["error"] == "error_spent" and refused["values"] == {"valid": "0:00"}
+        heard = one.give("voice.flac", (samples / "voice.flac").read_bytes())
+        assert shown(one.queue("hear", heard)[0])["error"] == "error_spent"

@@ -104,8 +104,21 @@ def test_a_clip_that_does_not_say_how_long_it_is_is_still_cut_short(pipeline, cl
     from emofuse.media.decode import probe
 
     monkeypatch.setattr("emofuse.demo.job.probe", lambda path: replace(probe(path), duration=0.0))
-    with pytest.raises(RefusedError, match="error_long"):
+    with pytest.raises(RefusedError, match="error_longer"):
         list(Job(pipeline, Request("clip", source=str(clip)), Settings(minutes=0.02)))
+
+
+def test_a_clip_of_too_many_pictures_is_cut_short(pipeline, clip):
+    with pytest.raises(RefusedError) as refused:
+        list(Job(pipeline, Request("clip", source=str(clip)), Settings(frames=50)))
+    assert refused.value.key == "error_frames" and refused.value.values == {"valid": "50"}
+    assert pipeline.options.limits.frames is None
+
+
+def test_an_answer_that_takes_too_long_ends(pipeline, clip):
+    with pytest.raises(RefusedError) as refused:
+        list(Job(pipeline, Request("clip", source=str(clip)), Settings(answer_seconds=0.05)))
+    assert refused.value.key == "error_slow"
 
 
 def test_a_broken_file_is_explained_without_saying_where_it_lay(pipeline, tmp_path):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import csv
 import json
 import re
 import string
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +17,13 @@ import pytest
 from emofuse.corpora.manifest.reader import check_manifest
 from emofuse.corpora.registry import read
 from emofuse.demo import samples as examples
+from emofuse.demo.budget import WINDOW, Budgets
 from emofuse.demo.feedback import Correction, save
 from emofuse.demo.html import element, head
+from emofuse.demo.queueing import FullError, ModelQueue, Ticket
 from emofuse.demo.shares import Kept, mean_contribution
 from emofuse.demo.stills import Sight, blur_face, share, still, still_of_picture, still_of_video
 from emofuse.demo.texts import STATIC, clock, language_of, note_in, say, texts
-from emofuse.demo.turns import FullError, Turns
 from emofuse.demo.uploads import Uploads
 from emofuse.demo.view import possible, words
 from emofuse.demo.visitors import Visit
@@ -113,10 +116,17 @@ def test_what_nobody_holds_is_swept_and_paths_elsewhere_are_no_uploads(tmp_path)
     stray.mkdir()
     one = Visit("one", "a")
     uploads.hold(one, held)
-    uploads.sweep(60)
+    uploads.sweep(60, 120)
     assert Path(orphan).exists() and stray.exists()
-    uploads.sweep(0)
+    uploads.sweep(0, 120)
     assert Path(held).exists() and coming.exists() and not Path(orphan).exists() and not stray.exists()
+    used = given(uploads, "one")
+    with uploads.using(one, used):
+        uploads.sweep(0, 0)
+        assert Path(used).exists() and not Path(held).exists()
+    uploads.sweep(0, 0)
+    assert not Path(used).exists()
+    held = given(uploads, "one")
     assert uploads.find(one, {"path": held}) == Path(held)
     Path(held).unlink()
     Path(held).symlink_to(tmp_path / "elsewhere")
@@ -126,18 +136,51 @@ def test_what_nobody_holds_is_swept_and_paths_elsewhere_are_no_uploads(tmp_path)
     assert not coming.exists()
 
 
-def test_turns_are_taken_one_at_a_time_and_a_full_house_is_told():
-    turns, gone = Turns(waiting=1), threading.Event()
-    with turns.place(), turns.model(lambda: False) as mine:
-        assert mine
-        with turns.place():
-            with pytest.raises(FullError), turns.place():
-                pass
-            gone.set()
-            with turns.model(gone.is_set) as other:
-                assert not other
-    with turns.place(), turns.model(lambda: False) as mine:
-        assert mine
+def test_the_model_is_had_in_order_of_arrival_and_a_full_house_is_told():
+    queue = ModelQueue(waiting=2, each=2)
+    first, second, third = (queue.join(who) for who in ("a", "b", "a"))
+    with pytest.raises(FullError):
+        queue.join("c")
+    assert list(first.places()) == [0]
+    told = [ticket.places() for ticket in (second, third)]
+    assert [next(places) for places in told] == [1, 2]
+    second.give_up()
+    assert next(told[1]) == 1 and next(told[0], None) is None
+    with pytest.raises(FullError):
+        queue.join("a")
+    first.give_up()
+    assert list(first.places()) == [0]
+    first.leave()
+    assert list(told[1]) == [0]
+
+
+def test_forty_are_served_in_order_and_never_two_at_once():
+    queue, served, busy = ModelQueue(waiting=39, each=1), [], threading.Lock()
+
+    def visit(number: int, ticket: Ticket) -> None:
+        assert list(ticket.places())[-1] == 0 and busy.acquire(blocking=False)
+        time.sleep(0.002)
+        served.append(number)
+        busy.release()
+        ticket.leave()
+
+    tickets = [queue.join(str(number)) for number in range(40)]
+    visits = [threading.Thread(target=visit, args=(n, ticket)) for n, ticket in enumerate(tickets)]
+    for one in reversed(visits):
+        one.start()
+    for one in visits:
+        one.join(20)
+    assert served == list(range(40))
+
+
+def test_work_is_counted_for_each_visitor_and_forgotten_after_an_hour(monkeypatch):
+    budgets = Budgets(100.0)
+    budgets.spend("a", 70.0)
+    budgets.spend("a", 40.0)
+    assert budgets.left("a") == pytest.approx(-10.0) and budgets.left("b") == 100.0
+    later = time.monotonic() + WINDOW + 1
+    monkeypatch.setattr("emofuse.demo.budget.time.monotonic", lambda: later)
+    assert budgets.left("a") == 100.0
 
 
 def test_a_few_segments_are_kept_evenly():
@@ -235,3 +278,13 @@ def test_corrections_that_say_nothing_are_refused(tmp_path):
     with pytest.raises(DataError, match="needs the media or the words"):
         save(tmp_path, Correction("joy", None, "", "a"), "I agree")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("start", ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", "''-x", "＝1", "'tis", "plain"])
+def test_a_correction_is_no_formula_and_reads_back_as_it_was(tmp_path, start):
+    text = f"{start} and so on"
+    manifest = save(tmp_path, Correction("joy", None, text, "a"), "I agree")
+    manifest = save(tmp_path, Correction("fear", None, "another", "b"), "I agree")
+    cells = [cell for row in csv.reader(manifest.read_text(encoding="utf-8").splitlines()) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "＝"))]
+    assert {utterance.text for utterance in read("manifest", manifest).utterances} == {text, "another"}

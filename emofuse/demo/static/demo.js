@@ -639,7 +639,7 @@
       const text = s.stage === "reading"
         ? [s.total ? t("reading", { done: clock(s.done, false), total: clock(s.total, false) })
           : t("reading_open", { done: clock(s.done, false) }), found].filter(Boolean).join(" · ")
-        : t(s.stage, { seconds: s.seconds }) + (s.deleted ? ` ${t("deleted")}` : "");
+        : t(s.stage, { seconds: s.seconds, place: s.place }) + (s.deleted ? ` ${t("deleted")}` : "");
       const share = s.stage === "explaining" ? 1 : s.total ? s.done / s.total : null;
       this.show(h("div", { class: "emo-status", role: "status" },
         busy ? h("progress", { max: 1, value: share === null ? null : clamp(share, 0, 1), "aria-label": text }) : null,
