@@ -40,8 +40,6 @@ class Run:
     asked: Request
     job: Job
     ticket: Ticket
-    emptied: threading.Event = field(default_factory=threading.Event)
-    """Set once the box is empty."""
     began: float = field(default_factory=time.monotonic)
 
     def cancel(self) -> None:
@@ -58,6 +56,8 @@ class Answers:
         self.queue = ModelQueue(settings.queue, settings.each)
         self.budgets = Budgets(settings.visit_seconds)
         self._runs: dict[tuple[Visit, str], Run] = {}
+        self._boxes: dict[tuple[Visit, str], threading.Event] = {}
+        """Boxes that were asked to be empty; each is set once it is."""
         self._kept: dict[tuple[Visit, str], tuple[float, dict[str, Any]]] = {}
 
     def runner(self, kind: str) -> Callable[..., Iterator[Any]]:
@@ -87,16 +87,18 @@ class Answers:
 
     def emptied(self, visit: Visit, kind: str) -> None:
         """A box was emptied."""
-        run = self._runs.get((visit, kind))
-        if run is not None:
-            run.emptied.set()
+        box = self._boxes.get((visit, kind))
+        if box is not None:
+            box.set()
 
     def gone(self, visit: Visit) -> None:
         """A page was closed: its work ends, and what it was answered is forgotten."""
         for (whose, _), run in list(self._runs.items()):
             if whose == visit:
                 run.cancel()
-                run.emptied.set()
+        for (whose, _), box in list(self._boxes.items()):
+            if whose == visit:
+                box.set()
         for key in [key for key in self._kept if key[0] == visit]:
             self._kept.pop(key, None)
 
@@ -125,8 +127,7 @@ class Answers:
             check(asked, self.settings)
             run = Run(asked, self._job(asked, visit), self.queue.join(visit.browser))
         except EmofuseError as refused:
-            key, detail, values = explained(refused, asked)
-            yield (error(key, detail, values), element("emofuse-empty"), *IDLE), False
+            yield from self._refuse(refused, asked, visit)
             return
         if self._runs.setdefault((visit, kind), run) is not run:
             run.ticket.leave()
@@ -134,6 +135,14 @@ class Answers:
         self._kept.pop((visit, kind), None)
         with self.uploads.using(visit, asked.file):
             yield from self._run(run, visit)
+
+    def _refuse(self, refused: EmofuseError, asked: Request, visit: Visit) -> Iterator[Shown]:
+        """Say why; a file that could be taken later is kept."""
+        key, detail, values = explained(refused, asked)
+        shown = (error(key, detail, values), element("emofuse-empty"), *IDLE)
+        if key not in ("error_full", "error_spent"):
+            yield from self._let_go(asked, visit, shown)
+        yield shown, False
 
     def _job(self, asked: Request, visit: Visit) -> Job:
         return Job(self.pipeline, asked, self.settings, self.budgets.left(visit.browser))
@@ -157,7 +166,8 @@ class Answers:
             key, detail, values = explained(failed, run.asked)
             if key == "error_internal":
                 log.error("an answer failed: %s", _where(failed))
-            yield from self._let_go(run, visit, (status("starting"), blank, *BUSY))
+            run.ticket.leave()
+            yield from self._let_go(run.asked, visit, (status("starting"), blank, *BUSY))
             yield (error(key, detail, values), blank, *IDLE), False
         finally:
             run.job.cancel()
@@ -171,7 +181,8 @@ class Answers:
             for step in run.job:
                 final = step.stage in ("finished", "cancelled")
                 if final:
-                    yield from self._let_go(run, visit, (before, answer, *BUSY))
+                    run.ticket.leave()
+                    yield from self._let_go(asked, visit, (before, answer, *BUSY))
                 before = _status_of(step, time.monotonic() - run.began, final and asked.file is not None)
                 answer = element("emofuse-answer", step.view, asked.kind) if step.view else answer
                 self._keep(visit, asked.kind, step.analysis)
@@ -179,13 +190,14 @@ class Answers:
         finally:
             self.budgets.spend(visit.browser, run.job.spent)
 
-    def _let_go(self, run: Run, visit: Visit, shown: tuple[Any, ...]) -> Iterator[Shown]:
-        """Give the model to the next one, and delete the upload once its box is empty: nothing asks for it then."""
-        run.ticket.leave()
-        if run.asked.file is not None:
+    def _let_go(self, asked: Request, visit: Visit, shown: tuple[Any, ...]) -> Iterator[Shown]:
+        """Delete the upload once its box is empty: nothing asks for it then."""
+        if asked.file is not None:
+            emptied = self._boxes.setdefault((visit, asked.kind), threading.Event())
             yield shown, True
-            run.emptied.wait(PATIENCE)
-            self.uploads.release(visit, run.asked.file)
+            emptied.wait(PATIENCE)
+            self._boxes.pop((visit, asked.kind), None)
+            self.uploads.release(visit, asked.file)
 
     def _asked(self, kind: str, sent: Any, words: Any, blur: Any, visit: Visit) -> Request:
         """What is to be judged. Raises `RefusedError` for what no page of ours would send, or for a file that went."""
