@@ -15,6 +15,10 @@ class MediaError(EmofuseError, ValueError):
     """A file, array or text cannot be read as the media it was given as."""
 
 
+class OutputError(MediaError):
+    """A file or folder cannot be written where it was asked for, or would replace what is being read."""
+
+
 class DataError(EmofuseError, ValueError):
     """A corpus folder, a manifest row or a label is not what its reader can take."""
 

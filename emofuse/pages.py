@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-import os
-import tempfile
 from functools import lru_cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,16 +63,3 @@ def envelope(samples: np.ndarray, bins: int) -> np.ndarray:
     edges = np.linspace(0, len(samples), bins + 1).astype(int)
     peaks = np.array([np.abs(samples[a : max(b, a + 1)]).max(initial=0.0) for a, b in pairwise(edges)])
     return peaks / peaks.max() if peaks.max() > 0 else peaks
-
-
-def write_text(path: Path, text: str) -> Path:
-    """The file appears whole or not at all."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-    return path

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from emofuse.errors import require_package
+from emofuse.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -292,15 +291,8 @@ def save(figure: Figure, path: str | Path) -> Path:
     """Write the figure in the format of the name's ending; the file appears whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    try:
-        with style():
-            figure.savefig(temporary, bbox_inches="tight")
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with replacing(path) as temporary, style():
+        figure.savefig(temporary, bbox_inches="tight")
     return path
 
 

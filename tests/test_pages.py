@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from jinja2 import UndefinedError
@@ -42,11 +40,3 @@ def test_the_envelope_is_the_peak_of_each_stretch() -> None:
     np.testing.assert_allclose(pages.envelope(sound, 4), [0.25, 0.25, 1, 1])
     assert not pages.envelope(np.zeros(50), 5).any()
     assert len(pages.envelope(np.ones(3), 10)) == 10
-
-
-def test_a_file_appears_whole(tmp_path: Path) -> None:
-    path = pages.write_text(tmp_path / "page.html", "é")
-    assert path.read_text("utf-8") == "é"
-    with pytest.raises(UnicodeEncodeError):
-        pages.write_text(tmp_path / "other.html", "\ud800")
-    assert [p.name for p in tmp_path.iterdir()] == ["page.html"]

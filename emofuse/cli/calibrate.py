@@ -28,10 +28,12 @@ def calibrate(
     changes the recipe: data.sources.0.root=elsewhere.
     """
     from emofuse.errors import require_package
+    from emofuse.files import check_output_folder
 
     require_package("accelerate", extra="train")
     from emofuse.training.outcome.recalibrate import recalibrate, table
 
+    check_output_folder(out)
     options = read_options(option)
     found = recalibrate(model, out, root, corpus=corpus, options=options, limit=limit, device=device)
     for line in table(found):

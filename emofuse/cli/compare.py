@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from emofuse.cli.options import Options, read_options
-from emofuse.cli.outputs import check_writable, put
+from emofuse.cli.outputs import put
 from emofuse.errors import DataError
+from emofuse.files import check_outputs
 
 if TYPE_CHECKING:
     from emofuse.evaluation.evaluate import Evaluation
@@ -34,8 +35,9 @@ def compare(
 
     Every metric's difference with its interval and p-values, resampled by speaker, dialogue or video.
     """
-    check_writable(json, md)
     evaluated = [_is_evaluation(given) for given in (a, b)]
+    inputs = [path for given, done in zip((a, b), evaluated, strict=True) if done for path in Path(given).iterdir()]
+    check_outputs([json, md], inputs)
     if not all(evaluated) and (corpus is None or root is None):
         raise DataError(
             "to compare models, say on what: --corpus and --root; or give the folders of two evaluations "

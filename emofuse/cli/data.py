@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from emofuse.cli.outputs import complain
-from emofuse.errors import DataError
+from emofuse.errors import DataError, require_package
 
 data = typer.Typer(help="Check your own data, and count what is in it.", rich_markup_mode=None)
 
@@ -42,7 +42,11 @@ def stats(
     """Count utterances, speakers and hours by split, and labels by class."""
     from emofuse.corpora.registry import read
     from emofuse.corpora.stats import plot_statistics, statistics
+    from emofuse.files import check_outputs
 
+    check_outputs([json, plot], [root])
+    if plot is not None:
+        require_package("matplotlib", extra="plot")
     counted = statistics(read(corpus, root).utterances)
     if json is not None:
         from emofuse.cli.outputs import put
@@ -72,11 +76,11 @@ def suggest(
     """Choose the rows whose labels would teach a model most."""
     from typing import Any, cast
 
-    from emofuse.cli.outputs import check_writable
+    from emofuse.files import check_outputs
     from emofuse.pipeline.pipeline import load
     from emofuse.training.few_labels import suggest as choose
 
-    check_writable(out)
+    check_outputs([out], [manifest])
     chosen = choose(load(model, device).model, manifest, out, by=cast(Any, by), n=n, task=task)
     typer.echo(f"{len(chosen)} rows to label in {out}")
 
@@ -95,11 +99,11 @@ def label(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
 ) -> None:
     """Label what a model is sure of, to train on it as well (pseudo-labels)."""
-    from emofuse.cli.outputs import check_writable
+    from emofuse.files import check_outputs
     from emofuse.pipeline.pipeline import load
     from emofuse.training.few_labels import pseudo_label
 
-    check_writable(out)
+    check_outputs([out], [manifest])
     found = pseudo_label(load(model, device).model, manifest, out, task=task, threshold=threshold, most=most, soft=soft)
     taken = ", ".join(f"{n} {name}" for name, n in found.taken.items()) or "none"
     typer.echo(f"{found.given} rows as they were, labelled: {taken}; {found.left} left out, in {out}")

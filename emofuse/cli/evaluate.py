@@ -9,6 +9,7 @@ import typer
 
 from emofuse.cli.options import Options, read_options
 from emofuse.errors import DataError
+from emofuse.files import check_output_folder
 
 if TYPE_CHECKING:
     from emofuse.model.model import EmotionModel
@@ -49,6 +50,8 @@ def evaluate(
         raise DataError(f"no split {split!r}; valid: train, dev, test")
     if not 0 < coverage < 1:
         raise DataError(f"--coverage {coverage:g} is not between 0 and 1; 0.9 promises nine of ten")
+    if out is not None:
+        check_output_folder(out)
     what: dict[str, Any] = {"options": read_options(option), "pairs": read_pairs(pair)}
     from emofuse.pipeline.pipeline import load
 

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from emofuse.cli.outputs import check_writable, put
+from emofuse.cli.outputs import put
 from emofuse.errors import MediaError
+from emofuse.files import check_outputs
 
 
 def explain(
@@ -38,7 +39,7 @@ def explain(
     """
     if clip is None and text is None:
         raise MediaError("nothing to explain: give a clip or --text")
-    check_writable(json, html)
+    check_outputs([json, html], [clip, transcript])
 
     from emofuse.pipeline.pipeline import load
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from emofuse.errors import DataError
+from emofuse.files import check_output_folder
 
 if TYPE_CHECKING:
     from emofuse.types import Segment
@@ -36,6 +37,7 @@ def export(
     """
     if len(corpus or ()) != len(root or ()) or (int8 and not corpus):
         raise DataError("--int8 is calibrated on data: name each corpus with --corpus and its folder with --root")
+    check_output_folder(folder)
     from emofuse.encoders.backbones.layers import lean_backbones
     from emofuse.model.checkpoint import locate
     from emofuse.model.model import EmotionModel
@@ -61,6 +63,7 @@ def prune(
     from emofuse.runtime.export.prune import prune as write
     from emofuse.types import MODALITIES
 
+    check_output_folder(folder)
     layers = {}
     for given in keep:
         modality, _, count = given.partition("=")

@@ -51,7 +51,7 @@ def predict(
     outputs = Outputs(json, csv, {".srt": srt, ".vtt": vtt, ".png": plot}, several)
     sources = _expand(clips or [])
     _check_words(sources, text, transcript)
-    outputs.check(sources)
+    outputs.check(sources, transcript)
     if coverage is not None and not 0 < coverage < 1:
         raise MediaError(f"--coverage {coverage:g} is not between 0 and 1; 0.9 promises nine of ten")
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from emofuse.errors import require_package
+from emofuse.files import check_output_folder
 
 
 def train(
@@ -43,6 +44,7 @@ def average(
     require_package("accelerate", extra="train")
     from emofuse.training.outcome.ensemble import average_checkpoints
 
+    check_output_folder(out, folders)
     typer.echo(average_checkpoints(folders, out))
 
 

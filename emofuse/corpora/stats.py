@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics as measures
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 from emofuse.corpora.clips import look
 from emofuse.corpora.corpus import SPLITS
 from emofuse.errors import require_package
+from emofuse.files import replacing
 from emofuse.types import Utterance
 
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
@@ -133,12 +133,8 @@ def plot_statistics(stats: Statistics, path: str | Path) -> Path:
             axis.set(title=f"{len(sizes)} speakers", xlabel="speaker, by size", ylabel="utterances")
         else:
             _bars(axis, title, counts)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    try:
-        figure.savefig(partial, dpi=120)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120)
     return path
 
 

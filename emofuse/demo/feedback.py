@@ -16,7 +16,7 @@ from pathlib import Path
 from emofuse.corpora.manifest.formulas import guarded, unguarded
 from emofuse.demo.uploads import open_regular
 from emofuse.errors import DataError, nearest
-from emofuse.pipeline.formats import write_whole
+from emofuse.files import write_file
 from emofuse.tasks import EMOTIONS
 
 COLUMNS = ("id", "media", "start", "end", "text", "speaker", "emotion")
@@ -53,11 +53,11 @@ def save(folder: Path, correction: Correction, consent: str) -> Path:
         row = _row(correction, media)
         manifest = folder / "manifest.csv"
         rows = [old for old in _read(manifest) if old["id"] != row["id"]]
-        write_whole(manifest, _table([*rows, row]).encode())
+        write_file(manifest, _table([*rows, row]))
         agreed = {"id": row["id"], "time": datetime.now(UTC).isoformat(timespec="seconds"), "consent": consent}
         log = folder / "consent.jsonl"
         before = log.read_text(encoding="utf-8") if log.is_file() else ""
-        write_whole(log, f"{before}{json.dumps(agreed, ensure_ascii=False)}\n".encode())
+        write_file(log, f"{before}{json.dumps(agreed, ensure_ascii=False)}\n")
     return manifest
 
 

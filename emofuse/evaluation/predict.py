@@ -15,6 +15,7 @@ from torch import Tensor
 from emofuse.batch import Batch, collate
 from emofuse.data.examples import Example
 from emofuse.errors import DataError
+from emofuse.files import replacing
 from emofuse.modalities import MODALITIES, Modality, Subset, mask_of, subset_name, subsets_of
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
@@ -118,7 +119,7 @@ def collect(
 
 
 def save(collected: Collected, path: Path) -> None:
-    """Write as npz without objects, under a temporary name first."""
+    """Write as npz without objects, whole or not at all."""
     arrays: dict[str, np.ndarray] = {
         "ids": np.array(collected.ids, dtype=np.str_),
         "clusters": np.array(collected.clusters, dtype=np.str_),
@@ -128,9 +129,8 @@ def save(collected: Collected, path: Path) -> None:
     arrays |= {f"targets/{t}": v.astype(np.float32) for t, v in collected.targets.items()}
     for kind, table in (("logits", collected.logits), ("values", collected.values)):
         arrays |= {f"{kind}/{c}/{t}": v.astype(np.float32) for c, each in table.items() for t, v in each.items()}
-    temporary = path.with_name(f".{path.stem}.part.npz")
-    np.savez_compressed(temporary, allow_pickle=False, **arrays)  # type: ignore[arg-type]
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)  # type: ignore[arg-type]
 
 
 def load(path: Path) -> Collected:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from emofuse import pages
 from emofuse.explain.explanation import Explanation, FaceEvidence
+from emofuse.files import write_file
 from emofuse.types import Segment
 
 FOR, AGAINST = (0, 68, 136), (221, 170, 51)
@@ -27,7 +28,7 @@ def write_page(explanation: Explanation, segment: Segment, path: str | Path, *, 
     """Write `page_of` under a temporary name, then move it; folders are made."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return pages.write_text(path, page_of([(explanation, segment)], source=source))
+    return write_file(path, page_of([(explanation, segment)], source=source))
 
 
 def page_of(parts: list[tuple[Explanation, Segment]], *, source: str = "") -> str:

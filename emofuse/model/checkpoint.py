@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from emofuse.errors import CheckpointError
+from emofuse.files import replacing_folder
 from emofuse.model.config import SCHEMA_VERSION, ModelConfig
 from emofuse.model.conformal import FILE as CONFORMAL
 from emofuse.model.conformal import load_conformal, save_conformal
@@ -167,14 +167,12 @@ def save(
     """
     from emofuse.version import __version__
 
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with replacing_folder(folder, keep=lambda old: old.name != CONFORMAL) as building:  # scores of other weights
         encoders = {m: e.config for m, e in model.encoders.items()}
         config = model.config.model_copy(update={"emofuse_version": __version__, "encoders": encoders})
         _write(building / "config.json", config.model_dump_json(indent=2))
         save_file(pack(model.state_dict(), dtype), building / "model.safetensors", metadata={"format": "pt"})
+        (building / "model.safetensors").chmod(0o644)
         if model.conformal:
             save_conformal(model.conformal, building / CONFORMAL)
         for encoder in model.encoders.values():
@@ -186,10 +184,7 @@ def save(
             _write(building / "report.json", json.dumps(report, indent=2, ensure_ascii=False))
         if card is not None:
             _write(building / "README.md", card)
-        _replace(building, folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return folder
+    return Path(folder)
 
 
 def push(model: EmotionModel, repo_id: str, *, private: bool = False, token: str | None = None, **contents: Any) -> str:
@@ -205,20 +200,3 @@ def push(model: EmotionModel, repo_id: str, *, private: bool = False, token: str
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text + "\n" if not text.endswith("\n") else text, "utf-8")
-
-
-def _replace(building: Path, folder: Path) -> None:
-    """Put `building` in the place of `folder`, carrying over files that only the old one has."""
-    building.chmod(0o755)
-    (building / "model.safetensors").chmod(0o644)
-    if not folder.exists():
-        building.rename(folder)
-        return
-    for old in folder.iterdir():
-        new = building / old.name
-        if not new.exists() and old.name != CONFORMAL:  # scores of other weights promise nothing
-            shutil.copytree(old, new) if old.is_dir() else shutil.copy2(old, new)
-    retired = building.with_name(building.name + "-old")
-    folder.rename(retired)
-    building.rename(folder)
-    shutil.rmtree(retired)

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from emofuse.errors import CheckpointError, DataError
+from emofuse.files import write_file
 
 Method = Literal["lac", "aps"]
 FILE = "conformal.json"
@@ -98,14 +99,12 @@ ConformalTable = dict[str, dict[str, ConformalScores]]
 
 
 def save_conformal(table: Mapping[str, Mapping[str, ConformalScores]], path: Path) -> None:
-    """Write `{subset of modalities: {task: scores}}` as JSON, under a temporary name first."""
+    """Write `{subset of modalities: {task: scores}}` as JSON, whole or not at all."""
     plain = {
         subset: {task: asdict(s) | {"scores": _rounded(s.scores)} for task, s in each.items()}
         for subset, each in table.items()
     }
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(plain, separators=(",", ":")) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_file(path, json.dumps(plain, separators=(",", ":")) + "\n")
 
 
 def _rounded(scores: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:

@@ -6,13 +6,12 @@ import csv
 import html
 import io
 import json
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emofuse.errors import MediaError, nearest
+from emofuse.files import write_file
 from emofuse.types import MODALITIES, Prediction
 
 if TYPE_CHECKING:
@@ -161,28 +160,4 @@ def save(analysis: Analysis, path: str | Path) -> Path:
     writer = WRITERS.get(target.suffix.lower())
     if writer is None:
         raise MediaError(f"cannot save as {str(path)!r}: {nearest(target.suffix, WRITERS)}")
-    return write_whole(target, writer(analysis).encode())
-
-
-def write_whole(path: Path, content: bytes) -> Path:
-    """Write under a temporary name in the same folder, then move: a reader never sees half a file.
-
-    Raises `MediaError` when the folder is missing or cannot be written to.
-    """
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise MediaError(f"cannot write {str(path)!r}: {error.strerror}; name a file in a writable folder") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(path)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise MediaError(f"cannot write {str(path)!r}: {error.strerror}") from error
-        raise
-    return path
+    return write_file(target, writer(analysis))

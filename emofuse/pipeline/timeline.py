@@ -11,7 +11,7 @@ import numpy as np
 
 from emofuse import plots
 from emofuse.errors import MediaError, nearest
-from emofuse.pipeline.formats import write_whole
+from emofuse.files import write_file
 from emofuse.tasks import EMOTIONS
 from emofuse.types import MODALITIES, Prediction
 
@@ -53,14 +53,19 @@ def draw(analysis: Analysis, path: str | Path) -> Path:
     Raises `MediaError` for an ending it does not know, `MissingExtraError` without matplotlib.
     """
     target = Path(path)
-    if target.suffix.lower() not in ENDINGS:
-        raise MediaError(f"cannot draw to {str(path)!r}: {nearest(target.suffix, ENDINGS)}")
+    check_ending(target)
     picture = io.BytesIO()
     with plots.style():
         figure(analysis).savefig(
             picture, format=target.suffix.lower()[1:], metadata=_UNDATED.get(target.suffix.lower())
         )
-    return write_whole(target, picture.getvalue())
+    return write_file(target, picture.getvalue())
+
+
+def check_ending(path: Path) -> None:
+    """Raise `MediaError` for a name whose ending is no format a picture is written in."""
+    if path.suffix.lower() not in ENDINGS:
+        raise MediaError(f"cannot draw to {str(path)!r}: {nearest(path.suffix, ENDINGS)}")
 
 
 _UNDATED = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from emofuse.errors import EmofuseError, RecipeError, require_package
+from emofuse.files import write_file
 from emofuse.training.recipe.read import dump_recipe, parse_recipe
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.validate import sign
@@ -193,17 +194,11 @@ def _found(recipe: Recipe, study: Any, folder: Path) -> Tuned:
         }
         for t in study.trials
     ]  # fmt: skip
-    _write(folder / "trials.json", json.dumps(listed, indent=2) + "\n")
+    write_file(folder / "trials.json", json.dumps(listed, indent=2) + "\n")
     values = study.best_trial.user_attrs["values"]
     best = with_values(recipe, values)
-    _write(folder / "best.yaml", dump_recipe(best))
+    write_file(folder / "best.yaml", dump_recipe(best))
     return Tuned(best, values, float(study.best_value), len(study.trials), by_state["FAIL"], by_state["PRUNED"], folder)
-
-
-def _write(path: Path, text: str) -> None:
-    scratch = path.with_name(f".{path.name}")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)
 
 
 def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:

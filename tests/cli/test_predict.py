@@ -90,6 +90,40 @@ def test_a_table_for_each_of_several_clips(predict, folder):
     assert out.count("overall: ") == 2
 
 
+def test_an_output_never_replaces_what_is_read_or_another_output(predict, sample, tmp_path):
+    clip, words = tmp_path / "a.mp4", tmp_path / "a.srt"
+    shutil.copy(sample, clip)
+    shutil.copy(sample.with_suffix(".srt"), words)
+    for arguments in (
+        (clip, "--json", clip),
+        (clip, "--transcript", words, "--srt", words),
+        (clip, "--json", tmp_path / "x", "--csv", tmp_path / "x"),
+        (clip, clip, "--srt", tmp_path, "--json", tmp_path / "a.srt"),
+    ):
+        code, out, err = predict(*arguments)
+        assert (code, out) == (2, "") and "it is also an" in one_line(err)
+    assert clip.read_bytes() == sample.read_bytes()
+    assert words.read_bytes() == sample.with_suffix(".srt").read_bytes()
+
+
+def test_what_cannot_be_written_is_said_before_the_model_is_loaded(run, sample, tmp_path):
+    for arguments, why in [
+        (("--json", tmp_path / ("n" * 256)), "name too long"),
+        (("--csv", tmp_path / "no" / "a.csv"), "there is no folder"),
+        (("--plot", tmp_path / "a.mp4"), "cannot draw to"),
+    ]:
+        code, out, err = run("predict", sample, *arguments, "--model", tmp_path / "no model")
+        assert (code, out) == (2, "") and why in one_line(err)
+
+
+def test_the_longest_name_that_is_legal_and_any_ending_of_captions(predict, tmp_path):
+    names = ["n" * 250 + ".json", "captions.txt"]
+    code, _, err = predict("--text", "I am so happy!", "--json", tmp_path / names[0], "--srt", tmp_path / names[1])
+    assert (code, err) == (0, "")
+    assert json.loads((tmp_path / names[0]).read_text())["segments"]
+    assert (tmp_path / names[1]).read_text().startswith("1\n00:00:00,")
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

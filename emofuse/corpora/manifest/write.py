@@ -12,6 +12,7 @@ from typing import Any
 from emofuse.corpora.manifest.formulas import guarded
 from emofuse.corpora.manifest.rows import COLUMNS
 from emofuse.errors import DataError
+from emofuse.files import replacing
 from emofuse.types import Utterance
 
 OPTIONAL = ("language",)
@@ -30,20 +31,15 @@ def write_manifest(utterances: Iterable[Utterance], path: str | Path, columns: t
     labels = dict.fromkeys((*columns, *(key for row in rows for key in row if key not in COLUMNS)))
     told = [c for c in COLUMNS if c not in OPTIONAL or any(row[c] is not None for row in rows)]
     header = (*told, *labels)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            if path.suffix.lower() == ".csv":
-                writer = csv.writer(file)
-                writer.writerow(header)
-                writer.writerows([_cell(row.get(name)) for name in header] for row in rows)
-            else:
-                for row in rows:
-                    filled = {name: row[name] for name in header if row.get(name) is not None}
-                    file.write(json.dumps(filled, ensure_ascii=False) + "\n")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        if path.suffix.lower() == ".csv":
+            writer = csv.writer(file)
+            writer.writerow(header)
+            writer.writerows([_cell(row.get(name)) for name in header] for row in rows)
+        else:
+            for row in rows:
+                filled = {name: row[name] for name in header if row.get(name) is not None}
+                file.write(json.dumps(filled, ensure_ascii=False) + "\n")
     return path
 
 

@@ -17,6 +17,7 @@ from emofuse.evaluation.evaluate import Evaluation, TaskEvaluation
 from emofuse.evaluation.predict import GIVEN, save
 from emofuse.evaluation.report import cards
 from emofuse.evaluation.report.cards import number
+from emofuse.files import write_file
 from emofuse.metrics import Interval
 from emofuse.metrics.scores import LABELS, LOWER_IS_BETTER
 from emofuse.modalities import MODALITIES, Subset, named_subset, ordered, subset_name, subsets_of
@@ -48,9 +49,9 @@ def write(found: Evaluation, out: str | Path) -> Path:
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     save(found.collected, out / "predictions.npz")
-    pages.write_text(out / "report.json", json.dumps(found.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
-    pages.write_text(out / "report.md", markdown_report(found))
-    pages.write_text(out / "report.html", html_report(found))
+    write_file(out / "report.json", json.dumps(found.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
+    write_file(out / "report.md", markdown_report(found))
+    write_file(out / "report.html", html_report(found))
     return out
 
 

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from emofuse import pages, plots
 from emofuse.evaluation.report.cards import number
 from emofuse.evaluation.stress import TOGETHER, Curve, Stress
+from emofuse.files import write_file
 from emofuse.metrics import Interval
 from emofuse.metrics.scores import LABELS, LOWER_IS_BETTER
 from emofuse.modalities import ordered
@@ -32,9 +33,9 @@ def write(found: Stress, out: str | Path) -> Path:
     """stress.json, stress.md and stress.html in the folder `out`."""
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    pages.write_text(out / "stress.json", json.dumps(found.to_dict(), indent=2, allow_nan=False))
-    pages.write_text(out / "stress.md", markdown(found))
-    pages.write_text(out / "stress.html", html(found))
+    write_file(out / "stress.json", json.dumps(found.to_dict(), indent=2, allow_nan=False))
+    write_file(out / "stress.md", markdown(found))
+    write_file(out / "stress.html", html(found))
     return out
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from emofuse.errors import CheckpointError, EmofuseError
+from emofuse.files import replacing_folder
 from emofuse.model.checkpoint import locate, read_config
 from emofuse.types import Modality
 
@@ -38,18 +38,12 @@ def prune(model: str | Path, folder: str | Path, keep: Mapping[Modality, int]) -
     state = load_file(source / "model.safetensors")
     for modality, count in keep.items():
         state = _pruned(state, config, modality, count)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with replacing_folder(folder) as building:
         save_file(state, building / "model.safetensors", metadata={"format": "pt"})
         (building / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
         for path in source.iterdir():
             if path.is_file() and path.name not in _LEFT_BEHIND:
                 shutil.copy2(path, building / path.name)
-        building.chmod(0o755)
-        building.rename(folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return folder
 
 

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from emofuse.batch import collate
 from emofuse.errors import EmofuseError, require_package
+from emofuse.files import replacing_folder
 from emofuse.model.checkpoint import save
 from emofuse.model.model import EmotionModel
 from emofuse.runtime.export.examples import spoken
@@ -58,9 +59,7 @@ def export(
     if lacking:
         raise EmofuseError(f"no example has {', '.join(lacking)}: 8 bits are calibrated on examples of every modality")
     folder, parts = Path(folder), graphs(model, collate([model.prepare(spoken(seconds)) for seconds in (1, 2)]))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with replacing_folder(folder, keep=lambda old: old.name != format) as building:  # other formats' graphs stay
         _describe(model, building, source)
         (building / format).mkdir()
         for graph in parts:
@@ -70,9 +69,6 @@ def export(
         told = {"format": format, "precision": "int8" if int8 else "float32", "examples": len(examples) if int8 else 0}
         told["graphs"] = {g.name: {"inputs": g.inputs, "outputs": g.outputs} for g in parts}  # type: ignore[assignment]
         (building / format / MANIFEST).write_text(json.dumps(told, indent=2) + "\n", "utf-8")
-        _move(building, folder, format)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return folder
 
 
@@ -95,22 +91,6 @@ def _describe(model: EmotionModel, building: Path, source: Path | None) -> None:
     for name in ("README.md", "report.json", "recipe.yaml"):
         if source is not None and (source / name).is_file():
             shutil.copy2(source / name, building / name)
-
-
-def _move(building: Path, folder: Path, format: str) -> None:
-    """Put everything in place; graphs of other formats that are there already stay."""
-    building.chmod(0o755)
-    if folder.exists():
-        shutil.rmtree(folder / format, ignore_errors=True)
-        for old in folder.iterdir():
-            if not (building / old.name).exists():
-                shutil.copytree(old, building / old.name) if old.is_dir() else shutil.copy2(old, building / old.name)
-        retired = building.with_name(building.name + "-old")
-        folder.rename(retired)
-        building.rename(folder)
-        shutil.rmtree(retired)
-    else:
-        building.rename(folder)
 
 
 Feeds = list[dict[str, Any]]

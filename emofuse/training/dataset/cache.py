@@ -7,7 +7,6 @@ import importlib.metadata
 import json
 import os
 import struct
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable
@@ -22,6 +21,8 @@ from torch import nn
 from emofuse.batch import Batch
 from emofuse.data.load import load_segment
 from emofuse.encoders.features import FeaturesEncoder
+from emofuse.errors import OutputError
+from emofuse.files import replacing
 from emofuse.media.transcript import spread
 from emofuse.model.model import EmotionModel
 from emofuse.types import FaceTrack, Modality, Segment, Tokens, Utterance
@@ -43,7 +44,7 @@ values of this version.
 class DiskCache:
     """Arrays by key in a folder of at most `limit` bytes; the least recently used leave first.
 
-    Several processes may share the folder: an entry appears whole (a temporary name, then `os.replace`), and one that
+    Several processes may share the folder: an entry appears whole (`emofuse.files`), and one that
     cannot be read, its checksums included, is a miss. Each writer looks at the folder again after every sixteenth of
     the limit, so that n writers pass the limit by n sixteenths at most.
     """
@@ -75,24 +76,16 @@ class DiskCache:
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
-        except OSError as error:
-            self._stop(error)
-            return
-        try:
-            with os.fdopen(handle, "wb") as file:
+            with replacing(path) as temporary, temporary.open("wb") as file:
                 np.savez(file, **arrays)  # type: ignore[arg-type]
                 self._written += file.tell()
-            Path(scratch).replace(path)
-        except OSError as error:
+        except (OSError, OutputError) as error:
             self._stop(error)
-        finally:
-            Path(scratch).unlink(missing_ok=True)
         if self._written >= self.limit // 16:
             self._written = 0
             self._shrink()
 
-    def _stop(self, error: OSError) -> None:
+    def _stop(self, error: Exception) -> None:
         self._full = True
         warnings.warn(f"the cache in {self.folder} takes no more: {error}", RuntimeWarning, stacklevel=3)
 

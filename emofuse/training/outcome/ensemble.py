@@ -12,6 +12,7 @@ import torch
 
 from emofuse.corpora.registry import corpus
 from emofuse.errors import CheckpointError, RecipeError, nearest
+from emofuse.files import replacing, write_file
 from emofuse.model.checkpoint import read_config
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
@@ -67,10 +68,7 @@ def summarise(recipe: Recipe, folders: Mapping[str, Path]) -> Path:
         "metrics": {key: _spread([t.get(key) for t in tables]) for key in tables[0]},
         "ensemble": _ensemble(recipe, folders),
     }
-    path = recipe.folder / "summary.json"
-    scratch = path.with_name(".summary.json")
-    scratch.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", "utf-8")
-    scratch.replace(path)
+    write_file(recipe.folder / "summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")
     best = max(reports, key=lambda label: reports[label]["score"] * reports[label]["sign"])
     return folders[best]
 
@@ -112,10 +110,8 @@ def save_predictions(path: Path, model: EmotionModel, sets: Sequence[DevSet], co
             )
             arrays[f"{dev.name}/{task.name}/values"] = values.detach().cpu().numpy()
             arrays[f"{dev.name}/{task.name}/targets"] = found.targets[task.name]
-    scratch = path.with_name(f".{path.name}")
-    with scratch.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
-    scratch.replace(path)
 
 
 def averaged_metrics(paths: Sequence[Path], tasks: Sequence[Task]) -> dict[str, dict[str, dict[str, float | None]]]:

@@ -19,6 +19,7 @@ from transformers import TrainerCallback
 
 from emofuse.calibration.fitting import Calibration
 from emofuse.corpora.corpus import split_hash
+from emofuse.files import replacing
 from emofuse.training.dataset.sources import SourceExamples
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.validate import sign
@@ -250,7 +251,6 @@ def plot_curves(curves: Mapping[str, Sequence[float]], path: Path) -> bool:
     left.set(xlabel="epoch", ylabel="training loss")
     right.plot(curves["epoch"], curves["score"])
     right.set(xlabel="epoch", ylabel="dev score")
-    scratch = path.with_name(f".{path.name}")
-    figure.savefig(scratch, dpi=120, format="png")
-    scratch.replace(path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")
     return True

@@ -18,6 +18,7 @@ from emofuse.corpora.registry import read
 from emofuse.errors import CheckpointError, DataError, EmofuseError
 from emofuse.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from emofuse.evaluation.report.page import write
+from emofuse.files import write_file
 from emofuse.metrics.scores import LABELS
 from emofuse.model.model import EmotionModel
 from emofuse.training.outcome.card import HEADLINE
@@ -112,9 +113,7 @@ def rewrite(readme: Path, rows: Sequence[Row], command: str) -> None:
     old, _, after = rest.partition(END)
     kept = {row.key: row for row in _parsed(old)} | {row.key: row for row in rows}
     table = ["| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|", *(row.line() for row in kept.values())]
-    scratch = readme.with_name(f".{readme.name}")
-    scratch.write_text("\n".join([before + BEGIN, *table, END]) + after, encoding="utf-8")
-    scratch.replace(readme)
+    write_file(readme, "\n".join([before + BEGIN, *table, END]) + after)
 
 
 def _parsed(table: str) -> list[Row]:

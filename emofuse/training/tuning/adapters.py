@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +12,7 @@ from torch import Tensor, nn
 
 from emofuse.encoders.virtual import VirtualTokens
 from emofuse.errors import CheckpointError, require_package
+from emofuse.files import replacing_folder
 from emofuse.model.checkpoint import read_config
 from emofuse.model.model import EmotionModel
 from emofuse.training.tuning.strategies import quiet_peft
@@ -95,9 +94,7 @@ def save_adapters(model: EmotionModel, adapters: Mapping[Modality, Adapter], fol
     The rest is all of the model that is not in an adapted backbone: fusion, heads, temperatures, other encoders. So the
     folder is a whole model over bases that are had elsewhere. It appears whole or not at all.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with replacing_folder(folder) as building:
         for modality, adapter in adapters.items():
             adapter.write(building / modality)
         save_file(_rest(model, adapters), building / REST, metadata={"format": "pt"})
@@ -105,11 +102,6 @@ def save_adapters(model: EmotionModel, adapters: Mapping[Modality, Adapter], fol
         for modality in model.modalities:
             if hasattr(model.encoders[modality], "save_tokenizer"):
                 cast(Any, model.encoders[modality]).save_tokenizer(building)
-        shutil.rmtree(folder, ignore_errors=True)
-        building.chmod(0o755)
-        building.rename(folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return folder
 
 
