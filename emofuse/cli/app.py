@@ -48,10 +48,10 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 @app.callback(invoke_without_command=True)
 def common(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")] = False,
 ) -> None:
-    """What is felt in a clip, when, by whom, and which of the words, the voice and the face said so."""
+    """Predict which emotions are expressed in a clip, when and by whom, from its words, voice and face."""
     if version:
         typer.echo(__version__)
     elif context.invoked_subcommand is None:
@@ -59,7 +59,7 @@ def common(
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """The exit code of a command: errors the caller can mend become one line on stderr and a 2."""
+    """The exit code of a command: errors that the caller can fix become one line on stderr and a 2."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     if debug:

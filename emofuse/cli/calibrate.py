@@ -12,14 +12,14 @@ from emofuse.cli.options import Options, read_options
 
 def calibrate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model, a folder, or a hub id.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write it to; may be MODEL's own.")],
-    root: Annotated[Path, typer.Option(help="The folder of the data; for a manifest, the file.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The output folder; may be MODEL itself.")],
+    root: Annotated[Path, typer.Option(help="The data folder, or the manifest file.")],
     corpus: Annotated[
         str | None,
-        typer.Option(help="Whose layout the data have: ravdess, …, manifest. Without it: those of MODEL's own recipe."),
+        typer.Option(help="Corpus reader: ravdess, …, manifest. Default: the sources of MODEL's own recipe."),
     ] = None,
     option: Options = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many utterances.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Use at most N utterances.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
     """Fit temperatures and prediction sets on development data.

@@ -17,16 +17,14 @@ if TYPE_CHECKING:
 
 
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="A model, or the folder of an evaluation's reports.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="The same for the other.")],
-    corpus: Annotated[
-        str | None, typer.Option(help="Whose layout the data have: ravdess, meld, …, manifest; for models.")
-    ] = None,
-    root: Annotated[Path | None, typer.Option(help="The corpus's folder; for a manifest, the file.")] = None,
+    a: Annotated[str, typer.Argument(metavar="A", help="A model, or the report folder of an evaluation.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="A second model or report folder.")],
+    corpus: Annotated[str | None, typer.Option(help="Corpus reader (for models): ravdess, meld, …, manifest.")] = None,
+    root: Annotated[Path | None, typer.Option(help="The corpus folder, or the manifest file.")] = None,
     split: Annotated[str, typer.Option(help="train, dev or test.")] = "dev",
     option: Options = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="So many utterances, every class in its share.")] = None,
-    resamples: Annotated[int, typer.Option(min=10, help="Draws of the bootstrap and of the permutation test.")] = 1000,
+    limit: Annotated[int | None, typer.Option(min=1, help="Use at most N utterances, stratified by class.")] = None,
+    resamples: Annotated[int, typer.Option(min=10, help="Resamples of the bootstrap and the permutation test.")] = 1000,
     json: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write JSON; - is stdout.")] = None,
     md: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write Markdown; - is stdout.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",

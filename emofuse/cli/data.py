@@ -11,17 +11,17 @@ import typer
 from emofuse.cli.outputs import complain
 from emofuse.errors import DataError, require_package
 
-data = typer.Typer(help="Check your own data, and count what is in it.", rich_markup_mode=None)
+data = typer.Typer(help="Check, count, select and pseudo-label your own data.", rich_markup_mode=None)
 
 
 @data.command()
 def check(
     manifest: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV, JSONL or Parquet manifest.")],
     task: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=A,B", help="A label column of your own and its classes.")
+        list[str] | None, typer.Option(metavar="NAME=A,B", help="A custom label column and its classes.")
     ] = None,
 ) -> None:
-    """Name every row of a manifest that cannot be used, and how to mend it; exit code 2 when there is one."""
+    """List every row of a manifest that cannot be used, and how to fix it; exit code 2 if there are any."""
     from emofuse.corpora.manifest.reader import check_manifest
 
     problems = check_manifest(manifest, own_tasks(task or []))
@@ -35,9 +35,9 @@ def check(
 @data.command()
 def stats(
     root: Annotated[Path, typer.Argument(metavar="PATH", help="A manifest, or the folder of a known corpus.")],
-    corpus: Annotated[str, typer.Option(help="Whose layout the folder has: ravdess, meld, …")] = "manifest",
+    corpus: Annotated[str, typer.Option(help="Corpus reader: ravdess, meld, …")] = "manifest",
     json: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write the counts as JSON; - is stdout.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Draw them.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Plot the counts.")] = None,
 ) -> None:
     """Count utterances, speakers and hours by split, and labels by class."""
     from emofuse.corpora.registry import read
@@ -64,16 +64,16 @@ def stats(
 @data.command()
 def suggest(
     manifest: Annotated[Path, typer.Argument(metavar="FILE", help="A manifest with unlabelled rows.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The manifest to write, to be labelled.")],
-    n: Annotated[int, typer.Option("-n", min=1, help="How many rows.")] = 50,
-    by: Annotated[str, typer.Option(help="entropy, margin or bald.")] = "entropy",
-    task: Annotated[str, typer.Option(help="The column to label.")] = "emotion",
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The output manifest, to be labelled.")],
+    n: Annotated[int, typer.Option("-n", min=1, help="Number of rows.")] = 50,
+    by: Annotated[str, typer.Option(help="Acquisition function: entropy, margin or bald.")] = "entropy",
+    task: Annotated[str, typer.Option(help="The label column.")] = "emotion",
     model: Annotated[
         str, typer.Option(metavar="NAME", help="A shipped model, a folder, or a hub id.")
     ] = "emofuse-small",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
 ) -> None:
-    """Choose the rows whose labels would teach a model most."""
+    """Select the rows whose labels are most informative for a model (active learning)."""
     from typing import Any, cast
 
     from emofuse.files import check_outputs
@@ -88,17 +88,17 @@ def suggest(
 @data.command()
 def label(
     manifest: Annotated[Path, typer.Argument(metavar="FILE", help="A manifest with unlabelled train rows.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The manifest to write, to train on.")],
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="How sure the model must be of a row.")] = 0.9,
-    most: Annotated[int | None, typer.Option(min=1, help="At most so many rows a class, the surest.")] = None,
-    soft: Annotated[bool, typer.Option("--soft", help="Write the probabilities in place of the class.")] = False,
-    task: Annotated[str, typer.Option(help="The column to label.")] = "emotion",
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The output manifest, to train on.")],
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Minimum confidence of a pseudo-label.")] = 0.9,
+    most: Annotated[int | None, typer.Option(min=1, help="Keep the N most confident rows per class.")] = None,
+    soft: Annotated[bool, typer.Option("--soft", help="Write probabilities instead of the class.")] = False,
+    task: Annotated[str, typer.Option(help="The label column.")] = "emotion",
     model: Annotated[
         str, typer.Option(metavar="NAME", help="A shipped model, a folder, or a hub id.")
     ] = "emofuse-small",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
 ) -> None:
-    """Label what a model is sure of, to train on it as well (pseudo-labels)."""
+    """Pseudo-label the rows that a model is confident of."""
     from emofuse.files import check_outputs
     from emofuse.pipeline.pipeline import load
     from emofuse.training.few_labels import pseudo_label

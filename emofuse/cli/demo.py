@@ -14,24 +14,24 @@ def demo(
     model: Annotated[
         str, typer.Option(metavar="NAME", help="A shipped model, a folder, or a hub id.")
     ] = "emofuse-small",
-    host: Annotated[str, typer.Option(help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="The first free one from 7860 on.")] = None,
-    share: Annotated[bool, typer.Option("--share", help="A public address through Gradio's relay.")] = False,
+    host: Annotated[str, typer.Option(help="Address to bind; 0.0.0.0 accepts other machines.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: the first free port from 7860.")] = None,
+    share: Annotated[bool, typer.Option("--share", help="Request a public address from Gradio's relay.")] = False,
     feedback: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Let visitors correct answers; write them here.")
+        Path | None, typer.Option(metavar="FOLDER", help="Collect corrections from consenting visitors in this folder.")
     ] = None,
-    minutes: Annotated[float, typer.Option(min=0.1, help="The longest clip taken.")] = 10.0,
-    megabytes: Annotated[int, typer.Option(min=1, help="The largest file taken.")] = 200,
-    waiting: Annotated[int, typer.Option(min=0, help="How many may wait for an answer.")] = 8,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Longest accepted clip, in minutes.")] = 10.0,
+    megabytes: Annotated[int, typer.Option(min=1, help="Largest accepted file, in megabytes.")] = 200,
+    waiting: Annotated[int, typer.Option(min=0, help="Capacity of the waiting queue.")] = 8,
     name: Annotated[
         list[str] | None, typer.Option(metavar="HOST", help="A further name of this machine, for example a proxy's.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     asr: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Hear the words with this Whisper model, e.g. small.")
+        str | None, typer.Option(metavar="MODEL", help="Transcribe speech with this faster-whisper model, e.g. small.")
     ] = None,
 ) -> None:
-    """Serve a page to upload a clip, speak or write, and see.
+    """Serve the web demo: upload a clip, record speech or type a text.
 
     On this machine alone; uploads are deleted once they are answered.
     """

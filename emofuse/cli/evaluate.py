@@ -18,30 +18,32 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model, a folder, or a hub id.")],
-    corpus: Annotated[str, typer.Option(help="Whose layout the data have: ravdess, meld, …, manifest.")],
-    root: Annotated[Path, typer.Option(help="The corpus's folder; for a manifest, the file.")],
+    corpus: Annotated[str, typer.Option(help="Corpus reader: ravdess, meld, …, manifest.")],
+    root: Annotated[Path, typer.Option(help="The corpus folder, or the manifest file.")],
     split: Annotated[str, typer.Option(help="train, dev or test.")] = "dev",
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Write the reports: HTML, Markdown and JSON.")
+        Path | None, typer.Option(metavar="FOLDER", help="Write reports to this folder: HTML, Markdown and JSON.")
     ] = None,
     option: Options = None,
     pair: Annotated[
         list[str] | None,
-        typer.Option(metavar="MODALITY=CORPUS:ROOT", help="Take face, speech or text from another corpus, by class."),
+        typer.Option(metavar="MODALITY=CORPUS:ROOT", help="Take a modality from another corpus, matched by class."),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="So many utterances, every class in its share.")] = None,
-    coverage: Annotated[float, typer.Option(help="What prediction sets are to promise.")] = 0.9,
-    stress: Annotated[bool, typer.Option("--stress", help="Noise, blur, typos, …: the metric against each.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Use at most N utterances, stratified by class.")] = None,
+    coverage: Annotated[float, typer.Option(help="Coverage of prediction sets.")] = 0.9,
+    stress: Annotated[
+        bool, typer.Option("--stress", help="Robustness to corrupted input: noise, blur, typos, …")
+    ] = False,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="With --stress: this one alone; may stand several times.")
+        list[str] | None, typer.Option(metavar="NAME", help="With --stress: only this perturbation; repeatable.")
     ] = None,
-    task: Annotated[str, typer.Option(help="With --stress: whose metric.")] = "emotion",
+    task: Annotated[str, typer.Option(help="With --stress: the task that is scored.")] = "emotion",
     compare: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="An earlier evaluation's reports, to compare with.")
+        Path | None, typer.Option(metavar="FOLDER", help="Report folder of an earlier evaluation to compare with.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
 ) -> None:
-    """Measure a model on a split of a corpus.
+    """Evaluate a model on a split of a corpus.
 
     With intervals, by subset of modalities and by group; with --stress, under noise, blur, typos and the like, on 200
     utterances unless --limit says how many.

@@ -14,26 +14,24 @@ from emofuse.files import check_outputs
 
 
 def explain(
-    clip: Annotated[
-        Path | None, typer.Argument(metavar="CLIP", help="A video, a recording, a picture, a text.")
-    ] = None,
-    text: Annotated[str | None, typer.Option(help="Words to explain, alone or as what is said in the clip.")] = None,
+    clip: Annotated[Path | None, typer.Argument(metavar="CLIP", help="A video, recording or picture.")] = None,
+    text: Annotated[str | None, typer.Option(help="A text to explain, alone or as the words of the clip.")] = None,
     transcript: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The clip's words: .srt, .vtt or .txt.")
+        Path | None, typer.Option(metavar="FILE", help="Transcript of the clip: .srt, .vtt or .txt.")
     ] = None,
-    html: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write a page to look at.")] = None,
-    json: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write every score; - is stdout.")] = None,
+    html: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write an HTML page; - is stdout.")] = None,
+    json: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write all scores as JSON; - is stdout.")] = None,
     task: Annotated[str, typer.Option(help="emotion, polarity, …")] = "emotion",
     target: Annotated[
-        str | None, typer.Option(metavar="CLASS", help="Explain this class, not the most probable.")
+        str | None, typer.Option(metavar="CLASS", help="Explain this class instead of the most probable one.")
     ] = None,
-    most: Annotated[int, typer.Option(min=1, help="At most so many segments, from the start.")] = 20,
+    most: Annotated[int, typer.Option(min=1, help="Explain at most N segments, from the start.")] = 20,
     model: Annotated[
         str, typer.Option(metavar="NAME", help="A shipped model, a folder, or a hub id.")
     ] = "emofuse-small",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
 ) -> None:
-    """Say which evidence spoke for an emotion.
+    """Attribute a prediction to words, moments of the voice and regions of the face.
 
     A sentence a segment; --html makes a page with the words, the voice and the face marked.
     """

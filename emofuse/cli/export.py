@@ -20,16 +20,14 @@ CALIBRATION = 256
 
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model, a folder, or a hub id.")],
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the exported model goes.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The output folder.")],
     format: Annotated[Format, typer.Option(help="onnx, openvino or torch.")] = "onnx",
-    int8: Annotated[bool, typer.Option("--int8", help="8 bits, calibrated on the dev split of --corpus.")] = False,
-    corpus: Annotated[
-        list[str] | None, typer.Option(help="Whose layout the calibration data have; may be repeated.")
-    ] = None,
-    root: Annotated[
-        list[Path] | None, typer.Option(help="That corpus's folder (for a manifest, the file), in the same order.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=2, help="Calibration utterances, spread evenly.")] = CALIBRATION,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Quantise to int8, calibrated on the dev split of --corpus.")
+    ] = False,
+    corpus: Annotated[list[str] | None, typer.Option(help="Corpus reader of the calibration data; repeatable.")] = None,
+    root: Annotated[list[Path] | None, typer.Option(help="Its folder or manifest file, in the same order.")] = None,
+    limit: Annotated[int, typer.Option(min=2, help="Number of calibration utterances, evenly spaced.")] = CALIBRATION,
 ) -> None:
     """Write a model for other runtimes: any subset of the modalities, any length, any batch.
 
@@ -56,10 +54,10 @@ def export(
 
 def prune(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model, a folder, or a hub id.")],
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the smaller model goes.")],
-    keep: Annotated[list[str], typer.Option(metavar="MODALITY=LAYERS", help="For example text=3; may be repeated.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The output folder.")],
+    keep: Annotated[list[str], typer.Option(metavar="MODALITY=LAYERS", help="Layers to keep: text=3; repeatable.")],
 ) -> None:
-    """Leave out layers of a model's encoders; a recipe with loss.distil teaches the rest what the whole one answers."""
+    """Prune encoder layers; a recipe with loss.distil then distils the whole model into the rest."""
     from emofuse.runtime.export.prune import prune as write
     from emofuse.types import MODALITIES
 

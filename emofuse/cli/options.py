@@ -11,7 +11,7 @@ from emofuse.errors import DataError
 
 Options = Annotated[
     list[str] | None,
-    typer.Option("--option", metavar="KEY=VALUE", help="For the corpus reader, e.g. fold=2; may stand several times."),
+    typer.Option("--option", metavar="KEY=VALUE", help="Option of the corpus reader, e.g. fold=2; repeatable."),
 ]
 
 

@@ -21,29 +21,30 @@ def predict(
     clips: Annotated[
         list[Path] | None, typer.Argument(metavar="CLIP…", help="Videos, recordings, pictures, or folders of them.")
     ] = None,
-    text: Annotated[str | None, typer.Option(help="Words to judge, alone or as what is said in the clip.")] = None,
+    text: Annotated[str | None, typer.Option(help="A text to predict, alone or as the words of the clip.")] = None,
     transcript: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The clip's words: .srt, .vtt or .txt.")
+        Path | None, typer.Option(metavar="FILE", help="Transcript of the clip: .srt, .vtt or .txt.")
     ] = None,
     json: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write JSON; - is stdout.")] = None,
     csv: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write a CSV table; - is stdout.")] = None,
     srt: Annotated[Path | None, typer.Option(metavar="PATH", help="Write SubRip captions.")] = None,
     vtt: Annotated[Path | None, typer.Option(metavar="PATH", help="Write WebVTT captions.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Draw the timeline.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Plot the timeline.")] = None,
     model: Annotated[str, typer.Option(metavar="NAME", help="A shipped model, a folder, or a hub id.")] = DEFAULT_MODEL,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     asr: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Hear the words with this Whisper model, e.g. small.")
+        str | None, typer.Option(metavar="MODEL", help="Transcribe speech with this faster-whisper model, e.g. small.")
     ] = None,
     coverage: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="Say a set of emotions that is right so often, e.g. 0.9.")
+        float | None,
+        typer.Option(metavar="SHARE", help="Return sets that contain the true emotion with this probability."),
     ] = None,
     widest: Annotated[
-        int | None, typer.Option(min=1, help="Abstain where that set holds more than so many (half of them).")
+        int | None, typer.Option(min=1, help="Abstain where the set has more than N classes (default: half of them).")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Segments judged at once.")] = 16,
+    batch_size: Annotated[int, typer.Option(min=1, help="Segments per batch.")] = 16,
 ) -> None:
-    """Say what is felt in clips, pictures or words: a table, or files.
+    """Predict the emotions expressed in clips, pictures or a text, as a table or files.
 
     Of several clips, JSON and CSV hold all; captions and timelines then go to a folder, a file a clip.
     """

@@ -16,13 +16,13 @@ from emofuse.files import check_output_folder
 def train(
     recipe: Annotated[Path, typer.Argument(help="A YAML file, for example recipes/emofuse-small/text.yaml.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Laid over the recipe: root=DIR optim.lr=1e-4.")
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Overrides: root=DIR optim.lr=1e-4.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from an interrupted run's last state.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many utterances a source and split.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what would be done.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the last saved state.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Use at most N utterances per source and split.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the recipe and print what a run would do.")] = False,
 ) -> None:
-    """Train a model as a recipe says.
+    """Train a model from a recipe.
 
     Prints the folder of its checkpoint.
     """
@@ -37,10 +37,10 @@ def train(
 
 
 def average(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
-    folders: Annotated[list[Path], typer.Argument(metavar="MODEL…", help="Checkpoints that stem from one start.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The output folder.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="MODEL…", help="Checkpoints of one initialisation.")],
 ) -> None:
-    """Write the model whose weights are the mean of several."""
+    """Average the weights of several checkpoints."""
     require_package("accelerate", extra="train")
     from emofuse.training.outcome.ensemble import average_checkpoints
 
@@ -49,16 +49,16 @@ def average(
 
 
 def tune(
-    recipe: Annotated[Path, typer.Argument(help="A YAML file.")],
-    space: Annotated[Path, typer.Option(help="YAML of what to search: optim.lr: {low: 1e-5, high: 1e-3, log: true}.")],
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Laid over the recipe.")] = None,
-    trials: Annotated[int, typer.Option(min=1, help="How many runs.")] = 20,
+    recipe: Annotated[Path, typer.Argument(help="A recipe (YAML).")],
+    space: Annotated[Path, typer.Option(help="Search space (YAML): optim.lr: {low: 1e-5, high: 1e-3, log: true}.")],
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Recipe overrides.")] = None,
+    trials: Annotated[int, typer.Option(min=1, help="Number of trials.")] = 20,
     prune: Annotated[
-        bool, typer.Option("--prune/--no-prune", help="Stop runs that are worse than most after an epoch.")
+        bool, typer.Option("--prune/--no-prune", help="Stop trials that fall behind the median after an epoch.")
     ] = True,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many utterances a source and split.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Use at most N utterances per source and split.")] = None,
 ) -> None:
-    """Search a recipe's settings for the best score.
+    """Search hyperparameters of a recipe.
 
     An interrupted search goes on where it stopped.
     """
