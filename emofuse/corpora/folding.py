@@ -58,6 +58,13 @@ SENTIMENT_BY_SIGN = Sign("sentiment", (SENTIMENT2[0], SENTIMENT2[1], SENTIMENT2[
 """The two classes of the published tables of CMU-MOSI, CMU-MOSEI and CH-SIMS."""
 
 
+VALENCE: dict[str, str | None] = {
+    "joy": "positive", "sadness": "negative", "anger": "negative", "fear": "negative", "disgust": "negative",
+    "surprise": None, "neutral": "neutral",
+}  # fmt: skip
+"""Polarity of the emotions; a surprise may be either."""
+
+
 def same(*names: str) -> dict[str, str | None]:
     """The table of names that are classes of the task already."""
     return {name: name for name in names}

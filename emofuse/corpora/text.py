@@ -1,8 +1,9 @@
-"""Mending of text that went through a wrong decoding on its way into a corpus."""
+"""Text on its way into a corpus: mending of a wrong decoding, tables, splits by hash."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,3 +31,8 @@ def table(path: Path, delimiter: str = ",") -> Iterable[tuple[int, dict[str, str
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     for number, row in enumerate(reader, start=2):
         yield number, {k: (v or "") for k, v in row.items() if k is not None}
+
+
+def by_share(key: str, share: float) -> bool:
+    """Whether a hash of the key falls into this share: a split that never changes where none is published."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") < share * 2**32

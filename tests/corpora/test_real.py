@@ -126,3 +126,37 @@ def test_every_label_folds_for_every_task_of_the_corpus(corpora_root, name):
     for task in corpus(name).tasks:
         targets = np.stack([corpus(name).fold(u.labels, TASKS[task]) for u in found.utterances[::7]])
         assert np.isfinite(targets).all(axis=1).mean() > 0.8
+
+
+def test_brighter(corpora_root):
+    found = reading(corpora_root, "brighter", languages=["eng", "chn", "deu"])
+    assert sizes(found) == (8_009, 515, 0)
+    assert not found.problems
+    assert sum("intensity" not in u.labels for u in found.utterances) < 5
+
+
+def test_xed_lists_the_lines_whose_alignment_broke(corpora_root):
+    found = reading(corpora_root, "xed", languages=["en", "de", "cn"])
+    assert {p.where.partition("-")[0] for p in found.problems} == {"de"}
+    assert Counter(u.language for u in found.utterances)["English"] > 25_000
+
+
+def test_smp2020(corpora_root):
+    found = reading(corpora_root, "smp2020")
+    assert sizes(found) == (8_606, 4_000, 0)
+
+
+def test_isear(corpora_root):
+    found = reading(corpora_root, "isear")
+    assert sizes(found) == (6_656, 796, 0)
+    assert not found.problems
+
+
+def test_tweeteval(corpora_root):
+    assert sizes(reading(corpora_root, "tweeteval")) == (3_257, 374, 0)
+
+
+def test_emobank(corpora_root):
+    found = reading(corpora_root, "emobank")
+    assert sizes(found) == (8_055, 999, 0)
+    assert not found.problems
