@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -86,13 +86,15 @@ class Batch:
 def collate(samples: Sequence[PreparedSample]) -> Batch:
     """Pad each modality to the longest row that has it; rows without it hold zeros and present = False.
 
-    Raises ValueError when `samples` is empty or its members disagree on which modalities or tasks exist.
+    Raises ValueError when `samples` is empty or its members disagree on which modalities, arrays or tasks exist.
     """
     if not samples:
         raise ValueError("a batch needs at least one sample")
     modalities: tuple[Modality, ...] = tuple(samples[0].inputs)
-    if any(tuple(s.inputs) != modalities for s in samples):
-        raise ValueError("all samples of a batch must come from the same model: their modalities differ")
+    _check_alike("modalities", [s.inputs.keys() for s in samples])
+    _check_alike("tasks", [s.targets.keys() for s in samples])
+    for modality in modalities:
+        _check_alike(f"arrays of {modality}", [a.keys() for s in samples if (a := s.inputs[modality]) is not None])
     present: dict[Modality, Tensor] = {m: torch.tensor([s.inputs[m] is not None for s in samples]) for m in modalities}
     inputs: dict[Modality, dict[str, Tensor]] = {
         m: _pad([s.inputs[m] for s in samples]) for m in modalities if bool(present[m].any())
@@ -100,6 +102,15 @@ def collate(samples: Sequence[PreparedSample]) -> Batch:
     tasks = samples[0].targets.keys()
     targets = {t: torch.from_numpy(np.stack([np.asarray(s.targets[t], np.float32) for s in samples])) for t in tasks}
     return Batch(inputs, present, targets)
+
+
+def _check_alike(what: str, names: Sequence[Collection[str]]) -> None:
+    other = next((n for n in names if set(n) != set(names[0])), None)
+    if other is not None:
+        raise ValueError(
+            f"all samples of a batch must come from the same model: their {what} differ "
+            f"({', '.join(sorted(names[0])) or 'none'}; {', '.join(sorted(other)) or 'none'})"
+        )
 
 
 def _pad(rows: Sequence[dict[str, np.ndarray] | None]) -> dict[str, Tensor]:

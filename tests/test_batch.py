@@ -51,3 +51,15 @@ def test_collate_refuses_nothing_and_strangers():
         collate([])
     with pytest.raises(ValueError, match="modalities differ"):
         collate([sample(2), PreparedSample({"text": None})])
+    with pytest.raises(ValueError, match=r"tasks differ \(emotion; polarity\)"):
+        collate([PreparedSample({"text": None}, {t: np.zeros(2)}) for t in ("emotion", "polarity")])
+    arrays = [{"mask": np.ones(2, bool), name: np.zeros(2)} for name in ("values", "states")]
+    with pytest.raises(ValueError, match=r"arrays of speech differ \(mask, values; mask, states\)"):
+        collate([PreparedSample({"speech": a}) for a in arrays])
+
+
+def test_knowing_more_modalities_keeps_who_is_present():
+    batch = collate([sample(2), sample(None)]).knowing(("text", "speech", "face"))
+    assert {m: p.tolist() for m, p in batch.present.items()} == {
+        "text": [False, False], "speech": [True, False], "face": [False, False],
+    }  # fmt: skip

@@ -89,6 +89,10 @@ class Progress(TrainerCallback):
         self.begun = self.ticked = time.time()
         self.best = float("-inf")
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Of a run that is resumed, the best score so far."""
+        self.best = max((h["eval_score"] for h in state.log_history if "eval_score" in h), default=float("-inf"))
+
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start the clock."""
         self.begun = time.time()
