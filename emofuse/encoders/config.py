@@ -46,13 +46,14 @@ class TextConfig(_Config):
 
 
 class SpeechConfig(_Config):
-    """wav2vec2 family (wav2vec2, HuBERT, WavLM, wav2vec2-BERT) through transformers' auto classes."""
+    """wav2vec2 family (wav2vec2, HuBERT, WavLM, wav2vec2-BERT) and Whisper's encoder, through transformers."""
 
     kind: Literal["speech"] = "speech"
     layer_sum: bool = False
     """A learned weighted sum of all hidden layers in place of the last (Yang et al. 2021, SUPERB)."""
     normalize: bool | None = None
-    """Zero mean and unit variance: of the waveform (raw front ends), of each mel bin (wav2vec2-BERT).
+    """Zero mean and unit variance: of the waveform (raw front ends), of each mel bin (wav2vec2-BERT). Of Whisper's
+    spectrogram: the loudest bin at one level.
 
     None = as the source's feature extractor says; True from scratch. With a `stem` only the utterance's mean level
     over all bins is taken away, so that a recording's gain does not matter but spectral tilt and dynamics stay.

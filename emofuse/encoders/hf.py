@@ -9,10 +9,30 @@ from torch import nn
 
 from emofuse.encoders.backbones.layers import wanted
 
+WHISPER = "whisper"
+"""The model type whose encoder alone is used."""
+_WHISPER_ENCODER = {
+    "model_type",
+    "d_model",
+    "encoder_layers",
+    "encoder_attention_heads",
+    "encoder_ffn_dim",
+    "encoder_layerdrop",
+    "num_mel_bins",
+    "max_source_positions",
+    "activation_function",
+    "dropout",
+    "attention_dropout",
+    "activation_dropout",
+}
+
 
 def described(config: Any) -> dict[str, Any]:
-    """A configuration as plain values, without the folder it was read from."""
-    return {k: v for k, v in config.to_dict().items() if k != "_name_or_path"}
+    """A configuration as plain values, without the folder it was read from, or, of Whisper, what decodes words."""
+    values = {k: v for k, v in config.to_dict().items() if k != "_name_or_path"}
+    if values.get("model_type") == WHISPER:
+        return {k: v for k, v in values.items() if k in _WHISPER_ENCODER}
+    return values
 
 
 def rebuilt(architecture: dict[str, Any] | None) -> Any:
@@ -27,14 +47,25 @@ def backbone(architecture: dict[str, Any] | None) -> nn.Module:
     """A transformers backbone from scratch in the shape that `described` wrote."""
     from transformers import AutoModel
 
-    return AutoModel.from_config(rebuilt(architecture))
+    config = rebuilt(architecture)
+    if config.model_type == WHISPER:
+        from emofuse.encoders.trimmed_whisper import trimmed_whisper
+
+        return trimmed_whisper()(config)
+    return AutoModel.from_config(config)
 
 
 def loadable(architecture: dict[str, Any] | None) -> nn.Module:
     """The same for weights that are about to be loaded: lean where that is wanted and the architecture is plain."""
-    from emofuse.encoders.backbones import bert, conformer, wav2vec2
+    from emofuse.encoders.backbones import bert, conformer, wav2vec2, whisper
 
-    for module, build in ((bert, bert.Bert), (conformer, conformer.Conformer), (wav2vec2, wav2vec2.Wav2Vec2)):
+    known = (
+        (bert, bert.Bert),
+        (conformer, conformer.Conformer),
+        (wav2vec2, wav2vec2.Wav2Vec2),
+        (whisper, whisper.Whisper),
+    )
+    for module, build in known:
         if wanted() and module.supports(architecture or {}):
             return build(architecture or {})
     return backbone(architecture)
@@ -42,8 +73,12 @@ def loadable(architecture: dict[str, Any] | None) -> nn.Module:
 
 def pretrained(source: str, revision: str | None) -> nn.Module:
     """A transformers backbone with its weights, from a hub id or a folder."""
-    from transformers import AutoModel
+    from transformers import AutoConfig, AutoModel
 
+    if AutoConfig.from_pretrained(source, revision=revision).model_type == WHISPER:
+        from emofuse.encoders.trimmed_whisper import pretrained_whisper
+
+        return pretrained_whisper(source, revision)
     return AutoModel.from_pretrained(source, revision=revision)
 
 

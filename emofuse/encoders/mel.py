@@ -1,6 +1,8 @@
-"""wav2vec2-BERT's input: Kaldi log-mel features, normalised, two frames stacked."""
+"""Log-mel features: wav2vec2-BERT's (Kaldi's, normalised, two frames stacked) and Whisper's."""
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -42,3 +44,34 @@ def stack_frames(mel: np.ndarray, stride: int, normalize: bool) -> np.ndarray:
 def levelled(mel: np.ndarray) -> np.ndarray:
     """float32 [frames, 80]: the mean over all of the utterance taken away, in units of 4 nepers of power."""
     return ((mel - mel.mean()) / 4).astype(np.float32)
+
+
+DYNAMICS = 8.0
+"""Decades of power below the loudest bin at which Whisper's log-mel is cut off."""
+LOUDEST = 1.5
+"""Decades of power of the loudest bin of normal speech near full scale."""
+
+
+def whisper_log_mel(waveform: np.ndarray, bins: int, level: bool) -> np.ndarray:
+    """float32 [samples // 160, bins]: Whisper's log-mel of the waveform alone, without its silence up to 30 s.
+
+    The same numbers as transformers' WhisperFeatureExtractor of sound that is 30 s long. With `level` the loudest bin
+    is brought to LOUDEST, so that a recording's gain does not matter.
+    """
+    window = torch.hann_window(WINDOW)
+    spectrum = torch.stft(torch.from_numpy(waveform), WINDOW, HOP, window=window, return_complex=True)
+    power = spectrum[:, :-1].abs().square().T @ _whisper_filters(bins)
+    decades = power.clamp(min=1e-10).log10()
+    loudest = decades.max()
+    decades = decades.clamp(min=loudest - DYNAMICS)
+    if level:
+        decades = decades - loudest + LOUDEST
+    return ((decades + 4) / 4).numpy()
+
+
+@lru_cache(maxsize=2)
+def _whisper_filters(bins: int) -> torch.Tensor:
+    """[201, bins]: triangles on Slaney's mel scale, of unit area."""
+    return torchaudio.functional.melscale_fbanks(
+        WINDOW // 2 + 1, 0.0, SAMPLE_RATE / 2, bins, SAMPLE_RATE, norm="slaney", mel_scale="slaney"
+    )

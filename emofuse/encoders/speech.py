@@ -1,4 +1,4 @@
-"""Waveform → wav2vec2-family states with seconds."""
+"""Waveform → states of a wav2vec2 or of Whisper's encoder, with seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from emofuse.encoders import hf
 from emofuse.encoders.config import SpeechConfig
 from emofuse.encoders.hf import described
 from emofuse.encoders.masked_norm import mask_group_norm
-from emofuse.encoders.mel import HOP, MEL_BINS, WINDOW, levelled, log_mel, stack_frames
+from emofuse.encoders.mel import HOP, MEL_BINS, WINDOW, levelled, log_mel, stack_frames, whisper_log_mel
 from emofuse.encoders.mel_stem import MelStem
 from emofuse.encoders.sources import resolve_source
 from emofuse.types import SAMPLE_RATE, Modality, Segment, Tokens
@@ -29,8 +29,12 @@ MARGIN = SAMPLE_RATE // 10
 class SpeechProcessor:
     """Segment → what comes first in the network: log-mel frames, stacked or for a stem, or a normalised waveform."""
 
-    def __init__(self, *, spectral: bool, normalize: bool, stride: int, trim: bool, stem: bool = False) -> None:
+    def __init__(
+        self, *, spectral: bool, normalize: bool, stride: int, trim: bool, stem: bool = False, whisper: int = 0
+    ) -> None:
+        """`whisper`: mel bins of a Whisper encoder, 0 for another."""
         self.spectral = spectral
+        self.whisper = whisper
         self.stem = stem
         self.normalize = normalize
         self.stride = stride
@@ -47,6 +51,8 @@ class SpeechProcessor:
             waveform = np.pad(waveform, (0, SHORTEST - len(waveform)))
         if self.stem:
             values = levelled(log_mel(waveform))
+        elif self.whisper:
+            values = whisper_log_mel(waveform, self.whisper, self.normalize)
         elif self.spectral:
             values = stack_frames(log_mel(waveform), self.stride, self.normalize)
         elif self.normalize:
@@ -71,7 +77,7 @@ def sounding(waveform: np.ndarray) -> tuple[int, int]:
 
 
 class SpeechEncoder(nn.Module):
-    """wav2vec2, HuBERT, WavLM or wav2vec2-BERT; padding never changes a row (masked group norm, attention mask)."""
+    """wav2vec2, HuBERT, WavLM, wav2vec2-BERT or Whisper's encoder; padding never changes a row."""
 
     modality: Modality = "speech"
 
@@ -85,7 +91,7 @@ class SpeechEncoder(nn.Module):
                 from transformers import AutoFeatureExtractor
 
                 extractor = AutoFeatureExtractor.from_pretrained(source, revision=config.revision)
-                normalize = bool(getattr(extractor, "do_normalize", True))
+                normalize = bool(getattr(extractor, "do_normalize", not self._is_whisper()))
         else:
             lean = checkpoint is not None and not config.layer_sum
             self.backbone = (hf.loadable if lean else hf.backbone)(config.architecture)
@@ -94,20 +100,31 @@ class SpeechEncoder(nn.Module):
         # SpecAugment inside the backbone would draw from NumPy's global state: augmentation is ours and seeded.
         shape.apply_spec_augment = False
         self.config = config.model_copy(update={"architecture": described(shape), "normalize": normalize})
-        self.dim: int = shape.hidden_size
-        self.spectral = shape.model_type == "wav2vec2-bert"
+        self.whisper = self._is_whisper()
+        self.dim: int = shape.d_model if self.whisper else shape.hidden_size
+        self.spectral = self.whisper or shape.model_type == "wav2vec2-bert"
         self.stem = self._stem(config, shape.feature_projection_input_dim) if config.stem else None
-        stride = shape.feature_projection_input_dim // MEL_BINS if self.spectral and not self.stem else 1
+        plain = self.spectral and not self.whisper and not self.stem
+        stride = shape.feature_projection_input_dim // MEL_BINS if plain else 1
         self.processor = SpeechProcessor(
-            spectral=self.spectral, normalize=normalize, stride=stride, trim=config.trim, stem=bool(self.stem)
+            spectral=self.spectral,
+            normalize=normalize,
+            stride=stride,
+            trim=config.trim,
+            stem=bool(self.stem),
+            whisper=shape.num_mel_bins if self.whisper else 0,
         )
         self.group_norm = [mask_group_norm(self.backbone)]  # in a list: it is the backbone's module, not ours
-        self.layer_weights = nn.Parameter(torch.zeros(shape.num_hidden_layers + 1)) if config.layer_sum else None
+        layers = shape.encoder_layers if self.whisper else shape.num_hidden_layers
+        self.layer_weights = nn.Parameter(torch.zeros(layers + 1)) if config.layer_sum else None
         self._hop, self._window = self._frame(stride)
         self.input_hop = stride * HOP / SAMPLE_RATE if self.spectral else 1 / SAMPLE_RATE
         """Seconds from one of the `values` to the next."""
         if self.stem is not None:
             self._hop *= self.stem.stride
+
+    def _is_whisper(self) -> bool:
+        return self.backbone.config.model_type == hf.WHISPER
 
     @staticmethod
     def _stem(config: SpeechConfig, width: int) -> MelStem:
@@ -148,10 +165,14 @@ class SpeechEncoder(nn.Module):
 
     def _frames(self, lengths: Tensor) -> Tensor:
         """Backbone frames that `lengths` inputs yield."""
+        if self.whisper:
+            return (lengths + 1) // 2
         return lengths if self.spectral else self.backbone._get_feat_extract_output_lengths(lengths)
 
     def _frame(self, stride: int) -> tuple[float, float]:
-        """Hop and receptive field of a backbone frame, in seconds."""
+        """Hop and receptive field of a backbone frame, in seconds; Whisper's first is centred on the start."""
+        if self.whisper:
+            return 2 * HOP / SAMPLE_RATE, 0.0
         if self.spectral:
             return stride * HOP / SAMPLE_RATE, ((stride - 1) * HOP + WINDOW) / SAMPLE_RATE
         hop, window = 1, 1

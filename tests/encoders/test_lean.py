@@ -21,6 +21,8 @@ BERT = HEADS | {"model_type": "bert", "vocab_size": 50, "max_position_embeddings
 CONFORMER = HEADS | {"model_type": "wav2vec2-bert", "feature_projection_input_dim": 160}
 WAVEFORM = HEADS | {"model_type": "wav2vec2", "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2}
 WAVEFORM |= {"conv_dim": [8, 8], "conv_kernel": [10, 3], "conv_stride": [5, 2]}
+WHISPER = {"model_type": "whisper", "d_model": 16, "encoder_layers": 2, "encoder_attention_heads": 2}
+WHISPER |= {"encoder_ffn_dim": 24, "num_mel_bins": 80, "max_source_positions": 40}
 STABLE = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
 
 
@@ -74,6 +76,14 @@ def test_wav2vec2(variant):
         conv = model.get_submodule("encoder.pos_conv_embed.conv")
         torch.nn.init.ones_(conv.parametrizations.weight.original0)
     assert_same(whole, lean, mask, input_values=torch.randn(2, 800))  # the normed weight follows its parts
+
+
+@pytest.mark.parametrize("frames", [60, 61, 100])
+def test_whisper(frames):
+    whole, lean = pair(WHISPER)
+    mask = torch.ones(2, frames, dtype=torch.long)
+    mask[1, 37:] = 0
+    assert_same(whole, lean, mask, input_features=torch.randn(2, frames, 80))
 
 
 @pytest.mark.parametrize(

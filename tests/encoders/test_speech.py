@@ -16,16 +16,24 @@ from transformers import (
     Wav2Vec2Model,
     WavLMConfig,
     WavLMModel,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
 )
 
 from emofuse.batch import PreparedSample, collate
 from emofuse.encoders.config import SpeechConfig
-from emofuse.encoders.mel import log_mel, stack_frames
+from emofuse.encoders.mel import log_mel, stack_frames, whisper_log_mel
 from emofuse.encoders.speech import SpeechEncoder, sounding
 from emofuse.types import Segment
 
 SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 FRONT = {"conv_dim": (8,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
+WHISPER = {
+    "d_model": 16, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 32, "num_mel_bins": 80,
+    "decoder_layers": 1, "decoder_attention_heads": 2, "decoder_ffn_dim": 32, "vocab_size": 60, "pad_token_id": 0,
+    "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1,
+}  # fmt: skip
 FAMILIES = {
     "wav2vec2-group": (Wav2Vec2Model, Wav2Vec2Config(**SHAPE, **FRONT, feat_extract_norm="group")),
     "wav2vec2-layer": (
@@ -35,7 +43,9 @@ FAMILIES = {
     "hubert": (HubertModel, HubertConfig(**SHAPE, **FRONT)),
     "wavlm": (WavLMModel, WavLMConfig(**SHAPE, **FRONT)),
     "wav2vec2-bert": (Wav2Vec2BertModel, Wav2Vec2BertConfig(**SHAPE, position_embeddings_type="relative_key")),
+    "whisper": (WhisperForConditionalGeneration, WhisperConfig(**WHISPER)),
 }
+EXTRACTORS = {"wav2vec2-bert": SeamlessM4TFeatureExtractor, "whisper": WhisperFeatureExtractor}
 
 
 def tone(seconds: float, seed: int = 0) -> np.ndarray:
@@ -54,11 +64,7 @@ def folder(request, tmp_path_factory):
     path = tmp_path_factory.mktemp(request.param)
     torch.manual_seed(0)
     cls(config).save_pretrained(path)
-    extractor = (
-        SeamlessM4TFeatureExtractor()
-        if request.param == "wav2vec2-bert"
-        else Wav2Vec2FeatureExtractor(do_normalize=True)
-    )
+    extractor = EXTRACTORS.get(request.param, Wav2Vec2FeatureExtractor)()
     extractor.save_pretrained(path)
     return path
 
@@ -113,7 +119,7 @@ def test_without_the_masked_norm_padding_would_leak(folder):
 def test_seconds_follow_the_sound(folder):
     encoder = SpeechEncoder(SpeechConfig(source=str(folder))).eval()
     tokens = encode(encoder, tone(2.0))
-    assert 0 < tokens.times[0, 0] < 0.03 and 1.9 < tokens.times[0, -1] < 2.01
+    assert 0 <= tokens.times[0, 0] < 0.03 and 1.9 < tokens.times[0, -1] < 2.01
     silence = np.zeros(16_000, np.float32)
     late = encode(encoder, np.concatenate([silence, tone(1.0), silence]))
     assert 0.85 < late.times[0, 0] < 1.0 and late.times[0, -1] < 2.2
@@ -182,3 +188,42 @@ def test_silence_and_nothing():
     assert torch.isfinite(encode(encoder, np.zeros(8_000, np.float32)).states).all()
     assert torch.isfinite(encode(encoder, tone(0.001)).states).all()
     assert sounding(np.zeros(100, np.float32)) == (0, 100)
+
+
+def whisper(**options) -> SpeechEncoder:
+    torch.manual_seed(0)
+    return SpeechEncoder(SpeechConfig(architecture={"model_type": "whisper", **WHISPER}, **options)).eval()
+
+
+def test_whisper_of_half_a_minute_is_the_published_encoder(tmp_path):
+    torch.manual_seed(0)
+    published = WhisperForConditionalGeneration(WhisperConfig(**WHISPER)).eval()
+    published.save_pretrained(tmp_path)
+    WhisperFeatureExtractor().save_pretrained(tmp_path)
+    encoder = SpeechEncoder(SpeechConfig(source=str(tmp_path), trim=False)).eval()
+    waveform = tone(30.0)
+    features = WhisperFeatureExtractor()(waveform, sampling_rate=16_000, return_tensors="pt")["input_features"]
+    with torch.no_grad():
+        expected = published.model.encoder(features).last_hidden_state
+    torch.testing.assert_close(encode(encoder, waveform).states, expected, atol=1e-4, rtol=1e-3)
+
+
+def test_whisper_mel_is_that_of_the_published_extractor_at_any_gain():
+    waveform = tone(30.0)
+    theirs = WhisperFeatureExtractor()(waveform, sampling_rate=16_000, return_tensors="np")["input_features"][0]
+    np.testing.assert_allclose(whisper_log_mel(waveform, 80, level=False), theirs.T, atol=1e-4)
+    quiet, loud = (whisper_log_mel(waveform[:8_000] * gain, 80, level=True) for gain in (0.01, 2.0))
+    np.testing.assert_allclose(quiet, loud, atol=1e-4)
+    assert loud.max() == pytest.approx((1.5 + 4) / 4)
+
+
+def test_whisper_takes_more_than_half_a_minute():
+    encoder = whisper(normalize=True)
+    long = encode(encoder, tone(31.0))
+    assert long.states.shape[1] == 1550 and torch.isfinite(long.states).all()
+    assert long.times[0, -1] == pytest.approx(30.98, abs=1e-3)
+
+
+def test_whisper_describes_its_encoder_and_no_more():
+    architecture = whisper(layer_sum=True).config.architecture
+    assert architecture["encoder_layers"] == 2 and not any(key.startswith("decoder") for key in architecture)
