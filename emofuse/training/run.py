@@ -127,7 +127,8 @@ def assemble(recipe: Recipe, seed: int, model: EmotionModel, limit: int | None) 
         store=store,
     )
     weights = [s.weight for s in recipe.data.sources]
-    shares = Shares([len(g.train) for g in gathered], weights, composer.size if composer else 0, seed)
+    sizes, composed = [len(g.train) for g in gathered], composer.size if composer else 0
+    shares = Shares(sizes, weights, composed, seed, [g.cells for g in gathered])
     if not len(shares):
         raise RecipeError("no source has anything to train on; set data.sources.N.train to true for one")
     dev = dev_sets(recipe, gathered, model, cache, limit, store)
@@ -188,9 +189,9 @@ def _counts(gathered: Sequence[SourceExamples], model: EmotionModel) -> dict[str
     """Expected samples a class in one epoch, by task."""
     counts = {t.name: np.zeros(t.width) for t in model.tasks}
     for g in gathered:
-        for example in g.train:
+        for example, times in zip(g.train, g.times(), strict=True):
             for name, target in example.targets.items():
-                counts[name] += g.source.weight * np.nan_to_num(target)
+                counts[name] += times * np.nan_to_num(target)
     return counts
 
 

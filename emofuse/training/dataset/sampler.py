@@ -12,14 +12,29 @@ Key = tuple[int, int]
 """(epoch, index): all that a training sample depends on, beside the seed."""
 
 
-class Shares:
-    """Each source gives `weight` of its items an epoch and goes on in the next where it stopped."""
+Cells = list[list[np.ndarray]]
+"""Places of a source's items, by class, then by speaker."""
 
-    def __init__(self, sizes: Sequence[int], weights: Sequence[float], composed: int, seed: int) -> None:
+
+class Shares:
+    """Each source gives `weight` of its items an epoch and goes on in the next where it stopped.
+
+    A source with `cells` gives its classes in turn, and within a class its speakers in turn.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        weights: Sequence[float],
+        composed: int,
+        seed: int,
+        cells: Sequence[Cells | None] | None = None,
+    ) -> None:
         self.sizes = list(sizes)
         self.quotas = [max(1, round(w * n)) if n else 0 for w, n in zip(weights, sizes, strict=True)]
         self.composed = composed
         self.seed = seed
+        self.cells = list(cells or [None] * len(self.sizes))
 
     def __len__(self) -> int:
         return sum(self.quotas) + self.composed
@@ -29,16 +44,33 @@ class Shares:
         chosen, offset = [], 0
         for source, (size, quota) in enumerate(zip(self.sizes, self.quotas, strict=True)):
             if quota:
-                chosen.append(offset + self._stream(source, size, epoch * quota, quota))
+                chosen.append(offset + self._places(source, epoch * quota, quota))
             offset += size
         chosen.append(offset + np.arange(self.composed))
         return np.concatenate(chosen).astype(np.int64)
 
-    def _stream(self, source: int, size: int, start: int, count: int) -> np.ndarray:
+    def _places(self, source: int, start: int, count: int) -> np.ndarray:
+        cells = self.cells[source]
+        return self._chained(source, start, count) if cells is None else self._balanced(source, cells, start, count)
+
+    def _chained(self, source: int, start: int, count: int) -> np.ndarray:
         """Places start … start + count of an endless chain of permutations."""
+        size = self.sizes[source]
         rounds = range(start // size, (start + count - 1) // size + 1)
         chain = np.concatenate([np.random.default_rng([self.seed, source, r]).permutation(size) for r in rounds])
         return chain[start % size : start % size + count]
+
+    def _balanced(self, source: int, cells: Cells, start: int, count: int) -> np.ndarray:
+        """Places start … start + count of an endless round of classes, each a round of its speakers."""
+        chosen = []
+        for place in range(start, start + count):
+            turn, label = divmod(place, len(cells))
+            turn, speaker = divmod(turn, len(cells[label]))
+            items = cells[label][speaker]
+            turn, at = divmod(turn, len(items))
+            order = np.random.default_rng([self.seed, source, label, speaker, turn]).permutation(len(items))
+            chosen.append(items[order[at]])
+        return np.array(chosen, np.int64)
 
 
 class Buckets(Sampler[list[Key]]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from emofuse.data.load import features_of, holds_features
 from emofuse.encoders.features import FeaturesEncoder
 from emofuse.errors import DataError, RecipeError
 from emofuse.tasks import Task
+from emofuse.training.dataset.sampler import Cells
 from emofuse.training.recipe.schema import Recipe, Source
 from emofuse.types import MODALITIES, Split
 
@@ -29,11 +31,34 @@ class SourceExamples:
     """Utterances of both splits without a label of any of the model's tasks."""
     reading: Reading
 
+    @property
+    def cells(self) -> Cells | None:
+        """Places of training examples for a balanced epoch; None where the source gives them as they occur."""
+        return None if self.source.balance is None else cells(self.train, self.source.balance)
+
+    def times(self) -> np.ndarray:
+        """How often an epoch sees each training example, on average."""
+        times, balanced = np.full(len(self.train), self.source.weight), self.cells or []
+        for speakers in balanced:
+            for places in speakers:
+                times[places] *= len(self.train) / (len(balanced) * len(speakers) * len(places))
+        return times
+
     def describe(self) -> str:
         """One line for the log."""
         lost = f", {self.unlabelled} left out: no label of the model's tasks" if self.unlabelled else ""
         problems = f", {len(self.reading.problems)} problems in its files" if self.reading.problems else ""
         return f"{self.source.corpus}: {len(self.train)} train, {len(self.dev)} dev{lost}{problems}"
+
+
+def cells(examples: Sequence[Example], task: str) -> Cells:
+    """Places of examples by their leading class of a task, then by speaker; those without a label are a class."""
+    by_class: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for place, example in enumerate(examples):
+        target = example.targets[task]
+        label = -1 if np.isnan(target).any() else int(target.argmax())
+        by_class[label][example.utterance.speaker].append(place)
+    return [[np.array(places) for _, places in sorted(by_class[c].items())] for c in sorted(by_class)]
 
 
 def read_source(recipe: Recipe, source: Source, tasks: Sequence[Task], limit: int | None = None) -> SourceExamples:

@@ -37,6 +37,9 @@ class Source(Section):
     """Handed to the corpus reader (folds, channels, label sets)."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """Share of the corpus in one epoch: 1 = every utterance once, 0.5 = half of them, the other half next epoch."""
+    balance: str | None = None
+    """A categorical task whose classes the corpus gives equally often, and within a class its speakers; None = as they
+    occur."""
     tasks: list[str] | None = None
     """Tasks its labels serve; None = all tasks of the model that it has labels for."""
     modalities: list[Modality] | None = None
@@ -310,6 +313,7 @@ class Recipe(Section):
         tasks = {t.name for t in self.model.all_tasks()}
         named = {"train.metric": [self.train.metric.partition(".")[0]], "loss.weights": self.loss.weights}
         named |= {f"data.sources.{i}.tasks": s.tasks or () for i, s in enumerate(self.data.sources)}
+        named |= {f"data.sources.{i}.balance": [s.balance] for i, s in enumerate(self.data.sources) if s.balance}
         named |= {f"strategy.{m}.heads": s.heads for m, s in self.strategy.items()}
         for where, names in named.items():
             for name in set(names) - tasks:

@@ -58,3 +58,15 @@ def test_another_epoch_has_another_order():
     assert [[i for _, i in b] for b in first] != [[i for _, i in b] for b in second]
     batches.set_epoch(0)
     assert list(batches) == first
+
+
+def test_balanced_sources_give_classes_and_speakers_in_turn():
+    """Class 0 has a speaker with one item and one with four, class 1 a speaker with two."""
+    cells = [[np.array([0]), np.array([1, 2, 3, 4])], [np.array([5, 6])]]
+    shares = Shares([7], [8 / 7], 0, seed=3, cells=[cells])
+    epochs = [shares.epoch(e) for e in range(4)]
+    assert all((epoch < 5).sum() == 4 and (epoch == 0).sum() == 2 for epoch in epochs)
+    seen = np.concatenate(epochs)
+    assert [int((seen == place).sum()) for place in range(7)] == [8, 2, 2, 2, 2, 8, 8]
+    assert np.array_equal(Shares([7], [8 / 7], 0, seed=3, cells=[cells]).epoch(2), epochs[2])
+    assert not np.array_equal(Shares([7], [8 / 7], 0, seed=4, cells=[cells]).epoch(2), epochs[2])

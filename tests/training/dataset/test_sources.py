@@ -14,7 +14,7 @@ from emofuse.data.examples import Example
 from emofuse.errors import DataError
 from emofuse.training.dataset.cache import DiskCache, InputCache
 from emofuse.training.dataset.samples import MediaCache, Samples, augmented, keep_random
-from emofuse.training.dataset.sources import read_source
+from emofuse.training.dataset.sources import cells, read_source
 from emofuse.training.recipe.read import parse_recipe
 from emofuse.training.recipe.schema import Augment
 from emofuse.types import Segment, Utterance
@@ -160,3 +160,15 @@ def test_data_without_a_label_of_the_tasks_is_an_error(recipe_values: dict[str, 
     recipe = parse_recipe(recipe_values)
     with pytest.raises(DataError, match="without a label of sarcasm"):
         read_source(recipe, recipe.data.sources[0], [TASKS["sarcasm"]])
+
+
+def test_cells_hold_classes_then_speakers_and_the_unlabelled_apart():
+    labels = [("b", [0, 1]), ("a", [1, 0]), ("b", [1, 0]), ("a", [1, 0]), ("c", [np.nan, np.nan])]
+    some = [
+        Example(
+            str(i), Utterance(str(i), "x", "train", who), {"emotion": np.array(target, np.float32)}, frozenset(), who
+        )
+        for i, (who, target) in enumerate(labels)
+    ]
+    found = [[places.tolist() for places in speakers] for speakers in cells(some, "emotion")]
+    assert found == [[[4]], [[1, 3], [2]], [[0]]]
