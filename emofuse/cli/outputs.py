@@ -78,13 +78,13 @@ class Outputs:
             ]
             put(self.json, formats.dump(shapes if self.several else shapes[0]))
         if self.csv and (good or self.several):
-            put(self.csv, formats.csv_text(*good.values()))
+            put(self.csv, formats.csv_text([row for result in good.values() for row in result.rows()]))
         for source, result in good.items():
             for ending, path in self._files_of(source):
                 if ending == ".png":
                     result.plot(path)
                 else:
-                    write_file(path, formats.WRITERS[ending](result))
+                    write_file(path, result.to_text(ending))
 
 
 def put(target: str, text: str) -> None:

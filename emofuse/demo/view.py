@@ -9,7 +9,6 @@ from typing import Any
 
 from emofuse.demo.stills import Sight, share
 from emofuse.demo.texts import note_in
-from emofuse.pipeline import formats
 from emofuse.pipeline.analysis import Analysis
 from emofuse.tasks import EMOTIONS
 from emofuse.types import MODALITIES, Prediction
@@ -127,8 +126,8 @@ def tracks(extras: Extras) -> list[dict[str, Any]]:
 
 def files(analysis: Analysis) -> dict[str, str]:
     """Ending → the text of the file that `Analysis.save` would write; subtitles only where there is time."""
-    made = {"json": formats.json_text(analysis), "csv": formats.csv_text(analysis)}
-    return made | ({"srt": formats.srt_text(analysis)} if analysis.segments and analysis.duration else {})
+    made = {"json": analysis.to_text(".json"), "csv": analysis.to_text(".csv")}
+    return made | ({"srt": analysis.to_text(".srt")} if analysis.segments and analysis.duration else {})
 
 
 def stem_of(source: str | None, kind: str) -> str:

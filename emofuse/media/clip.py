@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -20,6 +21,23 @@ from emofuse.media.transcript import Cue, Transcript, read_transcript
 from emofuse.types import SAMPLE_RATE
 
 PathOrName = str | PathLike[str]
+Sound = tuple[int, np.ndarray]
+"""Sampling rate in Hz, and an array of shape (samples,), (samples, channels) or (channels, samples)."""
+
+
+class ClipInputs(TypedDict, total=False):
+    """What makes a clip beside, or in place of, the path of its source; every entry point takes these keywords."""
+
+    audio: Sound | None
+    """Sound in memory, in place of a source."""
+    image: PathOrName | np.ndarray | None
+    """A picture, as the path of one or as an array of uint8, in place of a source."""
+    text: str | None
+    """The words themselves, alone or of the clip; never a path."""
+    transcript: PathOrName | None
+    """The words of the clip, as a string or as a file of them; `read_transcript` says how the two are told apart."""
+
+
 _STILL_MARKS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM")
 
 
@@ -71,7 +89,7 @@ class Clip:
 def open_clip(
     source: PathOrName | None = None,
     *,
-    audio: tuple[int, np.ndarray] | None = None,
+    audio: Sound | None = None,
     image: PathOrName | np.ndarray | None = None,
     text: str | None = None,
     transcript: PathOrName | None = None,

@@ -1,17 +1,17 @@
-"""The streaming road from whatever was handed in to segments, in order of time and in memory that does not grow."""
+"""The streaming reader, from whatever was handed in to segments, in order of time and in memory that does not grow."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
 
 from emofuse.errors import require_package
 from emofuse.media.alignment import CHARACTERS_PER_SECOND, CueReader, by_sentence, laid_out
-from emofuse.media.clip import Clip, PathOrName, open_clip
+from emofuse.media.clip import Clip, ClipInputs, PathOrName, open_clip
 from emofuse.media.decode import AudioBlock
 from emofuse.media.faces.collect import FaceCollector, FaceOptions, faces_in_image
 from emofuse.media.faces.detect import FaceDetector
@@ -32,7 +32,7 @@ Progress = Callable[[float, float | None], None]
 
 @dataclass(frozen=True)
 class MediaOptions:
-    """Every knob of the road from media to segments."""
+    """How media become segments."""
 
     segment: SegmentOptions = field(default_factory=SegmentOptions)
     faces: FaceOptions = field(default_factory=FaceOptions)
@@ -53,25 +53,21 @@ class MediaOptions:
 def segments(
     source: PathOrName | None = None,
     *,
-    audio: tuple[int, np.ndarray] | None = None,
-    image: PathOrName | np.ndarray | None = None,
-    text: str | None = None,
-    transcript: PathOrName | None = None,
     options: MediaOptions | None = None,
     notes: list[str] | None = None,
     progress: Progress | None = None,
+    **inputs: Unpack[ClipInputs],
 ) -> Iterator[Segment]:
     """A clip's segments, as it is read: words, voice and faces of each, whichever are there.
 
-    `source` is the path of a video, of sound, of a still or of a text; `audio` a pair (rate in Hz, array); `image` an
-    array or the path of a still; `text` words, never a path; `transcript` a string of words or a file of them. Cues
+    `source` is the path of a video, of sound, of a still or of a text; `inputs` are the keywords of `ClipInputs`. Cues
     with times cut the clip, else voice activity does; longer stretches that are neither are cut into windows, which
     come out only where a face (or, with `voice="always"`, sound) is there: nothing comes out for a stretch, or a
     whole clip, in which there is nothing to go by. `notes` receives what was absent and why once the iterator ends.
     Raises MediaError at the call for what cannot be opened, and while iterating for what cannot be decoded.
     """
     options = options or MediaOptions()
-    clip = open_clip(source, audio=audio, image=image, text=text, transcript=transcript)
+    clip = open_clip(source, **inputs)
     if options.asr is not None and clip.transcript is None and clip.has_audio:
         require_package("faster_whisper", "asr")
     road = _Road(clip, options, [] if notes is None else notes, progress)

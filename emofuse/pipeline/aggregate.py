@@ -9,7 +9,7 @@ import numpy as np
 from emofuse.types import MODALITIES, Modality, Prediction
 
 
-def overall(predictions: Sequence[Prediction]) -> Prediction | None:
+def aggregate(predictions: Sequence[Prediction]) -> Prediction | None:
     """The weighted mean of all predictions of a clip, None when there are none.
 
     A prediction weighs its seconds times the number of modalities it rests on, so that a word said to the camera
@@ -23,12 +23,12 @@ def overall(predictions: Sequence[Prediction]) -> Prediction | None:
     if not seconds.any():
         seconds = np.ones(len(predictions))
     weights = seconds * np.array([len(p.present) for p in predictions])
-    people = {p.person for p in predictions}
+    persons = {p.person for p in predictions}
     modalities: list[Modality] = [m for m in MODALITIES if any(m in p.by_modality for p in predictions)]
     return Prediction(
         start=min(p.start for p in predictions),
         end=max(p.end for p in predictions),
-        person=people.pop() if len(people) == 1 else None,
+        person=persons.pop() if len(persons) == 1 else None,
         present=frozenset().union(*(p.present for p in predictions)),
         emotions=_mean_table((p.emotions for p in predictions), weights),
         polarity=_mean_table((p.polarity for p in predictions), weights),

@@ -1,17 +1,19 @@
-"""What a clip's analysis holds, and the shapes it can be handed on in."""
+"""`Analysis`: the emotions of one clip, and the shapes they can be handed on in."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emofuse.errors import require_package
+from emofuse.errors import MediaError, nearest, require_package
+from emofuse.files import write_file
 from emofuse.model.conformal import ConformalTable
 from emofuse.pipeline import formats
-from emofuse.pipeline.sets import with_sets
+from emofuse.pipeline.sets import NO_SETS, with_sets
 from emofuse.types import Prediction, Word
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 class Analysis:
     """The emotions of one clip: as a whole, by segment and person, with what was left out and why.
 
-    `overall` is None, and `segments` empty, when nothing in the source could be judged; `notes` say why.
+    `overall` is None, and `segments` empty, when nothing in the source could be predicted; `notes` say why.
     """
 
     source: str | None
@@ -49,18 +51,46 @@ class Analysis:
         whole has a set only where it is a single segment, since a mean of several is covered by no promise. What the
         model was not calibrated for has no set, and `notes` say so. Raises ValueError for a coverage outside (0, 1).
         """
-        return with_sets(self, coverage, widest)
+        segments, lacking = with_sets(self.segments, self.conformal, coverage, widest)
+        overall = self.overall
+        if overall is not None:
+            overall = replace(overall, sets=segments[0].sets if len(segments) == 1 else {})
+        notes = (*(note for note in self.notes if not note.startswith(NO_SETS)), *lacking)
+        return replace(self, segments=segments, overall=overall, notes=notes, coverage=coverage)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON shape; a value the model was not trained for is None."""
-        return formats.as_dict(self)
+        """The JSON shape, times to 1 ms; a value the model was not trained for is None."""
+        seconds = formats.milliseconds
+        shape = {
+            "source": self.source,
+            "duration": seconds(self.duration),
+            "model": self.model,
+            "overall": formats.as_dict(self.overall) if self.overall else None,
+            "segments": [formats.as_dict(p) for p in self.segments],
+            "transcript": [
+                {"text": w.text, "start": seconds(w.start), "end": seconds(w.end)} for w in self.transcript or ()
+            ],
+            "notes": list(self.notes),
+        }
+        return shape | ({"coverage": self.coverage} if self.coverage is not None else {})
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One flat row a prediction, as in the CSV."""
+        return [formats.as_row(self.source, p, self.words_of(p)) for p in self.segments]
+
+    def to_text(self, ending: str) -> str:
+        """The text of a file of this ending: .json, .csv, .srt or .vtt. Raises `MediaError` for another."""
+        writer = _WRITERS.get(ending.lower())
+        if writer is None:
+            raise MediaError(f"cannot save as {ending!r}: {nearest(ending, _WRITERS)}")
+        return writer(self)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One row a prediction, with the columns of the CSV; needs the extra `data`."""
         require_package("pandas", extra="data")
         import pandas
 
-        rows = formats.as_rows(self)
+        rows = self.rows()
         return pandas.DataFrame(rows, columns=formats.columns(rows))
 
     def save(self, path: str | Path) -> Path:
@@ -68,13 +98,16 @@ class Analysis:
 
         Raises `MediaError` for an ending it does not know.
         """
-        return formats.save(self, path)
+        target = Path(path)
+        if target.suffix.lower() not in _WRITERS:
+            raise MediaError(f"cannot save as {str(path)!r}: {nearest(target.suffix, _WRITERS)}")
+        return write_file(target, self.to_text(target.suffix))
 
     def plot(self, path: str | Path) -> Path:
         """Draw the timeline, fused and by modality, as PNG, PDF or SVG; needs the extra `plot`."""
         from emofuse.pipeline.timeline import draw
 
-        return draw(self, path)
+        return draw(self.segments, path, reason="\n".join(self.notes))
 
     def words_of(self, prediction: Prediction) -> str:
         """What is said in a prediction's time by the person it is about; "" where nothing is or nothing is known.
@@ -93,3 +126,15 @@ class Analysis:
         """The words' middles, and where the last segment ends."""
         middles = [(word.start + word.end) / 2 for word in self.transcript or ()]
         return middles, max((p.end for p in self.segments), default=0.0)
+
+
+def _cues(analysis: Analysis) -> list[formats.Cue]:
+    return formats.cues([(p, analysis.words_of(p)) for p in analysis.segments])
+
+
+_WRITERS: dict[str, Callable[[Analysis], str]] = {
+    ".json": lambda analysis: formats.dump(analysis.to_dict()),
+    ".csv": lambda analysis: formats.csv_text(analysis.rows()),
+    ".srt": lambda analysis: formats.srt_text(_cues(analysis)),
+    ".vtt": lambda analysis: formats.vtt_text(_cues(analysis)),
+}

@@ -6,24 +6,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
-import numpy as np
 import torch
 
 from emofuse.encoders.backbones.layers import lean_backbones
-from emofuse.encoders.text import TextEncoder
 from emofuse.errors import EmofuseError, require_package
+from emofuse.media.clip import ClipInputs, PathOrName
 from emofuse.media.prefetch import ahead, cores, one_pool
 from emofuse.media.reader import MediaOptions, Progress
 from emofuse.model.model import EmotionModel
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.predict_batches import judge
-from emofuse.pipeline.progress import bar
-from emofuse.pipeline.run import Draft
-from emofuse.pipeline.watch import Watch
+from emofuse.pipeline.progress import Report, bar
+from emofuse.pipeline.run import ClipRun
 from emofuse.runtime.int8 import all_bits
 from emofuse.runtime.precision import Precision, apply, carefully, choose
 from emofuse.types import Prediction, Segment
@@ -31,12 +28,11 @@ from emofuse.types import Prediction, Segment
 if TYPE_CHECKING:
     from emofuse.explain.explanation import Explanation
 
-File = str | PathLike[str]
 Backend = Literal["torch", "onnx", "openvino"]
 
 
 def load(
-    model: File = "emofuse-small",
+    model: PathOrName = "emofuse-small",
     device: str | torch.device = "auto",
     *,
     precision: Precision = "auto",
@@ -87,12 +83,12 @@ def choose_device(device: str | torch.device) -> torch.device:
 
 
 class Pipeline:
-    """A model with the road to it: everything between a file and its predictions.
+    """A model with all that stands between a file and its predictions.
 
-    The inputs of a call are those of `emofuse.media.reader.segments`: `source` is always a path (of a video, a
-    recording, a picture or a text) and `text` is always words; `audio` is (rate in Hz, array), `image` a path or an
-    array. Given together (say image, audio and text) they are one clip. `transcript` is the words of a clip, as a
-    string or a file. Raises `MediaError` for what cannot be read. Nothing is written to disk.
+    The inputs of a call: `source` is always a path (of a video, a recording, a picture or a text); the keywords of
+    `ClipInputs` are `text`, always words; `audio`, (rate in Hz, array); `image`, a path or an array; `transcript`, the
+    words of a clip, as a string or a file. Given together (say image, audio and text) they are one clip. Raises
+    `MediaError` for what cannot be read. Nothing is written to disk.
     """
 
     def __init__(self, model: EmotionModel, name: str = "", options: MediaOptions | None = None) -> None:
@@ -101,77 +97,56 @@ class Pipeline:
 
     def __call__(
         self,
-        source: File | None = None,
+        source: PathOrName | None = None,
         *,
-        text: str | None = None,
-        audio: tuple[int, np.ndarray] | None = None,
-        image: File | np.ndarray | None = None,
-        transcript: File | None = None,
         batch_size: int = 16,
         progress: bool = False,
+        **inputs: Unpack[ClipInputs],
     ) -> Analysis:
-        """Analyse one clip; `batch_size` segments are judged at a time, `progress` shows a bar on stderr."""
-        draft = self._draft(source=source, text=text, audio=audio, image=image, transcript=transcript)
-        (result,) = self._analyse([draft], batch_size, progress)
+        """Analyse one clip; `batch_size` segments are predicted at a time, `progress` shows a bar on stderr."""
+        (result,) = self._analyse([self.watch(source, batch_size=batch_size, **inputs)], batch_size, progress)
         if isinstance(result, EmofuseError):
             raise result
         return result
 
     def predict_many(
-        self, paths: Iterable[File], batch_size: int = 16, *, progress: bool = True
+        self, paths: Iterable[PathOrName], batch_size: int = 16, *, progress: bool = True
     ) -> list[Analysis | EmofuseError]:
         """Analyse files, several read at a time, with batches across them; the answers are in the order of the paths.
 
         A file that cannot be read does not stop the rest: its error stands in its place.
         """
-        return self._analyse([self._draft(source=path) for path in paths], batch_size, progress)
+        return self._analyse([self.watch(path) for path in paths], batch_size, progress)
 
     def stream(
-        self,
-        source: File | None = None,
-        *,
-        text: str | None = None,
-        audio: tuple[int, np.ndarray] | None = None,
-        image: File | np.ndarray | None = None,
-        transcript: File | None = None,
-        batch_size: int = 1,
+        self, source: PathOrName | None = None, *, batch_size: int = 1, **inputs: Unpack[ClipInputs]
     ) -> Iterator[Prediction]:
-        """Predictions as the clip is read, in order of time; a larger `batch_size` is quicker and speaks later."""
-        draft = self._draft(source=source, text=text, audio=audio, image=image, transcript=transcript)
-        found = ((None, person, segment) for person, segment in draft.people())
-        for _, prediction in judge(self.model, found, batch_size):
-            if prediction is not None:
-                yield prediction
+        """Predictions as the clip is read, in order of time; a larger `batch_size` is quicker and answers later."""
+        for prediction, _ in self.watch(source, batch_size=batch_size, **inputs):
+            yield prediction
 
     def watch(
         self,
-        source: File | None = None,
+        source: PathOrName | None = None,
         *,
-        text: str | None = None,
-        audio: tuple[int, np.ndarray] | None = None,
-        image: File | np.ndarray | None = None,
-        transcript: File | None = None,
         batch_size: int = 16,
         progress: Progress | None = None,
-    ) -> Watch:
+        **inputs: Unpack[ClipInputs],
+    ) -> ClipRun:
         """What a call does, to be followed: (prediction, segment) as they come, then `result()`.
 
         `progress` is called with the seconds read and the seconds in all (None = not known); an error that it raises
         stops the work.
         """
-        draft = self._draft(source=source, text=text, audio=audio, image=image, transcript=transcript)
-        return Watch(self.model, self.name, draft, batch_size, progress)
+        return ClipRun(self.model, self.name, self.options, source, batch_size=batch_size, progress=progress, **inputs)
 
     def explain(
         self,
-        source: File | None = None,
+        source: PathOrName | None = None,
         *,
-        text: str | None = None,
-        audio: tuple[int, np.ndarray] | None = None,
-        image: File | np.ndarray | None = None,
-        transcript: File | None = None,
         task: str = "emotion",
         target: str | None = None,
+        **inputs: Unpack[ClipInputs],
     ) -> Iterator[tuple[Explanation, Segment, int | None]]:
         """(why, the segment, the person) for each prediction that `stream` would make.
 
@@ -179,42 +154,44 @@ class Pipeline:
         """
         from emofuse.explain.explanation import explain
 
-        draft = self._draft(source=source, text=text, audio=audio, image=image, transcript=transcript)
-        for person, segment in draft.people():
+        for person, segment in self.watch(source, **inputs).segments():
             if segment.present & set(self.model.modalities):
                 with all_bits():
                     found = explain(self.model, segment, task, target)
                 yield found, segment, person
 
-    def _draft(self, **inputs: Any) -> Draft:
-        words = self.model.encoders["text"] if "text" in self.model.modalities else None
-        foreign = words.processor.foreign if isinstance(words, TextEncoder) else None
-        return Draft(inputs, self.options, self.model.modalities, self.model.conformal, foreign)
-
-    def _analyse(self, drafts: Sequence[Draft], batch_size: int, progress: bool) -> list[Analysis | EmofuseError]:
-        """The drafts' results, read beside judging; a batch may hold the end of one clip and the start of the next."""
-        workers = min(len(drafts), cores())
-        with bar(len(drafts), progress) as report, one_pool(workers):
-            done = [0.0] * len(drafts)
-
-            def segments(index: int) -> Iterator[tuple[Draft, int | None, Segment]]:
-                draft = drafts[index]
-
-                def tick(seconds: float, total: float | None) -> None:
-                    done[index] = min(seconds / total, 1.0) if total else 0.0
-                    report(sum(done), draft.name)
-
-                tick(0.0, None)
-                try:
-                    for person, segment in draft.people(tick):
-                        yield draft, person, segment
-                except EmofuseError as error:
-                    draft.error = error
-                done[index] = 1.0
-
-            found = ahead([partial(segments, index) for index in range(len(drafts))], workers)
+    def _analyse(self, runs: Sequence[ClipRun], batch_size: int, progress: bool) -> list[Analysis | EmofuseError]:
+        """The runs' results, read beside predicting; a batch may hold the end of one clip and the start of the next."""
+        workers = min(len(runs), cores())
+        with bar(len(runs), progress) as report, one_pool(workers):
+            overview = _Overview(runs, report)
+            found = ahead([partial(overview.segments, index) for index in range(len(runs))], workers)
             with closing(found):
-                for draft, prediction in judge(self.model, found, batch_size):
+                for run, prediction in judge(self.model, found, batch_size):
                     if prediction is not None:
-                        draft.predictions.append(prediction)
-        return [draft.result(self.name) for draft in drafts]
+                        run.predictions.append(prediction)
+        return [run.error or run.result() for run in runs]
+
+
+class _Overview:
+    """How far each of several runs is, on one bar."""
+
+    def __init__(self, runs: Sequence[ClipRun], report: Report) -> None:
+        self.runs, self.report = runs, report
+        self.done = [0.0] * len(runs)
+
+    def segments(self, index: int) -> Iterator[tuple[ClipRun, int | None, Segment]]:
+        """(run, person, segment) of one run; the error that ends it is kept in it."""
+        run = self.runs[index]
+        run.progress = partial(self._tick, index)
+        self._tick(index, 0.0, None)
+        try:
+            for person, segment in run.segments():
+                yield run, person, segment
+        except EmofuseError as error:
+            run.error = error
+        self.done[index] = 1.0
+
+    def _tick(self, index: int, seconds: float, total: float | None) -> None:
+        self.done[index] = min(seconds / total, 1.0) if total else 0.0
+        self.report(sum(self.done), self.runs[index].title)

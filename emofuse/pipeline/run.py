@@ -1,79 +1,103 @@
-"""An analysis while it is being made: what was handed in, and what has been found so far."""
+"""`ClipRun`: one clip on its way through the pipeline, with what has been found in it so far."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
+from emofuse.encoders.text import TextEncoder
 from emofuse.errors import EmofuseError
+from emofuse.media.clip import ClipInputs, PathOrName
 from emofuse.media.reader import MediaOptions, Progress, segments
-from emofuse.model.conformal import ConformalTable
-from emofuse.pipeline.aggregate import overall
+from emofuse.model.model import EmotionModel
+from emofuse.pipeline.aggregate import aggregate
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.persons import by_person
+from emofuse.pipeline.predict_batches import judge
 from emofuse.types import MODALITIES, Modality, Prediction, Segment, Word
 
 
-class Draft:
-    """Passes segments on as they are read, and keeps of them only words, predictions and notes."""
+class ClipRun:
+    """Iterate it, once, for each prediction with the segment it is about; `result` is all that is found so far.
+
+    After the last one, `result` is what a call of the pipeline returns for the same inputs, to the bit. Of the
+    segments it keeps words, predictions and notes alone. `progress` is called with the seconds read and the seconds in
+    all (None = not known); what it raises ends the run.
+    """
 
     def __init__(
         self,
-        inputs: dict[str, Any],
+        model: EmotionModel,
+        name: str,
         options: MediaOptions,
-        reads: tuple[Modality, ...],
-        conformal: ConformalTable | None = None,
-        foreign: Callable[[Sequence[Word]], bool] | None = None,
+        source: PathOrName | None = None,
+        *,
+        batch_size: int = 16,
+        progress: Progress | None = None,
+        **inputs: Unpack[ClipInputs],
     ) -> None:
-        """`inputs` are the keywords of `media.segments.segments`; `reads`, the modalities the model takes; `foreign`
-        says whether words are in a script that it does not know."""
-        self.inputs, self.options, self.reads = inputs, options, reads
-        self.conformal = conformal or {}
-        self.foreign = foreign
+        self.model, self.model_name, self.options = model, name, options
+        self.batch_size, self.progress = batch_size, progress
         self.predictions: list[Prediction] = []
         self.error: EmofuseError | None = None
+        """What ended the run before its end."""
+        self._source, self._inputs = source, inputs
         self._duration: float | None = None
         self._words: list[Word] | None = None
         self._notes: list[str] = []
         self._unread: set[Modality] = set()
         self._shared = 0
-        files = [inputs.get(name) for name in ("source", "image")]
-        self.source = next((fspath(file) for file in files if isinstance(file, (str, PathLike))), None)
 
     @property
-    def name(self) -> str:
+    def source(self) -> str | None:
+        """The path as it was given; None for a text or an array."""
+        files = (self._source, self._inputs.get("image"))
+        return next((fspath(file) for file in files if isinstance(file, (str, PathLike))), None)
+
+    @property
+    def title(self) -> str:
         """What a progress bar calls it."""
         return Path(self.source).name if self.source else ""
 
-    def people(self, progress: Progress | None = None) -> Iterator[tuple[int | None, Segment]]:
-        """Each segment once for every person in it. Raises `MediaError`."""
+    def __iter__(self) -> Iterator[tuple[Prediction, Segment]]:
+        """Raises `MediaError`."""
+        found = ((segment, person, segment) for person, segment in self.segments())
+        for segment, prediction in judge(self.model, found, self.batch_size):
+            if prediction is not None:
+                self.predictions.append(prediction)
+                yield prediction, segment
 
-        def tick(done: float, total: float | None) -> None:
-            self._duration = done
-            if progress is not None:
-                progress(done, total)
-
-        for segment in segments(**self.inputs, options=self.options, notes=self._notes, progress=tick):
+    def segments(self) -> Iterator[tuple[int | None, Segment]]:
+        """(person, segment) as they are read: each segment once for every person in it. Raises `MediaError`."""
+        read = segments(self._source, options=self.options, notes=self._notes, progress=self._tick, **self._inputs)
+        for segment in read:
             if segment.words is not None:
                 self._words = self._words or []
                 self._words += segment.words
-            self._unread |= segment.present - set(self.reads)
+            self._unread |= segment.present - set(self.model.modalities)
             about = by_person(segment)
             self._shared += len(about) > 1
             yield from about
 
-    def result(self, model: str) -> Analysis | EmofuseError:
-        """The analysis, or the error that ended it."""
-        if self.error is not None:
-            return self.error
-        words = None if self._words is None else tuple(self._words)
-        whole = overall(self.predictions)
-        notes = tuple(self._all_notes())
+    def result(self) -> Analysis:
+        """The analysis so far; the notes, and why something is absent, are complete only at the end."""
         return Analysis(
-            self.source, self._duration, model, whole, self.predictions, words, notes, conformal=self.conformal
+            self.source,
+            self._duration,
+            self.model_name,
+            aggregate(self.predictions),
+            list(self.predictions),
+            None if self._words is None else tuple(self._words),
+            tuple(self._all_notes()),
+            conformal=self.model.conformal,
         )
+
+    def _tick(self, done: float, total: float | None) -> None:
+        self._duration = done
+        if self.progress is not None:
+            self.progress(done, total)
 
     def _all_notes(self) -> Iterator[str]:
         """What the media said, then what was decided here."""
@@ -84,7 +108,7 @@ class Draft:
                 "voice are given to whoever is in view most (largest and longest), the others are judged by the face "
                 "alone"
             )
-        if self._words and self.foreign is not None and self.foreign(self._words):
+        if self._words and self._foreign(self._words):
             yield (
                 "the words are in a script that this model's vocabulary hardly has: what is read in them means little; "
                 "leave them out, or load a model that knows the language"
@@ -93,3 +117,8 @@ class Draft:
             yield f"{modality} was there, but this model does not read it"
         if self._unread and not self.predictions:
             yield "nothing was left that this model reads: there are no predictions"
+
+    def _foreign(self, words: Sequence[Word]) -> bool:
+        """Whether the words are in a script that the model's vocabulary does not have."""
+        encoder = self.model.encoders["text"] if "text" in self.model.modalities else None
+        return isinstance(encoder, TextEncoder) and encoder.processor.foreign(words)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,30 +11,26 @@ from emofuse.modalities import subset_name
 from emofuse.model.conformal import ConformalTable
 from emofuse.types import Prediction
 
-if TYPE_CHECKING:
-    from emofuse.pipeline.analysis import Analysis
-
+NO_SETS = "no sets of emotions"
+"""How every note on sets that are not there begins."""
 UNCALIBRATED = (
-    "no sets of emotions: this model was not calibrated for them; "
+    f"{NO_SETS}: this model was not calibrated for them; "
     "emofuse calibrate MODEL OUT --corpus … does it on data of your own"
 )
 
 
-def with_sets(analysis: Analysis, coverage: float, widest: int | None = None) -> Analysis:
-    """See `Analysis.at_coverage`."""
+def with_sets(
+    segments: Sequence[Prediction], table: ConformalTable, coverage: float, widest: int | None = None
+) -> tuple[list[Prediction], list[str]]:
+    """The predictions with their sets, and notes on what has none; see `Analysis.at_coverage`."""
     if not 0 < coverage < 1:
         raise ValueError(f"coverage {coverage} is not between 0 and 1; 0.9 promises nine of ten")
-    segments = [replace(p, sets=sets_of(p, analysis.conformal, coverage, widest)) for p in analysis.segments]
-    overall = analysis.overall
-    if overall is not None:
-        overall = replace(overall, sets=segments[0].sets if len(segments) == 1 else {})
-    notes = [note for note in analysis.notes if not note.startswith("no sets of emotions")]
-    lacking = sorted({_subset(p) for p in segments if p.emotions and "emotion" not in p.sets})
-    if segments and not analysis.conformal:
-        notes.append(UNCALIBRATED)
-    elif lacking:
-        notes.append(f"no sets of emotions for {', '.join(lacking)} alone: the model was not calibrated for that")
-    return replace(analysis, segments=segments, overall=overall, notes=tuple(notes), coverage=coverage)
+    found = [replace(p, sets=sets_of(p, table, coverage, widest)) for p in segments]
+    lacking = sorted({_subset(p) for p in found if p.emotions and "emotion" not in p.sets})
+    if found and not table:
+        return found, [UNCALIBRATED]
+    told = f"{NO_SETS} for {', '.join(lacking)} alone: the model was not calibrated for that"
+    return found, [told] if lacking else []
 
 
 def sets_of(

@@ -1,4 +1,4 @@
-"""The timeline picture: what was felt when, fused and as each modality alone saw it."""
+"""The timeline picture: emotions over time, fused and by modality."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from emofuse.pipeline.analysis import Analysis
 
 ENDINGS = (".png", ".pdf", ".svg")
 COLOURS = {emotion: plots.COLOURS[i] for emotion, i in zip(EMOTIONS, (6, 1, 0, 2, 3, 5, 4), strict=True)}
@@ -29,10 +28,10 @@ Row = tuple[str, Sequence[tuple[float, float, Mapping[str, float]]]]
 
 def rows(predictions: Sequence[Prediction]) -> list[Row]:
     """(name, [(start, end, emotions)]): a fused row for each person, then one a modality, of those who speak."""
-    people = sorted({p.person for p in predictions if p.person is not None})
+    persons = sorted({p.person for p in predictions if p.person is not None})
     fused: list[Row] = []
-    if len(people) > 1:
-        for who in people:
+    if len(persons) > 1:
+        for who in persons:
             fused.append(
                 (f"person {who}", [(p.start, p.end, p.emotions or {}) for p in predictions if p.person == who])
             )
@@ -41,14 +40,16 @@ def rows(predictions: Sequence[Prediction]) -> list[Row]:
     else:
         fused.append(("fused", [(p.start, p.end, p.emotions or {}) for p in predictions]))
     first = {(p.start, p.end): p for p in reversed(predictions)}.values()
-    alone: list[Row] = [
+    unimodal: list[Row] = [
         (m, [(p.start, p.end, p.by_modality[m]) for p in first if m in p.by_modality]) for m in MODALITIES
     ]
-    return fused + [row for row in alone if row[1]]
+    return fused + [row for row in unimodal if row[1]]
 
 
-def draw(analysis: Analysis, path: str | Path) -> Path:
+def draw(predictions: Sequence[Prediction], path: str | Path, reason: str = "") -> Path:
     """Write the timeline: stacked probabilities of the emotions over time, valence and arousal below where known.
+
+    `reason` says why there are no predictions, where there are none.
 
     Raises `MediaError` for an ending it does not know, `MissingExtraError` without matplotlib.
     """
@@ -56,7 +57,7 @@ def draw(analysis: Analysis, path: str | Path) -> Path:
     check_ending(target)
     picture = io.BytesIO()
     with plots.style():
-        figure(analysis).savefig(
+        figure(predictions, reason).savefig(
             picture, format=target.suffix.lower()[1:], metadata=_UNDATED.get(target.suffix.lower())
         )
     return write_file(target, picture.getvalue())
@@ -71,23 +72,24 @@ def check_ending(path: Path) -> None:
 _UNDATED = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 
 
-def figure(analysis: Analysis) -> Figure:
-    """One strip a row of `rows`, on one axis of seconds; without predictions, the notes say why there is nothing."""
+def figure(predictions: Sequence[Prediction], reason: str = "") -> Figure:
+    """One strip a row of `rows`, on one axis of seconds; without predictions, the reason stands there."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    strips = rows(analysis.segments)
-    feelings = [p for p in analysis.segments if p.valence is not None or p.arousal is not None]
+    strips = rows(predictions)
+    feelings = [p for p in predictions if p.valence is not None or p.arousal is not None]
     sheet = Figure(figsize=(9, 0.9 * len(strips) + 1.3 * bool(feelings) + 1.0), layout="constrained")
     axes = sheet.subplots(len(strips) + bool(feelings), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (name, spans) in zip(axes, strips, strict=False):
         _stack(axis, name, spans)
     if feelings:
         _lines(axes[-1], feelings)
-    if not analysis.segments:
-        reason = "\n".join(analysis.notes) or "nothing to judge"
-        axes[0].text(0.5, 0.5, reason, transform=axes[0].transAxes, ha="center", va="center").set_in_layout(False)
-    end = max((p.end for p in analysis.segments), default=0.0)
+    if not predictions:
+        axes[0].text(
+            0.5, 0.5, reason or "no predictions", transform=axes[0].transAxes, ha="center", va="center"
+        ).set_in_layout(False)
+    end = max((p.end for p in predictions), default=0.0)
     axes[-1].set_xlim(0, max(end, 1e-3))
     axes[-1].set_xlabel("seconds")
     patches = [Patch(color=colour, label=name) for name, colour in COLOURS.items()]

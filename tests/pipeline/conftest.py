@@ -11,7 +11,7 @@ import pytest
 
 from emofuse.media.decode import VideoFrame, read_audio, stream
 from emofuse.model.model import EmotionModel
-from emofuse.pipeline.aggregate import overall
+from emofuse.pipeline.aggregate import aggregate
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.pipeline import Pipeline
 from emofuse.tasks import EMOTIONS, POLARITIES
@@ -57,7 +57,7 @@ def analysis(make_prediction) -> Analysis:
         make_prediction(2.5, 4.0, "fear", 0.4, ("face",), person=1),
     ]
     words = (Word("I", 0.1, 0.3), Word("<can't> & won't", 0.3, 1.0), Word("“no”, ça", 3.0, 3.5))
-    return Analysis("a, clip.mp4", 4.0, "tiny", overall(segments), segments, words, ("two people are in view",))
+    return Analysis("a, clip.mp4", 4.0, "tiny", aggregate(segments), segments, words, ("two people are in view",))
 
 
 @pytest.fixture(scope="session")

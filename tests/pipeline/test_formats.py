@@ -9,7 +9,6 @@ import re
 import pytest
 
 from emofuse.errors import MediaError
-from emofuse.pipeline import formats
 from emofuse.pipeline.analysis import Analysis
 from emofuse.tasks import EMOTIONS, POLARITIES
 from emofuse.types import Word
@@ -37,7 +36,7 @@ def test_json_has_the_documented_shape(analysis, tmp_path):
 
 def test_a_model_with_further_heads_shows_them(make_prediction):
     p = make_prediction(others={"sentiment": 1.5})
-    assert formats.as_dict(Analysis(None, None, "m", p, [p], None))["segments"][0]["others"] == {"sentiment": 1.5}
+    assert Analysis(None, None, "m", p, [p], None).to_dict()["segments"][0]["others"] == {"sentiment": 1.5}
 
 
 def test_nothing_found_is_null_with_the_reason(tmp_path):
@@ -76,13 +75,13 @@ def test_captions_have_a_cue_a_segment(analysis, tmp_path, ending):
 
 def test_a_cue_of_a_text_without_time_still_lasts(make_prediction):
     p = make_prediction(0, 0, present=("text",), person=None)
-    text = formats.srt_text(Analysis(None, None, "m", p, [p], (Word("oh", 0, 0),)))
+    text = Analysis(None, None, "m", p, [p], (Word("oh", 0, 0),)).to_text(".srt")
     assert text == "1\n00:00:00,000 --> 00:00:00,001\n[joy 70%] oh\n"
 
 
 def test_an_hour_is_written_as_one(make_prediction):
     p = make_prediction(3599.9996, 3661.5)
-    assert "01:00:00,000 --> 01:01:01,500" in formats.srt_text(Analysis("x", 4000.0, "m", p, [p], None))
+    assert "01:00:00,000 --> 01:01:01,500" in Analysis("x", 4000.0, "m", p, [p], None).to_text(".srt")
 
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a"])
@@ -122,7 +121,7 @@ def test_the_timeline_has_a_row_for_each_person_and_each_modality(analysis):
 
     assert [name for name, _ in rows(analysis.segments)] == ["person 0", "person 1", "text", "speech", "face"]
     assert [name for name, _ in rows(analysis.segments[:1])] == ["fused", "text", "speech", "face"]
-    assert [axis.get_ylabel() for axis in figure(analysis).axes[:5]] == [
+    assert [axis.get_ylabel() for axis in figure(analysis.segments).axes[:5]] == [
         "person 0",
         "person 1",
         "text",
@@ -134,7 +133,9 @@ def test_the_timeline_has_a_row_for_each_person_and_each_modality(analysis):
 def test_the_timeline_of_nothing_says_why(tmp_path):
     from emofuse.pipeline.timeline import figure
 
-    assert "there was nothing to judge" in [t.get_text() for axis in figure(NOTHING).axes for t in axis.texts]
+    assert "there was nothing to judge" in [
+        t.get_text() for axis in figure([], "there was nothing to judge").axes for t in axis.texts
+    ]
     assert NOTHING.plot(tmp_path / "a.png").is_file()
 
 

@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 
 from emofuse.model.conformal import ConformalScores
-from emofuse.pipeline import formats
-from emofuse.pipeline.aggregate import overall
+from emofuse.pipeline.aggregate import aggregate
 from emofuse.pipeline.analysis import Analysis
 from emofuse.tasks import EMOTIONS
 
@@ -34,7 +33,7 @@ def test_sets_hold_what_is_likely_enough(calibrated: Analysis):
 
 def test_a_set_that_is_too_wide_abstains(calibrated: Analysis, make_prediction):
     unsure = make_prediction(share=0.2, emotion="fear")
-    found = replace(calibrated, segments=[unsure], overall=overall([unsure])).at_coverage(0.9)
+    found = replace(calibrated, segments=[unsure], overall=aggregate([unsure])).at_coverage(0.9)
     assert found.segments[0].sets == {"emotion": ()}
     assert found.overall.sets == {"emotion": ()}
     wide = replace(calibrated, segments=[unsure]).at_coverage(0.9, widest=7)
@@ -54,12 +53,12 @@ def test_a_model_without_scores_says_so(analysis: Analysis):
 
 def test_sets_are_in_every_format(calibrated: Analysis):
     found = calibrated.at_coverage(0.9)
-    shape = json.loads(formats.json_text(found))
+    shape = json.loads(found.to_text(".json"))
     assert shape["coverage"] == 0.9
     assert shape["segments"][0]["sets"] == {"emotion": ["joy"]}
     assert "sets" not in shape["segments"][2]
     assert "coverage" not in calibrated.to_dict()
-    header, first, *_ = formats.csv_text(found).splitlines()
+    header, first, *_ = found.to_text(".csv").splitlines()
     assert dict(zip(header.split(","), first.split(","), strict=False))["source"] == '"a'
     assert "sets.emotion" in header
-    assert "[person 0: joy]" in formats.srt_text(found)
+    assert "[person 0: joy]" in found.to_text(".srt")
