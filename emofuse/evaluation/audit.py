@@ -10,7 +10,7 @@ import numpy as np
 
 from emofuse.calibration.temperature import softmax
 from emofuse.data.examples import Example
-from emofuse.evaluation.predict import GIVEN, Collected, scalar
+from emofuse.evaluation.predict import GIVEN, Predictions, scalar
 from emofuse.metrics import bootstrap, brier, ece, ece_by_chance, nll, reliability_curve
 from emofuse.metrics.scores import scores_of
 from emofuse.metrics.undefined import counted_elsewhere
@@ -27,16 +27,16 @@ POINTS = 100
 """Of a ROC curve, at most about so many."""
 
 
-def calibration_of(collected: Collected, task: Task) -> dict[str, dict[str, Any]]:
+def calibration_of(predictions: Predictions, task: Task) -> dict[str, dict[str, Any]]:
     """By condition: the measures at temperature 1 and at the checkpoint's, and both reliability curves."""
     found: dict[str, dict[str, Any]] = {}
-    for condition in collected.values:
-        rows = collected.rows(condition, task.name)
+    for condition in predictions.values:
+        rows = predictions.rows(condition, task.name)
         if not rows.any():
             continue
-        targets = collected.targets[task.name][rows]
-        before = softmax(collected.logits[condition][task.name][rows])
-        after = collected.values[condition][task.name][rows]
+        targets = predictions.targets[task.name][rows]
+        before = softmax(predictions.logits[condition][task.name][rows])
+        after = predictions.values[condition][task.name][rows]
         found[condition] = {
             "n": int(rows.sum()),
             "before": _measures(targets, before),
@@ -97,14 +97,14 @@ def curves_of(targets: np.ndarray, values: np.ndarray, task: Task) -> dict[str, 
 
 
 def groups_of(
-    collected: Collected, samples: Sequence[Example], task: Task, metric: str, threshold: float, resamples: int
+    predictions: Predictions, samples: Sequence[Example], task: Task, metric: str, threshold: float, resamples: int
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """By kind of group and group: n, the metric and its interval, the largest groups first.
 
     Groups of fewer than FEWEST samples, and those past MOST_GROUPS, come last and together as OTHERS, unless no group
     is larger. Kinds that split nothing (one group, or a group for every sample) are left out.
     """
-    rows = collected.rows(GIVEN, task.name)
+    rows = predictions.rows(GIVEN, task.name)
     score = scores_of(task, threshold)[metric]
     members: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for i, sample in enumerate(samples):
@@ -117,8 +117,8 @@ def groups_of(
             continue
         found[kind] = {}
         for group, places in _listed(groups).items():
-            targets, values = collected.targets[task.name][places], collected.values[GIVEN][task.name][places]
-            clusters = np.array(collected.clusters)[places]
+            targets, values = predictions.targets[task.name][places], predictions.values[GIVEN][task.name][places]
+            clusters = np.array(predictions.clusters)[places]
             several = clusters if len(set(clusters)) > 1 else None
             with counted_elsewhere():
                 interval = bootstrap(

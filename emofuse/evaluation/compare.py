@@ -12,7 +12,7 @@ import numpy as np
 from emofuse.corpora.registry import protocol_of
 from emofuse.errors import DataError
 from emofuse.evaluation.evaluate import Evaluation, plain
-from emofuse.evaluation.predict import GIVEN, Collected, load, scalar
+from emofuse.evaluation.predict import GIVEN, Predictions, load, scalar
 from emofuse.metrics import Comparison, compare_paired, mcnemar
 from emofuse.metrics.scores import LABELS, LOWER_IS_BETTER, scores_of
 from emofuse.metrics.undefined import counted_elsewhere
@@ -37,8 +37,8 @@ class TaskComparison:
 
 
 def compare(
-    a: Evaluation | Collected | str | Path,
-    b: Evaluation | Collected | str | Path,
+    a: Evaluation | Predictions | str | Path,
+    b: Evaluation | Predictions | str | Path,
     *,
     resamples: int = 1000,
 ) -> dict[str, TaskComparison]:
@@ -46,7 +46,7 @@ def compare(
 
     Raises DataError when they share no labelled sample, or disagree on a target.
     """
-    first, second = _collected(a), _collected(b)
+    first, second = _predictions(a), _predictions(b)
     places_b = {name: i for i, name in enumerate(second.ids)}
     shared = [(i, places_b[name]) for i, name in enumerate(first.ids) if name in places_b]
     if not shared:
@@ -142,17 +142,17 @@ def _report(given: Any) -> dict[str, Any]:
     return json.loads(path.read_text("utf-8")) if path is not None and path.is_file() else {}
 
 
-def _collected(given: Evaluation | Collected | str | Path) -> Collected:
+def _predictions(given: Evaluation | Predictions | str | Path) -> Predictions:
     if isinstance(given, Evaluation):
-        return given.collected
-    if isinstance(given, Collected):
+        return given.predictions
+    if isinstance(given, Predictions):
         return given
     path = Path(given)
     return load(path / "predictions.npz" if path.is_dir() else path)
 
 
 def _task(
-    task: Task, a: Collected, b: Collected, rows_a: np.ndarray, rows_b: np.ndarray, resamples: int, corpus: str
+    task: Task, a: Predictions, b: Predictions, rows_a: np.ndarray, rows_b: np.ndarray, resamples: int, corpus: str
 ) -> TaskComparison | None:
     targets, other = a.targets[task.name][rows_a], b.targets[task.name][rows_b]
     if targets.shape != other.shape or not np.allclose(targets, other, equal_nan=True, atol=1e-6):

@@ -17,7 +17,7 @@ from emofuse.data.examples import Example, read_examples, views_of
 from emofuse.data.pairing import read_paired
 from emofuse.errors import DataError
 from emofuse.evaluation.audit import calibration_of, conformal_of, curves_of, groups_of
-from emofuse.evaluation.predict import GIVEN, Collected, collect, scalar
+from emofuse.evaluation.predict import GIVEN, Predictions, predict_examples, scalar
 from emofuse.evaluation.worst import worst_of
 from emofuse.metrics import Interval, MetricWarning, bootstrap, multilabel_f1, task_report, tune_thresholds
 from emofuse.metrics.intervals import FEW
@@ -63,7 +63,7 @@ class Evaluation:
     protocol: dict[str, Any]
     tasks: dict[str, TaskEvaluation]
     notes: list[str]
-    collected: Collected = field(repr=False)
+    predictions: Predictions = field(repr=False)
     samples: Sequence[Example] = field(repr=False, default=())
     """What was evaluated: lends a report's worst errors their words, sounds and faces."""
 
@@ -93,24 +93,24 @@ def evaluate(
     Undefined numbers are NaN, each explained in `notes`. Raises DataError when no sample is labelled.
     """
     views = {t: head for t, head in views_of(model.tasks, corpus).items() if all(t.name in s.targets for s in samples)}
-    collected = collect(model, samples, batch_size=batch_size, views=views, progress=progress)
+    predictions = predict_examples(model, samples, batch_size=batch_size, views=views, progress=progress)
     by_id = {s.id: s for s in samples}
     if len(by_id) != len(samples):
         raise DataError("two samples share an id; give each its own, so that errors and comparisons can name them")
     notes: list[str] = []
     tasks: dict[str, TaskEvaluation] = {}
     for task in (*model.tasks, *views):
-        if not collected.rows(GIVEN, task.name).any():
+        if not predictions.rows(GIVEN, task.name).any():
             continue
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", MetricWarning)
-            tasks[task.name] = _task(collected, samples, task, corpus, coverage, resamples)
+            tasks[task.name] = _task(predictions, samples, task, corpus, coverage, resamples)
         notes += _noted(task, tasks[task.name].report["notes"], caught)
     if not tasks:
         raise DataError("no sample carries a label of any of the model's tasks; choose a corpus that does")
-    about = {"corpus": corpus, "n": len(samples), "clusters": len(set(collected.clusters))} | dict(protocol or {})
+    about = {"corpus": corpus, "n": len(samples), "clusters": len(set(predictions.clusters))} | dict(protocol or {})
     about["views"] = {view.name: head for view, head in views.items()}
-    return Evaluation(about, tasks, list(dict.fromkeys(notes)), collected, samples)
+    return Evaluation(about, tasks, list(dict.fromkeys(notes)), predictions, samples)
 
 
 def evaluate_checkpoint(
@@ -185,13 +185,13 @@ def plain(value: Any) -> Any:
 
 
 def _task(
-    collected: Collected, samples: Sequence[Example], task: Task, corpus: str, coverage: float, resamples: int
+    predictions: Predictions, samples: Sequence[Example], task: Task, corpus: str, coverage: float, resamples: int
 ) -> TaskEvaluation:
     name, protocol = task.name, protocol_of(corpus)
     lead, threshold = protocol.leading_metric(task), protocol.threshold
-    rows = collected.rows(GIVEN, name)
-    targets, values = collected.targets[name][rows], collected.values[GIVEN][name][rows]
-    clusters = np.array(collected.clusters)[rows]
+    rows = predictions.rows(GIVEN, name)
+    targets, values = predictions.targets[name][rows], predictions.values[GIVEN][name][rows]
+    clusters = np.array(predictions.clusters)[rows]
     with counted_elsewhere():
         intervals = {
             metric: bootstrap(
@@ -209,11 +209,11 @@ def _task(
         leading=lead,
         report=task_report(task, values, targets, threshold=threshold, quiet=True),
         intervals=intervals,
-        subsets=_subsets(collected, task, lead, threshold, min(resamples, 300)),
-        calibration=calibration_of(collected, task) if categorical else {},
+        subsets=_subsets(predictions, task, lead, threshold, min(resamples, 300)),
+        calibration=calibration_of(predictions, task) if categorical else {},
         conformal=conformal_of(values, targets, task, coverage) if categorical else {},
-        groups=groups_of(collected, samples, task, lead, threshold, min(resamples, 300)),
-        worst=worst_of(collected, samples, task, threshold=threshold),
+        groups=groups_of(predictions, samples, task, lead, threshold, min(resamples, 300)),
+        worst=worst_of(predictions, samples, task, threshold=threshold),
         thresholds=thresholds,
         decided=decided,
         curves=curves_of(targets, values, task),
@@ -232,21 +232,21 @@ def _warn_of_few(clusters: np.ndarray) -> None:
 
 
 def _subsets(
-    collected: Collected, task: Task, lead: str, threshold: float, resamples: int
+    predictions: Predictions, task: Task, lead: str, threshold: float, resamples: int
 ) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    for condition in collected.values:
+    for condition in predictions.values:
         if condition == GIVEN:
             continue
-        rows = collected.rows(condition, task.name)
+        rows = predictions.rows(condition, task.name)
         if not rows.any():
             continue
-        targets, values = collected.targets[task.name][rows], collected.values[condition][task.name][rows]
+        targets, values = predictions.targets[task.name][rows], predictions.values[condition][task.name][rows]
         report = task_report(task, values, targets, threshold=threshold, quiet=True)
         kept = {k: v for k, v in report.items() if isinstance(v, float)}
         with counted_elsewhere():
             score = scores_of(task, threshold)[lead]
-            clusters = np.array(collected.clusters)[rows]
+            clusters = np.array(predictions.clusters)[rows]
             interval = bootstrap(
                 score, scalar(task, targets), scalar(task, values), clusters=clusters, resamples=resamples
             )

@@ -17,7 +17,7 @@ from emofuse.data.examples import Example
 from emofuse.errors import DataError, nearest
 from emofuse.evaluation.evaluate import plain, read_evaluation
 from emofuse.evaluation.perturb.catalogue import Perturbation, catalogue
-from emofuse.evaluation.predict import GIVEN, Collected, collect, scalar
+from emofuse.evaluation.predict import GIVEN, Predictions, predict_examples, scalar
 from emofuse.metrics import Interval, bootstrap
 from emofuse.metrics.scores import scores_of
 from emofuse.metrics.undefined import counted_elsewhere
@@ -170,7 +170,7 @@ class _Runner:
         self.curves: list[Curve] = []
         self.left: dict[Modality, Interval] = {}
         singles: list[Subset] = [frozenset({m}) for m in model.modalities]
-        self.clean = collect(model, samples, subsets=singles, batch_size=batch_size)
+        self.clean = predict_examples(model, samples, subsets=singles, batch_size=batch_size)
 
     def has(self, modality: Modality) -> bool:
         """Whether the model reads it and any sample has it."""
@@ -205,9 +205,9 @@ class _Runner:
     def _attacked(self, batch: Batch, modality: Modality, length: float) -> Batch:
         return adversarial(self.model, batch, modality, length, self.task)
 
-    def _run(self, modality: Modality, **how: Any) -> Collected:
+    def _run(self, modality: Modality, **how: Any) -> Predictions:
         singles: list[Subset] = [frozenset({modality})]
-        return collect(self.model, self.samples, subsets=singles, batch_size=self.batch_size, **how)
+        return predict_examples(self.model, self.samples, subsets=singles, batch_size=self.batch_size, **how)
 
     def _keep(
         self,
@@ -215,7 +215,7 @@ class _Runner:
         modality: Modality,
         unit: str,
         labels: tuple[str, ...],
-        results: list[Collected],
+        results: list[Predictions],
         shares: list[float],
     ) -> None:
         alone = self._having(modality)
@@ -234,14 +234,14 @@ class _Runner:
         if modality not in self.left:
             samples = [s for s, chosen in zip(self.samples, rows, strict=True) if chosen]
             gone = partial(_take_away, modality=modality)
-            found = collect(self.model, samples, subsets=[], batch_size=self.batch_size, change=gone)
+            found = predict_examples(self.model, samples, subsets=[], batch_size=self.batch_size, change=gone)
             self.left[modality] = self._score(found, GIVEN, np.ones(len(samples), bool))
         return self.left[modality]
 
-    def _score(self, collected: Collected, condition: str, rows: np.ndarray) -> Interval:
-        targets = scalar(self.task, collected.targets[self.task.name][rows])
-        values = scalar(self.task, collected.values[condition][self.task.name][rows])
-        clusters = np.array(collected.clusters)[rows]
+    def _score(self, predictions: Predictions, condition: str, rows: np.ndarray) -> Interval:
+        targets = scalar(self.task, predictions.targets[self.task.name][rows])
+        values = scalar(self.task, predictions.values[condition][self.task.name][rows])
+        clusters = np.array(predictions.clusters)[rows]
         several = clusters if len(set(clusters)) > 1 else None
         with counted_elsewhere():
             return bootstrap(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from emofuse.data.examples import Example
-from emofuse.evaluation.predict import GIVEN, Collected
+from emofuse.evaluation.predict import GIVEN, Predictions
 from emofuse.media.transcript import join
 from emofuse.modalities import members, ordered
 from emofuse.tasks import Task
@@ -17,12 +17,12 @@ ERRORS = 12
 
 
 def worst_of(
-    collected: Collected, samples: Sequence[Example], task: Task, count: int = ERRORS, threshold: float = 0.5
+    predictions: Predictions, samples: Sequence[Example], task: Task, count: int = ERRORS, threshold: float = 0.5
 ) -> list[dict[str, Any]]:
     """The samples whose truth was held least likely (classes) or that are furthest off (numbers), with each
     modality's own view where more than one is there."""
-    rows = collected.rows(GIVEN, task.name)
-    targets, values = collected.targets[task.name], collected.values[GIVEN][task.name]
+    rows = predictions.rows(GIVEN, task.name)
+    targets, values = predictions.targets[task.name], predictions.values[GIVEN][task.name]
     if task.kind == "categorical":
         lost = -np.sum(targets * np.log(np.maximum(values, 1e-12)), axis=1) + np.sum(
             targets * np.log(np.maximum(targets, 1e-12)), axis=1
@@ -33,7 +33,7 @@ def worst_of(
         wrong = rows & (lost > 0)
     places = np.flatnonzero(wrong)
     chosen = places[np.argsort(-lost[places], kind="stable")][:count]
-    return [_error(collected, samples[i], task, int(i), threshold) for i in chosen]
+    return [_error(predictions, samples[i], task, int(i), threshold) for i in chosen]
 
 
 def evidence_of(sample: Example) -> dict[str, Any]:
@@ -54,10 +54,10 @@ def evidence_of(sample: Example) -> dict[str, Any]:
     return found | ({"faces": pictures} if pictures else {})
 
 
-def _error(collected: Collected, sample: Example, task: Task, i: int, threshold: float) -> dict[str, Any]:
-    target, value = collected.targets[task.name][i], collected.values[GIVEN][task.name][i]
+def _error(predictions: Predictions, sample: Example, task: Task, i: int, threshold: float) -> dict[str, Any]:
+    target, value = predictions.targets[task.name][i], predictions.values[GIVEN][task.name][i]
     found: dict[str, Any] = {"id": sample.id, "groups": dict(sample.groups)}
-    found["present"] = list(ordered(members(int(collected.present[i]), collected.modalities)))
+    found["present"] = list(ordered(members(int(predictions.present[i]), predictions.modalities)))
     found["evidence"] = evidence_of(sample)
     if task.kind == "scalar":
         return found | {"truth": float(target[0]), "predicted": float(value[0])}
@@ -70,7 +70,7 @@ def _error(collected: Collected, sample: Example, task: Task, i: int, threshold:
     found["truth_share"] = float(target.max())
     alone = {}
     for modality in found["present"]:
-        single = collected.values.get(modality, {}).get(task.name)
+        single = predictions.values.get(modality, {}).get(task.name)
         if single is not None and not np.isnan(single[i]).any():
             alone[modality] = {"class": task.classes[single[i].argmax()], "probability": float(single[i].max())}
     return found | {"alone": alone}

@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from emofuse.batch import Batch, collate
+from emofuse.batch import collate
+from emofuse.modalities import Modality, Subset, members
 from emofuse.model.model import Decoded, EmotionModel
+from emofuse.model.predict import GIVEN, forward
 from emofuse.tasks import Task
-from emofuse.types import Modality, Prediction, Segment
+from emofuse.types import Prediction, Segment
 
 Key = TypeVar("Key")
 FIRST = 4
@@ -38,12 +40,15 @@ def judge(
         answers: dict[int, Prediction | None] = {}
         heavy = model.device.type == "cpu" and any(segment.present - {"text"} for _, _, segment in chunk)
         limit = CPU_SECONDS if heavy else PADDED_SECONDS
-        for bucket in buckets([segment.end - segment.start for _, _, segment in chunk], limit):
-            batch = collate([model.prepare(chunk[i][2]) for i in bucket])
-            decoded = model.predict(batch)
+        groups = buckets([segment.end - segment.start for _, _, segment in chunk], limit)
+        batches = (collate([model.prepare(chunk[i][2]) for i in bucket]) for bucket in groups)
+        for bucket, found in zip(groups, forward(model, batches), strict=True):
+            given = found[GIVEN]
+            decoded, masks = model.decode(given.outputs, given.batch), given.batch.subset_index().tolist()
             for row, i in enumerate(bucket):
                 _, person, segment = chunk[i]
-                answers[i] = prediction(model.tasks, batch, decoded, row, segment, person)
+                present = members(masks[row], model.modalities)
+                answers[i] = prediction(model.tasks, decoded, row, present, segment, person)
         yield from ((key, answers[i]) for i, (key, _, _) in enumerate(chunk))
 
 
@@ -61,10 +66,9 @@ def buckets(seconds: Sequence[float], limit: float = PADDED_SECONDS) -> list[lis
 
 
 def prediction(
-    tasks: Sequence[Task], batch: Batch, decoded: Decoded, row: int, segment: Segment, person: int | None
+    tasks: Sequence[Task], decoded: Decoded, row: int, present: Subset, segment: Segment, person: int | None
 ) -> Prediction | None:
     """One row of a decoded batch with its names; None when none of the model's modalities is present in it."""
-    present: frozenset[Modality] = frozenset(m for m, there in batch.present.items() if bool(there[row]))
     if not present:
         return None
     values = _named(tasks, decoded.tasks, row)

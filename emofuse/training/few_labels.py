@@ -20,6 +20,7 @@ from emofuse.corpora.manifest.write import write_manifest
 from emofuse.data.load import load_segment
 from emofuse.errors import DataError, RecipeError, nearest
 from emofuse.model.model import EmotionModel
+from emofuse.model.predict import GIVEN, predict
 from emofuse.tasks import Task
 from emofuse.types import Utterance
 
@@ -151,11 +152,11 @@ def probabilities(
     model: EmotionModel, utterances: Sequence[Utterance], task: Task, batch_size: int
 ) -> Float[np.ndarray, "n classes"]:
     """Calibrated class probabilities of utterances, with the modalities each has, in the mode the model is in."""
-    parts = [np.zeros((0, task.width), np.float32)]
-    for start in range(0, len(utterances), batch_size):
-        batch = collate([model.prepare(load_segment(u)) for u in utterances[start : start + batch_size]])
-        parts.append(model.predict(batch).tasks[task.name])
-    return np.concatenate(parts)
+    if not utterances:
+        return np.zeros((0, task.width))
+    starts = range(0, len(utterances), batch_size)
+    batches = (collate([model.prepare(load_segment(u)) for u in utterances[i : i + batch_size]]) for i in starts)
+    return predict(model, batches).values[GIVEN][task.name]
 
 
 @contextmanager

@@ -14,12 +14,13 @@ import torch
 from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from emofuse.calibration.fitting import calibrate
+from emofuse.calibration.refit import calibrate
 from emofuse.data.compose import Composer
 from emofuse.data.examples import Example
 from emofuse.data.load import takes_long
 from emofuse.errors import RecipeError, require_package
 from emofuse.model.model import EmotionModel
+from emofuse.model.predict import Predictions
 from emofuse.model.weights import pack, unpack
 from emofuse.training.arguments import training_arguments
 from emofuse.training.dataset.cache import DiskCache, InputCache, SegmentCache
@@ -38,14 +39,12 @@ from emofuse.training.tuning.adapters import Adapter, adapters_of, merge, save_a
 from emofuse.training.tuning.init import build, parameter_counts
 from emofuse.training.tuning.strategies import apply_strategies
 from emofuse.training.validate import (
-    Collected,
     DevSet,
-    batches,
     check_metric,
-    collect,
-    evidence_of,
+    evidence_of_sets,
     mark_supported_subsets,
     metrics_of,
+    predict_set,
     score,
     sign,
 )
@@ -290,7 +289,7 @@ class Run:
 
     def _assess(self, model: EmotionModel, sets: Sequence[DevSet]) -> dict[str, float]:
         """Dev metrics in Trainer's flat names; `eval_score` is the recipe's metric, negated where less is more."""
-        found = {s.name: metrics_of(model.tasks, c) for s, c in zip(sets, self._collect(model, sets), strict=True)}
+        found = {s.name: metrics_of(model.tasks, c) for s, c in zip(sets, self._predict(model, sets), strict=True)}
         value = score(self.recipe.train.metric, found, sets)
         if np.isnan(value):
             raise RecipeError(
@@ -306,9 +305,9 @@ class Run:
         }
         return {"eval_score": sign(self.recipe.train.metric) * value, **flat}
 
-    def _collect(self, model: EmotionModel, sets: Sequence[DevSet]) -> list[Collected]:
+    def _predict(self, model: EmotionModel, sets: Sequence[DevSet]) -> list[Predictions]:
         size = self.recipe.train.eval_batch_size
-        return [collect(model, batches(s.samples, s.keys, size), self.recipe.train.bf16) for s in sets]
+        return [predict_set(model, s, size, self.recipe.train.bf16) for s in sets]
 
     def _finish(self, trainer: EmotionTrainer, model: EmotionModel, data: Data, log: RunLog, started: float) -> Path:
         """Temperatures and metrics of the best weights, rounded as they are stored, and the folder that holds them."""
@@ -318,10 +317,11 @@ class Run:
         counts, adapters = parameter_counts(model), adapters_of(model)
         merge(model)
         model.load_state_dict(unpack(pack(model.state_dict(), self.recipe.output.dtype)))
-        collected = self._collect(model, data.dev)
-        calibration = calibrate(model, evidence_of(model, data.dev, collected, self.recipe.train.eval_batch_size))
-        mark_supported_subsets(model, collected, whole=self.recipe.data.compose is None)
-        metrics = {s.name: metrics_of(model.tasks, c) for s, c in zip(data.dev, collected, strict=True)}
+        predictions = self._predict(model, data.dev)
+        evidence = evidence_of_sets(model, data.dev, predictions, self.recipe.train.eval_batch_size)
+        calibration = calibrate(model, evidence)
+        mark_supported_subsets(model, predictions, whole=self.recipe.data.compose is None)
+        metrics = {s.name: metrics_of(model.tasks, c) for s, c in zip(data.dev, predictions, strict=True)}
         report = build_report(
             self.recipe,
             seed=self.seed,
@@ -336,7 +336,7 @@ class Run:
         )
         recipe = dump_recipe(self.recipe.model_copy(update={"root": None}))
         card = build_card(self.recipe, model.tasks, report)
-        save_predictions(self.folder / PREDICTIONS, model, data.dev, collected)
+        save_predictions(self.folder / PREDICTIONS, model, data.dev, predictions)
         model.save_pretrained(target, dtype=self.recipe.output.dtype, recipe=recipe, report=report, card=card)
         plot_curves(report["curves"], target / "curves.png")
         self._save_apart(model, adapters, target / "adapters", log)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -11,16 +12,17 @@ import torch
 from torch import nn
 
 from emofuse.batch import Batch, PreparedSample, collate
-from emofuse.calibration.fitting import Evidence, gather_evidence
+from emofuse.calibration.evidence import Evidence, evidence_of
 from emofuse.calibration.temperature import sigmoid
 from emofuse.errors import RecipeError, nearest
 from emofuse.metrics import classification, multilabel, regression
 from emofuse.metrics.undefined import counted_elsewhere
-from emofuse.modalities import Modality, bits, mask_of, subsets_of
+from emofuse.modalities import Subset, bits, mask_of, subsets_of
 from emofuse.model.model import EmotionModel
+from emofuse.model.predict import GIVEN, Predictions, predict
 from emofuse.tasks import Task
 from emofuse.training.dataset.sampler import Key
-from emofuse.training.objective.objective import run
+from emofuse.training.objective.objective import encode_mixed
 
 CLASSES_METRICS = ("accuracy", "uar", "macro_f1", "weighted_f1", "nll")
 SCALAR_METRICS = ("mae", "pearson", "ccc")
@@ -40,16 +42,6 @@ class DevSet:
     """Put together from segments of several corpora."""
 
 
-@dataclass(frozen=True, eq=False)
-class Collected:
-    """Raw outputs over a set: logits and targets by task [n, width], by modality with NaN where absent, subsets [n]."""
-
-    logits: dict[str, np.ndarray]
-    by_modality: dict[Modality, dict[str, np.ndarray]]
-    targets: dict[str, np.ndarray]
-    subset: np.ndarray
-
-
 def batches(samples: Any, keys: Sequence[Key], size: int) -> Iterator[Batch]:
     """Collated batches in an order that keeps padding small."""
     lengths = samples.lengths(np.array([index for _, index in keys]), 0) if hasattr(samples, "lengths") else None
@@ -60,34 +52,11 @@ def batches(samples: Any, keys: Sequence[Key], size: int) -> Iterator[Batch]:
         yield collate(chosen)
 
 
-@torch.no_grad()
-def collect(model: EmotionModel, given: Iterable[Batch], bf16: bool = False) -> Collected:
-    """The model's raw outputs over batches, in evaluation mode; the mode it was in comes back."""
-    was_training = model.training
-    model.eval()
-    rows: list[dict[str, Any]] = []
-    for batch in given:
-        batch = batch.to(model.device)
-        rows.append({"outputs": run(model, batch, bf16), "targets": batch.targets, "batch": batch})
-    model.train(was_training)
-    names = [t.name for t in model.tasks]
-    return Collected(
-        {n: _stack(r["outputs"].logits[n] for r in rows) for n in names},
-        {m: {n: _stack(_alone(r, m, n) for r in rows) for n in names} for m in model.modalities},
-        {n: _stack(r["targets"][n] for r in rows) for n in names},
-        _stack(r["batch"].subset_index() for r in rows).astype(np.int64),
-    )
-
-
-def _alone(row: Mapping[str, Any], modality: Modality, name: str) -> torch.Tensor:
-    outputs, batch = row["outputs"], row["batch"]
-    if modality not in outputs.by_modality:
-        return torch.full_like(outputs.logits[name].float(), torch.nan)
-    return outputs.by_modality[modality][name].float().masked_fill(~batch.present[modality][:, None], torch.nan)
-
-
-def _stack(parts: Iterable[torch.Tensor]) -> np.ndarray:
-    return torch.cat([p.detach().float().cpu() for p in parts]).numpy()
+def predict_set(
+    model: EmotionModel, dev: DevSet, size: int, bf16: bool = False, subsets: Sequence[Subset] = ()
+) -> Predictions:
+    """The model's outputs over a dev set, in the order of its batches."""
+    return predict(model, batches(dev.samples, dev.keys, size), subsets, encode=partial(encode_mixed, model, bf16=bf16))
 
 
 def task_metrics(task: Task, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
@@ -134,14 +103,14 @@ def _scalar_metrics(task: Task, values: np.ndarray, targets: np.ndarray) -> dict
     return found | (regression.sentiment_scores(targets, values) if task.name == "sentiment" else {})
 
 
-def metrics_of(tasks: Sequence[Task], collected: Collected) -> dict[str, dict[str, float]]:
+def metrics_of(tasks: Sequence[Task], found: Predictions) -> dict[str, dict[str, float]]:
     """`{"emotion": {…}, "speech.emotion": {…}}`: fused, then each modality alone where it adds anything."""
-    found = {t.name: task_metrics(t, collected.logits[t.name], collected.targets[t.name]) for t in tasks}
-    for modality, logits in collected.by_modality.items():
+    measured = {t.name: task_metrics(t, found.logits[GIVEN][t.name], found.targets[t.name]) for t in tasks}
+    for modality, logits in found.by_modality.items():
         for task in tasks:
-            alone = task_metrics(task, logits[task.name], collected.targets[task.name])
-            found[f"{modality}.{task.name}"] = alone
-    return {name: values for name, values in found.items() if values["n"]}
+            unimodal = task_metrics(task, logits[task.name], found.targets[task.name])
+            measured[f"{modality}.{task.name}"] = unimodal
+    return {name: values for name, values in measured.items() if values["n"]}
 
 
 def check_metric(metric: str, tasks: Sequence[Task]) -> None:
@@ -168,53 +137,35 @@ def score(metric: str, found: Mapping[str, Mapping[str, Mapping[str, float]]], s
     return float(np.mean(known)) if known else float("nan")
 
 
-def evidence_of(
-    model: EmotionModel, sets: Sequence[DevSet], collected: Sequence[Collected], size: int
+def evidence_of_sets(
+    model: EmotionModel, sets: Sequence[DevSet], predictions: Sequence[Predictions], size: int
 ) -> list[Evidence]:
     """What temperatures and prediction sets are fitted on; samples of several modalities are run once more a subset."""
     found: list[Evidence] = []
-    for dev, outputs in zip(sets, collected, strict=True):
-        single = set(bits(model.modalities).values())
-        if dev.composed or set(outputs.subset.tolist()) <= single:
-            found += list(_evidence(model, dev, outputs))
-        else:
-            found += gather_evidence(model, dev.name, batches(dev.samples, dev.keys, size))
+    single = set(bits(model.modalities).values())
+    for dev, outputs in zip(sets, predictions, strict=True):
+        if not dev.composed and not set(outputs.present.tolist()) <= single:
+            outputs = predict_set(model, dev, size, subsets=subsets_of(model.modalities))
+        found += evidence_of(dev.name, outputs, composed=dev.composed)
     return found
 
 
-def _evidence(model: EmotionModel, dev: DevSet, outputs: Collected) -> Iterator[Evidence]:
-    """Of rows as they are, from outputs that are there already."""
-    for task in model.tasks:
-        targets = outputs.targets[task.name]
-        known = ~np.isnan(targets).any(1)
-        for subset in np.unique(outputs.subset[known]).tolist():
-            rows = known & (outputs.subset == subset)
-            logits = outputs.logits[task.name][rows]
-            yield Evidence(dev.name, task.name, subset, logits, targets[rows], dev.composed)
-        for modality, logits in outputs.by_modality.items():
-            rows = known & ~np.isnan(logits[task.name]).any(1)
-            bit = bits(model.modalities)[modality]
-            if rows.any():
-                own = logits[task.name][rows]
-                yield Evidence(dev.name, task.name, bit, own, targets[rows], dev.composed, alone=True)
-
-
 @torch.no_grad()
-def mark_supported_subsets(model: EmotionModel, collected: Sequence[Collected], whole: bool) -> None:
+def mark_supported_subsets(model: EmotionModel, predictions: Sequence[Predictions], whole: bool) -> None:
     """Tell each head for which subsets of modalities there were labels, so that it is silent for the others.
 
     `whole`: samples are recordings as they are, whose labels teach each of their modalities too; else they are
     composed, and a label may come from a part that a smaller subset lacks.
     """
     for task in model.tasks:
-        targets = np.concatenate([c.targets[task.name] for c in collected])
+        targets = np.concatenate([p.targets[task.name] for p in predictions])
         labelled = ~np.isnan(targets).any(1)
-        seen = {int(s) for s in np.concatenate([c.subset for c in collected])[labelled]}
+        seen = {int(s) for s in np.concatenate([p.present for p in predictions])[labelled]}
         for mask in (mask_of(s, model.modalities) for s in subsets_of(model.modalities)):
             supported = mask in seen or (whole and any(mask & s == mask for s in seen))
             model.heads[task.name].supported_subsets[mask] = supported
         for modality in model.modalities:
-            alone = np.concatenate([c.by_modality[modality][task.name] for c in collected])
+            alone = np.concatenate([p.by_modality[modality][task.name] for p in predictions])
             bit = bits(model.modalities)[modality]
             supported = bool((labelled & ~np.isnan(alone).any(1)).any())
             cast(nn.ModuleDict, model.modality_heads[modality].tasks)[task.name].supported_subsets[bit] = supported

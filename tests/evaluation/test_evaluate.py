@@ -15,7 +15,7 @@ from emofuse.evaluation import predict as outputs
 from emofuse.evaluation.audit import OTHERS, gap
 from emofuse.evaluation.compare import compare, to_dict, to_text
 from emofuse.evaluation.evaluate import evaluate, evaluate_checkpoint, plain
-from emofuse.evaluation.predict import GIVEN, collect
+from emofuse.evaluation.predict import GIVEN, predict_examples
 from emofuse.evaluation.report.cards import in_words
 from emofuse.evaluation.report.page import markdown_report, write
 from emofuse.media.transcript import join
@@ -26,7 +26,7 @@ from emofuse.types import MODALITIES
 
 
 def test_collected_rows_equal_single_predictions(tiny_model, samples):
-    found = collect(tiny_model, samples, batch_size=5)
+    found = predict_examples(tiny_model, samples, batch_size=5)
     for i in (0, 1, 5, 6):
         alone = tiny_model.predict(collate([samples[i].prepare(tiny_model)]))
         np.testing.assert_allclose(found.values[GIVEN]["emotion"][i], alone.tasks["emotion"][0], atol=1e-5)
@@ -50,10 +50,10 @@ def test_evaluation_counts_what_is_labelled_and_there(tiny_model, samples):
         "text": 19, "speech": 24, "face": 16, "text+speech": 19, "text+face": 13, "speech+face": 16,
         "text+speech+face": 13,
     }  # fmt: skip
-    rows = found.collected.rows(GIVEN, "emotion")
+    rows = found.predictions.rows(GIVEN, "emotion")
     again = classification_report(
-        found.collected.values[GIVEN]["emotion"][rows],
-        found.collected.targets["emotion"][rows],
+        found.predictions.values[GIVEN]["emotion"][rows],
+        found.predictions.targets["emotion"][rows],
         TASKS["emotion"].classes,
         quiet=True,
     )
@@ -79,8 +79,8 @@ def test_reports_are_self_contained_and_strict_json(tiny_model, samples, tmp_pat
     assert numbers["tasks"]["emotion"]["report"]["uar"] == pytest.approx(found.tasks["emotion"].report["uar"])
     assert "| UAR |" in (tmp_path / "out" / "report.md").read_text("utf-8")
     back = outputs.load(tmp_path / "out" / "predictions.npz")
-    assert back.ids == found.collected.ids
-    np.testing.assert_allclose(back.values[GIVEN]["emotion"], found.collected.values[GIVEN]["emotion"], atol=1e-6)
+    assert back.ids == found.predictions.ids
+    np.testing.assert_allclose(back.values[GIVEN]["emotion"], found.predictions.values[GIVEN]["emotion"], atol=1e-6)
 
 
 def test_a_single_speaker_and_missing_classes_are_said(tiny_model, samples):
@@ -141,10 +141,10 @@ def test_a_model_compared_with_itself_does_not_differ(tiny_model, samples, tmp_p
 
 
 def test_comparisons_need_the_same_samples_and_labels(tiny_model, samples):
-    first = collect(tiny_model, samples[:4], subsets=[])
+    first = predict_examples(tiny_model, samples[:4], subsets=[])
     with pytest.raises(DataError, match="share no sample"):
-        compare(first, collect(tiny_model, samples[4:6], subsets=[]))
-    other = collect(tiny_model, samples[:4], subsets=[])
+        compare(first, predict_examples(tiny_model, samples[4:6], subsets=[]))
+    other = predict_examples(tiny_model, samples[:4], subsets=[])
     other.targets["intensity"][0] = 0.123
     with pytest.raises(DataError, match="folded differently"):
         compare(first, other, resamples=5)
@@ -164,7 +164,7 @@ def test_the_published_protocol_of_goemotions_is_answered_by_the_head_of_emotion
     several = [replace(s, targets={**s.targets, ekman.name: (rng.random(7) < 0.3).astype(np.float32)}) for s in samples]
     found = evaluate(tiny_model, several, corpus="goemotions", resamples=5, batch_size=8)
     view = found.tasks["goemotions_ekman"]
-    probs, truth = found.collected.values[GIVEN]["emotion"], found.collected.targets["goemotions_ekman"]
+    probs, truth = found.predictions.values[GIVEN]["emotion"], found.predictions.targets["goemotions_ekman"]
     assert view.report["macro_f1"] == pytest.approx(multilabel_f1(truth, probs, 0.3), abs=1e-9)
     assert set(view.decided) == {"threshold 0.3", "threshold 0.5", "thresholds tuned on the other half"}
     assert view.decided["threshold 0.3"]["macro_f1"] == pytest.approx(view.intervals["macro_f1"].estimate)

@@ -11,7 +11,7 @@ import pytest
 from emofuse.batch import collate
 from emofuse.data.examples import read_examples
 from emofuse.evaluation.audit import calibration_of, conformal_of
-from emofuse.evaluation.predict import GIVEN, collect
+from emofuse.evaluation.predict import GIVEN, predict_examples
 from emofuse.explain.attribution import integrated_gradients
 from emofuse.explain.faithfulness import SHARES, deletion_curve, randomised, similarity
 from emofuse.explain.shapley import shapley, task_of
@@ -41,7 +41,7 @@ def said(text: str) -> Segment:
 @pytest.mark.parametrize(("corpus", "limit"), [("goemotions", 600), ("ferplus", 400)])
 def test_sets_cover_what_was_asked_on_the_other_half_of_dev(shipped, corpora_root: Path, corpus: str, limit: int):
     given = read_examples(corpus, corpora_root / corpus, "dev", shipped.tasks, limit=limit)
-    found = collect(shipped, given.examples, subsets=[], batch_size=64)
+    found = predict_examples(shipped, given.examples, subsets=[], batch_size=64)
     task, rows = task_of(shipped, "emotion"), found.rows(GIVEN, "emotion")
     values, targets = found.values[GIVEN]["emotion"][rows], found.targets["emotion"][rows]
     right = float((values.argmax(1) == targets.argmax(1)).mean())

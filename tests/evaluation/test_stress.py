@@ -12,7 +12,7 @@ from emofuse.batch import collate
 from emofuse.errors import DataError
 from emofuse.evaluation.perturb import face, speech, text
 from emofuse.evaluation.perturb.catalogue import catalogue
-from emofuse.evaluation.predict import GIVEN, collect
+from emofuse.evaluation.predict import GIVEN, predict_examples
 from emofuse.evaluation.report.stress import costs, markdown, write
 from emofuse.evaluation.stress import TOGETHER, Curve, Stress, adversarial, stress
 from emofuse.metrics import Interval, uar
@@ -155,7 +155,7 @@ def test_stress_scores_alone_and_together(tiny_model, samples, tmp_path):
     assert len(noise.points[TOGETHER]) == len(noise.labels) == 5
     assert noise.changed == [1.0] * 5
     rows = [s for s in samples if not np.isnan(s.targets["emotion"]).any() and len(s.load().present) > 1]
-    left = collect(tiny_model, rows, subsets=[], change=lambda segment: segment.without("speech"))
+    left = predict_examples(tiny_model, rows, subsets=[], change=lambda segment: segment.without("speech"))
     truth, said = left.targets["emotion"].argmax(axis=1), left.values[GIVEN]["emotion"].argmax(axis=1)
     assert noise.without.estimate == pytest.approx(uar(truth, said, 7))
     assert emoji.changed == [0.0, 0.0, 1.0]

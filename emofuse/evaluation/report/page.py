@@ -48,7 +48,7 @@ def write(found: Evaluation, out: str | Path) -> Path:
     """report.html, report.md, report.json and predictions.npz in the folder `out`."""
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    save(found.collected, out / "predictions.npz")
+    save(found.predictions, out / "predictions.npz")
     write_file(out / "report.json", json.dumps(found.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
     write_file(out / "report.md", markdown_report(found))
     write_file(out / "report.html", html_report(found))

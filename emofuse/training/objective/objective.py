@@ -26,17 +26,18 @@ from emofuse.training.objective.adversarial import Neighbourhood, adversarial_lo
 from emofuse.training.objective.distil import Teacher
 from emofuse.training.recipe.schema import Loss
 from emofuse.training.tuning.strategies import ORTHOGONALITY, orthogonality, singular_vectors
-from emofuse.types import Modality
+from emofuse.types import Modality, Tokens
+
+
+def encode_mixed(model: EmotionModel, batch: Batch, bf16: bool) -> dict[Modality, Tokens]:
+    """Tokens of each modality; with `bf16` the encoders run in mixed precision, which are nearly all of the work."""
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+        return encode(model, batch)
 
 
 def run(model: EmotionModel, batch: Batch, bf16: bool) -> Outputs:
-    """The model's outputs; with `bf16` the encoders run in mixed precision, fusion and heads in float32 all the same.
-
-    Encoders are nearly all of the work, and logits in bfloat16 have three digits.
-    """
-    with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-        tokens = encode(model, batch)
-    return model.fuse(tokens, batch.present)
+    """The model's outputs; fusion and heads run in float32 all the same: logits in bfloat16 have three digits."""
+    return model.fuse(encode_mixed(model, batch, bf16), batch.present)
 
 
 class Objective(nn.Module):

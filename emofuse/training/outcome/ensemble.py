@@ -15,9 +15,10 @@ from emofuse.errors import CheckpointError, RecipeError, nearest
 from emofuse.files import replacing, write_file
 from emofuse.model.checkpoint import read_config
 from emofuse.model.model import EmotionModel
+from emofuse.model.predict import GIVEN, Predictions
 from emofuse.tasks import Task
 from emofuse.training.recipe.schema import Recipe
-from emofuse.training.validate import Collected, DevSet, task_metrics
+from emofuse.training.validate import DevSet, task_metrics
 
 PREDICTIONS = "dev.npz"
 """Beside the folder `model` of a run: calibrated dev outputs with their targets."""
@@ -99,17 +100,19 @@ def _ensemble(recipe: Recipe, folders: Mapping[str, Path]) -> dict[str, Any]:
     return {key: _spread([t.get(key) for t in tables]) for key in tables[0]}
 
 
-def save_predictions(path: Path, model: EmotionModel, sets: Sequence[DevSet], collected: Sequence[Collected]) -> None:
+def save_predictions(
+    path: Path, model: EmotionModel, sets: Sequence[DevSet], predictions: Sequence[Predictions]
+) -> None:
     """Calibrated outputs and targets of each dev set, `SET/TASK/values` and `SET/TASK/targets` [n, width]."""
     arrays: dict[str, np.ndarray] = {}
-    for dev, found in zip(sets, collected, strict=True):
+    for dev, found in zip(sets, predictions, strict=True):
         for task in model.tasks:
             values = model.heads[task.name].decode(
-                torch.from_numpy(found.logits[task.name]).to(model.device),
-                torch.from_numpy(found.subset).to(model.device),
+                torch.from_numpy(found.logits[GIVEN][task.name]).float().to(model.device),
+                torch.from_numpy(found.present).to(model.device),
             )
             arrays[f"{dev.name}/{task.name}/values"] = values.detach().cpu().numpy()
-            arrays[f"{dev.name}/{task.name}/targets"] = found.targets[task.name]
+            arrays[f"{dev.name}/{task.name}/targets"] = found.targets[task.name].astype(np.float32)
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 

@@ -10,12 +10,15 @@ from typing import Any
 
 from safetensors import safe_open
 
-from emofuse.calibration.fitting import Calibration, calibrate, gather_evidence
+from emofuse.calibration.evidence import evidence_of
+from emofuse.calibration.refit import Calibration, calibrate
+from emofuse.data.batches import batches
 from emofuse.data.examples import read_examples, views_of
 from emofuse.errors import CheckpointError, DataError
-from emofuse.evaluation.predict import batches as batches_of
+from emofuse.modalities import subsets_of
 from emofuse.model.checkpoint import locate
 from emofuse.model.model import EmotionModel
+from emofuse.model.predict import predict
 from emofuse.model.weights import Stored, stored_as
 from emofuse.training.outcome.report import finite
 from emofuse.training.recipe.read import load_recipe
@@ -50,7 +53,10 @@ def recalibrate(
     else:
         tasks = (*loaded.tasks, *views_of(loaded.tasks, corpus))
         examples = read_examples(corpus, root, "dev", tasks, limit=limit, options=options).examples
-        found = calibrate(loaded, gather_evidence(loaded, corpus, (batch for _, batch in batches_of(loaded, examples))))
+        if not examples:
+            raise DataError(f"no dev utterance of {corpus} carries a label of the model's tasks; choose another corpus")
+        drawn = (batch for _, batch in batches(loaded, examples))
+        found = calibrate(loaded, evidence_of(corpus, predict(loaded, drawn, subsets_of(loaded.modalities))))
     if not found:
         raise DataError("too few labelled dev samples to calibrate on; no subset of the modalities has 50")
     texts = {n: (folder / n).read_text("utf-8") for n in ("recipe.yaml", "README.md") if (folder / n).is_file()}
@@ -64,7 +70,7 @@ def recalibrate(
 def _on_recipe(model: EmotionModel, folder: Path, values: Mapping[str, Any], limit: int | None) -> Found:
     from emofuse.training.dataset.sources import read_source
     from emofuse.training.run import caches, dev_sets
-    from emofuse.training.validate import batches, collect, evidence_of
+    from emofuse.training.validate import evidence_of_sets, predict_set
 
     if not (folder / "recipe.yaml").is_file():
         raise CheckpointError(f"{folder} holds no recipe.yaml to say what its dev data are; name a corpus of your own")
@@ -74,8 +80,8 @@ def _on_recipe(model: EmotionModel, folder: Path, values: Mapping[str, Any], lim
     cache, _ = caches(recipe, model)
     sets = dev_sets(recipe, gathered, model, cache, limit)
     size = recipe.train.eval_batch_size
-    collected = [collect(model, batches(s.samples, s.keys, size)) for s in sets]
-    return calibrate(model, evidence_of(model, sets, collected, size))
+    predictions = [predict_set(model, s, size) for s in sets]
+    return calibrate(model, evidence_of_sets(model, sets, predictions, size))
 
 
 def _report(folder: Path, found: Found) -> dict[str, Any] | None:

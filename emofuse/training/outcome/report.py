@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from transformers import TrainerCallback
 
-from emofuse.calibration.fitting import Calibration
+from emofuse.calibration.refit import Calibration
 from emofuse.corpora.corpus import split_hash
 from emofuse.files import replacing
 from emofuse.training.dataset.sources import SourceExamples

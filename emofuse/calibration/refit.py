@@ -10,16 +10,15 @@ times in ten.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import nn
 
-from emofuse.batch import Batch
+from emofuse.calibration.evidence import Evidence
 from emofuse.calibration.temperature import fit_temperature, sigmoid, softmax
 from emofuse.metrics import brier, ece, ece_by_chance, nll
 from emofuse.metrics.undefined import counted_elsewhere
@@ -32,21 +31,6 @@ FEWEST = 50
 """Labelled samples below which a temperature or a prediction set is not fitted."""
 SCORES = 400
 """Conformal scores kept of each dev set, so that they stay a few KB."""
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """Raw outputs of one head on the labelled samples of one dev set that have a subset of modalities."""
-
-    source: str
-    task: str
-    subset: int
-    """Bit mask, in the model's modalities."""
-    logits: Float[np.ndarray, "n width"]
-    targets: Float[np.ndarray, "n width"]
-    composed: bool = False
-    alone: bool = False
-    """Of the modality's own head, not of the fused one."""
 
 
 @dataclass(frozen=True)
@@ -63,54 +47,6 @@ class Calibration:
     """The ece that so many samples would show if the confidence were exactly right."""
 
 
-@torch.no_grad()
-def gather_evidence(
-    model: EmotionModel, source: str, batches: Iterable[Batch], *, composed: bool = False
-) -> list[Evidence]:
-    """Outputs on a dev set for every subset of the modalities that its rows have, each batch encoded once.
-
-    Of `composed` samples only what they have as a whole counts: their labels may come from any part.
-    """
-    rows: dict[tuple[str, int, bool], list[tuple[np.ndarray, np.ndarray]]] = {}
-    was_training = model.training
-    model.eval()
-    for given in batches:
-        batch = given.to(model.device)
-        tokens = model.encode(batch)
-        have = batch.subset_index()
-        for subset in subsets_of(model.modalities):
-            mask = mask_of(subset, model.modalities)
-            kept = have == mask if composed else have & mask == mask
-            if not bool(kept.any()):
-                continue
-            gone = set(model.modalities) - subset
-            out = model.fuse({m: t for m, t in tokens.items() if m in subset}, batch.without(*gone).present)
-            for task in model.tasks:
-                target = batch.targets[task.name]
-                _add(rows, (task.name, mask, False), out.logits[task.name], target, kept)
-                for modality, alone in out.by_modality.items():
-                    if subset == {modality}:
-                        _add(rows, (task.name, mask, True), alone[task.name], target, kept)
-    model.train(was_training)
-    return [
-        Evidence(source, task, subset, *(np.concatenate(side) for side in zip(*parts, strict=True)), composed, alone)
-        for (task, subset, alone), parts in rows.items()
-    ]
-
-
-def _add(
-    rows: dict[tuple[str, int, bool], list[tuple[np.ndarray, np.ndarray]]],
-    key: tuple[str, int, bool],
-    logits: Tensor,
-    targets: Tensor,
-    kept: Bool[Tensor, " batch"],
-) -> None:
-    known = kept & ~targets.isnan().any(-1)
-    if bool(known.any()):
-        pair = (logits[known].float().cpu().numpy(), targets[known].cpu().numpy())
-        rows.setdefault(key, []).append(pair)
-
-
 def calibrate(model: EmotionModel, evidence: Sequence[Evidence]) -> dict[str, dict[str, Calibration]]:
     """Lay temperatures into the heads and conformal scores into the model: `{subset: {task: what it did}}`.
 
@@ -121,13 +57,13 @@ def calibrate(model: EmotionModel, evidence: Sequence[Evidence]) -> dict[str, di
     for task in model.tasks:
         for subset in subsets_of(model.modalities):
             mask, name = mask_of(subset, model.modalities), subset_name(subset)
-            for alone in (False, True):
-                parts = _chosen([e for e in evidence if (e.task, e.subset, e.alone) == (task.name, mask, alone)])
+            for unimodal in (False, True):
+                parts = _chosen([e for e in evidence if (e.task, e.subset, e.unimodal) == (task.name, mask, unimodal)])
                 if parts and task.kind != "scalar":
                     fitted = _fit(task, parts)
-                    _head(model, task, subset, alone).temperature[mask] = fitted.temperature
-                    found.setdefault(f"{name} alone" if alone else name, {})[task.name] = fitted
-                    if task.kind == "categorical" and not alone:
+                    _head(model, task, subset, unimodal).temperature[mask] = fitted.temperature
+                    found.setdefault(f"{name} alone" if unimodal else name, {})[task.name] = fitted
+                    if task.kind == "categorical" and not unimodal:
                         model.conformal.setdefault(name, {})[task.name] = _scores(task, parts, fitted.temperature)
     return found
 
@@ -187,8 +123,8 @@ def _scores(task: Task, parts: Sequence[Evidence], temperature: float) -> Confor
     )
 
 
-def _head(model: EmotionModel, task: Task, subset: Subset, alone: bool) -> Any:
-    if not alone:
+def _head(model: EmotionModel, task: Task, subset: Subset, unimodal: bool) -> Any:
+    if not unimodal:
         return model.heads[task.name]
     (modality,) = subset
     return cast(nn.ModuleDict, model.modality_heads[modality].tasks)[task.name]

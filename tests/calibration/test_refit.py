@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emofuse.calibration.fitting import FEWEST, Evidence, calibrate, gather_evidence
+from emofuse.calibration.evidence import Evidence, evidence_of
+from emofuse.calibration.refit import FEWEST, calibrate
 from emofuse.calibration.temperature import softmax
+from emofuse.data.batches import batches
 from emofuse.data.examples import Example
-from emofuse.evaluation.predict import batches, collect
+from emofuse.evaluation.predict import predict_examples
 from emofuse.metrics import ece, ece_by_chance
 from emofuse.modalities import MODALITIES, subset_name, subsets_of
+from emofuse.model.predict import predict
 
 
 def drawn(temperature: float, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -21,20 +24,20 @@ def drawn(temperature: float, n: int, seed: int = 0) -> tuple[np.ndarray, np.nda
 
 
 def test_evidence_is_what_an_evaluation_sees_under_each_subset(tiny_model, samples: list[Example]):
-    found = gather_evidence(tiny_model, "mine", (batch for _, batch in batches(tiny_model, samples, 8)))
-    seen = collect(tiny_model, samples, batch_size=8)
+    found = evidence_of("mine", predict(tiny_model, (b for _, b in batches(tiny_model, samples, 8)), subsets_of()))
+    seen = predict_examples(tiny_model, samples, batch_size=8)
     for subset in subsets_of():
         bits = sum(1 << MODALITIES.index(m) for m in subset)
-        (own,) = [e for e in found if (e.task, e.subset, e.alone) == ("emotion", bits, False)]
+        (own,) = [e for e in found if (e.task, e.subset, e.unimodal) == ("emotion", bits, False)]
         rows = seen.rows(subset_name(subset), "emotion")
         expected = seen.logits[subset_name(subset)]["emotion"][rows]
         assert len(own.logits) == rows.sum()
         np.testing.assert_allclose(np.sort(own.logits, 0), np.sort(expected, 0), atol=1e-4)
-    alone = {(e.task, e.subset) for e in found if e.alone}
-    assert {s for t, s in alone if t == "emotion"} == {1, 2, 4}
-    whole = gather_evidence(tiny_model, "c", (b for _, b in batches(tiny_model, samples, 8)), composed=True)
+    unimodal = {(e.task, e.subset) for e in found if e.unimodal}
+    assert {s for t, s in unimodal if t == "emotion"} == {1, 2, 4}
+    whole = evidence_of("c", seen, composed=True)
     assert all(e.composed for e in whole)
-    assert sum(len(e.logits) for e in whole if (e.task, e.alone) == ("emotion", False)) == 21
+    assert sum(len(e.logits) for e in whole if (e.task, e.unimodal) == ("emotion", False)) == 21
 
 
 def test_every_source_counts_the_same_and_recordings_come_first(tiny_model):
