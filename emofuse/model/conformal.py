@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -208,25 +208,6 @@ class Conformal:
             "size": float(sizes.mean()),
             "abstained": float(np.mean(sizes > self.widest)) if self.widest is not None else 0.0,
         }
-
-    def to_json(self) -> str:
-        """All of it, as JSON; an infinite threshold is null."""
-        fields: dict[str, Any] = asdict(self)
-        fields["threshold"] = None if math.isinf(self.threshold) else self.threshold
-        return json.dumps(fields)
-
-    @classmethod
-    def from_json(cls, text: str) -> Conformal:
-        """The inverse of `to_json`; raises CheckpointError when the text is not that."""
-        try:
-            fields = json.loads(text)
-            fields["classes"] = tuple(fields["classes"])
-            fields["threshold"] = math.inf if fields["threshold"] is None else float(fields["threshold"])
-            return cls(**fields)
-        except (ValueError, TypeError, KeyError) as error:
-            raise CheckpointError(
-                f"not a saved conformal predictor ({error}); write one with Conformal.to_json"
-            ) from error
 
 
 def _calibration_rows(probs: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

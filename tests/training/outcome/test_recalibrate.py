@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from emofuse.calibration import fitting
+from emofuse.calibration import refit
 from emofuse.errors import CheckpointError, DataError
 from emofuse.model.model import EmotionModel
 from emofuse.training.outcome.recalibrate import recalibrate
@@ -19,7 +19,7 @@ from emofuse.training.run import fit
 def test_every_subset_is_calibrated_in_training_and_again(
     recipe_values: dict[str, Any], tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(fitting, "FEWEST", 4)
+    monkeypatch.setattr(refit, "FEWEST", 4)
     folder = fit(parse_recipe(recipe_values | {"train": recipe_values["train"] | {"epochs": 1}}))
     report = json.loads((folder / "report.json").read_text())
     fused = {"text", "speech", "text+speech"}
@@ -35,7 +35,7 @@ def test_every_subset_is_calibrated_in_training_and_again(
     assert found["text"]["emotion"].n == 8
     assert again.conformal == model.conformal
     assert (tmp_path / "again" / "recipe.yaml").read_text() == (folder / "recipe.yaml").read_text()
-    monkeypatch.setattr(fitting, "FEWEST", 50)
+    monkeypatch.setattr(refit, "FEWEST", 50)
     with pytest.raises(DataError, match="too few labelled dev samples"):
         recalibrate(folder, tmp_path / "none", tiny_corpus)
     (folder / "recipe.yaml").unlink()
