@@ -36,15 +36,13 @@ def export(
     if len(corpus or ()) != len(root or ()) or (int8 and not corpus):
         raise DataError("--int8 is calibrated on data: name each corpus with --corpus and its folder with --root")
     check_output_folder(folder)
-    from emofuse.encoders.backbones.layers import lean_backbones
     from emofuse.model.checkpoint import locate
     from emofuse.model.model import EmotionModel
     from emofuse.runtime.export.examples import dev_segments
     from emofuse.runtime.export.write import export as write
 
     source = locate(model)
-    with lean_backbones():
-        loaded = EmotionModel.from_pretrained(source)
+    loaded = EmotionModel.from_pretrained(source, lean=True)
     segments: list[Segment] = []
     for name, folder_of in zip(corpus or (), root or (), strict=False):
         segments += dev_segments(name, folder_of, limit)

@@ -10,21 +10,26 @@ from emofuse.encoders.config import EncoderConfig, FaceConfig, FeaturesConfig, S
 from emofuse.types import Modality
 
 
-def build_encoder(modality: Modality, config: EncoderConfig, checkpoint: Path | None = None) -> nn.Module:
-    """Weights from the configured source, or, given a `checkpoint` folder, the shape alone (weights come after)."""
+def build_encoder(
+    modality: Modality, config: EncoderConfig, checkpoint: Path | None = None, lean: bool = False
+) -> nn.Module:
+    """Weights from the configured source, or, given a `checkpoint` folder, the shape alone (weights come after).
+
+    `lean`: without transformers and timm where a `checkpoint` holds a plain architecture; see `backbones.layers`.
+    """
     match config:
         case TextConfig():
             from emofuse.encoders.text import TextEncoder
 
-            return TextEncoder(config, checkpoint)
+            return TextEncoder(config, checkpoint, lean)
         case SpeechConfig():
             from emofuse.encoders.speech import SpeechEncoder
 
-            return SpeechEncoder(config, checkpoint)
+            return SpeechEncoder(config, checkpoint, lean)
         case FaceConfig():
             from emofuse.encoders.face import FaceEncoder
 
-            return FaceEncoder(config, checkpoint)
+            return FaceEncoder(config, checkpoint, lean)
         case FeaturesConfig():
             from emofuse.encoders.features import FeaturesEncoder
 

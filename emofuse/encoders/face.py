@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from emofuse.encoders.backbones import vit
-from emofuse.encoders.backbones.layers import wanted
 from emofuse.encoders.config import FaceConfig
 from emofuse.encoders.sources import resolve_source
 from emofuse.types import Modality, Segment, Tokens
@@ -114,9 +113,9 @@ class FaceEncoder(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: FaceConfig, checkpoint: Path | None = None) -> None:
+    def __init__(self, config: FaceConfig, checkpoint: Path | None = None, lean: bool = False) -> None:
         super().__init__()
-        self.backbone, self.config = _build(config, pretrained=checkpoint is None)
+        self.backbone, self.config = _build(config, pretrained=checkpoint is None, lean=lean)
         self.dim: int = self.backbone.num_features
         self.processor = FaceProcessor(self.config.image_size, self.config.grayscale)
         self.register_buffer("mean", torch.tensor(self.config.mean).view(3, 1, 1), persistent=False)
@@ -141,8 +140,8 @@ class FaceEncoder(nn.Module):
         return frames.contiguous(memory_format=torch.channels_last)  # a quarter faster convolutions on CPU
 
 
-def _build(config: FaceConfig, pretrained: bool) -> tuple[nn.Module, FaceConfig]:
-    if not pretrained and wanted() and (backbone := _lean(config)) is not None:
+def _build(config: FaceConfig, pretrained: bool, lean: bool) -> tuple[nn.Module, FaceConfig]:
+    if lean and not pretrained and (backbone := _lean(config)) is not None:
         return backbone, config
     if config.name is None and config.source is None:
         return _from_scratch(config), config

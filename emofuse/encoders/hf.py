@@ -7,8 +7,6 @@ from typing import Any
 
 from torch import nn
 
-from emofuse.encoders.backbones.layers import wanted
-
 WHISPER = "whisper"
 """The model type whose encoder alone is used."""
 _WHISPER_ENCODER = {
@@ -55,8 +53,8 @@ def backbone(architecture: dict[str, Any] | None) -> nn.Module:
     return AutoModel.from_config(config)
 
 
-def loadable(architecture: dict[str, Any] | None) -> nn.Module:
-    """The same for weights that are about to be loaded: lean where that is wanted and the architecture is plain."""
+def loadable(architecture: dict[str, Any] | None, lean: bool = False) -> nn.Module:
+    """The same for weights that are about to be loaded: lean where that is asked for and the architecture is plain."""
     from emofuse.encoders.backbones import bert, conformer, wav2vec2, whisper
 
     known = (
@@ -66,7 +64,7 @@ def loadable(architecture: dict[str, Any] | None) -> nn.Module:
         (whisper, whisper.Whisper),
     )
     for module, build in known:
-        if wanted() and module.supports(architecture or {}):
+        if lean and module.supports(architecture or {}):
             return build(architecture or {})
     return backbone(architecture)
 
@@ -82,11 +80,11 @@ def pretrained(source: str, revision: str | None) -> nn.Module:
     return AutoModel.from_pretrained(source, revision=revision)
 
 
-def tokenizer(source: str | Path, revision: str | None = None) -> Any:
-    """A tokenizer from a hub id or a folder; a lean one where that is wanted and the folder holds no more than that."""
+def tokenizer(source: str | Path, revision: str | None = None, lean: bool = False) -> Any:
+    """A tokenizer from a hub id or a folder; lean where that is asked for and the folder holds no more."""
     from emofuse.encoders.backbones.tokenizer import FastTokenizer
 
-    if wanted() and FastTokenizer.fits(Path(source)):
+    if lean and FastTokenizer.fits(Path(source)):
         return FastTokenizer(Path(source))
     from transformers import AutoTokenizer
 

@@ -81,7 +81,7 @@ class SpeechEncoder(nn.Module):
 
     modality: Modality = "speech"
 
-    def __init__(self, config: SpeechConfig, checkpoint: Path | None = None) -> None:
+    def __init__(self, config: SpeechConfig, checkpoint: Path | None = None, lean: bool = False) -> None:
         super().__init__()
         normalize = config.normalize
         if checkpoint is None and config.source is not None:
@@ -93,8 +93,7 @@ class SpeechEncoder(nn.Module):
                 extractor = AutoFeatureExtractor.from_pretrained(source, revision=config.revision)
                 normalize = bool(getattr(extractor, "do_normalize", not self._is_whisper()))
         else:
-            lean = checkpoint is not None and not config.layer_sum
-            self.backbone = (hf.loadable if lean else hf.backbone)(config.architecture)
+            self.backbone = hf.loadable(config.architecture, lean and checkpoint is not None and not config.layer_sum)
         normalize = True if normalize is None else normalize
         shape: Any = self.backbone.config
         # SpecAugment inside the backbone would draw from NumPy's global state: augmentation is ours and seeded.

@@ -103,14 +103,14 @@ class TextEncoder(nn.Module):
 
     modality: Modality = "text"
 
-    def __init__(self, config: TextConfig, checkpoint: Path | None = None) -> None:
+    def __init__(self, config: TextConfig, checkpoint: Path | None = None, lean: bool = False) -> None:
         super().__init__()
         architecture = dict(config.architecture or {})
         virtual = architecture.pop(VIRTUAL, None)
         if checkpoint is not None:
-            lean = virtual is None  # virtual tokens stand in a transformers backbone's cache
-            backbone = hf.loadable(architecture) if lean else hf.backbone(architecture)
-            tokenizer = hf.tokenizer(checkpoint)
+            # virtual tokens stand in a transformers backbone's cache
+            backbone = hf.loadable(architecture, lean and virtual is None)
+            tokenizer = hf.tokenizer(checkpoint, lean=lean)
         elif config.source is not None:
             source = resolve_source(config.source)
             backbone = hf.pretrained(source, config.revision)

@@ -121,8 +121,9 @@ def load(
     device: str | torch.device = "cpu",
     revision: str | None = None,
     token: str | None = None,
+    lean: bool = False,
 ) -> EmotionModel:
-    """A model in evaluation mode, float32, from a name, a folder or a hub id.
+    """A model in evaluation mode, float32, from a name, a folder or a hub id; `lean` as in `EmotionModel`.
 
     Raises CheckpointError: see `locate` and `read_config`; also when the weights are missing, damaged, or do not fit.
     """
@@ -139,7 +140,7 @@ def load(
         raise CheckpointError(
             f"{weights} cannot be read ({error}); the file is damaged: fetch or save it again"
         ) from error
-    model = EmotionModel(config, checkpoint=folder)
+    model = EmotionModel(config, checkpoint=folder, lean=lean)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

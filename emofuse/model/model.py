@@ -52,10 +52,13 @@ class EmotionModel(nn.Module):
     `fusion.alone: own` it is of what several modalities say together, and a modality alone answers as its own head.
     """
 
-    def __init__(self, config: ModelConfig, checkpoint: Path | None = None) -> None:
-        """`checkpoint`: the folder whose tokenizer is used and whose weights are about to be loaded, if any."""
+    def __init__(self, config: ModelConfig, checkpoint: Path | None = None, lean: bool = False) -> None:
+        """`checkpoint`: the folder whose tokenizer is used and whose weights are about to be loaded, if any.
+
+        `lean`: its encoders are built without transformers and timm where they can be, for prediction alone.
+        """
         super().__init__()
-        self.encoders = nn.ModuleDict({m: build_encoder(m, c, checkpoint) for m, c in config.encoders.items()})
+        self.encoders = nn.ModuleDict({m: build_encoder(m, c, checkpoint, lean) for m, c in config.encoders.items()})
         self.config = config.model_copy(update={"encoders": {m: e.config for m, e in self.encoders.items()}})
         self.tasks: tuple[Task, ...] = tuple(t.task() for t in config.tasks)
         self.modalities: tuple[Modality, ...] = ordered(config.encoders)

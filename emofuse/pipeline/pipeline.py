@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 import torch
 
-from emofuse.encoders.backbones.layers import lean_backbones
 from emofuse.errors import EmofuseError, require_package
 from emofuse.media.clip import ClipInputs, PathOrName
 from emofuse.media.prefetch import ahead, cores, one_pool
@@ -21,8 +20,8 @@ from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.predict_batches import judge
 from emofuse.pipeline.progress import Report, bar
 from emofuse.pipeline.run import ClipRun
-from emofuse.runtime.int8 import all_bits
-from emofuse.runtime.precision import Precision, apply, carefully, choose
+from emofuse.runtime.int8 import full_precision
+from emofuse.runtime.precision import CHANGE, Precision, apply, choose, quantise_within
 from emofuse.types import Prediction, Segment
 
 if TYPE_CHECKING:
@@ -62,10 +61,14 @@ def load(
         from emofuse.runtime.export.run import load_exported
 
         return Pipeline(load_exported(where, backend, device=str(device)), name=name, options=options)
-    with lean_backbones():
-        loaded = EmotionModel.from_pretrained(where, device=choose_device(device), revision=revision, token=token)
+    loaded = EmotionModel.from_pretrained(
+        where, device=choose_device(device), revision=revision, token=token, lean=True
+    )
     chosen = choose(loaded, precision)
-    carefully(loaded) if precision == "auto" and chosen == "int8" else apply(loaded, chosen)
+    if precision == "auto" and chosen == "int8":
+        quantise_within(loaded, CHANGE)
+    else:
+        apply(loaded, chosen)
     return Pipeline(loaded, name=name, options=options)
 
 
@@ -154,11 +157,10 @@ class Pipeline:
         """
         from emofuse.explain.explanation import explain
 
+        model = full_precision(self.model)
         for person, segment in self.watch(source, **inputs).segments():
-            if segment.present & set(self.model.modalities):
-                with all_bits():
-                    found = explain(self.model, segment, task, target)
-                yield found, segment, person
+            if segment.present & set(model.modalities):
+                yield explain(model, segment, task, target), segment, person
 
     def _analyse(self, runs: Sequence[ClipRun], batch_size: int, progress: bool) -> list[Analysis | EmofuseError]:
         """The runs' results, read beside predicting; a batch may hold the end of one clip and the start of the next."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+import copy
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -15,17 +14,6 @@ LEAST_WEIGHTS = 1 << 16
 """Smaller layers gain nothing."""
 _STEPS = 254.9
 """Between the least and the largest number of a row: 255, less what rounding might carry over into a 256th."""
-_all_bits: ContextVar[bool] = ContextVar("all_bits", default=False)
-
-
-@contextmanager
-def all_bits() -> Iterator[None]:
-    """Within: 8-bit layers multiply with the weights they were made from, so that answers and gradients agree."""
-    token = _all_bits.set(True)
-    try:
-        yield
-    finally:
-        _all_bits.reset(token)
 
 
 class Int8Linear(nn.Linear):
@@ -48,7 +36,7 @@ class Int8Linear(nn.Linear):
 
     def forward(self, input: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch out"]:
         """As nn.Linear."""
-        if torch.is_grad_enabled() or _all_bits.get() or input.device.type != "cpu":
+        if torch.is_grad_enabled() or input.device.type != "cpu":
             return F.linear(input, self.weight, self.bias)
         rows = input.reshape(-1, self.in_features).float()
         low, high = rows.amin(1, keepdim=True), rows.amax(1, keepdim=True)
@@ -116,6 +104,27 @@ def restore(swaps: list[Swap]) -> None:
     """Put the layers back."""
     for parent, name, layer in swaps:
         parent.register_module(name, layer)
+
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def full_precision(model: Model) -> Model:
+    """The model on the same weights with no layer in 8 bits, so that its answers and its gradients agree."""
+    if not any(isinstance(m, Int8Linear) for m in model.modules()):
+        return model
+    twin = copy.copy(model)
+    twin._modules = {name: child and _whole(child) for name, child in model._modules.items()}
+    return twin
+
+
+def _whole(module: nn.Module) -> nn.Module:
+    if not isinstance(module, Int8Linear):
+        return full_precision(module)
+    layer = nn.Linear(1, 1, device="meta").train(module.training)
+    layer.in_features, layer.out_features = module.in_features, module.out_features
+    layer.weight, layer.bias = module.weight, module.bias
+    return layer
 
 
 def hold(module: nn.Module) -> int:

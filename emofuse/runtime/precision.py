@@ -63,8 +63,8 @@ def apply(model: EmotionModel, chosen: Chosen) -> EmotionModel:
     return model
 
 
-def carefully(model: EmotionModel) -> EmotionModel:
-    """8 bits in each encoder, the slowest first, that changes no probability by more than CHANGE; see `MARGIN`."""
+def quantise_within(model: EmotionModel, most: float = CHANGE) -> EmotionModel:
+    """8 bits in each encoder, the slowest first, that changes no probability by more than `most`; see `MARGIN`."""
     batch = collate([model.prepare(spoken(seconds)) for seconds in (1, 2)])
     before = model.predict(batch)
     took: list[tuple[float, nn.Module]] = []
@@ -74,7 +74,7 @@ def carefully(model: EmotionModel) -> EmotionModel:
             took.append((_least(partial(encoder, batch.inputs[modality]), 1), encoder))
     for _, encoder in sorted(took, key=itemgetter(0), reverse=True):
         swaps = quantise(encoder)
-        if swaps and change(before, model.predict(batch)) > MARGIN * CHANGE:
+        if swaps and change(before, model.predict(batch)) > MARGIN * most:
             restore(swaps)
     return model
 

@@ -10,7 +10,6 @@ import torch
 
 from emofuse.batch import collate
 from emofuse.encoders import hf
-from emofuse.encoders.backbones.layers import lean_backbones
 from emofuse.encoders.backbones.tokenizer import FastTokenizer
 from emofuse.encoders.config import FaceConfig
 from emofuse.encoders.face import FaceEncoder
@@ -32,8 +31,7 @@ def pair(architecture):
     whole = hf.backbone(architecture).eval()
     if isinstance(getattr(whole, "pooler", None), torch.nn.Module):
         whole.register_module("pooler", None)
-    with lean_backbones():
-        lean = hf.loadable(hf.described(whole.config)).eval()
+    lean = hf.loadable(hf.described(whole.config), lean=True).eval()
     assert type(lean).__module__.startswith("emofuse.encoders.backbones")
     lean.load_state_dict(whole.state_dict())
     return whole, lean
@@ -106,8 +104,7 @@ def test_whisper(frames):
 def test_vision_transformer(config, tmp_path):
     torch.manual_seed(0)
     whole = FaceEncoder(config, checkpoint=tmp_path).eval()
-    with lean_backbones():
-        lean = FaceEncoder(config, checkpoint=tmp_path).eval()
+    lean = FaceEncoder(config, checkpoint=tmp_path, lean=True).eval()
     assert type(whole.backbone).__module__.startswith("timm")
     assert type(lean.backbone).__module__.startswith("emofuse")
     lean.load_state_dict(whole.state_dict())
@@ -128,11 +125,10 @@ def test_vision_transformer(config, tmp_path):
 )
 def test_what_is_not_plain_stays_with_the_library(architecture):
     described = hf.described(hf.rebuilt(architecture))
-    with lean_backbones():
-        assert type(hf.loadable(described)).__module__.startswith("transformers")
+    assert type(hf.loadable(described, lean=True)).__module__.startswith("transformers")
 
 
-def test_lean_backbones_are_only_used_where_they_are_wanted():
+def test_lean_is_only_what_is_asked_for():
     described = hf.described(hf.rebuilt(BERT))
     assert type(hf.loadable(described)).__module__.startswith("transformers")
 
@@ -141,8 +137,7 @@ def test_lean_backbones_are_only_used_where_they_are_wanted():
 @pytest.mark.parametrize("limit", [8, 64])
 def test_the_tokenizer_cuts_the_same_pieces(tiny_tokenizer, pair, limit):
     whole, text = hf.tokenizer(tiny_tokenizer), "I am so happy, 我很高兴!"
-    with lean_backbones():
-        lean = hf.tokenizer(tiny_tokenizer)
+    lean = hf.tokenizer(tiny_tokenizer, lean=True)
     assert isinstance(lean, FastTokenizer) and not isinstance(whole, FastTokenizer)
     arguments = {"truncation": "longest_first", "max_length": limit, "return_offsets_mapping": True}
     one, other = (t(text, text_pair=pair, **arguments) for t in (whole, lean))
@@ -155,8 +150,7 @@ def test_the_tokenizer_cuts_the_same_pieces(tiny_tokenizer, pair, limit):
 
 def test_a_checkpoint_judges_the_same_and_is_saved_the_same(tiny_model, make_segment, tmp_path):
     folder = tiny_model.save_pretrained(tmp_path / "whole")
-    with lean_backbones():
-        lean = EmotionModel.from_pretrained(folder)
+    lean = EmotionModel.from_pretrained(folder, lean=True)
     whole = EmotionModel.from_pretrained(folder)
     assert not [m for m in lean.modules() if type(m).__module__.startswith(("transformers", "timm"))]
     segments = [make_segment(seed) for seed in range(4)]

@@ -7,11 +7,10 @@ import torch
 
 import emofuse
 from emofuse.batch import collate
-from emofuse.encoders.backbones.layers import lean_backbones
 from emofuse.errors import EmofuseError
 from emofuse.model.model import EmotionModel
 from emofuse.runtime import int8, precision
-from emofuse.runtime.int8 import Int8Linear, all_bits
+from emofuse.runtime.int8 import Int8Linear, full_precision
 
 
 @pytest.fixture
@@ -37,8 +36,7 @@ def change(model, other, segments):
 
 @pytest.mark.parametrize("chosen", ["int8", "bfloat16"])
 def test_probabilities_change_little(wide, make_segment, tmp_path, chosen):
-    with lean_backbones():
-        other = EmotionModel.from_pretrained(wide.save_pretrained(tmp_path / "wide"))
+    other = EmotionModel.from_pretrained(wide.save_pretrained(tmp_path / "wide"), lean=True)
     precision.apply(other, chosen)
     changes = [change(wide, other, [make_segment(s) for s in range(a, a + 12)]) for a in range(0, 100, 20)]
     assert 0 < sorted(changes)[2] <= precision.CHANGE and max(changes) <= 1.5 * precision.CHANGE, "of random weights"
@@ -58,7 +56,7 @@ def test_the_shipped_model_changes_little_in_eight_bits(repository):
         assert max(abs(p.emotions[name] - q.emotions[name]) for name in p.emotions) <= precision.CHANGE
 
 
-def test_gradients_and_all_bits_use_the_whole_weights():
+def test_gradients_and_full_precision_use_the_whole_weights():
     torch.manual_seed(0)
     layer, given = torch.nn.Linear(256, 256), torch.randn(3, 256)
     eight = Int8Linear(layer)
@@ -66,8 +64,10 @@ def test_gradients_and_all_bits_use_the_whole_weights():
     with torch.no_grad():
         assert not torch.equal(eight(given), layer(given))
         torch.testing.assert_close(eight(given), layer(given), atol=0.05, rtol=0.05)
-        with all_bits():
-            assert torch.equal(eight(given), layer(given))
+        model = torch.nn.Sequential(eight, torch.nn.ReLU())
+        whole = full_precision(model)
+        assert torch.equal(whole(given), layer(given).relu())
+        assert whole[0].weight is layer.weight and model[0] is eight and full_precision(whole) is whole
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -115,11 +115,11 @@ def test_the_slowest_encoder_comes_first_and_one_that_changes_too_much_stays_who
     seconds, changes = iter([1.0, 3.0, 2.0]), iter([0.3, 0.01, 0.01])
     monkeypatch.setattr(precision, "_least", lambda work, rounds: next(seconds))
     monkeypatch.setattr(precision, "change", lambda one, other: next(changes))
-    precision.carefully(wide)
+    precision.quantise_within(wide)
     eight = {m for m, e in wide.encoders.items() if any(isinstance(x, Int8Linear) for x in e.modules())}
     assert eight == set(wide.encoders) - {list(wide.encoders)[1]}
 
 
 def test_the_careful_choice_keeps_its_promise(wide, make_segment, tmp_path):
-    other = precision.carefully(EmotionModel.from_pretrained(wide.save_pretrained(tmp_path / "wide")))
+    other = precision.quantise_within(EmotionModel.from_pretrained(wide.save_pretrained(tmp_path / "wide")))
     assert change(wide, other, [precision.spoken(1), precision.spoken(2)]) <= precision.CHANGE

@@ -1,37 +1,17 @@
-"""What the lean backbones are made of: layers that wait for their weights, attention, and when to use them at all."""
+"""Layers of the lean backbones, which wait for their weights, and their attention.
+
+transformers and timm take longer to import than a clip takes to predict, and training needs what they know beyond the
+forward pass (dropout, initialisation, adapters); prediction does not. Outputs are the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any
 
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-
-_wanted: ContextVar[bool] = ContextVar("lean_backbones", default=False)
-
-
-@contextmanager
-def lean_backbones() -> Iterator[None]:
-    """Within: encoders that are built for a checkpoint's weights are lean where their architecture is a plain one.
-
-    transformers and timm take longer to import than a clip takes to judge, and training needs what they know beyond
-    the forward pass (dropout, initialisation, adapters); judging does not. Outputs are the same.
-    """
-    token = _wanted.set(True)
-    try:
-        yield
-    finally:
-        _wanted.reset(token)
-
-
-def wanted() -> bool:
-    """Whether lean backbones are asked for here."""
-    return _wanted.get()
 
 
 class Linear(nn.Linear):

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from emofuse.encoders.backbones.layers import Described, lean_backbones
+from emofuse.encoders.backbones.layers import Described
 from emofuse.errors import CheckpointError, EmofuseError, require_package
 from emofuse.model.checkpoint import locate, read_config
 from emofuse.model.conformal import FILE as CONFORMAL
@@ -49,8 +49,7 @@ class ExportedModel(EmotionModel):
     """An EmotionModel without backbones; it judges, and is neither trained nor explained by gradients."""
 
     def __init__(self, folder: Path, runs: Mapping[str, Run]) -> None:
-        with lean_backbones():
-            super().__init__(read_config(folder), checkpoint=folder)
+        super().__init__(read_config(folder), checkpoint=folder, lean=True)
         for modality in self.modalities:
             encoder: Any = self.encoders[modality]
             config = getattr(encoder.backbone, "config", None)

@@ -10,7 +10,6 @@ import torch
 
 import emofuse
 from emofuse.batch import collate
-from emofuse.encoders.backbones.layers import lean_backbones
 from emofuse.errors import CheckpointError, EmofuseError
 from emofuse.model.config import ModelConfig
 from emofuse.model.model import EmotionModel
@@ -30,8 +29,7 @@ def saved(config, folder):
     whole = EmotionModel(config)
     for head in (h for m in whole.modality_heads.values() for h in m.tasks.values()):
         torch.nn.init.normal_(head.linear.weight, std=0.5)
-    with lean_backbones():
-        return EmotionModel.from_pretrained(whole.save_pretrained(folder))
+    return EmotionModel.from_pretrained(whole.save_pretrained(folder), lean=True)
 
 
 @pytest.fixture(scope="module")
@@ -151,8 +149,7 @@ def test_eight_bits_keep_the_answers_on_a_dev_split(backend, repository, corpora
     from emofuse.data.load import load_segment
     from emofuse.tasks import TASKS
 
-    with lean_backbones():
-        model = EmotionModel.from_pretrained("emofuse-small")
+    model = EmotionModel.from_pretrained("emofuse-small", lean=True)
     utterances = [u for u in read("goemotions", corpora_root / "goemotions", "dev").utterances if u.text]
     folded = [(u, corpus(u.corpus).fold(u.labels, TASKS["emotion"])) for u in utterances]
     labelled = [(u, t) for u, t in folded if not np.isnan(t).any()]
