@@ -15,12 +15,13 @@ from transformers import TrainerCallback
 from benchmarks.clips import make_clip
 from benchmarks.measure import Line, Setting
 from benchmarks.models import TOKENIZER
+from emofuse.training.assemble import Data, assemble
 from emofuse.training.dataset.sampler import Buckets
 from emofuse.training.dataset.samples import Samples
 from emofuse.training.objective.objective import Objective
 from emofuse.training.outcome.report import RunLog
 from emofuse.training.recipe.read import Recipe
-from emofuse.training.run import Data, Run, assemble
+from emofuse.training.run import Run
 from emofuse.training.trainer import Loader
 from emofuse.training.tuning.init import build
 from emofuse.training.tuning.optim import build_optimizer

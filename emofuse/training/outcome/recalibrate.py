@@ -68,8 +68,8 @@ def recalibrate(
 
 
 def _on_recipe(model: EmotionModel, folder: Path, values: Mapping[str, Any], limit: int | None) -> Found:
+    from emofuse.training.assemble import caches, dev_sets
     from emofuse.training.dataset.sources import read_source
-    from emofuse.training.run import caches, dev_sets
     from emofuse.training.validate import evidence_of_sets, predict_set
 
     if not (folder / "recipe.yaml").is_file():

@@ -1,0 +1,119 @@
+"""Assembled data of a run: samples and their shares, dev sets, caches and class counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from emofuse.data.compose import Composer
+from emofuse.data.examples import Example
+from emofuse.data.load import takes_long
+from emofuse.errors import RecipeError
+from emofuse.model.model import EmotionModel
+from emofuse.training.dataset.cache import DiskCache, InputCache, SegmentCache
+from emofuse.training.dataset.sampler import Shares
+from emofuse.training.dataset.samples import MediaCache, Samples
+from emofuse.training.dataset.sources import SourceExamples, read_source, standardise
+from emofuse.training.recipe.schema import Recipe
+from emofuse.training.validate import DevSet
+
+
+@dataclass
+class Data:
+    """What a run learns from and is chosen on."""
+
+    gathered: list[SourceExamples]
+    samples: Samples
+    shares: Shares
+    dev: list[DevSet]
+    counts: dict[str, np.ndarray]
+
+
+def assemble(recipe: Recipe, seed: int, model: EmotionModel, limit: int | None) -> Data:
+    """Read every source; raises DataError when there is nothing to train on or to choose by."""
+    gathered = [read_source(recipe, source, model.tasks, limit) for source in recipe.data.sources]
+    examples = [example for g in gathered for example in g.train]
+    if not {"all", *recipe.model.encoders} & set(recipe.model.init):
+        standardise(model, examples)
+    cache, store = caches(recipe, model)
+    compose = recipe.data.compose
+    composer = Composer(examples, compose, _fewer(compose.size, limit)) if compose else None
+    samples = Samples(
+        examples,
+        model,
+        cache,
+        seed=seed,
+        augment=recipe.augment,
+        composer=composer,
+        modality_dropout=recipe.data.modality_dropout,
+        store=store,
+    )
+    weights = [s.weight for s in recipe.data.sources]
+    sizes, composed = [len(g.train) for g in gathered], composer.size if composer else 0
+    shares = Shares(sizes, weights, composed, seed, [g.cells for g in gathered])
+    if not len(shares):
+        raise RecipeError("no source has anything to train on; set data.sources.N.train to true for one")
+    dev = dev_sets(recipe, gathered, model, cache, limit, store)
+    return Data(gathered, samples, shares, dev, _counts(gathered, model))
+
+
+def caches(recipe: Recipe, model: EmotionModel) -> tuple[MediaCache, InputCache | None]:
+    """Decoded media in memory, over what the recipe keeps on disk."""
+    options, memory = recipe.data.cache, recipe.data.cache_mb << 20
+    if options is None:
+        return MediaCache(memory), None
+    disk = DiskCache(options.folder, round(options.gb * 1e9))
+    learns = {m for m, e in model.encoders.items() if any(p.requires_grad for p in e.parameters())}
+    frozen = set(model.modalities) - learns if recipe.loss.adversarial == "none" else set()
+    return MediaCache(memory, SegmentCache(disk, takes_long)), InputCache(disk, model, frozen)
+
+
+def _fewer(size: int, limit: int | None) -> int:
+    return size if limit is None else min(size, 7 * limit)
+
+
+def dev_sets(
+    recipe: Recipe,
+    gathered: Sequence[SourceExamples],
+    model: EmotionModel,
+    cache: MediaCache,
+    limit: int | None,
+    store: InputCache | None = None,
+) -> list[DevSet]:
+    """One set a source with dev utterances, and one a subset of modalities where samples are composed."""
+    sets = []
+    for g in gathered:
+        if g.dev:
+            samples = Samples(g.dev, model, cache, seed=0, store=store)
+            sets.append(DevSet(_unused(g.source.corpus, sets), samples, [(0, i) for i in range(len(g.dev))]))
+    examples: list[Example] = [example for g in gathered for example in g.dev]
+    if recipe.data.compose and examples:
+        plain = recipe.data.compose.model_copy(update={"conflict": 0.0, "fewest": 1})
+        each = _fewer(plain.dev_size, limit)
+        composer = Composer(examples, plain, 1)
+        number = len(composer.subsets)
+        composer.size = each * number
+        samples = Samples(examples, model, cache, seed=0, composer=composer)
+        for i, subset in enumerate(composer.subsets):
+            keys = [(0, len(examples) + i + number * k) for k in range(each)]
+            sets.append(DevSet("composed " + "+".join(sorted(subset)), samples, keys, composed=True))
+    if not sets:
+        raise RecipeError("no source has a dev split to choose the epoch by; keep evaluate: true for one that has")
+    return sets
+
+
+def _unused(name: str, sets: Sequence[DevSet]) -> str:
+    taken = sum(s.name.split("#")[0] == name for s in sets)
+    return f"{name}#{taken + 1}" if taken else name
+
+
+def _counts(gathered: Sequence[SourceExamples], model: EmotionModel) -> dict[str, np.ndarray]:
+    """Expected samples a class in one epoch, by task."""
+    counts = {t.name: np.zeros(t.width) for t in model.tasks}
+    for g in gathered:
+        for example, times in zip(g.train, g.times(), strict=True):
+            for name, target in example.targets.items():
+                counts[name] += times * np.nan_to_num(target)
+    return counts
