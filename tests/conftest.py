@@ -16,6 +16,7 @@ from jaxtyping import install_import_hook
 
 if TYPE_CHECKING:
     from emofuse.data.examples import Example
+    from emofuse.model.model import EmotionModel
     from emofuse.types import Segment
 
 settings.register_profile("unhurried", deadline=None)
@@ -53,6 +54,16 @@ def real_clip(corpora_root: Path) -> Path:
 def repository() -> Path:
     """The checkout the tests run in."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def shipped(repository: Path) -> EmotionModel:
+    """The model that comes with the project."""
+    from emofuse.model.checkpoint import load, locate
+
+    if not (repository / "checkpoints" / "emofuse-small" / "config.json").is_file():
+        pytest.skip("checkpoints/emofuse-small is not there")
+    return load(locate("emofuse-small")).eval()
 
 
 @pytest.fixture(scope="session")

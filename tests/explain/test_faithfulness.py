@@ -6,14 +6,23 @@ import copy
 from typing import Literal
 
 import numpy as np
+import pytest
 import torch
 from jaxtyping import Float
 
-from emofuse.batch import Batch
-from emofuse.explain.attribution import Attribution, answers, baselines, continuous_inputs
+from emofuse.batch import Batch, collate
+from emofuse.explain.attribution import Attribution, answers, baselines, continuous_inputs, integrated_gradients
+from emofuse.explain.shapley import shapley, task_of
+from emofuse.media.transcript import spread
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
+from emofuse.types import Segment
 
+SAID = (
+    "I am so happy that you came, this is wonderful!",
+    "I hate you, and this makes me furious.",
+    "She died last night and I cannot stop crying.",
+)
 SHARES = tuple(i / 10 for i in range(11))
 
 
@@ -93,3 +102,48 @@ def _spread(gone: np.ndarray, shape: torch.Size) -> np.ndarray:
         full[..., : big.shape[2], : big.shape[3]] = big
         return full[:, :, None]
     return gone.reshape(*gone.shape, *[1] * (len(shape) - 2))
+
+
+def said(text: str) -> Segment:
+    return Segment("said", 0.0, 3.0, words=spread(text, 0.0, 3.0))
+
+
+def test_randomised_weights_give_other_attributions(tiny_model, make_segment):
+    batch = collate([tiny_model.prepare(make_segment(3))])
+    task = task_of(tiny_model, "emotion")
+    found = integrated_gradients(tiny_model, batch, task, 1, steps=8)
+    again = integrated_gradients(tiny_model, batch, task, 1, steps=8)
+    other = integrated_gradients(randomised(tiny_model), batch, task, 1, steps=8)
+    assert similarity(found, again) == pytest.approx(1.0)
+    assert abs(similarity(found, other)) < 0.7
+
+
+def test_deleting_what_ranks_highest_lowers_the_answer_fastest(tiny_model, make_segment):
+    task, top, random = task_of(tiny_model, "emotion"), [], []
+    for seed in range(3):
+        batch = collate([tiny_model.prepare(make_segment(seed))])
+        target = int(tiny_model.predict(batch).tasks["emotion"][0].argmax())
+        found = integrated_gradients(tiny_model, batch, task, target, steps=16)
+        top.append(deletion_curve(tiny_model, batch, task, target, found))
+        random += [deletion_curve(tiny_model, batch, task, target, found, order="random", seed=s) for s in range(3)]
+        assert top[-1][0] == pytest.approx(found.answer, abs=1e-4)
+        assert top[-1][-1] == pytest.approx(found.baseline, abs=1e-4)
+    assert np.mean(top) < np.mean(random)
+
+
+def test_the_words_that_rank_highest_carry_the_answer(shipped):
+    task, other, rng = task_of(shipped, "emotion"), randomised(shipped), np.random.default_rng(0)
+    top, random, like = [], [], []
+    for text in SAID:
+        batch = collate([shipped.prepare(said(text))])
+        target = int(shipped.predict(batch).tasks["emotion"][0].argmax())
+        shares = shapley(shipped, batch, task, target)
+        assert sum(shares.values.values()) == pytest.approx(shares.full - shares.none, abs=1e-5)
+        found = integrated_gradients(shipped, batch, task, target, steps=24)
+        top.append(deletion_curve(shipped, batch, task, target, found))
+        seeds = rng.integers(0, 1000, 5).tolist()
+        random += [deletion_curve(shipped, batch, task, target, found, order="random", seed=s) for s in seeds]
+        like.append(similarity(found, integrated_gradients(other, batch, task, target, steps=8)))
+    early = len(SHARES) // 2
+    assert np.mean([curve[1:early] for curve in top]) < np.mean([curve[1:early] for curve in random])
+    assert abs(np.mean(like)) < 0.6
