@@ -10,6 +10,7 @@ from jaxtyping import Float
 from scipy import optimize, special
 
 from emofuse.metrics.undefined import warn
+from emofuse.tasks import Task
 
 COLDEST, HOTTEST = 0.05, 20.0
 """The range temperatures are looked for in: the same as multiplying the logits by 20 … 1/20."""
@@ -23,6 +24,13 @@ def softmax(logits: Float[np.ndarray, "n k"], temperature: float = 1.0) -> Float
 def sigmoid(logits: Float[np.ndarray, "..."], temperature: float = 1.0) -> Float[np.ndarray, "..."]:
     """Probabilities of independent labels, in float64, without overflow."""
     return special.expit(np.asarray(logits, dtype=np.float64) / temperature)
+
+
+def decode(task: Task, logits: Float[np.ndarray, "n width"], temperature: float = 1.0) -> Float[np.ndarray, "n width"]:
+    """Logits as probabilities, or as numbers within the scalar's range: of arrays what `Head.decode` is of tensors."""
+    if task.kind == "scalar":
+        return logits.clip(task.low, task.high)
+    return softmax(logits, temperature) if task.kind == "categorical" else sigmoid(logits, temperature)
 
 
 def fit_temperature(

@@ -12,7 +12,7 @@ from emofuse.calibration.temperature import softmax
 from emofuse.data.examples import Example
 from emofuse.evaluation.predict import GIVEN, Predictions, scalar
 from emofuse.metrics import bootstrap, brier, ece, ece_by_chance, nll, reliability_curve
-from emofuse.metrics.scores import scores_of
+from emofuse.metrics.task import scores_of
 from emofuse.metrics.undefined import counted_elsewhere
 from emofuse.model.conformal import Conformal, ConformalWarning
 from emofuse.tasks import Task

@@ -14,7 +14,7 @@ from emofuse.errors import DataError
 from emofuse.evaluation.evaluate import Evaluation, plain
 from emofuse.evaluation.predict import GIVEN, Predictions, load, scalar
 from emofuse.metrics import Comparison, compare_paired, mcnemar
-from emofuse.metrics.scores import LABELS, LOWER_IS_BETTER, scores_of
+from emofuse.metrics.task import LABELS, LOWER_IS_BETTER, scores_of
 from emofuse.metrics.undefined import counted_elsewhere
 from emofuse.tasks import TASKS, Task
 

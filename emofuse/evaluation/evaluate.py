@@ -21,7 +21,7 @@ from emofuse.evaluation.predict import GIVEN, Predictions, predict_examples, sca
 from emofuse.evaluation.worst import worst_of
 from emofuse.metrics import Interval, MetricWarning, bootstrap, multilabel_f1, task_report, tune_thresholds
 from emofuse.metrics.intervals import FEW
-from emofuse.metrics.scores import scores_of
+from emofuse.metrics.task import scores_of
 from emofuse.metrics.undefined import counted_elsewhere
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task

@@ -19,9 +19,10 @@ from emofuse.evaluation.evaluate import plain, read_evaluation
 from emofuse.evaluation.perturb.catalogue import Perturbation, catalogue
 from emofuse.evaluation.predict import GIVEN, Predictions, predict_examples, scalar
 from emofuse.metrics import Interval, bootstrap
-from emofuse.metrics.scores import scores_of
+from emofuse.metrics.task import scores_of
 from emofuse.metrics.undefined import counted_elsewhere
 from emofuse.modalities import Modality, Subset, bits
+from emofuse.model.losses import task_loss
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
 from emofuse.types import Segment, Split
@@ -142,7 +143,7 @@ def adversarial(model: EmotionModel, batch: Batch, modality: Modality, length: f
     moved = start.clone().requires_grad_()
     with torch.enable_grad():
         outputs = model(replace(batch, inputs=batch.inputs | {modality: arrays | {key: moved}}))
-        loss = model.heads[task.name].loss(outputs.logits[task.name], batch.targets[task.name])  # type: ignore[operator]
+        loss = task_loss(task, outputs.logits[task.name], batch.targets[task.name])
         (gradient,) = torch.autograd.grad(loss, moved)
     rows = (-1, *[1] * (start.ndim - 1))
     size, slope = start.flatten(1).norm(dim=1).view(rows), gradient.flatten(1).norm(dim=1).view(rows)

@@ -1,13 +1,15 @@
-"""The standard set of numbers for each kind of task, as plain dicts ready for JSON; NaN stays NaN.
+"""The metrics of a task, decided by its kind: as functions to resample, as numbers, and as a report ready for JSON.
 
-Rows whose target is NaN are unlabelled and left out. `notes` says in words where a number is undefined and why; the
-same sentences are issued once as a `MetricWarning`, unless `quiet` (a training loop meets the same gap every epoch).
+Rows whose target is NaN are unlabelled and left out of a report; NaN stays NaN. `notes` says in words where a number is
+undefined and why; the same sentences are issued once as a `MetricWarning`, unless `quiet` (a training loop meets the
+same gap every epoch).
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,69 @@ from emofuse.metrics import classification, confidence, multilabel, regression
 from emofuse.metrics.undefined import MetricWarning, counted_elsewhere
 from emofuse.tasks import Task
 
+Score = Callable[[np.ndarray, np.ndarray], float]
+"""(targets, values) → a number."""
+Accuracies = Callable[[np.ndarray, np.ndarray], dict[str, float]]
+"""(targets, values) of a scalar → the accuracies of its published protocol, by name."""
+LOWER_IS_BETTER = frozenset({"mae", "rmse", "nll", "brier", "ece", "ece_mass"})
+LABELS = {
+    "accuracy": "accuracy (WA)", "uar": "UAR", "macro_f1": "macro F1", "weighted_f1": "weighted F1",
+    "micro_f1": "micro F1", "auroc": "AUROC", "mae": "MAE", "rmse": "RMSE", "pearson": "Pearson", "ccc": "CCC",
+    "nll": "NLL", "brier": "Brier", "ece": "ECE", "ece_mass": "ECE (equal mass)", "acc2_has0": "Acc-2 (has 0)",
+    "acc2_non0": "Acc-2 (non 0)", "f1_has0": "F1 (has 0)", "f1_non0": "F1 (non 0)", "acc3": "Acc-3", "acc5": "Acc-5",
+    "acc7": "Acc-7", "acc2": "Acc-2", "f1": "F1 (2 classes)",
+}  # fmt: skip
+
+ACCURACIES: dict[Accuracies, tuple[str, ...]] = {
+    regression.sentiment_scores: ("acc2_has0", "acc2_non0", "f1_has0", "f1_non0", "acc3", "acc5", "acc7"),
+    regression.sims_scores: ("acc2", "f1", "acc3", "acc5"),
+}
+
+
+def scores_of(task: Task, threshold: float = 0.5) -> dict[str, Score]:
+    """The metrics of a task by name, the general ones first; values and targets are n × width, or n for a scalar.
+
+    `threshold` is for labels that may stand beside each other.
+    """
+    if task.kind == "categorical":
+        return _class_scores(task.width)
+    if task.kind == "multilabel":
+        return _label_scores(threshold)
+    return _scalar_scores(accuracies_of(task))
+
+
+def accuracies_of(task: Task) -> Accuracies | None:
+    """The accuracies that papers report of a scalar beside its error: of -3…3 as CMU-MOSI's, of CH-SIMS as its own."""
+    if task.kind == "scalar" and (task.low, task.high) == (-3.0, 3.0):
+        return regression.sentiment_scores
+    return regression.sims_scores if task.kind == "scalar" and task.name.startswith("sims_") else None
+
+
+def metric_names(task: Task) -> tuple[str, ...]:
+    """Names of what `task_metrics` gives."""
+    return (*scores_of(task), *(("nll",) if task.kind == "categorical" else ()))
+
+
+def task_metrics(task: Task, values: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    """Every metric of the labelled rows, by name, with their number `n`: what a training run follows.
+
+    `values` are probabilities, or numbers within the scalar's range, NaN where there is no answer; both are n × width.
+    A soft target counts as its leading class, but for NLL.
+    """
+    kept = ~np.isnan(targets).any(axis=1) & ~np.isnan(values).any(axis=1)
+    values, targets = values[kept], targets[kept]
+    if not len(values):
+        return {"n": 0}
+    shaped = (targets[:, 0], values[:, 0]) if task.kind == "scalar" else (targets, values)
+    with counted_elsewhere():
+        found = {"n": len(values), **{name: score(*shaped) for name, score in scores_of(task).items()}}
+        return found | ({"nll": confidence.nll(targets, values)} if task.kind == "categorical" else {})
+
 
 def task_report(
     task: Task, predictions: np.ndarray, targets: np.ndarray, *, threshold: float = 0.5, quiet: bool = False
 ) -> dict[str, Any]:
-    """The report of whichever kind `task` is; a scalar task that spans -3…3 gets the sentiment accuracies too.
+    """The report of whichever kind `task` is.
 
     `predictions` and `targets` are n × width, or n for a scalar; `threshold` is for labels that stand beside each
     other.
@@ -30,13 +90,8 @@ def task_report(
         return classification_report(predictions, targets, task.classes, quiet=quiet)
     if task.kind == "multilabel":
         return multilabel_report(predictions, targets, task.classes, thresholds=threshold, quiet=quiet)
-    sentiment = (task.low, task.high) == (-3.0, 3.0)
     flat = np.asarray(predictions).reshape(-1), np.asarray(targets).reshape(-1)
-    report = regression_report(*flat, sentiment=sentiment, quiet=quiet)
-    if task.name.startswith("sims_"):
-        with counted_elsewhere():
-            report |= regression.sims_scores(*(side[~np.isnan(flat[1])] for side in (flat[1], flat[0])))
-    return report
+    return regression_report(*flat, accuracies=accuracies_of(task), quiet=quiet)
 
 
 def classification_report(
@@ -63,10 +118,7 @@ def classification_report(
             "n": len(truth),
             "unlabelled": unlabelled,
             "ties": int(np.sum(np.sum(targets == targets.max(axis=1, keepdims=True), axis=1) > 1)) if len(truth) else 0,
-            "accuracy": classification.accuracy(truth, guess),
-            "uar": classification.uar(truth, guess, len(classes)),
-            "macro_f1": classification.macro_f1(truth, guess, len(classes)),
-            "weighted_f1": classification.weighted_f1(truth, guess, len(classes)),
+            **{name: score(targets, probs) for name, score in _class_scores(len(classes)).items()},
             "auroc": classification.mean_where_defined(np.array(aurocs)),
             "nll": confidence.nll(targets, probs),
             "brier": confidence.brier(targets, probs),
@@ -106,9 +158,7 @@ def multilabel_report(
             "kind": "multilabel",
             "n": len(targets),
             "unlabelled": unlabelled,
-            "macro_f1": multilabel.multilabel_f1(targets, probs, thresholds),
-            "micro_f1": multilabel.multilabel_f1(targets, probs, thresholds, average="micro"),
-            "auroc": multilabel.multilabel_auroc(targets, probs),
+            **{name: score(targets, probs) for name, score in _label_scores(thresholds).items()},
             "classes": list(classes),
             "per_class": {
                 name: {"f1": float(each[k]), "support": int(present[:, k].sum())} for k, name in enumerate(classes)
@@ -124,10 +174,10 @@ def regression_report(
     predictions: Float[np.ndarray, " n"],
     targets: Float[np.ndarray, " n"],
     *,
-    sentiment: bool = False,
+    accuracies: Accuracies | None = None,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """MAE, RMSE, Pearson and CCC; with `sentiment` (scale -3…3) also Acc-2/3/5/7 and F1 as CMU-MOSI reports them."""
+    """MAE, RMSE, Pearson and CCC, and the `accuracies` of the scale's published protocol (see `accuracies_of`)."""
     predictions, targets = np.asarray(predictions, dtype=np.float64), np.asarray(targets, dtype=np.float64)
     labelled = ~np.isnan(targets)
     unlabelled = int((~labelled).sum())
@@ -137,20 +187,47 @@ def regression_report(
         sides = (("targets", targets), ("predictions", predictions))
         notes += [f"the {side} are all {v[0]:g}: correlation is undefined" for side, v in sides if np.ptp(v) == 0]
     with counted_elsewhere():
+        general = {name: score(targets, predictions) for name, score in _scalar_scores(None).items()}
         report: dict[str, Any] = {
             "kind": "scalar",
             "n": len(targets),
             "unlabelled": unlabelled,
-            "mae": regression.mae(targets, predictions),
+            "mae": general["mae"],
             "rmse": regression.rmse(targets, predictions),
-            "pearson": regression.pearson(targets, predictions),
-            "ccc": regression.ccc(targets, predictions),
+            **general,
+            **(accuracies(targets, predictions) if accuracies else {}),
         }
-        if sentiment:
-            report |= regression.sentiment_scores(targets, predictions)
     report["notes"] = notes
     _say(notes, quiet)
     return report
+
+
+def _class_scores(classes: int) -> dict[str, Score]:
+    return {
+        "accuracy": lambda t, v: classification.accuracy(t.argmax(axis=1), v.argmax(axis=1)),
+        "uar": lambda t, v: classification.uar(t.argmax(axis=1), v.argmax(axis=1), classes),
+        "macro_f1": lambda t, v: classification.macro_f1(t.argmax(axis=1), v.argmax(axis=1), classes),
+        "weighted_f1": lambda t, v: classification.weighted_f1(t.argmax(axis=1), v.argmax(axis=1), classes),
+    }
+
+
+def _label_scores(thresholds: float | Float[np.ndarray, " k"]) -> dict[str, Score]:
+    return {
+        "macro_f1": lambda t, v: multilabel.multilabel_f1(t, v, thresholds),
+        "micro_f1": lambda t, v: multilabel.multilabel_f1(t, v, thresholds, average="micro"),
+        "auroc": multilabel.multilabel_auroc,
+    }
+
+
+def _scalar_scores(accuracies: Accuracies | None) -> dict[str, Score]:
+    found: dict[str, Score] = {"mae": regression.mae, "pearson": regression.pearson, "ccc": regression.ccc}
+    if accuracies:
+        found |= {name: partial(_one_of, accuracies, name) for name in ACCURACIES[accuracies]}
+    return found
+
+
+def _one_of(accuracies: Accuracies, name: str, targets: np.ndarray, values: np.ndarray) -> float:
+    return accuracies(targets, values)[name]
 
 
 def _labelled(probs: np.ndarray, targets: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray, int]:

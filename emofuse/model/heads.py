@@ -1,4 +1,4 @@
-"""A head owns forward, loss, decoding and temperature, so calibration lives in the checkpoint."""
+"""Heads: forward, decoding and temperature of each task, so that calibration lives in the checkpoint."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Collection
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -88,12 +87,6 @@ class Head(SubsetTables):
     def forward(self, state: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch width"]:
         return self.linear(self.dropout(state))
 
-    def loss(self, logits: Float[Tensor, "batch width"], target: Float[Tensor, "batch width"]) -> Float[Tensor, ""]:
-        """Mean over labelled rows; zero, with a gradient of zero, when there is none. See `task_loss`."""
-        labelled = ~target.isnan().any(-1)
-        per_row = task_loss(self.task, logits, torch.where(labelled[:, None], target, 0.0))
-        return (per_row * labelled).sum() / labelled.sum().clamp(min=1)
-
     def decode(
         self, logits: Float[Tensor, "batch width"], subset: Int[Tensor, " batch"], unsupported: bool = False
     ) -> Float[Tensor, "batch width"]:
@@ -110,17 +103,6 @@ class Head(SubsetTables):
         if unsupported:
             return values
         return values.masked_fill(~self.supported_subsets[subset][:, None], torch.nan)
-
-
-def task_loss(
-    task: Task, logits: Float[Tensor, "batch width"], target: Float[Tensor, "batch width"]
-) -> Float[Tensor, " batch"]:
-    """Loss a row: cross-entropy with a distribution, binary cross-entropy, or squared error in units of the range."""
-    if task.kind == "categorical":
-        return -(target * logits.log_softmax(-1)).sum(-1)
-    if task.kind == "multilabel":
-        return F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(-1)
-    return ((logits - target) / (task.high - task.low)).square().mean(-1)
 
 
 class Pool(nn.Module):

@@ -1,8 +1,7 @@
-"""Masked losses: soft targets, class weights, priors, focal, R-Drop and supervised contrast; NaN = not labelled."""
+"""Losses: one for each kind of task, R-Drop and supervised contrast, over the rows that are labelled (NaN = not)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -10,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Num
 from torch import Tensor
+
+from emofuse.tasks import Task
 
 Weighting = Literal["none", "inverse_sqrt", "inverse", "effective"]
 
@@ -87,6 +88,34 @@ def scalar_loss(
     return masked_mean(F.smooth_l1_loss(values / span, targets / span, reduction="none", beta=0.1) * 10, mask)
 
 
+def task_loss(
+    task: Task,
+    logits: Float[Tensor, "batch width"],
+    targets: Float[Tensor, "batch width"],
+    mask: Bool[Tensor, " batch"] | None = None,
+    *,
+    weights: Float[Tensor, " width"] | None = None,
+    prior: Float[Tensor, " width"] | None = None,
+    adjustment: float = 0.0,
+    focal: float = 0.0,
+    smoothing: float = 0.0,
+    soft: bool = True,
+) -> Float[Tensor, ""]:
+    """The loss of a task, decided by its kind, over the rows of the mask (None: those with a target), in float32.
+
+    The options are those of `categorical_loss`; other kinds leave out what they have no use for.
+    """
+    logits, mask = logits.float(), labelled(targets) if mask is None else mask
+    if task.kind == "scalar":
+        return scalar_loss(logits.squeeze(-1), targets.squeeze(-1), mask, task.high - task.low)
+    if task.kind == "multilabel":
+        return multilabel_loss(logits, targets, mask, weights=weights, focal=focal, smoothing=smoothing)
+    return categorical_loss(
+        logits, targets, mask, weights=weights, prior=prior, adjustment=adjustment, focal=focal, smoothing=smoothing,
+        soft=soft,
+    )  # fmt: skip
+
+
 def rdrop_loss(
     first: Float[Tensor, "batch classes"], second: Float[Tensor, "batch classes"], mask: Bool[Tensor, " batch"]
 ) -> Float[Tensor, ""]:
@@ -131,8 +160,3 @@ def class_weights(kind: Weighting, counts: Float[np.ndarray, " classes"], beta: 
         return np.ones(len(counts), np.float32)
     scale = counts.sum() / (raw * counts).sum()
     return np.where(seen, raw * scale, 1.0).astype(np.float32)
-
-
-def class_counts(targets: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Expected counts by task from stacked targets [n, width], unlabelled rows left out."""
-    return {name: np.nansum(rows, axis=0) for name, rows in targets.items()}

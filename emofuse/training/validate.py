@@ -13,21 +13,15 @@ from torch import nn
 
 from emofuse.batch import Batch, PreparedSample, collate
 from emofuse.calibration.evidence import Evidence, evidence_of
-from emofuse.calibration.temperature import sigmoid
+from emofuse.calibration.temperature import decode
 from emofuse.errors import RecipeError, nearest
-from emofuse.metrics import classification, multilabel, regression
-from emofuse.metrics.undefined import counted_elsewhere
+from emofuse.metrics.task import LOWER_IS_BETTER, metric_names, task_metrics
 from emofuse.modalities import Subset, bits, mask_of, subsets_of
 from emofuse.model.model import EmotionModel
 from emofuse.model.predict import GIVEN, Predictions, predict
 from emofuse.tasks import Task
 from emofuse.training.dataset.sampler import Key
 from emofuse.training.objective.objective import encode_mixed
-
-CLASSES_METRICS = ("accuracy", "uar", "macro_f1", "weighted_f1", "nll")
-SCALAR_METRICS = ("mae", "pearson", "ccc")
-LABELS_METRICS = ("macro_f1", "micro_f1", "auroc")
-LOWER_IS_BETTER = frozenset({"mae", "nll"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,57 +53,13 @@ def predict_set(
     return predict(model, batches(dev.samples, dev.keys, size), subsets, encode=partial(encode_mixed, model, bf16=bf16))
 
 
-def task_metrics(task: Task, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """Metrics of one task over the labelled rows, with `n`; a soft target counts as its majority."""
-    kept = ~np.isnan(targets).any(1) & ~np.isnan(logits).any(1)
-    logits, targets = logits[kept], targets[kept]
-    if not len(logits):
-        return {"n": 0}
-    with counted_elsewhere():
-        if task.kind == "scalar":
-            found = _scalar_metrics(task, logits[:, 0], targets[:, 0])
-        elif task.kind == "categorical":
-            found = _class_metrics(logits, targets)
-        else:
-            probs = sigmoid(logits)
-            found = {
-                "macro_f1": multilabel.multilabel_f1(targets, probs),
-                "micro_f1": multilabel.multilabel_f1(targets, probs, average="micro"),
-                "auroc": multilabel.multilabel_auroc(targets, probs),
-            }
-    return {"n": len(logits), **found}
-
-
-def _class_metrics(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    truth, guess, classes = targets.argmax(1), logits.argmax(1), targets.shape[1]
-    shifted = logits - logits.max(1, keepdims=True)
-    log_p = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
-    return {
-        "accuracy": classification.accuracy(truth, guess),
-        "uar": classification.uar(truth, guess, classes),
-        "macro_f1": classification.macro_f1(truth, guess, classes),
-        "weighted_f1": classification.weighted_f1(truth, guess, classes),
-        "nll": float(-(targets * log_p).sum(1).mean()),
-    }
-
-
-def _scalar_metrics(task: Task, values: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    values = values.clip(task.low, task.high)
-    found = {
-        "mae": regression.mae(targets, values),
-        "pearson": regression.pearson(targets, values),
-        "ccc": regression.ccc(targets, values),
-    }
-    return found | (regression.sentiment_scores(targets, values) if task.name == "sentiment" else {})
-
-
 def metrics_of(tasks: Sequence[Task], found: Predictions) -> dict[str, dict[str, float]]:
     """`{"emotion": {…}, "speech.emotion": {…}}`: fused, then each modality alone where it adds anything."""
-    measured = {t.name: task_metrics(t, found.logits[GIVEN][t.name], found.targets[t.name]) for t in tasks}
-    for modality, logits in found.by_modality.items():
+    measured: dict[str, dict[str, float]] = {}
+    for prefix, logits in (("", found.logits[GIVEN]), *((f"{m}.", own) for m, own in found.by_modality.items())):
         for task in tasks:
-            unimodal = task_metrics(task, logits[task.name], found.targets[task.name])
-            measured[f"{modality}.{task.name}"] = unimodal
+            values = decode(task, logits[task.name])
+            measured[f"{prefix}{task.name}"] = task_metrics(task, values, found.targets[task.name])
     return {name: values for name, values in measured.items() if values["n"]}
 
 
@@ -117,9 +67,7 @@ def check_metric(metric: str, tasks: Sequence[Task]) -> None:
     """Raise RecipeError when `task.metric` names a metric that this kind of task does not have."""
     name, _, kind = metric.partition(".")
     task = next(t for t in tasks if t.name == name)
-    valid = {"categorical": CLASSES_METRICS, "scalar": SCALAR_METRICS, "multilabel": LABELS_METRICS}[task.kind]
-    if task.name == "sentiment":
-        valid = (*valid, "acc2_has0", "acc2_non0", "f1_has0", "f1_non0", "acc3", "acc5", "acc7")
+    valid = metric_names(task)
     if kind not in valid:
         raise RecipeError(f"train.metric: {name} has no metric {kind!r}; {nearest(kind, valid)}")
 

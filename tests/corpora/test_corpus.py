@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from emofuse.corpora.corpus import check_disjoint, split_hash
 from emofuse.corpora.registry import corpus, names, read
 from emofuse.errors import DataError
-from emofuse.metrics.scores import scores_of
+from emofuse.metrics.task import scores_of
 from emofuse.tasks import TASKS
 from emofuse.types import Utterance
 

@@ -100,7 +100,7 @@ def test_report_leaves_out_unlabelled_rows_and_notes_constants() -> None:
     assert "the predictions are all 1" in report["notes"][0]
     with pytest.warns(MetricWarning, match="nothing to score"):
         assert np.isnan(regression_report(np.empty(0), np.empty(0))["mae"])
-    assert "acc7" in regression_report(np.array([1.0, 2.0]), np.array([1.0, 2.5]), sentiment=True)
+    assert "acc7" in regression_report(np.array([1.0, 2.0]), np.array([1.0, 2.5]), accuracies=sentiment_scores)
 
 
 def test_the_accuracies_of_ch_sims_are_those_of_its_published_bins() -> None:

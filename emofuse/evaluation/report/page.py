@@ -19,7 +19,7 @@ from emofuse.evaluation.report import cards
 from emofuse.evaluation.report.cards import number
 from emofuse.files import write_file
 from emofuse.metrics import Interval
-from emofuse.metrics.scores import LABELS, LOWER_IS_BETTER
+from emofuse.metrics.task import LABELS, LOWER_IS_BETTER
 from emofuse.modalities import MODALITIES, Subset, named_subset, ordered, subset_name, subsets_of
 
 SHOWN = {

@@ -13,7 +13,7 @@ from emofuse.evaluation.report.cards import number
 from emofuse.evaluation.stress import TOGETHER, Curve, Stress
 from emofuse.files import write_file
 from emofuse.metrics import Interval
-from emofuse.metrics.scores import LABELS, LOWER_IS_BETTER
+from emofuse.metrics.task import LABELS, LOWER_IS_BETTER
 from emofuse.modalities import ordered
 
 HEADER = ("perturbation", "severity", "condition", "score", "interval", "samples changed")

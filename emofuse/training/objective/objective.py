@@ -10,15 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from emofuse.batch import Batch
-from emofuse.model.losses import (
-    categorical_loss,
-    class_weights,
-    contrastive_loss,
-    labelled,
-    multilabel_loss,
-    rdrop_loss,
-    scalar_loss,
-)
+from emofuse.model.losses import class_weights, contrastive_loss, labelled, rdrop_loss, task_loss
 from emofuse.model.model import EmotionModel, Outputs
 from emofuse.tasks import Task
 from emofuse.training.dataset.cache import encode
@@ -128,20 +120,13 @@ class Objective(nn.Module):
 
     def task_loss(self, task: Task, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """The loss of one task under the recipe's options, in float32."""
-        logits, options = logits.float(), self.options
-        if task.kind == "scalar":
-            return scalar_loss(logits.squeeze(-1), target.squeeze(-1), mask, task.high - task.low)
-        shared: dict[str, Any] = {
-            "weights": getattr(self, f"weights_{task.name}"),
-            "focal": options.focal,
-            "smoothing": options.label_smoothing,
-        }
-        if task.kind == "multilabel":
-            return multilabel_loss(logits, target, mask, **shared)
-        prior = getattr(self, f"prior_{task.name}")
-        return categorical_loss(
-            logits, target, mask, prior=prior, adjustment=options.logit_adjustment, soft=options.soft, **shared
-        )
+        options = self.options
+        return task_loss(
+            task, logits, target, mask,
+            weights=getattr(self, f"weights_{task.name}", None), prior=getattr(self, f"prior_{task.name}", None),
+            adjustment=options.logit_adjustment, focal=options.focal, smoothing=options.label_smoothing,
+            soft=options.soft,
+        )  # fmt: skip
 
     def _rdrop(self, first: Outputs, second: Outputs, batch: Batch) -> Tensor:
         terms = [

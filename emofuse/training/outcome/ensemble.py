@@ -13,12 +13,13 @@ import torch
 from emofuse.corpora.registry import corpus
 from emofuse.errors import CheckpointError, RecipeError, nearest
 from emofuse.files import replacing, write_file
+from emofuse.metrics.task import task_metrics
 from emofuse.model.checkpoint import read_config
 from emofuse.model.model import EmotionModel
 from emofuse.model.predict import GIVEN, Predictions
 from emofuse.tasks import Task
 from emofuse.training.recipe.schema import Recipe
-from emofuse.training.validate import DevSet, task_metrics
+from emofuse.training.validate import DevSet
 
 PREDICTIONS = "dev.npz"
 """Beside the folder `model` of a run: calibrated dev outputs with their targets."""
@@ -132,7 +133,7 @@ def averaged_metrics(paths: Sequence[Path], tasks: Sequence[Task]) -> dict[str, 
             if len(targets) < len(files) or not same:
                 raise CheckpointError(f"{paths[0]} and its fellows were not measured on the same samples of {dev}")
             task = next(t for t in tasks if t.name == name)
-            found = task_metrics(task, _logits(task, np.mean([f[key] for f in files], axis=0)), targets[0])
+            found = task_metrics(task, np.mean([f[key] for f in files], axis=0), targets[0])
             metrics.setdefault(dev, {})[name] = {k: _number(v) for k, v in found.items()}
     return metrics
 
@@ -142,14 +143,6 @@ def _load(path: Path) -> dict[str, np.ndarray]:
         raise CheckpointError(f"no {path}: train that member again")
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
-
-
-def _logits(task: Task, values: np.ndarray) -> np.ndarray:
-    """Outputs that decode to `values`."""
-    if task.kind == "scalar":
-        return values
-    values = values.clip(1e-7, 1 - 1e-7)
-    return np.log(values) if task.kind == "categorical" else np.log(values / (1 - values))
 
 
 def average_checkpoints(folders: Sequence[str | Path], out: str | Path) -> Path:

@@ -19,7 +19,7 @@ from emofuse.errors import CheckpointError, DataError, EmofuseError
 from emofuse.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from emofuse.evaluation.report.page import write
 from emofuse.files import write_file
-from emofuse.metrics.scores import LABELS
+from emofuse.metrics.task import LABELS
 from emofuse.model.model import EmotionModel
 from emofuse.training.outcome.card import HEADLINE
 from emofuse.training.outcome.ensemble import members
