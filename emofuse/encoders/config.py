@@ -51,6 +51,8 @@ class SpeechConfig(_Config):
     kind: Literal["speech"] = "speech"
     layer_sum: bool = False
     """A learned weighted sum of all hidden layers in place of the last (Yang et al. 2021, SUPERB)."""
+    last_layers: int = Field(1, ge=1)
+    """States of this many last layers side by side in each token: lower ones keep more of how a thing was said."""
     normalize: bool | None = None
     """Zero mean and unit variance: of the waveform (raw front ends), of each mel bin (wav2vec2-BERT). Of Whisper's
     spectrogram: the loudest bin at one level.
@@ -67,6 +69,12 @@ class SpeechConfig(_Config):
     def _stem_of_scratch(self) -> SpeechConfig:
         if self.stem and (self.architecture or {}).get("model_type") != "wav2vec2-bert":
             raise ValueError("a stem is for an architecture of model_type wav2vec2-bert, from scratch")
+        return self
+
+    @model_validator(mode="after")
+    def _one_use_of_the_layers(self) -> SpeechConfig:
+        if self.layer_sum and self.last_layers > 1:
+            raise ValueError("layer_sum weighs all layers, last_layers sets some side by side: choose one")
         return self
 
 

@@ -93,14 +93,16 @@ class SpeechEncoder(nn.Module):
                 extractor = AutoFeatureExtractor.from_pretrained(source, revision=config.revision)
                 normalize = bool(getattr(extractor, "do_normalize", not self._is_whisper()))
         else:
-            self.backbone = hf.loadable(config.architecture, lean and checkpoint is not None and not config.layer_sum)
+            plain = not (config.layer_sum or config.last_layers > 1)
+            whisper = (config.architecture or {}).get("model_type") == hf.WHISPER
+            self.backbone = hf.loadable(config.architecture, lean and checkpoint is not None and (plain or whisper))
         normalize = True if normalize is None else normalize
         shape: Any = self.backbone.config
         # SpecAugment inside the backbone would draw from NumPy's global state: augmentation is ours and seeded.
         shape.apply_spec_augment = False
         self.config = config.model_copy(update={"architecture": described(shape), "normalize": normalize})
         self.whisper = self._is_whisper()
-        self.dim: int = shape.d_model if self.whisper else shape.hidden_size
+        self.dim: int = (shape.d_model if self.whisper else shape.hidden_size) * config.last_layers
         self.spectral = self.whisper or shape.model_type == "wav2vec2-bert"
         self.stem = self._stem(config, shape.feature_projection_input_dim) if config.stem else None
         plain = self.spectral and not self.whisper and not self.stem
@@ -156,9 +158,11 @@ class SpeechEncoder(nn.Module):
     def _states(self, values: Tensor, mask: Tensor) -> Tensor:
         key = "input_features" if self.spectral else "input_values"
         fed = {key: values, "attention_mask": mask.long()}
-        if self.layer_weights is None:
+        if self.layer_weights is None and self.config.last_layers == 1:
             return self.backbone(**fed).last_hidden_state
         out = self.backbone(**fed, output_hidden_states=True)
+        if self.layer_weights is None:
+            return torch.cat(out.hidden_states[-self.config.last_layers :], -1)
         weights = self.layer_weights.softmax(0)
         return torch.einsum("l,lbtd->btd", weights, torch.stack(out.hidden_states))
 

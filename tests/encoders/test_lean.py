@@ -81,7 +81,12 @@ def test_whisper(frames):
     whole, lean = pair(WHISPER)
     mask = torch.ones(2, frames, dtype=torch.long)
     mask[1, 37:] = 0
-    assert_same(whole, lean, mask, input_features=torch.randn(2, frames, 80))
+    features = torch.randn(2, frames, 80)
+    assert_same(whole, lean, mask, input_features=features)
+    with torch.no_grad():
+        fed = {"input_features": features, "attention_mask": mask, "output_hidden_states": True}
+        for expected, found in zip(whole(**fed).hidden_states, lean(**fed).hidden_states, strict=True):
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -79,9 +79,9 @@ def encode(encoder: SpeechEncoder, *waveforms: np.ndarray):
 pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask:UserWarning")
 
 
-@pytest.mark.parametrize("layer_sum", [False, True])
-def test_every_family_scores_a_row_the_same_alone_and_in_a_batch(folder, layer_sum):
-    encoder = SpeechEncoder(SpeechConfig(source=str(folder), layer_sum=layer_sum)).eval()
+@pytest.mark.parametrize("layers", [{}, {"layer_sum": True}, {"last_layers": 2}])
+def test_every_family_scores_a_row_the_same_alone_and_in_a_batch(folder, layers):
+    encoder = SpeechEncoder(SpeechConfig(source=str(folder), **layers)).eval()
     waveforms = [tone(0.3), tone(1.1, 1), tone(0.05, 2)]
     together = encode(encoder, *waveforms)
     for i, waveform in enumerate(waveforms):
@@ -91,6 +91,7 @@ def test_every_family_scores_a_row_the_same_alone_and_in_a_batch(folder, layer_s
         assert together.mask[i].sum() == frames
         torch.testing.assert_close(together.states[i, :frames], alone.states[0], atol=2e-5, rtol=1e-4)
         torch.testing.assert_close(together.times[i, :frames], alone.times[0])
+        assert alone.states.shape[2] == encoder.dim
 
 
 def test_weights_of_the_hub_folder_are_used_and_describe_themselves(folder):
@@ -227,3 +228,8 @@ def test_whisper_takes_more_than_half_a_minute():
 def test_whisper_describes_its_encoder_and_no_more():
     architecture = whisper(layer_sum=True).config.architecture
     assert architecture["encoder_layers"] == 2 and not any(key.startswith("decoder") for key in architecture)
+
+
+def test_layers_are_summed_or_set_side_by_side_not_both():
+    with pytest.raises(ValueError, match="choose one"):
+        whisper(layer_sum=True, last_layers=2)

@@ -59,13 +59,18 @@ class Whisper(nn.Module):
         self.layer_norm = nn.LayerNorm(c.d_model)
 
     def forward(
-        self, input_features: Float[Tensor, "batch frames bins"], attention_mask: Int[Tensor, "batch frames"]
+        self,
+        input_features: Float[Tensor, "batch frames bins"],
+        attention_mask: Int[Tensor, "batch frames"],
+        output_hidden_states: bool = False,
     ) -> Described:
-        """`last_hidden_state` [batch, ⌈frames / 2⌉, dim]."""
+        """`last_hidden_state` [batch, ⌈frames / 2⌉, dim]; `hidden_states` before each layer and after the last."""
         states, mask = convolved(self, input_features, attention_mask.bool())
+        hidden = [states]
         for layer in self.layers:
-            states = layer(states, mask)
-        return Described(last_hidden_state=self.layer_norm(states))
+            hidden.append(layer(hidden[-1], mask))
+        hidden[-1] = self.layer_norm(hidden[-1])
+        return Described(last_hidden_state=hidden[-1], hidden_states=tuple(hidden) if output_hidden_states else None)
 
 
 class _Layer(nn.Module):
