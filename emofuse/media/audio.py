@@ -1,7 +1,8 @@
-"""Any sound, from a file or an array, to the one waveform of the road: 16 kHz, mono, float32, placed in seconds."""
+"""Any sound, from a file or an array, to the one waveform that is read on: 16 kHz, mono, float32, placed in seconds."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -26,6 +27,8 @@ _LAYOUTS = ("mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1")
 """What 1 to 8 unlabelled channels are taken to be, as in a WAV file without a channel mask."""
 _RESAMPLER = {"rematrix_maxval": "1.0", "filter_size": "64", "cutoff": "0.96"}
 """A downmix that cannot overflow (stereo is the mean), flat to 7 kHz, 90 dB down above 8.5 kHz."""
+SILENCE = 1e-3
+"""Root mean square (60 dB under full scale) below which there is no sound."""
 _SCALES = {"int16": (0.0, 2.0**15), "int32": (0.0, 2.0**31), "uint8": (128.0, 128.0)}
 """Integer sample formats: the value of silence and of full scale."""
 
@@ -43,6 +46,42 @@ class AudioBlock:
     def end(self) -> float:
         """Seconds from the clip's start at which the block ends."""
         return self.start + self.samples.size / SAMPLE_RATE
+
+
+class SoundBuffer:
+    """The last seconds of sound, until the segment they belong to is known."""
+
+    def __init__(self) -> None:
+        self._blocks: deque[AudioBlock] = deque()
+
+    def push(self, block: AudioBlock) -> None:
+        """Adds the next block."""
+        self._blocks.append(block)
+
+    def forget(self, before: float) -> None:
+        """Drops what lies before a moment."""
+        while self._blocks and self._blocks[0].end <= before:
+            self._blocks.popleft()
+
+    def cut(self, start: float, end: float) -> np.ndarray | None:
+        """The sound between two moments; None where there is none, or only silence."""
+        pieces = []
+        for block in self._blocks:
+            first = max(0, round((start - block.start) * SAMPLE_RATE))
+            last = max(0, round((end - block.start) * SAMPLE_RATE))
+            pieces.append(block.samples[first:last])
+        samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+        return samples if samples.size and loudness(samples) >= SILENCE else None
+
+    @property
+    def seconds(self) -> float:
+        """How much is kept."""
+        return sum(block.samples.size for block in self._blocks) / SAMPLE_RATE
+
+
+def loudness(samples: Float32[np.ndarray, " samples"]) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(np.square(samples)))) if samples.size else 0.0
 
 
 class Assembler:

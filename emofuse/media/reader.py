@@ -11,13 +11,13 @@ import numpy as np
 
 from emofuse.errors import require_package
 from emofuse.media.alignment import CHARACTERS_PER_SECOND, CueReader, by_sentence, laid_out
+from emofuse.media.audio import SILENCE, AudioBlock, SoundBuffer, loudness
 from emofuse.media.clip import Clip, ClipInputs, PathOrName, open_clip
-from emofuse.media.decode import AudioBlock
+from emofuse.media.cutting import Cutter, spoken_spans
 from emofuse.media.faces.collect import FaceCollector, FaceOptions, faces_in_image
 from emofuse.media.faces.detect import FaceDetector
 from emofuse.media.limits import GAP, UNLIMITED, Limits
-from emofuse.media.segmentation import SegmentOptions, Span, Timeline, VoiceSpans, cue_spans
-from emofuse.media.sound import SILENCE, SoundBuffer, loudness
+from emofuse.media.segmentation import SegmentOptions, Span, cue_spans
 from emofuse.media.transcript import Cue, join, transcribe
 from emofuse.types import SAMPLE_RATE, FaceTrack, Segment, Word
 
@@ -70,55 +70,58 @@ def segments(
     clip = open_clip(source, **inputs)
     if options.asr is not None and clip.transcript is None and clip.has_audio:
         require_package("faster_whisper", "asr")
-    road = _Road(clip, options, [] if notes is None else notes, progress)
-    return road.on_a_clock() if clip.has_audio or clip.has_video else road.without_clock()
+    reader = SegmentReader(clip, options, [] if notes is None else notes, progress)
+    return reader.timed() if clip.has_audio or clip.has_video else reader.untimed()
 
 
-class _Road:
-    """One run over one clip."""
+class SegmentReader:
+    """One pass over one clip.
+
+        clip ─▶ still ─▶ plan ─▶ item ─▶ hear or see ─▶ keep pace ─▶ segments due ─▶ rest ─▶ explain
+                          │       ▲                                       │           ▲
+                          │       └────────────── more items ─────────────┘           │
+                          └──────────── no sound and no moving pictures ──────────────┘
+
+    `clock` is the second up to which all has been read; `heard` and `seen` are those that sound and pictures have
+    reached. Sound and faces are kept from the first span on that has not become a segment.
+    """
 
     def __init__(self, clip: Clip, options: MediaOptions, notes: list[str], progress: Progress | None) -> None:
         self.clip, self.options, self.notes, self.progress = clip, options, notes, progress
-        self.faces = FaceCollector(options.detector, options.faces)
+        self.cutter = Cutter(options.segment)
         self.sound = SoundBuffer()
-        self.timeline = Timeline(options.segment)
-        self.waiting: deque[Span] = deque()
-        self.turns: deque[str] = deque(maxlen=max(0, options.context))
+        self.faces = FaceCollector(options.detector, options.faces)
         self.still: tuple[FaceTrack, ...] = ()
         self.cues = CueReader(())
-        self.known: deque[Span] | None = None
-        self.voice: VoiceSpans | None = None
-        self.heard = self.seen = self.clock = 0.0
-        self.loudest = 0.0
-        self.count = 0
-        self.had: set[str] = set()
-        self.transcribing = False
+        self.turns: deque[str] = deque(maxlen=max(0, options.context))
+        self.clock = self.heard = self.seen = self.loudest = 0.0
+        self.count, self.had = 0, frozenset[str]()
+        """Segments that have come out, and the modalities that were in any of them."""
 
-    def without_clock(self) -> Iterator[Segment]:
+    def untimed(self) -> Iterator[Segment]:
         """Text, a still, or both: the segments of the text, at the times its cues have or reading aloud would take."""
-        self._still()
-        words_there = self.clip.transcript is not None and self.clip.transcript.cues
-        cues = self._cues([]) if words_there else []
+        self.still = self._still()
+        words_given = self.clip.transcript is not None and self.clip.transcript.cues
+        cues = self._cues([]) if words_given else []
         self.cues = CueReader(cues)
-        spans = cue_spans(cues, self.options.segment) if cues else [Span(0.0, 0.0, "window")]
-        for span in spans:
+        for span in cue_spans(cues, self.options.segment) if cues else [Span(0.0, 0.0, "window")]:
             yield from self._segment(span)
         self._explain()
 
-    def on_a_clock(self) -> Iterator[Segment]:
-        """Sound, moving pictures, or both, in one pass."""
-        self._still()
+    def timed(self) -> Iterator[Segment]:
+        """Sound, moving pictures, or both."""
+        self.still = self._still()
         self._plan()
         last_told = 0.0
         for item in self.clip.items(self.options.faces.frame_interval, notes=self.notes, limits=self.options.limits):
             if isinstance(item, AudioBlock):
                 self._hear(item)
+                self.clock = item.start
             else:
                 self.faces.push(item)
-                self.seen = item.time
-            self.clock = item.start if isinstance(item, AudioBlock) else item.time
+                self.clock = self.seen = item.time
             self._keep_pace()
-            yield from self._ready()
+            yield from self._due(self.clock)
             if self.progress is not None and self.clock - last_told >= 0.5:
                 last_told = self.clock
                 self.progress(self.clock, self.clip.duration)
@@ -127,37 +130,31 @@ class _Road:
             self.progress(max(self.heard, self.seen), max(self.heard, self.seen))
         self._explain()
 
-    def _still(self) -> None:
-        if self.clip.still is not None:
-            options = self.options
-            self.still = faces_in_image(self.clip.still, options.detector, options.faces, notes=self.notes)
+    @property
+    def _transcribes(self) -> bool:
+        return self.options.asr is not None and self.clip.transcript is None and self.clip.has_audio
+
+    def _still(self) -> tuple[FaceTrack, ...]:
+        if self.clip.still is None:
+            return ()
+        return faces_in_image(self.clip.still, self.options.detector, self.options.faces, notes=self.notes)
 
     def _plan(self) -> None:
-        """What cuts the clip: cues with times, speech found beforehand for a text without times, or a live ear."""
-        transcript = self.clip.transcript
-        self.transcribing = self.options.asr is not None and transcript is None and self.clip.has_audio
+        """What cuts the clip: cues with times, speech found beforehand for a text without times, or speech as heard."""
+        options, transcript = self.options.segment, self.clip.transcript
         if transcript is not None and transcript.cues:
-            spoken = [] if transcript.timed else self._spoken()
+            spoken = [] if transcript.timed or not self.clip.has_audio else self._spoken()
             cues = self._cues(spoken)
             self.cues = CueReader(cues)
-            self.known = deque(spoken or cue_spans(cues, self.options.segment))
-        elif self.options.voice == "auto" and self.clip.has_audio:
-            self.voice = VoiceSpans(self.options.segment)
+            self.cutter = Cutter(options, spoken or cue_spans(cues, options))
+        else:
+            self.cutter = Cutter(options, listens=self.options.voice == "auto" and self.clip.has_audio)
 
     def _spoken(self) -> list[Span]:
         """Where somebody speaks, from a pass over the sound alone: a text without times is laid over it."""
-        if not self.clip.has_audio:
-            return []
-        voice = VoiceSpans(self.options.segment)
-        spans: list[Span] = []
-        heard = 0.0
-        for block in self.clip.items(video=False, limits=self.options.limits):
-            if isinstance(block, AudioBlock):
-                if block.start - heard > GAP:
-                    spans, voice = spans + list(voice.finish()), VoiceSpans(self.options.segment, block.start)
-                spans += voice.push(block)
-                heard = block.end
-        return spans + list(voice.finish())
+        items = self.clip.items(video=False, limits=self.options.limits)
+        blocks = (item for item in items if isinstance(item, AudioBlock))
+        return spoken_spans(blocks, self.options.segment, GAP)
 
     def _cues(self, spoken: list[Span]) -> list[Cue]:
         """The transcript's cues with the times they have, or laid over what is spoken, the clip, or nothing."""
@@ -175,60 +172,40 @@ class _Road:
         self.loudest = max(self.loudest, loudness(block.samples))
         self.sound.push(block)
         self.heard = block.end
-        if self.voice is not None:
-            for span in self.voice.push(block):
-                self._queue(self.timeline.push(span))
-            self._queue(self.timeline.windows(self.voice.settled))
+        self.cutter.push(block)
 
     def _quiet(self, until: float) -> None:
         """Takes a stretch without sound for silence; a gap is passed over, and what was being said ends before it."""
         if until - self.heard > GAP:
-            if self.voice is not None:
-                for span in self.voice.finish():
-                    self._queue(self.timeline.push(span))
-                self.voice = VoiceSpans(self.options.segment, until)
+            self.cutter.skip(until)
             self.heard = until
         while until - self.heard > 1 / SAMPLE_RATE:
             missing = min(SAMPLE_RATE // 2, round((until - self.heard) * SAMPLE_RATE))
             self._hear(AudioBlock(self.heard, np.zeros(missing, np.float32)))
 
     def _keep_pace(self) -> None:
-        """Takes sound that ended before the pictures for silence; known spans and windows follow the clock."""
+        """Takes sound that ended before the pictures for silence; what cuts the clip follows the clock."""
         if self.clip.has_audio and self.clock - self.heard > _ENDED + GAP:
             self._quiet(self.clock - _ENDED)
         while self.clip.has_audio and self.clock - self.heard > _ENDED:
             self._hear(AudioBlock(self.heard, np.zeros(SAMPLE_RATE // 2, np.float32)))
-        if self.voice is None:
-            while self.known and self.known[0].end <= self.clock:
-                self._queue(self.timeline.push(self.known.popleft()))
-            self._queue(self.timeline.windows(min(self.clock, self.known[0].start if self.known else np.inf)))
+        self.cutter.advance(self.clock)
 
-    def _queue(self, spans: Iterator[Span]) -> None:
-        self.waiting.extend(spans)
-
-    def _ready(self) -> Iterator[Segment]:
-        while self.waiting and self.waiting[0].end <= self.clock:
-            yield from self._segment(self.waiting.popleft())
-        since = self.waiting[0].start if self.waiting else self.timeline.cursor
-        self.sound.forget(since)
-        self.faces.forget(since)
+    def _due(self, clock: float = float("inf")) -> Iterator[Segment]:
+        for span in self.cutter.due(clock):
+            yield from self._segment(span)
+        self.sound.forget(self.cutter.since)
+        self.faces.forget(self.cutter.since)
 
     def _rest(self) -> Iterator[Segment]:
         """What the end of the clip leaves open."""
         fps = self.clip.info.fps if self.clip.info is not None else None
         end = max(self.heard, self.seen + 1 / (fps or 25.0) if self.clip.has_video else 0.0)
-        if self.voice is not None:
-            for span in self.voice.finish():
-                self._queue(self.timeline.push(span))
-        late = [span for span in self.known or () if span.start >= end]
-        for span in list(self.known or ())[: len(self.known or ()) - len(late)]:
-            self._queue(self.timeline.push(replace(span, end=min(span.end, end))))
+        late = self.cutter.finish(end)
         if late:
             where = f"after the clip's end ({end:.1f} s)"
-            self.notes.append(f"{len(late)} parts of the transcript begin {where} and were left out")
-        self._queue(self.timeline.finish(end))
-        while self.waiting:
-            yield from self._segment(self.waiting.popleft())
+            self.notes.append(f"{late} parts of the transcript begin {where} and were left out")
+        yield from self._due()
 
     def _segment(self, span: Span) -> Iterator[Segment]:
         """The span with what is there in it; nothing when nothing is."""
@@ -247,8 +224,7 @@ class _Road:
         )
         if not segment.present:
             return
-        self.count += 1
-        self.had |= segment.present
+        self.count, self.had = self.count + 1, self.had | segment.present
         if segment.words:
             speaker = span.speaker or self.cues.speaker(span)
             self.turns.append(f"{speaker}: {join(segment.words)}" if speaker else join(segment.words))
@@ -256,7 +232,7 @@ class _Road:
 
     def _words(self, span: Span, waveform: np.ndarray | None) -> tuple[Word, ...]:
         model = self.options.asr
-        if model is None or not self.transcribing:
+        if model is None or not self._transcribes:
             return self.cues.words(span)
         if waveform is None:
             return ()
@@ -264,23 +240,23 @@ class _Road:
 
     def _explain(self) -> None:
         """Says of each modality that never came why it did not."""
-        clip, lines = self.clip, []
-        if "text" not in self.had:
-            lines.append(f"{self._no_words()}: text is absent")
-        if "speech" not in self.had:
-            lines.append(f"{self._no_voice()}: speech is absent")
-        if "face" not in self.had:
+        clip, had = self.clip, self.had
+        if "text" not in had:
+            self.notes.append(f"{self._no_words()}: text is absent")
+        if "speech" not in had:
+            self.notes.append(f"{self._no_voice()}: speech is absent")
+        if "face" not in had:
             pictures = clip.has_video or clip.still is not None
             missing = "the file has no video track" if clip.info is not None else "no picture was given"
-            lines.append(f"{'no face found' if pictures else missing}: face is absent")
+            self.notes.append(f"{'no face found' if pictures else missing}: face is absent")
         if not self.count:
-            lines.append("nothing was found to go by, neither words nor a voice nor a face: there are no segments")
-        self.notes += lines
+            said = "nothing was found to go by, neither words nor a voice nor a face: there are no segments"
+            self.notes.append(said)
 
     def _no_words(self) -> str:
         if self.clip.transcript is not None:
             return "the transcript holds no words within the clip"
-        if self.transcribing:
+        if self._transcribes:
             return "the speech recogniser understood no words"
         return "no transcript was given and no ASR model"
 

@@ -15,7 +15,7 @@ from emofuse.errors import MediaError, MissingExtraError
 from emofuse.media.clip import open_clip
 from emofuse.media.decode import read_audio
 from emofuse.media.faces.collect import WHOLE_PICTURE, FaceOptions
-from emofuse.media.reader import READ_ALOUD, SPREAD, MediaOptions, _Road, segments
+from emofuse.media.reader import READ_ALOUD, SPREAD, MediaOptions, SegmentReader, segments
 from emofuse.types import SAMPLE_RATE, Segment
 
 SENTENCE = "Kids are talking by the door."
@@ -287,18 +287,18 @@ def test_wrong_files_are_refused_at_the_call(tmp_path: Path, real_clip: Path) ->
 
 
 def test_memory_does_not_grow_with_the_clip(film) -> None:
-    """What the road keeps, and what Python holds at its peak, is the same for one minute as for four."""
+    """What the reader keeps, and what Python holds at its peak, is the same for one minute as for four."""
     peaks = []
     for repeats in (18, 72):
         clip = open_clip(film(f"long{repeats}.mkv", repeats, times=[float(t) for t in range(int(3.3 * repeats))]))
-        road = _Road(clip, MediaOptions(faces=FaceOptions(frame_interval=1.0)), [], None)
+        reader = SegmentReader(clip, MediaOptions(faces=FaceOptions(frame_interval=1.0)), [], None)
         tracemalloc.start()
         count = 0
-        for segment in road.on_a_clock():
+        for segment in reader.timed():
             count += 1
-            assert road.sound.seconds <= 15.0
-            assert sum(len(crops) for crops in road.faces._crops.values()) <= 15
-            assert len(road.waiting) <= 4
+            assert reader.sound.seconds <= 15.0
+            assert sum(len(crops) for crops in reader.faces._crops.values()) <= 15
+            assert len(reader.cutter._waiting) <= 4
             assert segment.end - segment.start <= 10.5
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()

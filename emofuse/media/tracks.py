@@ -1,0 +1,206 @@
+"""Tracks of a container: packets to blocks of sound and to pictures, in seconds of the clip."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import av.container
+import av.error
+from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
+
+from emofuse.media.audio import Assembler, AudioBlock
+from emofuse.media.formats import ACCEPTED, open_media, reason, unreadable
+from emofuse.media.image import UPRIGHT, VideoFrame, orientation_of
+from emofuse.media.limits import GAP, LONGEST_GAP, Limits
+
+_SEEKABLE = ("mov", "matroska", "avi", "wav", "flac", "ogg")
+"""Containers whose index lands where it says; the others are decoded from their start."""
+_PREROLL = 1.0
+"""Seconds decoded and thrown away before `start`, for decoders that need to warm up."""
+_TICK = 2e-3
+"""Seconds by which a timestamp may be rounded (mkv counts in milliseconds)."""
+_SPARSE = 4.0
+"""Source frames per wanted frame from which frames nobody refers to need not be decoded at all."""
+
+
+class Track:
+    """One track of a container that is opened for it alone, so that tracks stored far apart still come out together."""
+
+    kind = ""
+
+    def __init__(
+        self,
+        container: av.container.InputContainer,
+        stream: Any,
+        zero: float,
+        start: float,
+        end: float | None,
+        limits: Limits,
+    ) -> None:
+        self.container, self.stream, self.zero, self.start, self.end = container, stream, zero, start, end
+        self.limits, self.packets_read = limits, 0
+        self.duration = container.duration / av.time_base if container.duration else None
+        self.damaged = self.decoded = 0
+        self.reached = self.broken = self.gaps = 0.0
+        self.cut: str | None = None
+
+    def packets(self) -> Iterator[av.Packet | None]:
+        """The track's packets from `start` on, then None, for what the decoder still holds."""
+        self._seek()
+        try:
+            for packet in self.container.demux(self.stream):
+                if packet.size:
+                    self.packets_read += 1
+                    self.limits.check(self.packets_read if self.kind == "video" else 0, self.reached)
+                    yield packet
+        except av.error.FFmpegError as error:
+            self.cut = reason(error)
+        yield None
+
+    def frames(self) -> Iterator[Any]:
+        """The frames that can be decoded; the damaged ones are counted."""
+        for packet in self.packets():
+            try:
+                frames = self.stream.codec_context.decode(packet)
+            except av.error.EOFError:
+                return
+            except av.error.FFmpegError:
+                self.damaged += 1
+                continue
+            for frame in frames:
+                if getattr(frame, "is_corrupt", False):
+                    self.damaged += 1
+                else:
+                    self.decoded += 1
+                    yield frame
+
+    def when(self, frame: Any) -> float | None:
+        """When a frame begins, in seconds of the clip; flushed frames know only their ticks.
+
+        A jump ahead that is not believed is taken out of this and all later times.
+        """
+        if frame.pts is None:
+            return None
+        time = float(frame.pts * self.stream.time_base) - self.zero - self.broken
+        ahead_by = time - max(self.reached, self.start)
+        if ahead_by > LONGEST_GAP:
+            self.broken, time = self.broken + ahead_by, time - ahead_by
+        elif ahead_by > GAP:
+            self.gaps += ahead_by
+        return time
+
+    def _seek(self) -> None:
+        target = self.start - _PREROLL
+        if target <= 0 or not any(name in self.container.format.name.split(",") for name in _SEEKABLE):
+            return
+        try:
+            self.container.seek(round((target + self.zero) * av.time_base), backward=True)
+        except av.error.FFmpegError:
+            self.container.seek(0, backward=True)
+
+
+class AudioTrack(Track):
+    """Packets to blocks of sound."""
+
+    kind = "audio"
+
+    def items(self) -> Iterator[AudioBlock]:
+        """Blocks without gap from `start` on."""
+        assembler = Assembler(self.start, self.end, None if self.duration is None else self.duration + 60.0)
+        decoded = 0.0
+        for frame in self.frames():
+            time = self.when(frame)
+            decoded += frame.samples / max(frame.sample_rate, 1)
+            self.limits.check(seconds=decoded)
+            if time is not None:
+                self.reached = max(self.reached, time + frame.samples / frame.sample_rate)
+                if self.reached < self.start - 0.2:
+                    continue
+            yield from assembler.push(frame, time)
+            if assembler.finished:
+                return
+        yield from assembler.finish()
+        self.reached = max(self.reached, assembler.seconds)
+
+
+class VideoTrack(Track):
+    """Packets to pictures that are at least `interval` seconds apart, on a grid that begins at `start`."""
+
+    kind = "video"
+
+    def __init__(
+        self,
+        container: av.container.InputContainer,
+        stream: Any,
+        zero: float,
+        start: float,
+        end: float | None,
+        limits: Limits,
+        interval: float,
+    ) -> None:
+        super().__init__(container, stream, zero, start, end, limits)
+        self.interval = interval
+        self.fps = float(stream.average_rate or stream.guessed_rate or 25)
+        stream.thread_type = "AUTO"
+        if interval * self.fps >= _SPARSE:
+            stream.codec_context.skip_frame = "NONREF"
+
+    def items(self) -> Iterator[VideoFrame]:
+        """Pictures in order of time; one without a timestamp follows the one before."""
+        aspect, reformatter, due = pixel_aspect(self.stream), VideoReformatter(), self.start
+        rotation, orientation = None, UPRIGHT
+        for count, frame in enumerate(self.frames()):
+            time = self.when(frame)
+            time = max(0.0, count / self.fps if time is None else time)
+            self.reached = max(self.reached, time)
+            if self.end is not None and time >= self.end:
+                return
+            if time < self.start or time + _TICK < due:
+                continue
+            if self.interval > 0:
+                due = self.start + (int((time + _TICK - self.start) / self.interval) + 1) * self.interval
+            if frame.rotation != rotation:  # a look at the side data keeps a frame until cycles are collected
+                rotation, orientation = frame.rotation, orientation_of(frame)
+            yield VideoFrame(time, frame, orientation=orientation, aspect=aspect, reformatter=reformatter)
+
+
+def opened_track(stack: contextlib.ExitStack, path: Path, kind: str) -> tuple[Any, Any, float] | None:
+    """A container of its own, the track of that kind in it and the clip's zero; None where there is no such track."""
+    container = stack.enter_context(open_media(path))
+    sound, pictures = usable_streams(container, path)
+    track = sound if kind == "audio" else pictures
+    return None if track is None else (container, track, _zero(container, sound, pictures))
+
+
+def usable_streams(container: av.container.InputContainer, path: Path) -> tuple[Any, Any]:
+    """The audio and the video track to use: the first of each that has a decoder; cover pictures are not video."""
+    usable: list[Any] = [s for s in container.streams if getattr(s, "codec_context", None) is not None]
+    sound = next((s for s in usable if s.type == "audio" and s.codec_context.sample_rate), None)
+    pictures = next((s for s in usable if s.type == "video" and not _is_cover(s)), None)
+    if sound is None and pictures is None:
+        held = ", ".join(sorted({s.type for s in container.streams})) or "none"
+        raise unreadable(path, f"it has neither sound nor pictures that can be decoded (tracks: {held})", ACCEPTED)
+    return sound, pictures
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _zero(container: av.container.InputContainer, *streams: Any) -> float:
+    """The second, on the container's clock, at which the clip starts: where the earlier of its two tracks does."""
+    starts = [float(s.start_time * s.time_base) for s in streams if s is not None and s.start_time is not None]
+    if starts:
+        return min(starts)
+    return container.start_time / av.time_base if container.start_time else 0.0
+
+
+def pixel_aspect(stream: Any) -> float:
+    """Width of a pixel over its height; nonsense counts as square."""
+    ratio = float(stream.sample_aspect_ratio or 1)
+    return ratio if 0.2 <= ratio <= 5 else 1.0
