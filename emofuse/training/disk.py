@@ -7,26 +7,32 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from emofuse.errors import EmofuseError
+from emofuse.training.errors import DiskFullError
 
 DISK_ERRORS = (OSError, RuntimeError, SafetensorError)
 """What writing weights and states may raise."""
-
-
-class TrainingError(EmofuseError, RuntimeError):
-    """Training cannot go on: the loss is no number, or the disk is full. What was saved before stays."""
+FULL = (
+    "No space left",
+    "StorageFull",
+    "File too large",
+    "Disk quota",
+    "PytorchStreamWriter failed",
+    "basic_ios::clear",
+)
+"""Words by which safetensors, torch and the C++ library below it say that nothing more can be written."""
 
 
 def disk_full(error: BaseException) -> bool:
     """Whether an error of writing means a full disk: safetensors and torch say so in words, without an errno."""
     if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return any(words in str(error) for words in ("No space left", "StorageFull", "PytorchStreamWriter failed"))
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    said = f"{error} {error.__context__ or ''}"
+    return any(words in said for words in FULL) or ("inline_container" in said and "unexpected pos" in said)
 
 
-def disk_error(folder: Path) -> TrainingError:
+def disk_error(folder: Path) -> DiskFullError:
     """A full disk as an error that says what to do."""
-    return TrainingError(
+    return DiskFullError(
         f"no space left on the disk of {folder}; the last complete state there stays: free some space and go on with "
         "--resume, or set output.folder to another disk"
     )

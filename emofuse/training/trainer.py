@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import rotate_checkpoints
 
 from emofuse.batch import Batch, collate
@@ -24,7 +25,8 @@ from emofuse.errors import EmofuseError
 from emofuse.training.average import Average, Averaging
 from emofuse.training.dataset.sampler import Buckets, Shares
 from emofuse.training.dataset.samples import Samples
-from emofuse.training.disk import DISK_ERRORS, TrainingError, disk_error, disk_full
+from emofuse.training.disk import DISK_ERRORS, disk_error, disk_full
+from emofuse.training.errors import TrainingError, reading_state
 from emofuse.training.objective.objective import Objective
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.tuning.optim import build_optimizer
@@ -174,12 +176,22 @@ class EmotionTrainer(Trainer):
         if self.args.should_save:
             rotate_checkpoints(str(self.folder), kept, self.state.best_model_checkpoint, use_mtime=True)
 
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        with reading_state(resume_from_checkpoint):
+            TrainerState.load_from_json(str(Path(resume_from_checkpoint) / TRAINER_STATE_NAME))
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with reading_state(checkpoint):
+            super()._load_rng_state(checkpoint)
+
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if self.average and checkpoint is not None:
-            self.average.load(Path(checkpoint) / AVERAGE)
-        if self.ranks and checkpoint is not None:
-            self.ranks.load(Path(checkpoint) / RANKS)
+        with reading_state(checkpoint):
+            super()._load_optimizer_and_scheduler(checkpoint)
+            if self.average and checkpoint is not None:
+                self.average.load(Path(checkpoint) / AVERAGE)
+            if self.ranks and checkpoint is not None:
+                self.ranks.load(Path(checkpoint) / RANKS)
 
     def _load_best_model(self) -> None:
         super()._load_best_model()

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import errno
 import importlib.util
+import io
 import json
+import shutil
 import statistics
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ from safetensors.torch import load_file
 
 from emofuse.errors import DataError, MissingExtraError, RecipeError
 from emofuse.model.model import EmotionModel
-from emofuse.training.disk import TrainingError, disk_full
+from emofuse.training.disk import disk_full
+from emofuse.training.errors import DiskFullError, StateError, TrainingError
 from emofuse.training.objective.objective import Objective
 from emofuse.training.outcome.report import portable
 from emofuse.training.recipe.read import load_recipe, parse_recipe
@@ -118,9 +121,61 @@ def test_a_full_disk_is_said_and_the_last_good_state_stays(recipe_values, monkey
     assert not (Path(recipe_values["output"]["folder"]) / "model").exists()
 
 
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no device here that is always full")
+@pytest.mark.parametrize("size", [10, 1_000_000])
+def test_a_disk_that_is_really_full_is_said_in_one_line(recipe_values, monkeypatch, size):
+    """torch says so in the words of the C++ library, which name no disk: `basic_ios::clear: iostream error`."""
+    plain = torch.save
+
+    def full(content: Any, path: Any, *args: Any, **kwargs: Any) -> None:
+        filled = "checkpoint-6" in str(path)
+        plain({"a": torch.zeros(size)} if filled else content, "/dev/full" if filled else path, *args, **kwargs)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(
+        DiskFullError, match=r"no space left on the disk.*the last complete state there stays"
+    ) as failed:
+        fit(parse_recipe(recipe_values))
+    assert "\n" not in str(failed.value)
+    state = last_complete(states(recipe_values))
+    assert state is not None and state.name == "checkpoint-3"
+
+
+class Hostile:
+    """What runs a command wherever it is unpickled without care."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.mark,)
+
+
+def test_a_state_that_is_damaged_or_hostile_is_refused_in_one_line(recipe_values, tmp_path):
+    recipe = parse_recipe(recipe_values)
+    model, mark = fit(recipe), tmp_path / "ran"
+    shutil.rmtree(model)
+    state = last_complete(states(recipe_values))
+    assert state is not None
+    hostile = io.BytesIO()
+    torch.save({"state": Hostile(mark)}, hostile)
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"):
+        file = state / name
+        whole = file.read_bytes()
+        for damaged in (hostile.getvalue(), whole[: len(whole) // 2], b"", b"\x80\x02]q\x00."):
+            file.write_bytes(damaged)
+            with pytest.raises(StateError, match=r"the state .*checkpoint-6 cannot be read .*--resume") as failed:
+                fit(recipe, resume=True)
+            assert "\n" not in str(failed.value) and not mark.exists()
+        file.write_bytes(whole)
+    assert (fit(recipe, resume=True) / "model.safetensors").is_file()
+
+
 def test_a_full_disk_is_known_by_its_words():
     assert disk_full(SafetensorError('IoError(Os { code: 28, kind: StorageFull, message: "No space left on device" })'))
     assert disk_full(RuntimeError("PytorchStreamWriter failed writing file data/7: file write failed"))
+    assert disk_full(RuntimeError("basic_ios::clear: iostream error"))
+    assert disk_full(RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598"))
     assert not disk_full(OSError(errno.EACCES, "Permission denied"))
     assert not disk_full(RuntimeError("shapes do not match"))
 

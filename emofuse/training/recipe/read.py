@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -45,20 +46,42 @@ def dump_recipe(recipe: Recipe) -> str:
 
 
 def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    import yaml
-
     if path.resolve() in seen:
         raise RecipeError(f"{path}: extends itself through {', '.join(str(p) for p in seen)}")
     if not path.is_file():
         raise RecipeError(f"no recipe at {path}; give the path of a YAML file")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        values = _yaml(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not YAML: {error}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of sections, not {type(values).__name__}")
     base = values.pop("extends", None)
-    return _merge(_read(path.parent / base, (*seen, path.resolve())), values) if base else values
+    if base is None:
+        return values
+    if not isinstance(base, str) or not base.strip() or "\0" in base:
+        raise RecipeError(f"{path}: extends is the path of one recipe, relative to this file, not {_shown(base)}")
+    return _merge(_read(path.parent / base, (*seen, path.resolve())), values)
+
+
+def _yaml(text: str, where: str) -> Any:
+    """What a text of YAML holds. Raises RecipeError for what is none, or nested deeper than any recipe."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except RecursionError:
+        raise RecipeError(f"{where} is nested too deeply to be a recipe; at most a few levels are") from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # dates that are none raise ValueError
+        raise RecipeError(f"{where} is not YAML: {error}") from error
+
+
+def _shown(value: Any) -> str:
+    """A value as it was written, cut where it is long."""
+    shown = reprlib.Repr()
+    shown.maxstring = shown.maxother = 200
+    shown.maxlevel = 2
+    return shown.repr(value)
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -69,8 +92,6 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
-    import yaml
-
     key, sign, text = override.partition("=")
     if not sign or not key:
         raise RecipeError(f"an override reads key=value, for example optim.lr=1e-4; got {override!r}")
@@ -86,7 +107,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
             place = place[part]
         if not isinstance(place, (dict, list)):
             raise RecipeError(f"override {key!r}: {'.'.join(path[: i + 1])} holds {place!r}, which has no parts")
-    value = yaml.safe_load(text) if text else None
+    value = _yaml(text, f"override {key!r}") if text else None
     if isinstance(place, list):
         place[_index(place, last, key)] = value
     else:
@@ -108,7 +129,7 @@ def _explain(error: Any) -> str:
         return f"unknown key {where!r}; {nearest(str(name), valid)}"
     if error["type"] == "value_error":
         return f"{where}: {error['ctx']['error']}" if where else str(error["ctx"]["error"])
-    got = "" if error["type"] == "missing" else f", got {error['input']!r}"
+    got = "" if error["type"] == "missing" else f", got {_shown(error['input'])}"
     return f"{where}: {error['msg']}{got}"
 
 

@@ -94,3 +94,36 @@ def test_what_is_no_recipe_is_said(tmp_path):
         load_recipe(path)
     with pytest.raises(RecipeError, match=r"name.*Field required"):
         parse_recipe({k: v for k, v in PLAIN.items() if k != "name"})
+
+
+@pytest.mark.parametrize("base", ["[1, 2]", "{a: 1}", "7", "true", '""', '"a\\0b"', "0", "[]"])
+def test_what_is_extended_is_the_path_of_one_recipe(tmp_path, base):
+    (tmp_path / "own.yaml").write_text(f"extends: {base}\nname: own\n")
+    with pytest.raises(RecipeError, match=r"own.yaml: extends is the path of one recipe"):
+        load_recipe(tmp_path / "own.yaml")
+
+
+@pytest.mark.parametrize(
+    "text", ["a: " + "[" * 3000, "a: " + "[" * 3000 + "]" * 3000, "{a: " * 3000, "- " * 3000 + "x"]
+)
+def test_brackets_without_end_are_no_recipe(tmp_path, written, text):
+    (tmp_path / "deep.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=r"deep.yaml (is nested too deeply|is not YAML)"):
+        load_recipe(tmp_path / "deep.yaml")
+    with pytest.raises(RecipeError, match=r"override 'name' (is nested too deeply|is not YAML)"):
+        load_recipe(written, [f"name={text.removeprefix('a: ')}"])
+
+
+def test_yaml_that_names_no_day_or_grows_without_end_is_refused_in_a_line(tmp_path, written):
+    with pytest.raises(RecipeError, match="override 'name' is not YAML"):
+        load_recipe(written, ["name=2024-13-45"])
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
+    (tmp_path / "laughs.yaml").write_text("\n".join(lines))
+    with pytest.raises(RecipeError, match="unknown key") as refused:
+        load_recipe(tmp_path / "laughs.yaml")
+    assert len(str(refused.value)) < 5000
+    (tmp_path / "laughs.yaml").write_text("\n".join([*lines, "name: *a11"]))
+    with pytest.raises(RecipeError) as refused:
+        load_recipe(tmp_path / "laughs.yaml")
+    assert len(str(refused.value)) < 5000
