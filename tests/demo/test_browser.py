@@ -13,7 +13,6 @@ import pytest
 from playwright.sync_api import expect
 
 from emofuse.corpora.manifest.reader import check_manifest
-from emofuse.pipeline.formats import csv_text, json_text, srt_text
 
 
 def left_behind(served, patience: float = 90.0) -> list[str]:
@@ -38,9 +37,9 @@ def test_a_clip_with_its_words(here, served, pipeline, clip):
 
     called = pipeline(clip, transcript=clip.with_suffix(".srt"))
     expected = replace(called, source=clip.name)
-    assert here.download("clip", "json") == json_text(expected)
-    assert here.download("clip", "csv") == csv_text(expected)
-    assert here.download("clip", "srt") == srt_text(expected)
+    assert here.download("clip", "json") == expected.to_text(".json")
+    assert here.download("clip", "csv") == expected.to_text(".csv")
+    assert here.download("clip", "srt") == expected.to_text(".srt")
     assert json.loads(here.download("clip", "json"))["segments"] == called.to_dict()["segments"]
     assert left_behind(served) == []
     expect(tab.locator("#emo-status-clip .emo-status")).to_contain_text("deleted")

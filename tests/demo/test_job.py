@@ -13,7 +13,6 @@ from scipy.signal import resample_poly
 from emofuse.demo.job import Job, RefusedError, Request, explained
 from emofuse.demo.settings import Settings
 from emofuse.errors import MediaError
-from emofuse.pipeline.formats import csv_text, json_text, srt_text
 
 
 def finish(pipeline, request, settings=None):
@@ -33,7 +32,7 @@ def test_numbers_are_those_of_the_api_to_the_bit(pipeline, clip, watched):
     expected = replace(called, source="sample.mp4")
     assert last.stage == "finished"
     assert last.view["files"] == {
-        "json": json_text(expected), "csv": csv_text(expected), "srt": srt_text(expected)
+        "json": expected.to_text(".json"), "csv": expected.to_text(".csv"), "srt": expected.to_text(".srt")
     }  # fmt: skip
     assert json.loads(last.view["files"]["json"])["segments"] == called.to_dict()["segments"]
 
