@@ -61,7 +61,7 @@ class ModelConfig(BaseModel):
     @field_validator("tasks", mode="before")
     @classmethod
     def _named(cls, tasks: Any) -> Any:
-        """Let a task of `labels.TASKS` be given by its name."""
+        """Let a task of `tasks.TASKS` be given by its name."""
         out = []
         for task in tasks:
             if isinstance(task, str):
