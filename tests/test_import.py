@@ -11,7 +11,7 @@ from pathlib import Path
 PROBE = """
 import importlib, json, os, pkgutil, random, sys, threading, warnings
 if {everything}:
-    import cv2  # sets LD_LIBRARY_PATH for itself
+    import cv2, torch._dynamo  # set LD_LIBRARY_PATH and TORCHINDUCTOR_CACHE_DIR for themselves
 before = dict(os.environ), list(warnings.filters), random.getstate(), threading.active_count()
 import emofuse
 light = sorted(name for name in sys.modules if name.partition(".")[0] in {heavy})
