@@ -14,6 +14,7 @@ from emofuse.batch import PreparedSample
 from emofuse.corpora.corpus import Reading, Unit, split_hash
 from emofuse.corpora.registry import corpus as reader_of
 from emofuse.corpora.registry import protocol_of
+from emofuse.data.duplicates import without_duplicates
 from emofuse.data.join import join
 from emofuse.data.load import holds_features, load_segment, modalities_of
 from emofuse.errors import DataError
@@ -94,6 +95,8 @@ class ExampleSet:
     """The utterances that were to become examples: all of the splits, or as many as the limit says."""
     unlabelled: int
     """How many of them carry no label of any of the tasks."""
+    duplicates: int
+    """How many of the development split were left out, because their content is that of a training sample."""
     limit: int | None
     options: Mapping[str, Any]
     overrides: Overrides
@@ -117,6 +120,7 @@ class ExampleSet:
             "limit": self.limit,
             "n": len(self.examples),
             "unlabelled": self.unlabelled,
+            "duplicates": self.duplicates,
             "cluster": reader.disjoint or "utterance",
             "options": dict(self.options),
             "overrides": {k: dict(v) for k, v in self.overrides.items()},
@@ -140,8 +144,9 @@ def read_examples(
     """The labelled utterances of a corpus's split (or several), their labels folded into `tasks`.
 
     `modalities` are those that are read: an utterance that has none of them is left out; None = all, and none is left
-    out. `limit` takes at most that many utterances a split, stratified by class and always the same. `options` go to
-    the corpus reader, `overrides` to the folding of labels; of `only` some tasks the labels are used, None = of all.
+    out. Development samples whose content is that of a training one are left out, and counted. `limit` takes at most
+    that many utterances a split, stratified by class and always the same. `options` go to the corpus reader,
+    `overrides` to the folding of labels; of `only` some tasks the labels are used, None = of all.
     Raises DataError when the folder is not the corpus's, or the one split that is asked for is empty.
     """
     splits = (split,) if isinstance(split, str) else tuple(split)
@@ -151,14 +156,27 @@ def read_examples(
         why = "; ".join(reading.notes) or "choose another"
         raise DataError(f"the {split} split of {corpus} is empty in {root}: {why}")
     chosen: list[Utterance] = []
+    duplicates = 0
     for name in splits:
         there = reading.split(name)
+        if name == "dev" and there:
+            whole = reader.read(root, "train", **dict(options or {})) if isinstance(split, str) else reading
+            kept = without_duplicates(there, whole.split("train"))
+            there, duplicates = kept, len(there) - len(kept)
         chosen += there if limit is None else stratified(there, _served(tasks, only), limit, overrides)
     labelled = examples_of(chosen, tasks, cluster=reader.disjoint, overrides=overrides, only=only)
     examples = labelled if modalities is None else _narrowed(labelled, frozenset(modalities))
     unlabelled = len(chosen) - len(labelled)
     return ExampleSet(
-        examples, reading, splits, tuple(chosen), unlabelled, limit, dict(options or {}), dict(overrides or {})
+        examples,
+        reading,
+        splits,
+        tuple(chosen),
+        unlabelled,
+        duplicates,
+        limit,
+        dict(options or {}),
+        dict(overrides or {}),
     )
 
 

@@ -138,6 +138,7 @@ def _protocol(found: Evaluation) -> list[tuple[str, str]]:
         "views": "answered by the head of another task", "citation": "source", "licence": "licence",
         "split": "split", "split_hash": "split hash", "evaluated_hash": "hash of what was evaluated",
         "utterances": "utterances in the split", "limit": "limit", "n": "samples evaluated", "unlabelled": "unlabelled",
+        "duplicates": "left out as copies of training samples",
         "clusters": "clusters", "cluster": "intervals resample by", "resamples": "resamples",
         "options": "reader options", "overrides": "changes to the folding of labels",
         "problems": "problems in the files", "reader_notes": "reader's notes",

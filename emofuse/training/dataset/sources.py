@@ -29,6 +29,8 @@ class SourceExamples:
     dev: list[Example]
     unlabelled: int
     """Utterances of both splits without a label of any of the model's tasks."""
+    duplicates: int
+    """Dev utterances that were left out, because their content is that of a training one."""
     reading: Reading
 
     @property
@@ -47,8 +49,9 @@ class SourceExamples:
     def describe(self) -> str:
         """One line for the log."""
         lost = f", {self.unlabelled} left out: no label of the model's tasks" if self.unlabelled else ""
+        copies = f", {self.duplicates} of dev left out: copies of training samples" if self.duplicates else ""
         problems = f", {len(self.reading.problems)} problems in its files" if self.reading.problems else ""
-        return f"{self.source.corpus}: {len(self.train)} train, {len(self.dev)} dev{lost}{problems}"
+        return f"{self.source.corpus}: {len(self.train)} train, {len(self.dev)} dev{lost}{copies}{problems}"
 
 
 def cells(examples: Sequence[Example], task: str) -> Cells:
@@ -80,7 +83,9 @@ def read_source(recipe: Recipe, source: Source, tasks: Sequence[Task], limit: in
             f"{found.unlabelled} without a label of {', '.join(t.name for t in tasks)}; "
             f"the model reads {', '.join(sorted(recipe.model.encoders))}"
         )
-    return SourceExamples(source, found.split("train"), found.split("dev"), found.unlabelled, found.reading)
+    return SourceExamples(
+        source, found.split("train"), found.split("dev"), found.unlabelled, found.duplicates, found.reading
+    )
 
 
 def _check_kinds(recipe: Recipe, source: Source, reading: Reading) -> None:

@@ -212,6 +212,7 @@ def _data(g: SourceExamples) -> dict[str, Any]:
         "train": len(g.train),
         "dev": len(g.dev),
         "unlabelled": g.unlabelled,
+        "duplicates": g.duplicates,
         "problems": [f"{p.kind}: {p.what}" for p in g.reading.problems],
         "notes": [note.replace(str(g.reading.root), g.source.corpus) for note in g.reading.notes],
         "split": split_hash(u for s in ("train", "dev") for u in g.reading.split(s)),

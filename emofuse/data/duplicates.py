@@ -1,0 +1,49 @@
+"""Duplicates by content: development samples that a model has been trained on under another name."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from emofuse.data.load import holds_features
+from emofuse.types import Utterance
+
+FEWEST_WORDS = 4
+"""Of a turn of a dialogue: shorter ones ("Yeah, I know.") are said again by everyone, and are no copies."""
+
+Key = tuple[object, ...]
+
+
+def without_duplicates(utterances: Sequence[Utterance], trained_on: Sequence[Utterance]) -> list[Utterance]:
+    """The utterances whose content is not that of one in `trained_on`.
+
+    Media count by the bytes of the file and the seconds of it; text, where there is no media, by its words, whatever
+    the case and punctuation. Only files whose size occurs on the other side are read. Ready-made features are left as
+    they are.
+    """
+    known = {key for utterance in _comparable(trained_on, utterances) if (key := _key(utterance))}
+    candidates = {id(u) for u in _comparable(utterances, trained_on)}
+    return [u for u in utterances if id(u) not in candidates or _key(u) not in known]
+
+
+def _comparable(utterances: Iterable[Utterance], others: Iterable[Utterance]) -> list[Utterance]:
+    """Those without media, and those whose media may equal one of the others: files of the same size."""
+    sizes = {_size(u.media) for u in others if u.media is not None}
+    return [u for u in utterances if u.media is None or (not holds_features(u) and _size(u.media) in sizes)]
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else -1
+
+
+def _key(utterance: Utterance) -> Key | None:
+    if utterance.media is not None:
+        if not utterance.media.is_file():
+            return None
+        with utterance.media.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest(), utterance.start, utterance.end
+    words = re.findall(r"\w+", (utterance.text or "").casefold())
+    few = FEWEST_WORDS if utterance.dialogue is not None else 1
+    return ("words", *words) if len(words) >= few else None
