@@ -32,6 +32,21 @@ install_import_hook(CHECKED, "emofuse_checker.check")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+MARKS = {"browser": {"browser"}, "corpora": {"corpora_root", "real_clip"}, "checkpoint": {"shipped"}}
+"""Marks that follow from what a test asks for."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by its fixtures; whatever drives a browser is slow."""
+    for item in items:
+        asked = set(getattr(item, "fixturenames", ()))
+        for mark, fixtures in MARKS.items():
+            if asked & fixtures:
+                item.add_marker(mark)
+        if "browser" in asked:
+            item.add_marker("slow")
+
+
 @pytest.fixture(scope="session")
 def corpora_root() -> Path:
     """The folder of real corpora: EMOFUSE_CORPORA, or shared/corpora beside the checkout."""

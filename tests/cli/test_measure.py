@@ -21,6 +21,7 @@ def manifest(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_calibrated_model_says_sets_and_decides_as_before(run, model_folder, manifest, tmp_path):
     on = ["--corpus", "manifest", "--root", manifest]
     code, out, err = run("calibrate", model_folder, tmp_path / "sure", *on)
@@ -50,6 +51,7 @@ def test_a_calibrated_model_says_sets_and_decides_as_before(run, model_folder, m
     assert "no difference can be told from chance" in (tmp_path / "both.md").read_text()
 
 
+@pytest.mark.slow
 def test_two_evaluations_are_compared_by_their_folders(run, model_folder, manifest, tmp_path):
     on = ["--corpus", "manifest", "--root", manifest, "--device", "cpu", "--limit", 30]
     assert run("evaluate", model_folder, *on, "--out", tmp_path / "a")[0] == 0

@@ -96,6 +96,7 @@ def test_a_recipe_that_is_not_there(run, tmp_path):
     assert (code, out) == (2, "") and "no recipe at" in err and err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_model_is_evaluated(run, model_folder, tmp_path):
     rows = [
         f"I am so {word} {i},{who},dev,{label}"

@@ -71,6 +71,7 @@ def folder(tmp_path, sample):
     return home
 
 
+@pytest.mark.slow
 def test_a_folder_with_a_bad_file_in_it(predict, folder, tmp_path):
     captions = tmp_path / "captions"
     captions.mkdir()
@@ -84,6 +85,7 @@ def test_a_folder_with_a_bad_file_in_it(predict, folder, tmp_path):
     assert sorted(path.name for path in captions.iterdir()) == ["a.srt", "b.srt"]
 
 
+@pytest.mark.slow
 def test_a_table_for_each_of_several_clips(predict, folder):
     code, out, err = predict(folder / "a.mp4", folder / "nowhere.mp4", folder / "later")
     assert code == 2 and "nowhere.mp4" in one_line(err)

@@ -16,6 +16,8 @@ from emofuse.corpora.corpus import Corpus
 from emofuse.errors import DataError
 from emofuse.tasks import TASKS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch) -> None:

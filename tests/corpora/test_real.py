@@ -56,6 +56,7 @@ def test_emodb_leaves_one_speaker_out(corpora_root):
     assert {u.speaker for u in found.split("dev")} == {"08"}
 
 
+@pytest.mark.slow
 def test_ferplus(corpora_root):
     found = reading(corpora_root, "ferplus", verify=False)
     assert sizes(found) == (28_558, 3_579, 0)
@@ -64,6 +65,7 @@ def test_ferplus(corpora_root):
     assert sum(emotions(found, "dev").values()) == pytest.approx(3_529, abs=1)
 
 
+@pytest.mark.slow
 def test_goemotions(corpora_root):
     found = reading(corpora_root, "goemotions")
     assert sizes(found) == (43_410, 5_426, 0)
@@ -119,6 +121,7 @@ def test_splits_are_disjoint(corpora_root, name, unit):
     assert len({u.id for u in found.utterances}) == len(found.utterances)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ravdess", "emodb", "ferplus", "goemotions", "meld", "mustard"])
 def test_every_label_folds_for_every_task_of_the_corpus(corpora_root, name):
     options = {} if name in ("goemotions",) else {"verify": False}

@@ -40,6 +40,7 @@ def test_a_face_corpus_holds_faces_already_cut_out(tmp_path):
     np.testing.assert_array_equal(segment.faces[0].crops[0, :, :, 0], noise)
 
 
+@pytest.mark.slow
 def test_in_any_other_picture_a_face_is_looked_for(tmp_path):
     import cv2
     from skimage.data import astronaut, coffee

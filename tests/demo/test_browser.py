@@ -25,6 +25,7 @@ def left_behind(served, patience: float = 90.0) -> list[str]:
     return files
 
 
+@pytest.mark.slow
 def test_a_clip_with_its_words(here, served, pipeline, clip):
     tab = here.tab
     here.choose("clip")
@@ -186,6 +187,7 @@ SLOW_WORKERS = """
 """
 
 
+@pytest.mark.slow
 def test_the_live_microphone_waits_for_its_encoder(visit):
     """Who presses record before the encoder's worker has answered is recorded all the same, once it has."""
     here = visit()
@@ -197,6 +199,7 @@ def test_the_live_microphone_waits_for_its_encoder(visit):
     tab.locator("#emo-live-sound button.stop-button").click()
 
 
+@pytest.mark.slow
 def test_chinese_in_place_and_from_the_start(visit, pipeline):
     here = visit(locale="zh-CN")
     tab = here.open()
@@ -216,6 +219,7 @@ def test_chinese_in_place_and_from_the_start(visit, pipeline):
     expect(answer.locator("[data-testid=notes]")).to_contain_text("speech is absent")
 
 
+@pytest.mark.slow
 def test_dark_on_a_phone_by_keyboard(visit):
     here = visit(viewport={"width": 390, "height": 844}, color_scheme="light", has_touch=True, is_mobile=True)
     tab = here.open()
@@ -233,6 +237,7 @@ def test_dark_on_a_phone_by_keyboard(visit):
     assert 0 < tab.locator("#emo-answer-clip [data-testid=leading]").bounding_box()["y"] < 844
 
 
+@pytest.mark.slow
 def test_a_correction_needs_consent_and_becomes_a_row(here, served, corrections, clip):
     tab = here.tab
     here.choose("clip")
@@ -269,6 +274,7 @@ class Held:
             yield found
 
 
+@pytest.mark.slow
 def test_cancel_gives_the_page_back(here, served, pipeline, clip, words, monkeypatch):
     """A clip is cancelled when its first answer shows and the rest is still being read."""
     go, watch = threading.Event(), pipeline.watch

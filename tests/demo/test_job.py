@@ -26,6 +26,7 @@ def watched(pipeline, clip, words):
     return list(Job(pipeline, Request("clip", source=str(clip), words=words), Settings()))
 
 
+@pytest.mark.slow
 def test_numbers_are_those_of_the_api_to_the_bit(pipeline, clip, watched):
     last = watched[-1]
     called = pipeline(clip, transcript=clip.with_suffix(".srt"))

@@ -53,6 +53,7 @@ def test_every_text_that_is_asked_for_is_there():
     assert len(asked) > 30 and asked <= set(texts()["en"])
 
 
+@pytest.mark.slow
 def test_the_notes_that_analyses_make_are_translated(pipeline, clip, samples):
     notes = [
         note

@@ -169,6 +169,7 @@ def test_a_checkpoint_judges_the_same_and_is_saved_the_same(tiny_model, make_seg
         assert torch.equal(one, other), name
 
 
+@pytest.mark.slow
 def test_judging_imports_neither_transformers_nor_timm(repository):
     if not (repository / "checkpoints" / "emofuse-small" / "config.json").is_file():
         pytest.skip("checkpoints/emofuse-small is not there")

@@ -25,6 +25,7 @@ from emofuse.tasks import TASKS
 from emofuse.types import MODALITIES
 
 
+@pytest.mark.slow
 def test_collected_rows_equal_single_predictions(tiny_model, samples):
     found = predict_examples(tiny_model, samples, batch_size=5)
     for i in (0, 1, 5, 6):
@@ -65,6 +66,7 @@ def test_evaluation_counts_what_is_labelled_and_there(tiny_model, samples):
     assert all(e["truth"] != e["predicted"] for e in emotion.worst)
 
 
+@pytest.mark.slow
 def test_reports_are_self_contained_and_strict_json(tiny_model, samples, tmp_path):
     found = evaluate(tiny_model, samples, resamples=10, batch_size=8, protocol={"model": "<tiny>", "split": "dev"})
     write(found, tmp_path / "out")
@@ -124,6 +126,7 @@ def test_nothing_to_evaluate_is_an_error(tiny_model, samples):
         evaluate(tiny_model, [samples[0], samples[0]], resamples=2)
 
 
+@pytest.mark.slow
 def test_a_model_compared_with_itself_does_not_differ(tiny_model, samples, tmp_path):
     found = evaluate(tiny_model, samples, resamples=5, batch_size=8)
     write(found, tmp_path)
@@ -173,6 +176,7 @@ def test_the_published_protocol_of_goemotions_is_answered_by_the_head_of_emotion
     assert "goemotions_ekman" not in evaluate(tiny_model, samples, resamples=2, batch_size=8).tasks
 
 
+@pytest.mark.slow
 def test_worst_errors_say_what_there_was_to_judge_by(tiny_model, samples, tmp_path):
     found = evaluate(tiny_model, samples, resamples=2, batch_size=8)
     segments = {s.id: s.load() for s in samples}

@@ -12,6 +12,7 @@ from emofuse.evaluation.predict import GIVEN, predict_examples
 from emofuse.explain.shapley import task_of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("corpus", "limit"), [("goemotions", 600), ("ferplus", 400)])
 def test_sets_cover_what_was_asked_on_the_other_half_of_dev(shipped, corpora_root: Path, corpus: str, limit: int):
     given = read_examples(corpus, corpora_root / corpus, "dev", shipped.tasks, limit=limit)

@@ -145,6 +145,7 @@ def test_an_adversarial_step_raises_the_loss_by_a_bounded_change(tiny_model, sam
     np.testing.assert_allclose(ratio.numpy(), 0.05, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_stress_scores_alone_and_together(tiny_model, samples, tmp_path):
     found = stress(tiny_model, samples, only=["noise", "emoji", "adversarial face"], resamples=10, batch_size=12)
     assert [(c.name, c.modality) for c in found.curves] == [

@@ -74,6 +74,7 @@ def test_gradients_add_up_to_the_change_they_explain(tiny_model, make_segment):
     assert all(np.abs(s).sum() > 0 for key, s in found.scores.items() if key != ("text", "lexicon"))
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_the_definition(tiny_model, make_segment):
     """The Riemann sum (Sundararajan et al. 2017, eq. 3) over many midpoints, crowded where the answer changes most."""
     _, batch = sample(tiny_model, make_segment)
@@ -119,6 +120,7 @@ def test_gradients_are_those_that_captum_finds(tiny_model, make_segment):
         np.testing.assert_allclose(ours, theirs[0].numpy(), rtol=1e-3, atol=1e-5, err_msg=str(key))
 
 
+@pytest.mark.slow
 def test_a_stretch_of_the_path_that_does_not_add_up_is_cut_in_two(tiny_model, make_segment):
     _, batch = sample(tiny_model, make_segment)
     task = task_of(tiny_model, "emotion")

@@ -131,6 +131,7 @@ def test_deleting_what_ranks_highest_lowers_the_answer_fastest(tiny_model, make_
     assert np.mean(top) < np.mean(random)
 
 
+@pytest.mark.slow
 def test_the_words_that_rank_highest_carry_the_answer(shipped):
     task, other, rng = task_of(shipped, "emotion"), randomised(shipped), np.random.default_rng(0)
     top, random, like = [], [], []

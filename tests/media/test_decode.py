@@ -234,6 +234,7 @@ def test_cover_picture_is_no_video(make: SimpleNamespace, tmp_path: Path) -> Non
     assert read_audio(path).size > 15_000
 
 
+@pytest.mark.slow
 def test_duration_is_counted_where_the_header_does_not_say(make: SimpleNamespace) -> None:
     path = make.clip(
         "live.webm", sound=make.tone(2.0), pictures=make.picture, times=make.times(2.0), options={"live": "1"}
@@ -273,6 +274,7 @@ def noisy(time: float) -> np.ndarray:
     return np.random.default_rng(round(time * 1000)).integers(0, 256, (120, 160, 3), dtype=np.uint8)
 
 
+@pytest.mark.slow
 def test_damage_in_the_middle_is_counted_not_fatal(make: SimpleNamespace) -> None:
     for name in ("broken.ts", "broken.mkv", "broken.mp4"):
         path = damaged(make.clip(name, sound=make.tone(4.0), pictures=noisy, times=make.times(4.0)))
@@ -283,6 +285,7 @@ def test_damage_in_the_middle_is_counted_not_fatal(make: SimpleNamespace) -> Non
         assert any("damaged" in note for note in notes), (name, notes)
 
 
+@pytest.mark.slow
 def test_truncated_with_its_index_first_is_read_as_far_as_it_goes(make: SimpleNamespace) -> None:
     path = make.clip(
         "cut.mp4", sound=make.tone(6.0), pictures=noisy, times=make.times(6.0), options={"movflags": "faststart"}

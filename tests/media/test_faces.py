@@ -86,6 +86,7 @@ def test_a_still_gives_one_square_crop_per_face(portrait: np.ndarray) -> None:
     assert 0.5 < track.quality[0] <= 1
 
 
+@pytest.mark.slow
 def test_stills_without_a_face(portrait: np.ndarray) -> None:
     from skimage.data import chelsea, coffee
 
@@ -106,6 +107,7 @@ def test_a_face_crop_is_taken_whole(portrait: np.ndarray) -> None:
     assert fallback.quality[0] <= 0.5
 
 
+@pytest.mark.slow
 def test_fer_plus_faces_keep_their_framing(corpora_root: Path) -> None:
     """FER+ faces pasted into a frame at 2 to 4 times their size come back as they were."""
     folder = corpora_root / "ferplus"
@@ -187,6 +189,7 @@ def test_a_face_seen_once_is_no_face_unless_there_was_one_look(portrait: np.ndar
     assert len(alone.tracks(0.0, 0.04)) == 1
 
 
+@pytest.mark.slow
 def test_people_come_and_memory_does_not(portrait: np.ndarray) -> None:
     """Crops of what is final are dropped, people are forgotten beyond a number, frames are never kept."""
     collector = FaceCollector(options=FaceOptions(remembered=3))

@@ -80,6 +80,7 @@ def test_a_video_in_one_pass(film) -> None:
     assert notes == ["no transcript was given and no ASR model: text is absent"]
 
 
+@pytest.mark.slow
 def test_words_without_times_are_spread_over_the_speech(film) -> None:
     path = film("two.mkv")
     for how in ({"transcript": f"{SENTENCE} {SENTENCE}"}, {"text": f"{SENTENCE} {SENTENCE}"}):
@@ -90,6 +91,7 @@ def test_words_without_times_are_spread_over_the_speech(film) -> None:
         assert notes == [SPREAD]
 
 
+@pytest.mark.slow
 def test_cues_with_times_cut_the_clip(film, tmp_path: Path) -> None:
     srt = tmp_path / "two.srt"
     srt.write_text(
@@ -194,6 +196,7 @@ def test_voice_always_takes_all_sound_but_silence() -> None:
     assert all(s.present == {"speech"} for s in found)
 
 
+@pytest.mark.slow
 def test_a_video_without_sound_is_cut_into_windows_where_a_face_is(film) -> None:
     found, notes = run(film("silent.mp4", sound=None))
     assert [s.present for s in found] == [{"face"}] * len(found) and found
@@ -221,6 +224,7 @@ def test_silent_faces_between_speech_get_windows(film, voice: np.ndarray) -> Non
     assert len(present) >= 3 and set(present[1:-1]) == {frozenset({"face"})}
 
 
+@pytest.mark.slow
 def test_sound_that_ends_early_and_sound_that_comes_late(film, voice: np.ndarray, make: SimpleNamespace) -> None:
     found, _ = run(film("early.mkv", sound=voice[None], times=[i / 5 for i in range(200)]))
     assert found[0].present == {"speech", "face"}
@@ -286,6 +290,7 @@ def test_wrong_files_are_refused_at_the_call(tmp_path: Path, real_clip: Path) ->
         segments(real_clip, options=MediaOptions(asr="tiny"))
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_clip(film) -> None:
     """What the reader keeps, and what Python holds at its peak, is the same for one minute as for four."""
     peaks = []

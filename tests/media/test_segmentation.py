@@ -79,6 +79,7 @@ def test_the_size_of_the_blocks_does_not_matter(speech: np.ndarray) -> None:
     assert spans_of(speech, size=8_000) == spans_of(speech, size=777) == spans_of(speech, size=16_000)
 
 
+@pytest.mark.slow
 def test_listening_leaves_the_threads_alone() -> None:
     code = (
         "import torch; torch.set_num_threads(3); import numpy as np;"

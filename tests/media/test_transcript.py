@@ -175,6 +175,7 @@ def stamp(seconds: float, comma: str = ",") -> str:
 texts = st.lists(st.from_regex(r"[A-Za-zÀ-ÿ一-龥'!?.,]{1,12}", fullmatch=True), min_size=1, max_size=8).map(" ".join)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 5_000), st.integers(1, 9_000), texts), min_size=1, max_size=6), st.booleans())
 def test_what_is_written_is_read(parts: list[tuple[int, int, str]], vtt: bool) -> None:
     time, cues = 0.0, []

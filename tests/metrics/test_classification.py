@@ -41,6 +41,7 @@ def test_metrics_agree_with_scikit_learn(seed: int) -> None:
     np.testing.assert_array_equal(confusion_matrix(truth, guess, 7), reference.confusion_matrix(truth, guess))
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=30))
 def test_averages_agree_with_scikit_learn_when_classes_are_missing(pairs: list[tuple[int, int]]) -> None:
     truth, guess = (np.array(side) for side in zip(*pairs, strict=True))

@@ -32,6 +32,7 @@ def test_clusters_widen_the_interval_when_their_members_are_alike() -> None:
     )
 
 
+@pytest.mark.slow
 def test_few_clusters_give_intervals_that_hold_the_truth() -> None:
     """Four speakers who differ: drawn whole, their intervals would hold the truth in 81 of 100 studies."""
     held = 0

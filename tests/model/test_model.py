@@ -142,6 +142,7 @@ def test_seconds_matter_to_fusion_but_the_clip_offset_does_not(tiny_model, make_
     assert (here - tiny_model.fuse(moved, batch.present).logits["emotion"]).abs().max() > 1e-5
 
 
+@pytest.mark.slow
 def test_one_batch_can_be_overfitted(tiny_config, make_segment):
     torch.manual_seed(0)
     model = EmotionModel(tiny_config).train()

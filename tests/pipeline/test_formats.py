@@ -109,6 +109,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(analysis, tmp_path,
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_the_timeline_is_drawn(analysis, tmp_path, ending):
     path = analysis.plot(tmp_path / f"a.{ending}")

@@ -33,6 +33,7 @@ def assert_alike(one, other):
     assert one.emotions == pytest.approx(other.emotions, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_clip_with_its_words(whole, sample, words):
     assert whole.source == str(sample) and whole.model == "tiny"
     assert whole.duration == pytest.approx(6.56, abs=0.1)
@@ -99,6 +100,7 @@ def test_a_stream_speaks_before_the_clip_is_read(pipeline, sample, words, monkey
     assert first.end < 2.5 and len(list(predictions)) == 2 and after_first < 0.7 * len(read)
 
 
+@pytest.mark.slow
 def test_many_files_in_order_with_errors_in_their_place(pipeline, sample, whole, bad, capsys):
     paths = [bad["zero bytes"][0], sample, bad["missing"][0], str(sample), bad["not media"][0]]
     results = pipeline.predict_many(paths, batch_size=4)
@@ -243,6 +245,7 @@ def test_devices(monkeypatch):
         choose_device("toaster")
 
 
+@pytest.mark.slow
 def test_options_reach_the_media(pipeline, sample):
     options = replace(pipeline.options, segment=replace(pipeline.options.segment, longest=2.0))
     shorter = Pipeline(pipeline.model, options=options)(sample)

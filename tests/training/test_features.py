@@ -18,6 +18,8 @@ from emofuse.training.dataset.sources import read_source
 from emofuse.training.recipe.read import parse_recipe
 from emofuse.training.run import fit
 
+pytestmark = pytest.mark.slow
+
 WIDTHS = {"text": 6, "speech": 5, "face": 4}
 
 

@@ -18,6 +18,8 @@ from emofuse.training.recipe.read import parse_recipe
 from emofuse.training.run import fit
 from emofuse.training.trainer import EverySteps
 
+pytestmark = pytest.mark.slow
+
 LAST = 6
 """Steps of the whole run."""
 

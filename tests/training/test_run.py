@@ -24,6 +24,8 @@ from emofuse.training.recipe.read import load_recipe, parse_recipe
 from emofuse.training.run import fit
 from emofuse.training.trainer import last_complete
 
+pytestmark = pytest.mark.slow
+
 
 def manifest(folder: Path, rows: list[str]) -> dict[str, Any]:
     """Fields of a recipe over a text-only manifest of these rows."""

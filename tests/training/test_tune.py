@@ -17,6 +17,8 @@ from emofuse.training.recipe.schema import Recipe
 from emofuse.training.run import fit
 from emofuse.training.tune import load_space, parse_space, tune, with_values
 
+pytestmark = pytest.mark.slow
+
 SPACE = {
     "optim.lr": {"low": 1e-5, "high": 1e-2, "log": True},
     "train.batch_size": {"choices": [4, 8]},

@@ -57,6 +57,7 @@ def largest_difference(one, other, segments):
     return max(float(np.nanmax(np.abs(a - b))) for a, b in pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reads", ["spectral", "raw"])
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])
 def test_parity_for_all_subsets_and_lengths(backend, reads, request, make_segment, tmp_path):
@@ -71,6 +72,7 @@ def test_parity_for_all_subsets_and_lengths(backend, reads, request, make_segmen
     assert largest_difference(loaded.model, model, mixed) <= 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])
 def test_the_exported_pipeline_answers_like_the_first(backend, spectral, make_segment, repository, tmp_path):
     folder = export(spectral, tmp_path / "out", backend, [make_segment(s) for s in range(2)])

@@ -18,6 +18,8 @@ from emofuse.training.outcome.ensemble import PREDICTIONS, average_checkpoints, 
 from emofuse.training.recipe.read import parse_recipe
 from emofuse.training.run import fit
 
+pytestmark = pytest.mark.slow
+
 
 def test_members_are_folds_by_seeds(recipe_values: dict[str, Any]):
     values = recipe_values | {"data": {"sources": [{"corpus": "iemocap", "options": {"media": "wav"}}]}}

@@ -15,6 +15,8 @@ from emofuse.training.outcome.recalibrate import recalibrate
 from emofuse.training.recipe.read import parse_recipe
 from emofuse.training.run import fit
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_subset_is_calibrated_in_training_and_again(
     recipe_values: dict[str, Any], tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

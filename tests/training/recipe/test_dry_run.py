@@ -10,6 +10,8 @@ from emofuse.errors import DataError, RecipeError
 from emofuse.training.recipe.read import load_recipe, parse_recipe
 from emofuse.training.run import fit
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:

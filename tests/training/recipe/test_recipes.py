@@ -18,6 +18,8 @@ from emofuse.training.run import fit
 from emofuse.training.tuning.init import model_config
 from emofuse.training.validate import check_metric
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "recipes"
 RECIPES = sorted(p for p in FOLDER.rglob("*.yaml") if p.name != "tune.yaml")
