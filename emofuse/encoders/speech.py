@@ -152,7 +152,7 @@ class SpeechEncoder(nn.Module):
         states = self._states(values, mask)
         frames = self._frames(mask.sum(1))
         index = torch.arange(states.shape[1], device=states.device)
-        times = inputs["offset"][:, None] + index * self._hop + self._window / 2
+        times = inputs["offset"][:, None] + index.float() * self._hop + self._window / 2
         return Tokens(states.float(), index < frames[:, None], times)
 
     def _states(self, values: Tensor, mask: Tensor) -> Tensor:

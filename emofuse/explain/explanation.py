@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 
 from emofuse.batch import Batch, collate
@@ -116,13 +117,15 @@ class Explanation:
         }
 
 
+@torch.inference_mode(False)
 def explain(
     model: EmotionModel, segment: Segment, task: str = "emotion", target: str | None = None, *, steps: int | None = None
 ) -> Explanation:
     """Why the model says `target` (else the class it finds most probable) of a segment.
 
     `steps` fixes the points of the quadrature; else they grow until the scores are complete. Raises DataError for an
-    unknown task or class, or a segment in which nothing is present, ValueError for a model in training mode.
+    unknown task or class, or a segment in which nothing is present, ValueError for a model in training mode. Whatever
+    mode of gradients the caller is in, it is left as it was.
     """
     chosen = task_of(model, task)
     batch = collate([model.prepare(segment)])

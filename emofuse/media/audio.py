@@ -243,6 +243,8 @@ def _channels_first(array: object) -> np.ndarray:
     """The array as (channels, samples); the shorter axis is the channels'."""
     if not isinstance(array, np.ndarray):
         raise MediaError(f"sound in memory is a NumPy array, not {type(array).__name__}; {ACCEPTED}")
+    if isinstance(array, np.ma.MaskedArray):
+        raise MediaError("a masked array is not sound: say what the masked samples are, as with array.filled(0)")
     if array.dtype.name not in _SCALES and array.dtype.kind != "f":
         raise MediaError(f"an array of {array.dtype.name} is not sound; convert it to int16 or float32")
     if array.ndim == 1:

@@ -134,6 +134,8 @@ def _as_rgb(image: Image.Image) -> np.ndarray:
 
 
 def _from_array(array: np.ndarray) -> np.ndarray:
+    if isinstance(array, np.ma.MaskedArray):
+        raise MediaError("a masked array is not a picture: say what the masked pixels are, as with array.filled(0)")
     if array.dtype != np.uint8:
         raise MediaError(
             f"a picture is an array of uint8, not {array.dtype}; scale it to 0-255 and convert it to uint8"

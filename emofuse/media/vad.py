@@ -52,6 +52,7 @@ class SileroNet(nn.Module):
 
 
 @lru_cache(maxsize=1)
+@torch.inference_mode(False)
 def _network() -> SileroNet:
     spec = importlib.util.find_spec("silero_vad")
     assert spec is not None and spec.submodule_search_locations
@@ -59,7 +60,7 @@ def _network() -> SileroNet:
     weights = {name.replace("lstm_cell", "lstm") + "_l0" * ("lstm" in name): w for name, w in weights.items()}
     network = SileroNet()
     network.load_state_dict(weights)
-    return network.eval().requires_grad_(False)
+    return network.float().eval().requires_grad_(False)
 
 
 class VoiceActivity:

@@ -115,6 +115,7 @@ def _space(task: Task) -> list[str] | tuple[float, float]:
     return list(task.classes) or (task.low, task.high)
 
 
+@torch.inference_mode(False)
 def load(
     name_or_path: str | Path,
     *,
@@ -147,7 +148,7 @@ def load(
         raise CheckpointError(f"{weights} does not fit {folder / 'config.json'}: {error}") from error
     if (folder / CONFORMAL).is_file():
         model.conformal = load_conformal(folder / CONFORMAL)
-    return model.to(device).eval()
+    return model.to(device, torch.float32).eval()
 
 
 def save(

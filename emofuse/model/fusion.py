@@ -22,8 +22,8 @@ SLOWEST, FASTEST = 120.0, 0.05
 
 def time_encoding(times: Float[Tensor, "batch time"], dim: int) -> Float[Tensor, "batch time {dim}"]:
     """Sinusoids of seconds (Vaswani et al. 2017, §3.5, with periods in seconds in place of positions)."""
-    steps = torch.linspace(math.log(FASTEST), math.log(SLOWEST), dim // 2, device=times.device)
-    angles = times[..., None] * (2 * math.pi / steps.exp())
+    steps = torch.linspace(math.log(FASTEST), math.log(SLOWEST), dim // 2, dtype=torch.float32, device=times.device)
+    angles = times[..., None].float() * (2 * math.pi / steps.exp())
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 

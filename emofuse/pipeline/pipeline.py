@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
@@ -32,7 +33,7 @@ Backend = Literal["torch", "onnx", "openvino"]
 
 def load(
     model: PathOrName = "emofuse-small",
-    device: str | torch.device = "auto",
+    device: str | torch.device | None = "auto",
     *,
     precision: Precision = "auto",
     backend: Backend = "torch",
@@ -43,24 +44,25 @@ def load(
 ) -> Pipeline:
     """A pipeline around a model that came with emofuse (by name), a model folder, or a hub id "owner/name".
 
-    `device` "auto" takes a GPU where there is one. `precision` "auto" takes bfloat16 on a GPU and, for large models on
-    a CPU, whatever is quickest there of float32, bfloat16 and (in encoders whose answers on examples it changes by 0.02
-    at most) int8, see `emofuse.runtime.precision`. `backend`
+    `device` "auto", or None, takes a GPU where there is one. `precision` "auto" takes bfloat16 on a GPU and, for large
+    models on a CPU, whatever is quickest there of float32, bfloat16 and (in encoders whose answers on examples it
+    changes by 0.02 at most) int8, see `emofuse.runtime.precision`. `backend`
     "onnx" or "openvino" judges with what `emofuse export` wrote; they need the extra `export`. `asr` names a
     faster-whisper model (size, hub id or folder) that hears the words of clips without a transcript; it needs the
     extra `asr`. `options` say how media are cut into segments and how faces are found. Raises `CheckpointError` for a
     model that is missing, damaged, or of another schema.
     """
+    options = _checked(options)
     if asr is not None:
         require_package("faster_whisper", extra="asr")
-        options = replace(options or MediaOptions(), asr=asr)
+        options = replace(options, asr=asr)
     path = Path(model).expanduser()
     where = model if isinstance(model, str) else path
     name = path.resolve().name if path.is_dir() else str(model)
     if backend != "torch":
         from emofuse.runtime.export.run import load_exported
 
-        return Pipeline(load_exported(where, backend, device=str(device)), name=name, options=options)
+        return Pipeline(load_exported(where, backend, device=str(device or "auto")), name=name, options=options)
     loaded = EmotionModel.from_pretrained(
         where, device=choose_device(device), revision=revision, token=token, lean=True
     )
@@ -72,16 +74,26 @@ def load(
     return Pipeline(loaded, name=name, options=options)
 
 
-def choose_device(device: str | torch.device) -> torch.device:
-    """The device meant by "auto", or the named one if it is there. Raises `EmofuseError`."""
+def _checked(options: MediaOptions | None) -> MediaOptions:
+    if options is not None and not isinstance(options, MediaOptions):
+        raise EmofuseError(
+            f"options is a MediaOptions, not {type(options).__name__}; give emofuse.media.reader.MediaOptions(…), with "
+            f"the fields {', '.join(field.name for field in fields(MediaOptions))}"
+        )
+    return options or MediaOptions()
+
+
+def choose_device(device: str | torch.device | None) -> torch.device:
+    """The device meant by "auto" or None, or the named one if it is there. Raises `EmofuseError`."""
     found = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    if str(device) == "auto":
+    if device is None or str(device) == "auto":
         return found
     try:
         named = torch.device(device)
         torch.empty(1, device=named)
-    except (RuntimeError, AssertionError) as error:
-        raise EmofuseError(f"cannot compute on {str(device)!r}; valid here: auto, cpu, {found.type}") from error
+    except (RuntimeError, AssertionError, TypeError, ValueError, NotImplementedError) as error:
+        valid = ", ".join(dict.fromkeys(("auto", "cpu", found.type)))
+        raise EmofuseError(f"cannot compute on {str(device)!r}; valid here: {valid}") from error
     return named
 
 
@@ -96,7 +108,7 @@ class Pipeline:
 
     def __init__(self, model: EmotionModel, name: str = "", options: MediaOptions | None = None) -> None:
         self.model, self.name = model.eval(), name
-        self.options = options or MediaOptions()
+        self.options = _checked(options)
 
     def __call__(
         self,
@@ -119,6 +131,8 @@ class Pipeline:
 
         A file that cannot be read does not stop the rest: its error stands in its place.
         """
+        if isinstance(paths, (str, bytes, PathLike)):
+            raise EmofuseError(f"predict_many takes several paths, not the one {str(paths)!r}; put it in a list")
         return self._analyse([self.watch(path) for path in paths], batch_size, progress)
 
     def stream(

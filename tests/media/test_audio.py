@@ -177,3 +177,8 @@ def test_a_broken_timestamp_does_not_ask_for_a_day_of_silence() -> None:
         blocks += assembler.push(frame, time)
     blocks += assembler.finish()
     assert blocks[-1].end == pytest.approx(0.4, abs=0.01)
+
+
+def test_a_masked_array_is_refused_because_nobody_knows_what_lies_under_the_mask():
+    with pytest.raises(MediaError, match=r"masked array.*filled"):
+        as_waveform(16_000, np.ma.masked_array(np.zeros(16_000, np.float32)))

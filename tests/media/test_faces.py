@@ -288,3 +288,18 @@ def test_yunet_from_the_hub_without_access(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(MediaError, match=r"cannot be fetched from 'someone/else' .*give the path of face_detection"):
         YuNetDetector("someone/else")
+
+
+@pytest.mark.parametrize("shape", [(3, 3000, 3), (3000, 1, 3), (1, 1, 3), (2, 500, 3)])
+def test_a_picture_too_thin_for_a_face_has_none(shape):
+    collector = FaceCollector()
+    for k in range(30):
+        collector.push(VideoFrame(k / 10, rgb=np.full(shape, k, np.uint8)))
+    assert collector.tracks(0, 3) == ()
+    assert faces_in_image(np.full(shape, 99, np.uint8)) == ()
+
+
+@pytest.mark.parametrize("colour", [(255, 0, 0), (0, 0, 255), (250, 220, 0), (128, 128, 128)])
+def test_a_plain_picture_of_any_colour_shows_no_face(colour):
+    notes: list[str] = []
+    assert faces_in_image(np.full((200, 200, 3), colour, np.uint8), notes=notes) == () and not notes

@@ -31,7 +31,7 @@ _TIGHT = 256
 _FILLED = 0.6
 """Intersection over union with the whole of it from which a face fills a small picture."""
 _CONTRAST = 16
-"""Difference between its brightest and darkest value below which a picture shows nothing."""
+"""Difference between pixels, in any colour, below which a picture shows nothing."""
 _STILL = 640
 """Longest side, in pixels, a still is shrunk to for detection."""
 WHOLE_PICTURE = "no face was detected in a small, near-square picture: the whole picture was taken as a face crop"
@@ -109,7 +109,7 @@ def faces_in_image(
     if tight and boxes and overlap(boxes[0], whole) >= _FILLED:
         boxes, frontal = [whole], frontal[:1]
     trust = 1.0
-    if tight and not boxes and np.ptp(rgb) >= _CONTRAST:
+    if tight and not boxes and _contrast(rgb) >= _CONTRAST:
         boxes, frontal, trust = [whole], [1.0], 0.5
         if notes is not None:
             notes.append(WHOLE_PICTURE)
@@ -120,6 +120,11 @@ def faces_in_image(
         good = trust * quality(picture, side, ahead, options.crop_size)
         tracks.append(as_track(person, [Crop(time, picture, box, good)]))
     return tuple(tracks)
+
+
+def _contrast(rgb: np.ndarray) -> int:
+    """The largest difference between two pixels in one of the colours: 0 for a plain picture of any colour."""
+    return int(np.ptp(rgb.reshape(-1, 3), axis=0).max())
 
 
 def _found(rgb: np.ndarray, detector: FaceDetector, options: FaceOptions) -> Faces:

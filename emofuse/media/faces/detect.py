@@ -98,6 +98,8 @@ class HaarDetector:
     def _profiles(self, grey: np.ndarray, sizes: tuple[float, float]) -> Faces:
         """Faces from the side, to the left and to the right, in a picture of at most 320 pixels."""
         scale = min(1.0, 320 / max(grey.shape))
+        if min(grey.shape) * scale < 1:
+            return NO_FACES
         small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
         right = self._look(self._profile, small, sizes, self.scale, self.neighbours, 0.3)
         mirrored = self._look(

@@ -65,7 +65,7 @@ class ExportedModel(EmotionModel):
             raise CheckpointError(f"{folder / HEADS} does not fit {folder / 'config.json'}: {error}") from error
         if (folder / CONFORMAL).is_file():
             self.conformal = load_conformal(folder / CONFORMAL)
-        self.eval().requires_grad_(False)
+        self.float().eval().requires_grad_(False)
 
     def fuse(self, tokens: Mapping[Modality, Tokens], present: Mapping[Modality, Tensor]) -> Outputs:
         """As EmotionModel; a modality that no row has goes in as one masked token."""
@@ -83,7 +83,8 @@ class ExportedModel(EmotionModel):
 
     def _nothing(self, modality: Modality, rows: int) -> Tokens:
         dim: Any = self.encoders[modality].dim
-        return Tokens(torch.zeros(rows, 1, dim), torch.zeros(rows, 1, dtype=torch.bool), torch.zeros(rows, 1))
+        zeros = torch.zeros(rows, 1, dim, dtype=torch.float32)
+        return Tokens(zeros, torch.zeros(rows, 1, dtype=torch.bool), zeros[..., 0])
 
 
 class _Backbone(nn.Module):
