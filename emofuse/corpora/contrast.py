@@ -16,7 +16,7 @@ from emofuse.corpora.text import by_share
 from emofuse.tasks import EMOTIONS, POLARITIES
 from emofuse.types import Utterance
 
-FILE = "contrast.yaml"
+FILE = "contrast.yml"
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
@@ -28,9 +28,9 @@ class Contrast(Corpus):
 
     name = "contrast"
     licence = "Apache-2.0"
-    citation = "the templates of emofuse, recipes/emofuse-small/contrast.yaml"
+    citation = "the templates of emofuse, recipes/emofuse-small/contrast/contrast.yml"
     layout = """
-        ROOT/contrast.yaml     words: slot → what may fill it; patterns: kind, emotion, polarity, texts with {slots}
+        ROOT/contrast.yml     words: slot → what may fill it; patterns: kind, emotion, polarity, texts with {slots}
         """
     foldings: ClassVar[dict[str, Folding]] = {
         "emotion": Names("emotion", same(*EMOTIONS)),

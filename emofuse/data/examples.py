@@ -60,11 +60,12 @@ class Example:
 
     @property
     def length(self) -> float:
-        """Roughly how many tokens, from the letters of text and the seconds (or the file's size) of sound."""
+        """Roughly how many tokens, from the bytes of text (a Chinese character is three) and the seconds (or the file's
+        size) of sound."""
         u = self.utterance
         tokens = 1.0
         if "text" in self.modalities and u.text:
-            tokens += (len(u.text) + sum(len(turn) for turn in u.context)) / 4
+            tokens += sum(len(part.encode()) for part in (u.text, *u.context)) / 4
         if "speech" in self.modalities and u.media is not None and not holds_features(u):
             seconds = u.end - (u.start or 0) if u.end is not None else u.media.stat().st_size / 20_000
             tokens += 50 * seconds

@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 LEXICON_FEATURES = ("valence", "booster", "negation", "capitals", "exclamation", "compound")
+_GERMAN = frozenset(
+    {
+        "aber", "auch", "auf", "bei", "bin", "das", "dass", "daß", "dem", "den", "der", "des", "dich", "dir", "ein",
+        "eine", "einen", "es", "für", "haben", "hat", "ich", "ihr", "im", "ist", "kein", "keine", "mich", "mir", "mit",
+        "nach", "nicht", "noch", "nur", "sich", "sie", "sind", "und", "von", "wie", "wir", "wird", "zu", "zum", "zur",
+    }
+)  # fmt: skip
+"""Words of German that English lacks: in a German text `die` and `war` are no deaths and wars."""
 _PUNCTUATION = ".,!?;:'\"()[]…“”‘’"
 
 
@@ -23,12 +31,14 @@ def _analyzer() -> SentimentIntensityAnalyzer:
 
 
 def lexicon_features(words: Sequence[str]) -> np.ndarray:
-    """float32 [words, features] in about [-1, 1]; zero for words the (English) lexicon does not know.
+    """float32 [words, features] in about [-1, 1]; zero for words the (English) lexicon does not know, and for German.
 
     Source: Hutto & Gilbert 2014, VADER.
     """
     from vaderSentiment.vaderSentiment import BOOSTER_DICT, negated
 
+    if any(word.strip(_PUNCTUATION).lower() in _GERMAN for word in words):
+        return np.zeros((len(words), len(LEXICON_FEATURES)), np.float32)
     analyzer = _analyzer()
     text = " ".join(words)
     compound = analyzer.polarity_scores(text)["compound"] if text else 0.0

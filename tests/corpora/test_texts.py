@@ -124,7 +124,7 @@ def test_emobank_centres_its_scale(make, tmp_path):
 
 def test_contrasts_never_give_one_sentence_two_emotions(repository):
     given: dict[str, set[str]] = {}
-    templates = (repository / "recipes/emofuse-small/contrast.yaml").read_text("utf-8")
+    templates = (repository / "recipes/emofuse-small/contrast/contrast.yml").read_text("utf-8")
     for _, text, labels in sentences(yaml.safe_load(templates)):
         assert "{" not in text
         given.setdefault(text, set()).add(labels["emotion"])
@@ -135,7 +135,7 @@ def test_contrasts_never_give_one_sentence_two_emotions(repository):
 def test_contrast_fills_the_slots_in_every_way_and_takes_a_sentence_once(make, tmp_path):
     words = "words: {glad: [happy, merry], who: [Tom]}\npatterns:\n"
     patterns = "  - {kind: plain, emotion: joy, texts: ['{who} is {glad}.', 'I am {glad}.', 'I am happy.']}\n"
-    make.text(tmp_path / "contrast.yaml", words + patterns)
+    make.text(tmp_path / "contrast.yml", words + patterns)
     found = read("contrast", tmp_path)
     assert [u.text for u in found.utterances] == ["Tom is happy.", "Tom is merry.", "I am happy.", "I am merry."]
     assert target(found.utterances[0], "emotion") == {"joy": 1.0}

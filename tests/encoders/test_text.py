@@ -163,3 +163,8 @@ def test_the_model_that_ships_says_which_words_it_cannot_read(repository, said):
     model = emofuse.load()
     assert any("a script that this model's vocabulary hardly has" in note for note in model(text=said).notes)
     assert not any("script" in note for note in model(text="Ich bin so glücklich, dass du da bist!").notes)
+
+
+def test_the_english_lexicon_is_silent_in_german():
+    assert lexicon_features(["Die", "war", "nett"]).any()
+    assert not lexicon_features(["Die", "war", "nicht", "nett!"]).any()

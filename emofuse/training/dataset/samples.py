@@ -18,7 +18,7 @@ from emofuse.data.load import holds_features, load_segment
 from emofuse.training.dataset.augment.face import augment_faces
 from emofuse.training.dataset.augment.mixup import blend, blend_targets, share
 from emofuse.training.dataset.augment.speech import augment_speech, mask_features, mask_waveform
-from emofuse.training.dataset.augment.text import augment_words
+from emofuse.training.dataset.augment.text import augment_context, augment_words
 from emofuse.training.dataset.cache import Arrays, InputCache
 from emofuse.training.dataset.sampler import Key
 from emofuse.training.recipe.schema import Augment
@@ -169,7 +169,7 @@ class Samples(Dataset[PreparedSample]):
         """Each modality draws from a stream of its own, so that what the store gives changes nothing in the others."""
         if segment.words:
             rng = streams["text"]
-            context = () if rng.random() < options.text.context else segment.context
+            context = augment_context(segment.context, options.text, rng)
             segment = replace(segment, words=augment_words(segment.words, options.text, rng), context=context)
         if segment.waveform is not None and segment.waveform.size:
             voice = partial(self._voice, streams["speech"])

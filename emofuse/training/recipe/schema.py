@@ -179,6 +179,8 @@ class TextAugment(Section):
     punctuation: Probability = 0.0
     context: Probability = 0.0
     """Of the earlier turns to be left out."""
+    names: Probability = 0.0
+    """Of the names of speakers to be left out of the turns."""
 
 
 class Augment(Section):

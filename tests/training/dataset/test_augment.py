@@ -9,7 +9,7 @@ from emofuse.media.transcript import spread
 from emofuse.training.dataset.augment import speech
 from emofuse.training.dataset.augment.face import augment_faces
 from emofuse.training.dataset.augment.speech import augment_speech, mask_features, mask_waveform
-from emofuse.training.dataset.augment.text import augment_words
+from emofuse.training.dataset.augment.text import augment_context, augment_words
 from emofuse.training.recipe.schema import FaceAugment, SpeechAugment, TextAugment
 
 PRIME = 16_033
@@ -136,3 +136,11 @@ def test_words_go_but_never_all_of_them():
     assert [w.start for w in swapped] == [w.start for w in words]
     assert "bad" not in {w.text for w in swapped}
     assert "the" in {w.text for w in swapped}
+
+
+def test_context_and_the_names_in_it_go_apart():
+    turns = ("Joey: Hey, you: look!", "Ross: Yes?", "Joey:")
+    rng = np.random.default_rng(0)
+    assert augment_context(turns, TextAugment(), rng) == turns
+    assert augment_context(turns, TextAugment(context=1.0), rng) == ()
+    assert augment_context(turns, TextAugment(names=1.0), rng) == ("Hey, you: look!", "Yes?")

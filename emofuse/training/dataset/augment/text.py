@@ -84,6 +84,16 @@ def augment_words(words: Sequence[Word], options: TextAugment, rng: np.random.Ge
     return tuple(changed)
 
 
+def augment_context(turns: Sequence[str], options: TextAugment, rng: np.random.Generator) -> tuple[str, ...]:
+    """The earlier turns, all or none of them, and with or without the names of their speakers."""
+    if rng.random() < options.context:
+        return ()
+    if not options.names or rng.random() >= options.names:
+        return tuple(turns)
+    said = (turn.partition(":")[2].strip() for turn in turns)
+    return tuple(turn for turn in said if turn)
+
+
 def _word(text: str, options: TextAugment, rng: np.random.Generator) -> str:
     if rng.random() < options.synonyms:
         text = _synonym(text, rng)

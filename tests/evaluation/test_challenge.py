@@ -1,0 +1,42 @@
+"""Sentences that no corpus holds, written by hand: plain ones, denied, hedged, in slang, in several parts, in Chinese.
+
+Their words and patterns are not those of the templates in recipes/emofuse-small/contrast, which training composes.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from emofuse.batch import collate
+from emofuse.data.load import load_segment
+from emofuse.model.model import EmotionModel
+from emofuse.tasks import EMOTIONS
+from emofuse.types import Utterance
+
+ROWS = list(csv.DictReader((Path(__file__).parent / "challenge.tsv").read_text("utf-8").splitlines(), delimiter="\t"))
+
+
+@pytest.fixture(scope="module")
+def right() -> list[bool]:
+    """Whether the model that ships is right, row by row."""
+    model = EmotionModel.from_pretrained("emofuse-small")
+    told = [Utterance(str(i), "challenge", "test", str(i), text=row["text"]) for i, row in enumerate(ROWS)]
+    found = model.predict(collate([model.prepare(load_segment(u)) for u in told])).tasks["emotion"].argmax(1)
+    return [EMOTIONS[guess] == row["emotion"] for guess, row in zip(found, ROWS, strict=True)]
+
+
+def test_the_challenge_asks_for_every_emotion_of_every_kind_once():
+    assert {row["emotion"] for row in ROWS} == set(EMOTIONS)
+    assert max(Counter(row["text"] for row in ROWS).values()) == 1
+    assert min(Counter(row["kind"] for row in ROWS).values()) >= 6
+
+
+def test_the_model_that_ships_is_right_more_often_than_it_was(right: list[bool]):
+    english = [yes for yes, row in zip(right, ROWS, strict=True) if row["language"] == "en"]
+    assert sum(english) / len(english) >= 0.6
+    plain = [yes for yes, row in zip(right, ROWS, strict=True) if row["kind"] in ("joy", "sadness", "neutral")]
+    assert sum(plain) / len(plain) >= 0.9
