@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
@@ -45,6 +45,8 @@ class Utterance:
     labels: Mapping[str, str | float | Mapping[str, float]] = field(default_factory=dict)
     language: str | None = None
     face_crop: bool = False
+    extras: Mapping[Modality, Path] = field(default_factory=dict)
+    """Files of modalities beyond the standard three, which their encoders read."""
 
 
 @dataclass(frozen=True)
@@ -123,18 +125,6 @@ class Tokens:
     """True = real."""
     times: Float[Tensor, "batch time"]
     """Token centre, seconds from the start of the segment."""
-
-
-@runtime_checkable
-class Encoder(Protocol):
-    """A modality's road from a segment to tokens; `prepare` runs in workers and holds no tensor on a device."""
-
-    modality: Modality
-    dim: int
-
-    def prepare(self, segment: Segment) -> dict[str, np.ndarray] | None: ...
-
-    def __call__(self, inputs: dict[str, Tensor]) -> Tokens: ...
 
 
 @dataclass(frozen=True)

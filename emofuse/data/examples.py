@@ -76,7 +76,7 @@ class Example:
         if isinstance(self.source, Mapping):
             return join({m: part.load(read) for m, part in self.source.items()}, self.id)
         segment = self.source if isinstance(self.source, Segment) else read(self.source)
-        gone = set(MODALITIES) - self.modalities
+        gone = {*MODALITIES, *segment.extras} - self.modalities
         return segment.without(*gone) if gone else segment
 
     def prepare(self, model: Prepares, change: Callable[[Segment], Segment] | None = None) -> PreparedSample:

@@ -36,14 +36,25 @@ def load_segment(utterance: Utterance) -> Segment:
     elif utterance.media is not None:
         waveform, faces, end = _clip(utterance.media, start, utterance.end)
     words = spread(utterance.text, start, end) if utterance.text else None
-    return Segment(utterance.id, start, end, words, waveform, faces, utterance.context, utterance.labels, features)
+    return Segment(
+        utterance.id,
+        start,
+        end,
+        words,
+        waveform,
+        faces,
+        utterance.context,
+        utterance.labels,
+        features,
+        utterance.extras,
+    )
 
 
 def modalities_of(utterance: Utterance) -> frozenset[Modality]:
     """What an utterance should have, told from its text and its file's ending (a video: speech and face)."""
     if holds_features(utterance):
         return frozenset(MODALITIES)
-    found: set[Modality] = set()
+    found: set[Modality] = set(utterance.extras)
     if utterance.text:
         found.add("text")
     if utterance.media is not None:

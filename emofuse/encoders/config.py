@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from emofuse.types import Modality
 
+class EncoderConfig(BaseModel):
+    """What every encoder's configuration has; a subclass gives `kind` its default, the name it is registered by."""
 
-class _Config(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    kind: str
+    pool: Literal["attention", "statistics"] = "attention"
+    """How the modality's own head pools its tokens: attention, or attentive mean and deviation (Okabe et al. 2018)."""
+
+
+class BackboneConfig(EncoderConfig):
+    """A transformer, from published weights or from scratch."""
 
     source: str | None = None
     """Where the weights start: a hub id, a local folder, or `package:NAME` for a model inside an installed package.
@@ -21,20 +29,18 @@ class _Config(BaseModel):
     """Branch, tag or commit of a hub id."""
     architecture: dict[str, Any] | None = None
     """The backbone's own configuration; filled in when `source` is loaded."""
-    pool: Literal["attention", "statistics"] = "attention"
-    """How the modality's own head pools its tokens: attention, or attentive mean and deviation (Okabe et al. 2018)."""
 
     @model_validator(mode="after")
-    def _described(self) -> _Config:
+    def _described(self) -> BackboneConfig:
         if self.source is None and self.architecture is None:
             raise ValueError("give a source (hub id, folder, package:NAME) or an architecture to start from scratch")
         return self
 
 
-class TextConfig(_Config):
+class TextConfig(BackboneConfig):
     """BERT family through transformers' auto classes."""
 
-    kind: Literal["text"] = "text"
+    kind: Literal["text"] = "text"  # type: ignore[assignment]
     tokenizer: str | None = None
     """Hub id or folder of the tokenizer where it is not that of `source`."""
     max_length: int = Field(128, ge=8)
@@ -45,10 +51,10 @@ class TextConfig(_Config):
     """Join VADER features through a zero-initialised projection."""
 
 
-class SpeechConfig(_Config):
+class SpeechConfig(BackboneConfig):
     """wav2vec2 family (wav2vec2, HuBERT, WavLM, wav2vec2-BERT) and Whisper's encoder, through transformers."""
 
-    kind: Literal["speech"] = "speech"
+    kind: Literal["speech"] = "speech"  # type: ignore[assignment]
     layer_sum: bool = False
     """A learned weighted sum of all hidden layers in place of the last (Yang et al. 2021, SUPERB)."""
     last_layers: int = Field(1, ge=1)
@@ -78,14 +84,14 @@ class SpeechConfig(_Config):
         return self
 
 
-class FaceConfig(_Config):
+class FaceConfig(BackboneConfig):
     """ViT through timm: a timm name or `hf-hub:` id, a local folder, or a small one from scratch.
 
     From scratch, `architecture` is passed to timm's VisionTransformer, with `stem: [channels, …]` for a convolutional
     stem (Xiao et al. 2021) in place of the patch projection.
     """
 
-    kind: Literal["face"] = "face"
+    kind: Literal["face"] = "face"  # type: ignore[assignment]
     name: str | None = None
     """timm architecture; None for one from scratch."""
     image_size: int = Field(224, ge=16)
@@ -95,19 +101,14 @@ class FaceConfig(_Config):
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
 
 
-class FeaturesConfig(BaseModel):
+class FeaturesConfig(EncoderConfig):
     """Features that someone else extracted, a vector or a sequence of vectors a segment."""
 
-    model_config = ConfigDict(extra="forbid")
     kind: Literal["features"] = "features"
     width: int = Field(ge=1)
     """Length of one feature vector."""
     dim: int = Field(64, ge=1)
     dropout: float = Field(0.1, ge=0, lt=1)
-    pool: Literal["attention", "statistics"] = "attention"
-
-
-EncoderConfig = Annotated[TextConfig | SpeechConfig | FaceConfig | FeaturesConfig, Field(discriminator="kind")]
 
 
 def with_kind(encoders: Any) -> Any:
@@ -115,8 +116,3 @@ def with_kind(encoders: Any) -> Any:
     if not isinstance(encoders, dict):
         return encoders
     return {m: {"kind": m, **c} if isinstance(c, dict) else c for m, c in encoders.items()}
-
-
-def allowed(modality: Modality, config: EncoderConfig) -> bool:
-    """Whether `config` can encode `modality`."""
-    return config.kind in (modality, "features")

@@ -9,19 +9,24 @@ import torch
 from torch import Tensor, nn
 
 from emofuse.encoders.config import FeaturesConfig
+from emofuse.encoders.encoder import Encoder, Inputs
 from emofuse.errors import DataError
-from emofuse.types import Modality, Segment, Tokens
+from emofuse.modalities import Modality
+from emofuse.types import Segment
 
 LIMIT = 10.0
 """Deviations from the mean beyond which a feature is cut: extractors fail now and then."""
 
 
-class FeaturesEncoder(nn.Module):
+class FeaturesEncoder(Encoder):
     """A standardised linear map of given vectors; it reads no media.
 
     `mean` and `deviation` travel with the weights, so that features are given raw in training and after.
     """
 
+    Config = FeaturesConfig
+    continuous = ("features",)
+    reads_media = False
     mean: Tensor
     deviation: Tensor
 
@@ -38,6 +43,13 @@ class FeaturesEncoder(nn.Module):
             nn.GELU(),
             nn.Dropout(config.dropout),
         )
+
+    @classmethod
+    def build(
+        cls, modality: Modality, config: FeaturesConfig, checkpoint: Path | None = None, lean: bool = False
+    ) -> FeaturesEncoder:
+        """Of any modality."""
+        return cls(modality, config, checkpoint)
 
     @torch.no_grad()
     def standardise(self, rows: np.ndarray) -> None:
@@ -56,10 +68,14 @@ class FeaturesEncoder(nn.Module):
         given = segment.features.get(self.modality)
         return None if given is None else prepare_features(given)
 
-    def forward(self, inputs: dict[str, Tensor]) -> Tokens:
-        """`features` [batch, time, width], `mask` bool and `times` float32 [batch, time]."""
-        features = ((inputs["features"] - self.mean) / self.deviation).clamp(-LIMIT, LIMIT)
-        return Tokens(self.project(features).float(), inputs["mask"], inputs["times"])
+    def states(self, fed: Inputs) -> Tensor:
+        """Of `features` [batch, time, width]."""
+        return self.project(((fed["features"] - self.mean) / self.deviation).clamp(-LIMIT, LIMIT))
+
+    @property
+    def embedding_site(self) -> nn.Module:
+        """The dropout before the projection."""
+        return self.project[0]
 
 
 def prepare_features(features: np.ndarray) -> dict[str, np.ndarray]:

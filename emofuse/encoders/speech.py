@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from emofuse.encoders import hf
 from emofuse.encoders.config import SpeechConfig
+from emofuse.encoders.encoder import Encoder, Inputs
 from emofuse.encoders.hf import described
 from emofuse.encoders.masked_norm import mask_group_norm
 from emofuse.encoders.mel import HOP, MEL_BINS, WINDOW, levelled, log_mel, stack_frames, whisper_log_mel
@@ -76,10 +79,13 @@ def sounding(waveform: np.ndarray) -> tuple[int, int]:
     return max(0, first), min(len(waveform), last)
 
 
-class SpeechEncoder(nn.Module):
+class SpeechEncoder(Encoder):
     """wav2vec2, HuBERT, WavLM, wav2vec2-BERT or Whisper's encoder; padding never changes a row."""
 
+    Config = SpeechConfig
     modality: Modality = "speech"
+    has_lean = True
+    continuous = ("values",)
 
     def __init__(self, config: SpeechConfig, checkpoint: Path | None = None, lean: bool = False) -> None:
         super().__init__()
@@ -101,6 +107,7 @@ class SpeechEncoder(nn.Module):
         # SpecAugment inside the backbone would draw from NumPy's global state: augmentation is ours and seeded.
         shape.apply_spec_augment = False
         self.config = config.model_copy(update={"architecture": described(shape), "normalize": normalize})
+        self.shape = shape
         self.whisper = self._is_whisper()
         self.dim: int = (shape.d_model if self.whisper else shape.hidden_size) * config.last_layers
         self.spectral = self.whisper or shape.model_type == "wav2vec2-bert"
@@ -127,6 +134,11 @@ class SpeechEncoder(nn.Module):
     def _is_whisper(self) -> bool:
         return self.backbone.config.model_type == hf.WHISPER
 
+    @classmethod
+    def shape_in(cls, folder: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+        """From the folder's config.json."""
+        return {"architecture": json.loads((folder / "config.json").read_text("utf-8"))}
+
     @staticmethod
     def _stem(config: SpeechConfig, width: int) -> MelStem:
         stem = MelStem(config.stem)
@@ -140,22 +152,45 @@ class SpeechEncoder(nn.Module):
         """See SpeechProcessor; None when the segment has no waveform."""
         return self.processor(segment)
 
-    def forward(self, inputs: dict[str, Tensor]) -> Tokens:
-        """`values` [batch, frames, mel] or [batch, samples], `mask` on the same axis → one token a backbone frame."""
+    def feed(self, inputs: Inputs) -> dict[str, Tensor]:
+        """`values` [batch, frames, mel] or [batch, samples], and `mask` on the same axis, past any stem."""
         values, mask = inputs["values"], inputs["mask"]
-        if self.stem is not None:
-            values, mask = self.stem(values, mask)
-        norm = self.group_norm[0]
-        if norm is not None:
-            kernel, stride = self.backbone.config.conv_kernel[0], self.backbone.config.conv_stride[0]
-            norm.lengths = (mask.sum(1) - kernel) // stride + 1
-        states = self._states(values, mask)
-        frames = self._frames(mask.sum(1))
+        values, mask = (values, mask) if self.stem is None else self.stem(values, mask)
+        return {"values": values, "mask": mask}
+
+    def states(self, fed: Inputs) -> Tensor:
+        """One a backbone frame, layers summed where the configuration says so."""
+        values, mask, norm = fed["values"], fed["mask"], self.group_norm[0]
+        if norm is None:
+            return self._layers(values, mask)
+        norm.lengths = (mask.sum(1) - self.shape.conv_kernel[0]) // self.shape.conv_stride[0] + 1
+        states = self._layers(values, mask)
+        norm.lengths = None
+        return states
+
+    def tokens(self, states: Tensor, fed: Inputs, inputs: Inputs) -> Tokens:
+        """The frames that real input reaches, each at its middle."""
+        frames = self._frames(fed["mask"].sum(1))
         index = torch.arange(states.shape[1], device=states.device)
         times = inputs["offset"][:, None] + index.float() * self._hop + self._window / 2
         return Tokens(states.float(), index < frames[:, None], times)
 
-    def _states(self, values: Tensor, mask: Tensor) -> Tensor:
+    def input_times(self, inputs: Inputs) -> Tensor:
+        """Middles of the steps of `values`, from the segment's start."""
+        steps = torch.arange(inputs["values"].shape[1], device=inputs["offset"].device, dtype=torch.float64)
+        return inputs["offset"].double()[:, None] + (steps + 0.5) * self.input_hop
+
+    @property
+    def embedding_site(self) -> nn.Module:
+        """The projection of frames of sound; Whisper's second convolution."""
+        return self.backbone.conv2 if self.whisper else self.backbone.feature_projection
+
+    def run_by(self, run: Callable[[Inputs], Tensor]) -> None:
+        """As `Encoder.run_by`; the graph holds the sum over layers and the masked norm too."""
+        super().run_by(run)
+        self.group_norm, self.layer_weights = [None], None
+
+    def _layers(self, values: Tensor, mask: Tensor) -> Tensor:
         key = "input_features" if self.spectral else "input_values"
         fed = {key: values, "attention_mask": mask.long()}
         if self.layer_weights is None and self.config.last_layers == 1:
@@ -170,7 +205,14 @@ class SpeechEncoder(nn.Module):
         """Backbone frames that `lengths` inputs yield."""
         if self.whisper:
             return (lengths + 1) // 2
-        return lengths if self.spectral else self.backbone._get_feat_extract_output_lengths(lengths)
+        if self.spectral:
+            return lengths
+        for kernel, stride in zip(self.shape.conv_kernel, self.shape.conv_stride, strict=True):
+            lengths = (lengths - kernel) // stride + 1
+        added = self.shape.num_adapter_layers if getattr(self.shape, "add_adapter", False) else 0
+        for _ in range(added):
+            lengths = (lengths - 1) // self.shape.adapter_stride + 1
+        return lengths
 
     def _frame(self, stride: int) -> tuple[float, float]:
         """Hop and receptive field of a backbone frame, in seconds; Whisper's first is centred on the start."""
@@ -179,8 +221,7 @@ class SpeechEncoder(nn.Module):
         if self.spectral:
             return stride * HOP / SAMPLE_RATE, ((stride - 1) * HOP + WINDOW) / SAMPLE_RATE
         hop, window = 1, 1
-        shape: Any = self.backbone.config
-        for kernel, step in zip(shape.conv_kernel, shape.conv_stride, strict=True):
+        for kernel, step in zip(self.shape.conv_kernel, self.shape.conv_stride, strict=True):
             window += (kernel - 1) * hop
             hop *= step
         return hop / SAMPLE_RATE, window / SAMPLE_RATE

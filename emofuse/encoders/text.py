@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from emofuse.encoders import hf
 from emofuse.encoders.config import TextConfig
+from emofuse.encoders.encoder import Encoder, Inputs
 from emofuse.encoders.hf import described
 from emofuse.encoders.lexicon import LEXICON_FEATURES, lexicon_features
 from emofuse.encoders.sources import resolve_source
@@ -19,6 +22,7 @@ from emofuse.types import Modality, Segment, Tokens, Word
 
 VIRTUAL = "virtual_tokens"
 """Where an architecture says which learned tokens stand before the words."""
+_TOKENIZERS = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
 _LOOKED_AT, _FEWEST = 500, 8
 """Pieces by which the script of a text is judged, and letters below which it is not."""
 
@@ -98,10 +102,14 @@ class TextProcessor:
         return max(self.config.max_length, len(self.tokenizer(text)["input_ids"]) + 2)
 
 
-class TextEncoder(nn.Module):
+class TextEncoder(Encoder):
     """A BERT-family backbone and the lexicon's zero-initialised projection (Zhang et al. 2023, ControlNet, §3.1)."""
 
+    Config = TextConfig
     modality: Modality = "text"
+    has_lean = True
+    continuous = ("inputs_embeds", "lexicon")
+    axes: ClassVar[dict[int, str] | None] = {0: "batch", 1: "pieces"}
 
     def __init__(self, config: TextConfig, checkpoint: Path | None = None, lean: bool = False) -> None:
         super().__init__()
@@ -132,6 +140,25 @@ class TextEncoder(nn.Module):
         if virtual is not None:
             self.add_virtual_tokens(virtual["kind"], virtual["tokens"])
 
+    @classmethod
+    def assets_in(cls, folder: Path) -> dict[str, Any]:
+        """The folder's tokenizer."""
+        return {"tokenizer": str(folder)}
+
+    @classmethod
+    def shape_in(cls, folder: Path, values: Mapping[str, Any]) -> dict[str, Any] | None:
+        """From the folder's config.json and its tokenizer, unless `values` name another."""
+        if "tokenizer" not in values and not any((folder / name).is_file() for name in _TOKENIZERS):
+            return None
+        architecture = json.loads((folder / "config.json").read_text("utf-8"))
+        return ({} if "tokenizer" in values else cls.assets_in(folder)) | {"architecture": architecture}
+
+    def takes_virtual_tokens(self, kind: Literal["prompt", "prefix"]) -> bool:
+        """Whether the backbone reads what virtual tokens of this kind are."""
+        from emofuse.encoders.virtual import takes
+
+        return takes(self.backbone, kind)
+
     def add_virtual_tokens(self, kind: Literal["prompt", "prefix"], tokens: int) -> None:
         """Let the backbone attend to learned tokens as well; the configuration says so, for a checkpoint to load."""
         from emofuse.encoders.virtual import VirtualTokens
@@ -144,27 +171,57 @@ class TextEncoder(nn.Module):
         """See TextProcessor; None when the segment has no words."""
         return self.processor(segment)
 
-    def forward(self, inputs: dict[str, Tensor]) -> Tokens:
+    def feed(self, inputs: Inputs) -> dict[str, Tensor]:
         """`inputs_embeds` [batch, pieces, dim] may stand in for `input_ids` (attribution, adversarial training)."""
-        fed = (
-            {"inputs_embeds": inputs["inputs_embeds"]}
-            if "inputs_embeds" in inputs
-            else {"input_ids": inputs["input_ids"]}
-        )
-        if "token_type_ids" in inputs:
-            fed["token_type_ids"] = inputs["token_type_ids"]
-        states = self.backbone(**fed, attention_mask=inputs["mask"].long()).last_hidden_state
+        pieces = "inputs_embeds" if "inputs_embeds" in inputs else "input_ids"
+        return {name: inputs[name] for name in (pieces, "mask", "token_type_ids") if name in inputs}
+
+    def states(self, fed: Inputs) -> Tensor:
+        """Of the backbone, before the lexicon is added."""
+        named = {name: values for name, values in fed.items() if name != "mask"}
+        return self.backbone(**named, attention_mask=fed["mask"].long()).last_hidden_state
+
+    def tokens(self, states: Tensor, fed: Inputs, inputs: Inputs) -> Tokens:
+        """The lexicon's features added; the context's pieces have been read and are handed on no further."""
         if self.lexicon is not None:
             states = states + self.lexicon(inputs["lexicon"].to(states.dtype))
         return Tokens(states.float(), inputs["mask"] & inputs["own"], inputs["times"])
+
+    def continuous_inputs(self, inputs: Inputs) -> dict[str, Tensor]:
+        """Word-piece embeddings, and the lexicon's features."""
+        return super().continuous_inputs({**inputs, "inputs_embeds": self.embed(inputs["input_ids"]).detach()})
+
+    def baseline(self, inputs: Inputs) -> dict[str, Tensor]:
+        """Padding in place of word pieces (markers like [CLS] stay), and no lexicon."""
+        ids, tokenizer = inputs["input_ids"], self.processor.tokenizer
+        marker = torch.isin(ids, torch.tensor(tokenizer.all_special_ids, device=ids.device))
+        padding = torch.where(marker, ids, torch.full_like(ids, int(tokenizer.pad_token_id or 0)))
+        return super().baseline(inputs) | {"inputs_embeds": self.embed(padding).detach()}
+
+    @property
+    def embedding_site(self) -> nn.Module:
+        """The word embeddings."""
+        return self.backbone.get_input_embeddings()
 
     def embed(self, input_ids: Tensor) -> Tensor:
         """Word-piece embeddings [batch, pieces, dim], before positions are added."""
         return self.backbone.get_input_embeddings()(input_ids)
 
-    def save_tokenizer(self, folder: Path) -> None:
+    def save_assets(self, folder: Path) -> None:
         """Write the tokenizer's files beside the weights."""
         self.processor.tokenizer.save_pretrained(folder)
+
+    def fingerprint(self) -> str:
+        """The configuration, and the tokenizer's vocabulary and rules."""
+        tokenizer = self.processor.tokenizer
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if backend is not None:
+            return f"{super().fingerprint()} {backend.to_str()}"
+        return f"{super().fingerprint()} {sorted(tokenizer.get_vocab().items())} {tokenizer.init_kwargs!r}"
+
+    def foreign(self, words: Sequence[Word]) -> bool:
+        """See `TextProcessor.foreign`."""
+        return self.processor.foreign(words)
 
 
 def _drop_pooler(backbone: nn.Module) -> None:

@@ -30,7 +30,6 @@ from emofuse.types import Segment, Split
 TOGETHER = "with the others"
 ADVERSARIAL = (0.01, 0.03, 0.1, 0.3)
 """Lengths of the adversarial step, relative to the length of the embedding."""
-CONTINUOUS = {"text": "inputs_embeds", "speech": "values", "face": "pixels"}
 VOICES = 40
 
 
@@ -135,11 +134,9 @@ def adversarial(model: EmotionModel, batch: Batch, modality: Modality, length: f
     """
     if modality not in batch.inputs:
         return batch
-    arrays = dict(batch.inputs[modality])
-    key = CONTINUOUS[modality] if "features" not in arrays else "features"
-    if key == "inputs_embeds":
-        arrays[key] = model.encoders["text"].embed(arrays["input_ids"])  # type: ignore[operator]
-    start = arrays[key].detach().float()
+    arrays, encoder = batch.inputs[modality], model.encoder(modality)
+    key = encoder.continuous[0]
+    start = encoder.continuous_inputs(arrays)[key].detach()
     moved = start.clone().requires_grad_()
     with torch.enable_grad():
         outputs = model(replace(batch, inputs=batch.inputs | {modality: arrays | {key: moved}}))
@@ -286,5 +283,7 @@ def _differs(before: Segment, after: Segment) -> bool:
     if before.words != after.words:
         return True
     if before.waveform is not after.waveform and not np.array_equal(before.waveform, after.waveform):  # type: ignore[arg-type]
+        return True
+    if any(not np.array_equal(after.extras.get(m, ()), value) for m, value in before.extras.items()):
         return True
     return any(not np.array_equal(a.crops, b.crops) for a, b in zip(before.faces, after.faces, strict=True))

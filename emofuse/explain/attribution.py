@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import cast
 
 import numpy as np
 import torch
@@ -29,8 +28,6 @@ STRETCH = COMPLETE / 3
 """The same of one stretch of the path; what lies above is cut in two."""
 ROWS = 32
 """Points along the path that are run as one batch."""
-GREY = 127.5
-CONTINUOUS: dict[Modality, str] = {"text": "inputs_embeds", "speech": "values", "face": "pixels"}
 
 Inputs = dict[tuple[Modality, str], Tensor]
 """(modality, name of the input) → what the gradient is taken of, [1, time, …]."""
@@ -69,7 +66,7 @@ def integrated_gradients(
     check_mode(model)
     batch = batch.to(model.device)
     given = continuous_inputs(model, batch)
-    path = Path(model, batch, given, baselines(model, batch, given), task, target)
+    path = Path(model, batch, given, baselines(model, batch), task, target)
     baseline, answer = path.answers(np.array([0.0, 1.0]))
     if steps:
         total, _ = path.stretches(np.array([[0.0, 1.0]]), steps)
@@ -79,32 +76,21 @@ def integrated_gradients(
 
 
 def continuous_inputs(model: EmotionModel, batch: Batch) -> Inputs:
-    """The first continuous thing each present modality's encoder reads, and the lexicon's features."""
-    found: Inputs = {}
-    for modality, arrays in batch.inputs.items():
-        key = CONTINUOUS[modality] if "features" not in arrays else "features"
-        if key == "inputs_embeds":
-            found[modality, key] = model.encoders["text"].embed(arrays["input_ids"]).detach()  # type: ignore[operator]
-            if "lexicon" in arrays:
-                found[modality, "lexicon"] = arrays["lexicon"]
-        else:
-            found[modality, key] = arrays[key].float()
-    return found
+    """What each present modality's encoder reads that a gradient can be taken of."""
+    return {
+        (modality, name): values
+        for modality, arrays in batch.inputs.items()
+        for name, values in model.encoder(modality).continuous_inputs(arrays).items()
+    }
 
 
-def baselines(model: EmotionModel, batch: Batch, given: Inputs) -> Inputs:
+def baselines(model: EmotionModel, batch: Batch) -> Inputs:
     """Inputs of the same shapes that say nothing (see `integrated_gradients`)."""
-    empty: Inputs = {}
-    for (modality, key), values in given.items():
-        if key == "inputs_embeds":
-            ids = batch.inputs["text"]["input_ids"]
-            tokenizer = model.encoders["text"].processor.tokenizer  # type: ignore[union-attr]
-            marker = torch.isin(ids, torch.tensor(tokenizer.all_special_ids, device=ids.device))
-            padding = torch.where(marker, ids, torch.full_like(ids, int(cast(int, tokenizer.pad_token_id) or 0)))
-            empty[modality, key] = model.encoders["text"].embed(padding).detach()  # type: ignore[operator]
-        else:
-            empty[modality, key] = torch.full_like(values, GREY if key == "pixels" else 0.0)
-    return empty
+    return {
+        (modality, name): values
+        for modality, arrays in batch.inputs.items()
+        for name, values in model.encoder(modality).baseline(arrays).items()
+    }
 
 
 def answers(model: EmotionModel, batch: Batch, inputs: Inputs, task: Task, target: int) -> Float[Tensor, " rows"]:

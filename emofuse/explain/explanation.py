@@ -13,9 +13,10 @@ from emofuse.batch import Batch, collate
 from emofuse.encoders.lexicon import word_valence
 from emofuse.explain.attribution import COMPLETE, Attribution, integrated_gradients
 from emofuse.explain.shapley import Shapley, class_of, shapley, task_of
+from emofuse.modalities import PHRASES, Modality
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
-from emofuse.types import Modality, Segment
+from emofuse.types import Segment
 
 WINDOW = 0.1
 """Seconds of speech that share one score."""
@@ -23,6 +24,10 @@ GRID = 8
 """Cells along each side of a face's heat map."""
 REGIONS = ("the brow and eyes", "the nose and cheeks", "the mouth and chin")
 """Thirds of a crop, from the top: crops are upright and cut around the face."""
+
+
+NOTHING = (np.zeros(0), np.zeros(0))
+"""Windows of a modality that is not there."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class Explanation:
     speech_times: Float[np.ndarray, " windows"]
     """Middles, seconds of the clip."""
     speech_scores: Float[np.ndarray, " windows"]
+    moments: dict[Modality, tuple[Float[np.ndarray, " windows"], Float[np.ndarray, " windows"]]]
+    """Of modalities beyond the standard three: the same two."""
     faces: tuple[FaceEvidence, ...]
     regions: dict[str, float]
     lexicon: float
@@ -106,15 +113,12 @@ class Explanation:
             "words": [asdict(w) for w in self.words],
             "context": self.context,
             "lexicon": self.lexicon,
-            "speech": [
-                {"time": float(t), "score": float(s)}
-                for t, s in zip(self.speech_times, self.speech_scores, strict=True)
-            ],
+            "speech": _timed(self.speech_times, self.speech_scores),
             "faces": [{"time": f.time, "cells": f.cells.tolist()} for f in self.faces],
             "regions": dict(self.regions),
             "log_odds": list(self.log_odds),
             "error": self.error,
-        }
+        } | ({"moments": {m: _timed(*found) for m, found in self.moments.items()}} if self.moments else {})
 
 
 @torch.inference_mode(False)
@@ -149,7 +153,8 @@ def assemble(
 ) -> Explanation:
     """Scores on tensors, carried to what a person knows."""
     words, context, lexicon = _words(segment, batch, found)
-    times, speech = _speech(segment, batch, found, model)
+    moments = {m: _moments(segment, batch, found, model, m) for m in model.modalities if m not in ("text", "face")}
+    times, speech = moments.pop("speech", NOTHING)
     faces = _faces(segment, batch, found)
     cells = sum((f.cells for f in faces), np.zeros((GRID, GRID)))
     thirds = np.array_split(cells, len(REGIONS), axis=0)
@@ -163,6 +168,7 @@ def assemble(
         context=context,
         speech_times=times,
         speech_scores=speech,
+        moments={m: each for m, each in moments.items() if each[0].size},
         faces=faces,
         regions={r: float(t.sum()) for r, t in zip(REGIONS, thirds, strict=True)} if faces else {},
         lexicon=lexicon,
@@ -186,24 +192,23 @@ def _words(segment: Segment, batch: Batch, found: Attribution) -> tuple[tuple[Wo
     return words, float(both[owner < 0].sum()), float(lexicon.sum())
 
 
-def _speech(
-    segment: Segment, batch: Batch, found: Attribution, model: EmotionModel
+def _moments(
+    segment: Segment, batch: Batch, found: Attribution, model: EmotionModel, modality: Modality
 ) -> tuple[Float[np.ndarray, " windows"], Float[np.ndarray, " windows"]]:
-    scores = found.scores.get(("speech", "values"))
-    if scores is None:
-        return np.zeros(0), np.zeros(0)
+    """Middles, in seconds of the clip, and scores of windows of WINDOW seconds over the modality's main input."""
+    encoder = model.encoder(modality)
+    scores = found.scores.get((modality, encoder.continuous[0] if encoder.continuous else ""))
+    if scores is None or not encoder.reads_media:
+        return NOTHING
     each = scores.reshape(len(scores), -1).sum(axis=1)
-    step = _seconds_per_row(model)
-    offset = batch.inputs["speech"].get("offset")
-    start = segment.start + (float(offset[0]) if offset is not None else 0.0)
-    window = ((np.arange(len(each)) + 0.5) * step // WINDOW).astype(int)
-    return start + (np.arange(window[-1] + 1) + 0.5) * WINDOW, np.bincount(window, weights=each)
+    times = encoder.input_times(batch.inputs[modality])[0].double().cpu().numpy()
+    start = times[0] - (times[1] - times[0]) / 2 if len(times) > 1 else times[0]
+    window = ((times - start) // WINDOW).astype(int)
+    return segment.start + start + (np.arange(window[-1] + 1) + 0.5) * WINDOW, np.bincount(window, weights=each)
 
 
-def _seconds_per_row(model: EmotionModel) -> float:
-    """Seconds from one row of the speech encoder's input to the next: stacked mel frames, or single samples."""
-    encoder = model.encoders["speech"]
-    return encoder.input_hop  # type: ignore[return-value]
+def _timed(times: Float[np.ndarray, " windows"], scores: Float[np.ndarray, " windows"]) -> list[dict[str, float]]:
+    return [{"time": float(t), "score": float(s)} for t, s in zip(times, scores, strict=True)]
 
 
 def _faces(segment: Segment, batch: Batch, found: Attribution) -> tuple[FaceEvidence, ...]:
@@ -224,7 +229,7 @@ def _cells(scores: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "grid grid"]:
 
 
 def _who(shares: Shapley, target: str) -> str:
-    names: dict[Modality, str] = {"text": "the words", "speech": "the voice", "face": "the face"}
+    names = {m: PHRASES.get(m, f"the {m}") for m in shares.values}
     ranked = sorted(shares.values, key=lambda m: -shares.values[m])
     if len(ranked) == 1:
         return f"Only {names[ranked[0]]} could be judged."

@@ -177,9 +177,8 @@ def save(
         (building / "model.safetensors").chmod(0o644)
         if model.conformal:
             save_conformal(model.conformal, building / CONFORMAL)
-        for encoder in model.encoders.values():
-            if hasattr(encoder, "save_tokenizer"):
-                encoder.save_tokenizer(building)
+        for modality in model.modalities:
+            model.encoder(modality).save_assets(building)
         if recipe is not None:
             _write(building / "recipe.yaml", recipe)
         if report is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
-from emofuse.encoders.config import EncoderConfig, allowed, with_kind
+from emofuse.encoders.config import EncoderConfig, with_kind
+from emofuse.encoders.registry import described, encoder_class
 from emofuse.modalities import Modality, ordered
 from emofuse.tasks import TASKS, Task
 
@@ -54,7 +55,7 @@ class ModelConfig(BaseModel):
     schema_version: int = SCHEMA_VERSION
     emofuse_version: str | None = None
     tasks: tuple[TaskConfig, ...] = Field(min_length=1)
-    encoders: dict[Modality, EncoderConfig] = Field(min_length=1)
+    encoders: dict[Modality, Annotated[SerializeAsAny[EncoderConfig], BeforeValidator(described)]] = Field(min_length=1)
     fusion: FusionConfig = FusionConfig()
     head_dropout: float = Field(0.1, ge=0, lt=1)
 
@@ -80,7 +81,7 @@ class ModelConfig(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> ModelConfig:
         for modality, config in self.encoders.items():
-            if not allowed(modality, config):
+            if not encoder_class(config.kind).encodes(modality):
                 raise ValueError(
                     f"a {config.kind} encoder cannot encode {modality}; use kind {modality!r} or 'features'"
                 )

@@ -14,7 +14,8 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from emofuse.batch import Batch, PreparedSample
-from emofuse.encoders.build import build_encoder
+from emofuse.encoders.encoder import Encoder
+from emofuse.encoders.registry import build_encoder
 from emofuse.modalities import Modality, bits, ordered
 from emofuse.model.config import ModelConfig
 from emofuse.model.conformal import ConformalTable
@@ -85,6 +86,10 @@ class EmotionModel(nn.Module):
     @property
     def device(self) -> torch.device:
         return self.fusion.queries.device
+
+    def encoder(self, modality: Modality) -> Encoder:
+        """The encoder of a modality that the model reads."""
+        return cast(Encoder, self.encoders[modality])
 
     def prepare(self, segment: Segment, targets: Mapping[str, np.ndarray] | None = None) -> PreparedSample:
         """Arrays of every modality the segment has and the model reads; on the CPU, without weights."""

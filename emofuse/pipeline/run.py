@@ -7,7 +7,6 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Unpack
 
-from emofuse.encoders.text import TextEncoder
 from emofuse.errors import EmofuseError
 from emofuse.media.clip import ClipInputs, PathOrName
 from emofuse.media.reader import MediaOptions, Progress, segments
@@ -120,5 +119,4 @@ class ClipRun:
 
     def _foreign(self, words: Sequence[Word]) -> bool:
         """Whether the words are in a script that the model's vocabulary does not have."""
-        encoder = self.model.encoders["text"] if "text" in self.model.modalities else None
-        return isinstance(encoder, TextEncoder) and encoder.processor.foreign(words)
+        return "text" in self.model.modalities and self.model.encoder("text").foreign(words)

@@ -80,7 +80,7 @@ def test_gradients_are_those_of_the_definition(tiny_model, make_segment):
     _, batch = sample(tiny_model, make_segment)
     task, points = task_of(tiny_model, "emotion"), 240
     given = continuous_inputs(tiny_model, batch)
-    empty = baselines(tiny_model, batch, given)
+    empty = baselines(tiny_model, batch)
     expected = {key: torch.zeros_like(values) for key, values in given.items()}
     for start in range(0, points, 40):
         root = (torch.arange(start, start + 40) + 0.5) / points
@@ -107,7 +107,7 @@ def test_gradients_are_those_that_captum_finds(tiny_model, make_segment):
     _, batch = sample(tiny_model, make_segment)
     task = task_of(tiny_model, "emotion")
     given = continuous_inputs(tiny_model, batch)
-    empty = baselines(tiny_model, batch, given)
+    empty = baselines(tiny_model, batch)
 
     def forward(*values: torch.Tensor) -> torch.Tensor:
         return answers(tiny_model, batch, dict(zip(given, values, strict=True)), task, 1)

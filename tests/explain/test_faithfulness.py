@@ -44,7 +44,7 @@ def deletion_curve(
     """
     batch = batch.to(model.device)
     given = continuous_inputs(model, batch)
-    empty = baselines(model, batch, given)
+    empty = baselines(model, batch)
     rng = np.random.default_rng(seed)
     ranks = {}
     for key, values in given.items():

@@ -12,6 +12,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from emofuse.encoders.registry import encoder_class
 from emofuse.errors import CheckpointError, EmofuseError
 from emofuse.files import replacing_folder
 from emofuse.model.checkpoint import locate, read_config
@@ -62,7 +63,7 @@ def _pruned(state: dict[str, Tensor], config: dict[str, Any], modality: Modality
     architecture = dict(encoder.get("architecture") or {})
     if "virtual_tokens" in architecture:
         raise EmofuseError(f"the {modality} encoder has virtual tokens for each of its layers: prune before tuning")
-    architecture["depth" if encoder["kind"] == "face" else "num_hidden_layers"] = keep
+    architecture[encoder_class(encoder["kind"]).depth_key] = keep
     encoder["architecture"] = architecture
     place = {old: new for new, old in enumerate(spaced(layers, keep))}
     out: dict[str, Tensor] = {}

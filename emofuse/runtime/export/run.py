@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from emofuse.encoders.backbones.layers import Described
+from emofuse.encoders.encoder import NO_GRADIENTS
 from emofuse.errors import CheckpointError, EmofuseError, require_package
 from emofuse.model.checkpoint import locate, read_config
 from emofuse.model.conformal import FILE as CONFORMAL
@@ -51,14 +51,10 @@ class ExportedModel(EmotionModel):
     def __init__(self, folder: Path, runs: Mapping[str, Run]) -> None:
         super().__init__(read_config(folder), checkpoint=folder, lean=True)
         for modality in self.modalities:
-            encoder: Any = self.encoders[modality]
-            config = getattr(encoder.backbone, "config", None)
-            encoder.backbone = _Backbone(runs[modality], modality, config)
-            if modality == "speech":
-                encoder.group_norm, encoder.layer_weights = [None], None
+            self.encoder(modality).run_by(_states(runs[modality]))
         self._fuse = runs[FUSION]
-        given = load_file(folder / HEADS)
-        given.pop("encoders.speech.layer_weights", None)
+        own = self.state_dict()
+        given = {n: t for n, t in load_file(folder / HEADS).items() if n in own or not n.startswith("encoders.")}
         try:
             self.load_state_dict(given)
         except RuntimeError as error:
@@ -87,38 +83,15 @@ class ExportedModel(EmotionModel):
         return Tokens(zeros, torch.zeros(rows, 1, dtype=torch.bool), zeros[..., 0])
 
 
-class _Backbone(nn.Module):
-    """A graph in the place of a backbone, called as its encoder calls it."""
+def _states(run: Run) -> Callable[[Mapping[str, Tensor]], Tensor]:
+    """The states of an encoder from its graph."""
 
-    def __init__(self, run: Run, modality: Modality, config: Any) -> None:
-        super().__init__()
-        self.run, self.modality, self.config = run, modality, config
-
-    def forward(self, **fed: Tensor) -> Described:
-        """`last_hidden_state` of words or sound."""
+    def states(fed: Mapping[str, Tensor]) -> Tensor:
         if torch.is_grad_enabled():
-            self.get_input_embeddings()
-        names = {"attention_mask": "mask", "input_features": "values", "input_values": "values"}
-        arrays = {names.get(name, name): tensor.numpy() for name, tensor in fed.items()}
-        arrays["mask"] = arrays["mask"].astype(bool)
-        return Described(last_hidden_state=torch.from_numpy(self.run(arrays)[0]))
+            raise EmofuseError(NO_GRADIENTS)
+        return torch.from_numpy(run({name: tensor.contiguous().numpy() for name, tensor in fed.items()})[0])
 
-    def get_input_embeddings(self) -> nn.Module:
-        """Raises EmofuseError: there is nothing to take a gradient of."""
-        raise EmofuseError("an exported model has no gradients: explain with the torch model (backend='torch')")
-
-    def forward_features(self, pictures: Tensor) -> Tensor:
-        """One state a picture."""
-        return torch.from_numpy(self.run({"pictures": pictures.contiguous().numpy()})[0])
-
-    def forward_head(self, states: Tensor, pre_logits: bool = True) -> Tensor:
-        """The states, which the graph has pooled."""
-        return states
-
-    def _get_feat_extract_output_lengths(self, lengths: Tensor) -> Tensor:
-        for kernel, stride in zip(self.config.conv_kernel, self.config.conv_stride, strict=True):
-            lengths = (lengths - kernel) // stride + 1
-        return lengths
+    return states
 
 
 def _onnx(path: Path) -> Run:

@@ -20,7 +20,7 @@ from emofuse.files import replacing_folder
 from emofuse.model.checkpoint import save
 from emofuse.model.model import EmotionModel
 from emofuse.runtime.export.examples import spoken
-from emofuse.runtime.export.graphs import FUSION, Graph, feeds, graphs
+from emofuse.runtime.export.graphs import Graph, graphs
 from emofuse.types import Segment
 
 if TYPE_CHECKING:
@@ -98,16 +98,12 @@ Feeds = list[dict[str, Any]]
 
 def _calibration(model: EmotionModel, graph: Graph, examples: Sequence[Segment]) -> Feeds:
     """What the graph is fed for each example, all at one length, as the collector of statistics wants it."""
-    modality: Any = graph.name
-    having = [model.prepare(segment) for segment in examples if modality in segment.present]
-    inputs = collate(having).inputs[modality]
-    if modality == "face":  # frames that are padding are no frames: repeat the real ones
-        counts, longest = inputs["mask"].sum(1), inputs["mask"].shape[1]
-        index = torch.arange(longest) % counts[:, None]
-        pixels = torch.stack([row[i] for row, i in zip(inputs["pixels"], index, strict=True)])
-        inputs = inputs | {"pixels": pixels, "mask": torch.ones_like(inputs["mask"])}
+    encoder = model.encoder(graph.name)
+    having = [model.prepare(segment) for segment in examples if graph.name in segment.present]
+    inputs = encoder.filled(collate(having).inputs[graph.name])
     rows = ({name: tensor[i : i + 1] for name, tensor in inputs.items()} for i in range(len(having)))
-    return [{name: t.numpy() for name, t in feeds(modality, model, row).items()} for row in rows]
+    with torch.no_grad():
+        return [{name: t.contiguous().numpy() for name, t in encoder.feed(row).items()} for row in rows]
 
 
 @contextmanager
@@ -122,14 +118,10 @@ def _tracing() -> Iterator[None]:
 
 
 def _onnx(graph: Graph, target: Path, calibration: Feeds | None) -> None:
-    axes: dict[str, dict[int, str]] = dict(graph.axes)
-    first = next(iter(graph.axes.values()))[0]
-    flat = graph.name in (FUSION, "face")
-    axes |= {name: {0: first} if flat else {0: first, 1: "states"} for name in graph.outputs}
     with _tracing():
         torch.onnx.export(
             graph.module, graph.example, str(target), input_names=list(graph.inputs), output_names=list(graph.outputs),
-            dynamic_axes=axes, opset_version=OPSET, dynamo=False,
+            dynamic_axes=graph.axes | graph.made, opset_version=OPSET, dynamo=False,
         )  # fmt: skip
     if calibration is not None:
         import onnx
@@ -165,8 +157,7 @@ def _openvino(graph: Graph, target: Path, calibration: Feeds | None) -> None:
 
 def _torch(graph: Graph, target: Path, calibration: Feeds | None) -> None:
     shapes = [dict.fromkeys(graph.axes[name], torch.export.Dim.AUTO) for name in graph.inputs]
-    dynamic = (tuple(shapes),) if graph.name == FUSION else tuple(shapes)  # the fusion takes *tensors
-    program = torch.export.export(graph.module, graph.example, dynamic_shapes=dynamic)
+    program = torch.export.export(graph.module, graph.example, dynamic_shapes=(tuple(shapes),))  # of *tensors
     torch.export.save(program, target)
 
 

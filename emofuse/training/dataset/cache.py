@@ -12,7 +12,6 @@ import zipfile
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,6 @@ from torch import nn
 
 from emofuse.batch import Batch
 from emofuse.data.load import load_segment
-from emofuse.encoders.features import FeaturesEncoder
 from emofuse.errors import OutputError
 from emofuse.files import replacing
 from emofuse.media.transcript import spread
@@ -139,14 +137,15 @@ class InputCache:
     def __init__(self, disk: DiskCache, model: EmotionModel, frozen: Iterable[Modality]) -> None:
         self.disk = disk
         self.model = model
-        self.modalities = frozenset(m for m, e in model.encoders.items() if not isinstance(e, FeaturesEncoder))
+        self.modalities = frozenset(m for m in model.modalities if model.encoder(m).reads_media)
         self.frozen = frozenset(frozen) & self.modalities
         self._encoders = {m: self._fingerprint(m) for m in self.modalities}  # type: ignore[arg-type]
 
     def _fingerprint(self, modality: Modality) -> str:
-        encoder = self.model.encoders[modality]
-        parts = [preprocessing(), encoder.config.model_dump_json(), _tokenizer(encoder)]
-        return digest(*parts, weights_digest(encoder) if modality in self.frozen else "")
+        encoder = self.model.encoder(modality)
+        return digest(
+            preprocessing(), encoder.fingerprint(), weights_digest(encoder) if modality in self.frozen else ""
+        )
 
     def inputs(self, modality: Modality, utterance: Utterance, load: Callable[[], Segment]) -> Arrays | None:
         """Arrays that `model.prepare` would give, or, of a frozen encoder, `states`, `mask` and `times` of its tokens.
@@ -196,7 +195,8 @@ def source_of(utterance: Utterance) -> str:
     """Everything of an utterance that its inputs depend on; its media by content, not by name."""
     u = utterance
     media = "" if u.media is None else _content(str(u.media), u.media.stat().st_mtime_ns, u.media.stat().st_size)
-    return json.dumps([u.corpus, media, u.start, u.end, u.text, u.context])
+    extras = [(m, _content(str(p), p.stat().st_mtime_ns, p.stat().st_size)) for m, p in sorted(u.extras.items())]
+    return json.dumps([u.corpus, media, u.start, u.end, u.text, u.context, *extras])
 
 
 @lru_cache(maxsize=65536)
@@ -220,16 +220,6 @@ def preprocessing() -> str:
     return digest(str(PREPROCESSING), *(f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES))
 
 
-def _tokenizer(encoder: nn.Module) -> str:
-    tokenizer: Any = getattr(getattr(encoder, "processor", None), "tokenizer", None)
-    if tokenizer is None:
-        return ""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None:
-        return digest(backend.to_str())
-    return digest(json.dumps(sorted(tokenizer.get_vocab().items())), repr(tokenizer.init_kwargs))
-
-
 def _packed(segment: Segment) -> Arrays:
     arrays: Arrays = {"span": np.array([segment.start, segment.end], np.float64)}
     if segment.waveform is not None:
@@ -248,4 +238,6 @@ def _unpacked(utterance: Utterance, arrays: Arrays) -> Segment:
     )
     words = spread(utterance.text, start, end) if utterance.text else None
     waveform = arrays.get("waveform")
-    return Segment(utterance.id, start, end, words, waveform, faces, utterance.context, utterance.labels)
+    return Segment(
+        utterance.id, start, end, words, waveform, faces, utterance.context, utterance.labels, extras=utterance.extras
+    )

@@ -12,7 +12,6 @@ import numpy as np
 from emofuse.corpora.corpus import Reading
 from emofuse.data.examples import Example, read_examples
 from emofuse.data.load import features_of, holds_features
-from emofuse.encoders.features import FeaturesEncoder
 from emofuse.errors import DataError, RecipeError
 from emofuse.tasks import Task
 from emofuse.training.dataset.sampler import Cells
@@ -120,7 +119,7 @@ def standardise(model: Any, examples: Sequence[Example]) -> None:
     """
     rows = [features_of(e.utterance) for e in examples if holds_features(e.utterance)]
     for modality, encoder in model.encoders.items():
-        if isinstance(encoder, FeaturesEncoder) and rows:
+        if not encoder.reads_media and rows:
             stacked = np.stack([row[modality] for row in rows])
             if stacked.shape[1] != encoder.config.width:
                 raise RecipeError(

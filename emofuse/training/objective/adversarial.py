@@ -9,21 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from emofuse.encoders.features import FeaturesEncoder
 from emofuse.model.model import EmotionModel
 from emofuse.types import Modality
 
 STRIDE = 2.5
 """PGD steps are STRIDE · ε / steps long: the edge of the ball is within reach from anywhere in it."""
-
-
-def embedding_site(encoder: Any) -> nn.Module:
-    """Where an encoder's input has become vectors: word embeddings, projected frames of sound, patches of a picture."""
-    if isinstance(encoder, FeaturesEncoder):
-        return encoder.project[0]
-    if encoder.modality == "text":
-        return encoder.backbone.get_input_embeddings()
-    return encoder.backbone.feature_projection if encoder.modality == "speech" else encoder.backbone.patch_embed
 
 
 class Neighbourhood:
@@ -33,7 +23,7 @@ class Neighbourhood:
     """
 
     def __init__(self, model: EmotionModel, epsilon: float) -> None:
-        self.sites: dict[Modality, nn.Module] = {m: embedding_site(model.encoders[m]) for m in model.modalities}
+        self.sites: dict[Modality, nn.Module] = {m: model.encoder(m).embedding_site for m in model.modalities}
         self.epsilon = epsilon
         self.offsets: dict[Modality, Tensor] = {}
         self._hooks: list[RemovableHandle] = []

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from emofuse.corpora.registry import corpus
+from emofuse.encoders.registry import encoder_class
 from emofuse.encoders.sources import resolve_source
 from emofuse.errors import CheckpointError, DataError, MissingExtraError, RecipeError
 from emofuse.model.checkpoint import locate, shipped
@@ -114,7 +115,7 @@ def describe(recipe: Recipe, modality: Modality) -> Described:
             what = "would be fetched" if init.count("/") == 1 else "is not there yet: train it first"
             return Described(f"starts from {init}, which {what}", None)
         config = model_config(_only(recipe, {modality: values})).encoders[modality]
-        own = {"tokenizer": str(locate(init))} if config.kind == "text" else {}
+        own = encoder_class(config.kind).assets_in(locate(init))
         return Described(f"starts from {init}", config.model_dump() | {"source": None} | own)
     config = model_config(_only(recipe, {modality: values}, {})).encoders[modality]
     source, tokenizer = values.get("source"), values.get("tokenizer")
@@ -123,7 +124,7 @@ def describe(recipe: Recipe, modality: Modality) -> Described:
         if folder is None:
             return Described(f"its tokenizer {tokenizer} is not in the cache and would be fetched", None)
         values["tokenizer"] = str(folder)
-    if config.kind == "features":
+    if not encoder_class(config.kind).reads_media:
         return Described(f"ready-made features of width {values['width']}", values)
     if source is None:
         return Described("from scratch", values)
@@ -169,18 +170,9 @@ def _is_id(name: str) -> bool:
 
 def _shape(modality: Modality, values: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
     """The encoder from scratch in the shape of `folder`; None where the folder lacks what that takes."""
-    import json
-
-    described = json.loads((folder / "config.json").read_text("utf-8"))
     own = {k: v for k, v in values.items() if k not in ("source", "revision")}
-    if modality == "face":
-        return own | {"name": described["architecture"]} if "architecture" in described else None
-    if modality == "speech":
-        return own | {"architecture": described}
-    tokens = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
-    if "tokenizer" not in own and not any((folder / name).is_file() for name in tokens):
-        return None
-    return {"tokenizer": str(folder)} | own | {"architecture": described}
+    shape = encoder_class(values.get("kind", modality)).shape_in(folder, own)
+    return None if shape is None else own | shape
 
 
 def recipe_strategy(recipe: Recipe, modality: Modality) -> str:

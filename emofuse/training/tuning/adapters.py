@@ -41,7 +41,7 @@ def adapters_of(model: EmotionModel) -> dict[Modality, Adapter]:
     """The adapters of the encoders that have any."""
     found: dict[Modality, Adapter] = {}
     for modality in model.modalities:
-        backbone = getattr(model.encoders[modality], "backbone", None)
+        backbone = model.encoder(modality).backbone
         source = getattr(model.encoders[modality].config, "source", None)
         if isinstance(backbone, VirtualTokens):
             found[modality] = Adapter(_virtual_options(backbone, source), {PROMPTS: backbone.learned})
@@ -83,9 +83,9 @@ def merge(model: EmotionModel) -> None:
     Virtual tokens are inputs, not weights, and stay as they are.
     """
     for modality in model.modalities:
-        backbone: Any = getattr(model.encoders[modality], "backbone", None)
-        if hasattr(backbone, "peft_config"):
-            model.encoders[modality].backbone = backbone.merge_and_unload(safe_merge=True)
+        encoder = model.encoder(modality)
+        if hasattr(encoder.backbone, "peft_config"):
+            encoder.backbone = encoder.backbone.merge_and_unload(safe_merge=True)
 
 
 def save_adapters(model: EmotionModel, adapters: Mapping[Modality, Adapter], folder: Path) -> Path:
@@ -100,8 +100,7 @@ def save_adapters(model: EmotionModel, adapters: Mapping[Modality, Adapter], fol
         save_file(_rest(model, adapters), building / REST, metadata={"format": "pt"})
         (building / "config.json").write_text(model.config.model_dump_json(indent=2) + "\n", "utf-8")
         for modality in model.modalities:
-            if hasattr(model.encoders[modality], "save_tokenizer"):
-                cast(Any, model.encoders[modality]).save_tokenizer(building)
+            model.encoder(modality).save_assets(building)
     return folder
 
 
@@ -134,8 +133,8 @@ def load_adapters(folder: str | Path, base: EmotionModel | None = None) -> Emoti
         base = EmotionModel(config)
     merge(base)
     for modality, path in found.items():
-        encoder = base.encoders[modality]
-        encoder.backbone = _over(encoder.backbone, path)  # type: ignore[arg-type]
+        encoder = base.encoder(modality)
+        encoder.backbone = _over(encoder.backbone, path)
     missing, unexpected = base.load_state_dict(load_file(folder / REST), strict=False)
     inside = tuple(f"encoders.{m}.backbone." for m in found)
     lacking = [n for n in (*missing, *unexpected) if not n.startswith(inside)]

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from torch import Tensor
 
+from emofuse.encoders.registry import encoder_class
 from emofuse.errors import CheckpointError, RecipeError, nearest
 from emofuse.modalities import Modality
 from emofuse.model.checkpoint import locate, read_config
@@ -52,11 +53,8 @@ def _explain(error: Any, encoders: dict[Modality, Any]) -> str:
     name, place = str(error["loc"][-1]), error["loc"][0]
     fields: Any = FusionConfig.model_fields
     if place == "encoders":
-        from emofuse.encoders import config
-
         kind = encoders[error["loc"][1]].get("kind", error["loc"][1])
-        kinds = {"text": config.TextConfig, "speech": config.SpeechConfig, "face": config.FaceConfig}
-        fields = kinds.get(kind, config.FeaturesConfig).model_fields
+        fields = encoder_class(kind).Config.model_fields
     return f"unknown key {where!r}; {nearest(name, fields)}"
 
 

@@ -14,11 +14,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import TrainerCallback
 
-from emofuse.encoders.virtual import room, takes
+from emofuse.encoders.encoder import LAYER, Encoder
+from emofuse.encoders.virtual import room
 from emofuse.errors import RecipeError, nearest, require_package
 from emofuse.model.model import EmotionModel
 from emofuse.training.recipe.schema import Strategy
-from emofuse.training.tuning.optim import LAYERS, depth, layer_count
 from emofuse.types import Modality
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def apply_strategies(model: EmotionModel, strategies: Mapping[Modality, Strategy
     """
     frozen: set[Modality] = set()
     for modality in model.modalities:
-        encoder, strategy = model.encoders[modality], strategies.get(modality, Strategy())
+        encoder, strategy = cast(Encoder, model.encoders[modality]), strategies.get(modality, Strategy())
         if strategy.heads:
             _keep_heads(model, modality, strategy.heads)
         if strategy.kind == "full":
@@ -49,7 +49,7 @@ def apply_strategies(model: EmotionModel, strategies: Mapping[Modality, Strategy
         if strategy.kind == "frozen":
             encoder.requires_grad_(False)
             frozen.add(modality)
-        elif not hasattr(encoder, "backbone"):
+        elif encoder.backbone is None:
             raise RecipeError(
                 f"strategy.{modality}: {strategy.kind} needs a transformer, and this encoder takes ready-made "
                 "features; valid: full, frozen"
@@ -69,16 +69,16 @@ def _keep_heads(model: EmotionModel, modality: Modality, tasks: Sequence[str]) -
         part.requires_grad_(False)
 
 
-def _freeze_below(encoder: nn.Module, layers: int) -> None:
-    count = layer_count(encoder)
+def _freeze_below(encoder: Encoder, layers: int) -> None:
+    count, depths = len(encoder.layers), encoder.depths()
     for name, parameter in encoder.named_parameters():
-        if depth(name, count) <= count - layers:
+        if depths[name] <= count - layers:
             parameter.requires_grad_(False)
 
 
 def _add_virtual(modality: Modality, encoder: Any, strategy: Strategy) -> None:
     kind: Any = strategy.kind
-    if modality != "text" or not takes(encoder.backbone, kind):
+    if not encoder.takes_virtual_tokens(kind):
         raise RecipeError(
             f"strategy.{modality}: {kind} needs a transformers text backbone that takes it; valid here: "
             + ", ".join(ANYWHERE)
@@ -132,7 +132,7 @@ def adapter_config(modality: Modality, backbone: nn.Module, strategy: Strategy) 
 def adaptable(backbone: nn.Module) -> list[str]:
     """Linear layers inside transformer layers: the projections of attention and feed-forward."""
     past = _PAST_ADAPTERS.get(getattr(getattr(backbone, "config", None), "model_type", ""))
-    linear = [n for n, m in backbone.named_modules() if isinstance(m, nn.Linear) and LAYERS.search(n + ".")]
+    linear = [n for n, m in backbone.named_modules() if isinstance(m, nn.Linear) and LAYER.search(n)]
     return [n for n in linear if past is None or past not in n]
 
 
@@ -140,16 +140,14 @@ def _chosen(modality: Modality, names: list[str], targets: list[str]) -> list[st
     """The layers whose names end in a target; raises RecipeError for a target that names none."""
     for target in targets:
         if not any(f".{n}".endswith(f".{target}") for n in names):
-            inside = {LAYERS.split(n)[-1] for n in names}
+            inside = {LAYER.split(n)[-1] for n in names}
             raise RecipeError(f"strategy.{modality}.targets: no layer {target!r}; {nearest(target, inside)}")
     return [n for n in names if any(f".{n}".endswith(f".{t}") for t in targets)]
 
 
 def rank_tuners(model: EmotionModel) -> dict[Modality, Any]:
     """The encoders that AdaLoRA tunes."""
-    tuners: dict[Modality, Any] = {
-        m: getattr(getattr(model.encoders[m], "backbone", None), "base_model", None) for m in model.modalities
-    }
+    tuners: dict[Modality, Any] = {m: getattr(model.encoder(m).backbone, "base_model", None) for m in model.modalities}
     return {m: t for m, t in tuners.items() if hasattr(t, "rankallocator")}
 
 

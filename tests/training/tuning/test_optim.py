@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from emofuse.training.recipe.schema import Optim
-from emofuse.training.tuning.optim import build_optimizer, depth, layer_count, parameter_groups
+from emofuse.training.tuning.optim import build_optimizer, parameter_groups
 
 
 def test_norms_biases_and_queries_do_not_decay(tiny_model):
@@ -19,8 +19,8 @@ def test_norms_biases_and_queries_do_not_decay(tiny_model):
 def test_layers_are_counted_from_the_front_end_to_what_stands_above(tiny_model):
     for modality in tiny_model.modalities:
         encoder = tiny_model.encoders[modality]
-        assert layer_count(encoder) == 2
-        depths = {depth(n, 2) for n, _ in encoder.named_parameters()}
+        assert len(encoder.layers) == 2
+        depths = set(encoder.depths().values())
         assert depths >= {0, 1, 2}
         assert max(depths) <= 3
 

@@ -1,0 +1,224 @@
+"""`Encoder`: what a modality's encoder declares, and all that the rest of the package asks of one."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from emofuse.encoders.config import EncoderConfig
+from emofuse.errors import EmofuseError
+from emofuse.modalities import Modality
+from emofuse.types import Segment, Tokens, Word
+
+Inputs = Mapping[str, Tensor]
+"""What `prepare` gave, collated: arrays [batch, time, …] (or [batch]) by name, a bool `mask` among them."""
+LAYER = re.compile(r"(?:^|\.)(?:encoder\.layers?|transformer\.layers?|blocks|layers?)\.(\d+)(?:\.|$)")
+"""The place of a transformer layer in the names of transformers and timm, and its number."""
+NO_GRADIENTS = "an exported model has no gradients: explain with the torch model (backend='torch')"
+_ABOVE = re.compile(r"(?:^|\.)(?:norm|fc_norm|final_layer_norm|head|adapter|pooler)(?:\.|$)")
+
+
+@dataclass(frozen=True, eq=False)
+class EncoderGraph:
+    """`Encoder.states` as a module of positional tensors, with an example and the axes of its inputs that vary."""
+
+    module: nn.Module
+    example: dict[str, Tensor]
+    axes: dict[int, str]
+
+
+class Encoder(nn.Module, ABC):
+    """A modality's way from a segment to tokens.
+
+    One must say `Config`, `modality`, `dim`, `prepare` and `states`; the rest has defaults that fit an encoder whose
+    tokens stand at its input's own times. `forward` is `feed` → `states` → `tokens`: the middle part is what an
+    exported graph holds.
+    """
+
+    Config: ClassVar[type[EncoderConfig]]
+    """Its configuration, whose `kind` is the name it is registered by."""
+    modality: Modality
+    """On the class; an encoder of any modality sets it on the instance."""
+    dim: int
+    """Width of its tokens."""
+    config: Any
+    """The configuration, completed by what the source of the weights says."""
+    backbone: Any
+    """The transformer that adapters are put into and graphs take the place of; None where there is none."""
+    continuous: ClassVar[tuple[str, ...]] = ()
+    """Names of the inputs that a gradient can be taken of, the main one first."""
+    reads_media: ClassVar[bool] = True
+    """False where features that someone else extracted come in place of media."""
+    has_lean: ClassVar[bool] = False
+    """Whether it is also built without the libraries that its weights come from."""
+    depth_key: ClassVar[str] = "num_hidden_layers"
+    """What the configuration's architecture calls its number of layers."""
+    axes: ClassVar[dict[int, str] | None] = {0: "batch", 1: "time"}
+    """Axes of what `feed` gives that vary in an exported graph; None = it is not exported."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = None
+
+    @classmethod
+    def build(cls, modality: Modality, config: Any, checkpoint: Path | None = None, lean: bool = False) -> Encoder:
+        """Weights from the configured source, or, given a `checkpoint` folder, the shape alone (weights come after).
+
+        `lean`: without transformers and timm where a `checkpoint` holds a plain architecture; see `backbones.layers`.
+        """
+        return cls(config, checkpoint, lean) if cls.has_lean else cls(config, checkpoint)  # type: ignore[call-arg]
+
+    @classmethod
+    def encodes(cls, modality: Modality) -> bool:
+        """Whether it can be this modality's encoder."""
+        return getattr(cls, "modality", modality) == modality
+
+    # from a segment to tokens
+
+    @abstractmethod
+    def prepare(self, segment: Segment) -> dict[str, np.ndarray] | None:
+        """Arrays of one segment, None where the modality is absent; runs in workers, without weights.
+
+        Arrays of one or more dimensions share their first axis, time; `mask` (bool) is among them, and `times`
+        (float32, seconds from the segment's start) unless `tokens` is overridden.
+        """
+
+    @abstractmethod
+    def states(self, fed: Inputs) -> Tensor:
+        """States [batch, time, dim] of what `feed` gave; padding must not change them."""
+
+    def feed(self, inputs: Inputs) -> dict[str, Tensor]:
+        """What `states` is given: the main continuous input and the mask."""
+        return {name: inputs[name] for name in (self.continuous[0], "mask")}
+
+    def tokens(self, states: Tensor, fed: Inputs, inputs: Inputs) -> Tokens:
+        """States with their mask and times."""
+        return Tokens(states.float(), inputs["mask"], inputs["times"])
+
+    def forward(self, inputs: Inputs) -> Tokens:
+        """Tokens of a batch in which every row has the modality."""
+        fed = self.feed(inputs)
+        return self.tokens(self.states(fed), fed, inputs)
+
+    # gradients
+
+    def continuous_inputs(self, inputs: Inputs) -> dict[str, Tensor]:
+        """The inputs that a gradient can be taken of, by the name that `forward` reads them under."""
+        return {name: inputs[name].float() for name in self.continuous if name in inputs}
+
+    def baseline(self, inputs: Inputs) -> dict[str, Tensor]:
+        """Inputs of the same names and shapes that say nothing."""
+        return {name: torch.zeros_like(values) for name, values in self.continuous_inputs(inputs).items()}
+
+    def input_times(self, inputs: Inputs) -> Tensor:
+        """Seconds [batch, time] from the segment's start of each step of the main continuous input."""
+        return inputs["times"]
+
+    @property
+    def embedding_site(self) -> nn.Module:
+        """The module after which an input has become vectors: where adversarial training perturbs."""
+        raise EmofuseError(f"the {self.modality} encoder names no embedding_site: train it without loss.adversarial")
+
+    # layers
+
+    @property
+    def layers(self) -> tuple[nn.Module, ...]:
+        """The transformer layers, from the input on; () for an encoder without."""
+        found = {int(match[1]): m for n, m in self._named() if (match := LAYER.search(n)) and match.end() == len(n)}
+        return tuple(found[i] for i in sorted(found))
+
+    def depths(self) -> dict[str, int]:
+        """Parameter → 0 for embeddings and front ends, i + 1 for layer i, n + 1 for what stands above the n layers."""
+        owner = {id(p): i + 1 for i, layer in enumerate(self.layers) for p in layer.parameters()}
+        top = len(self.layers) + 1
+        return {n: owner.get(id(p), top if self._above(n) else 0) for n, p in self.named_parameters()}
+
+    def _named(self) -> list[tuple[str, nn.Module]]:
+        return list(self.backbone.named_modules()) if isinstance(self.backbone, nn.Module) else []
+
+    def _above(self, name: str) -> bool:
+        """Whether a parameter outside the layers stands above them; virtual tokens act in all and count as above."""
+        inside = name.removeprefix("backbone.")
+        if inside == name or inside == "learned" or not self.layers:
+            return True
+        return _ABOVE.search(inside.removeprefix("encoder.")) is not None
+
+    def takes_virtual_tokens(self, kind: Literal["prompt", "prefix"]) -> bool:
+        """Whether `add_virtual_tokens` can put learned tokens of this kind beside the input's."""
+        return False
+
+    def add_virtual_tokens(self, kind: Literal["prompt", "prefix"], tokens: int) -> None:
+        """Let the backbone attend to learned tokens as well."""
+        raise EmofuseError(f"the {self.modality} encoder takes no {kind} tokens")
+
+    # files
+
+    def save_assets(self, folder: Path) -> None:
+        """Write what `prepare` needs and the configuration does not hold (a tokenizer) beside the weights."""
+
+    @classmethod
+    def assets_in(cls, folder: Path) -> dict[str, Any]:
+        """Fields of the configuration by which a folder's assets are found when it is built without a checkpoint."""
+        return {}
+
+    @classmethod
+    def shape_in(cls, folder: Path, values: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Fields that, beside `values`, give the shape of a folder's weights from scratch; None where it lacks them."""
+        return None
+
+    def fingerprint(self) -> str:
+        """Text that differs where `prepare` would give something else for the same segment."""
+        return self.config.model_dump_json()
+
+    # other runtimes
+
+    def graph(self, inputs: Inputs) -> EncoderGraph:
+        """`states` for export, with what `feed` makes of `inputs` as its example."""
+        if self.axes is None or not self.reads_media:
+            raise EmofuseError(
+                f"the {self.modality} encoder reads ready-made features: only models that read media are exported"
+            )
+        fed = self.feed(inputs)
+        return EncoderGraph(_States(self, tuple(fed)).eval(), fed, self.axes)
+
+    def run_by(self, run: Callable[[Inputs], Tensor]) -> None:
+        """Let `run` give the states in place of the backbone, whose weights go; no gradient can be taken any more."""
+        self.backbone = _NoBackbone()
+        self.states = run  # type: ignore[method-assign]
+
+    def filled(self, inputs: Inputs) -> Inputs:
+        """Inputs in which every row feeds as much as the longest; for encoders whose `feed` leaves padding out."""
+        return inputs
+
+    # words
+
+    def foreign(self, words: Sequence[Word]) -> bool:
+        """Whether words are in a script that the encoder cannot read."""
+        return False
+
+
+class _States(nn.Module):
+    """`Encoder.states` of positional tensors."""
+
+    def __init__(self, encoder: Encoder, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.encoder, self.names = encoder, names
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        return self.encoder.states(dict(zip(self.names, tensors, strict=True)))
+
+
+class _NoBackbone(nn.Module):
+    """What stands where a graph runs elsewhere."""
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Raises EmofuseError: there is nothing to take a gradient of."""
+        raise EmofuseError(NO_GRADIENTS)
