@@ -11,6 +11,7 @@ import numpy as np
 
 from emofuse.errors import require_package
 from emofuse.media.alignment import CHARACTERS_PER_SECOND, CueReader, by_sentence, laid_out
+from emofuse.media.asr import transcribe
 from emofuse.media.audio import SILENCE, AudioBlock, SoundBuffer, loudness
 from emofuse.media.clip import Clip, ClipInputs, PathOrName, open_clip
 from emofuse.media.cutting import Cutter, spoken_spans
@@ -18,7 +19,7 @@ from emofuse.media.faces.collect import FaceCollector, FaceOptions, faces_in_ima
 from emofuse.media.faces.detect import FaceDetector
 from emofuse.media.limits import GAP, UNLIMITED, Limits
 from emofuse.media.segmentation import SegmentOptions, Span, cue_spans
-from emofuse.media.transcript import Cue, join, transcribe
+from emofuse.media.transcript import Cue, join
 from emofuse.types import SAMPLE_RATE, FaceTrack, Segment, Word
 
 SPREAD = "the transcript has no times: its words were spread over the clip by their length"

@@ -1,4 +1,4 @@
-"""Words and when they are said: from srt, vtt, plain text and strings, or from speech recognition."""
+"""Words and when they are said: from srt, vtt, plain text and strings."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import pairwise
 from os import PathLike
-from typing import Any
+from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float32
-
-from emofuse.errors import MediaError, require_package
+from emofuse.errors import MediaError
 from emofuse.media.formats import TEXT_SUFFIXES, existing_file, unreadable
 from emofuse.types import Word
 
@@ -24,6 +20,9 @@ LARGEST_TEXT = 2_000_000
 
 _STAMP = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[,.:](\d{1,6}))?"
 _ARROW = re.compile(rf"^\s*{_STAMP}\s*-+>\s*{_STAMP}(?:\s.*)?$")
+_MEANT_AS_TIMES = re.compile(r"^\s*\d+:\S*\s*-*-->\s*(?:\d|$)")
+_HELD = 0.05
+"""Seconds for which a caption that rolls holds a line before the next one comes."""
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
 _INLINE_STAMP = re.compile(r"<(\d[\d:.,]*)>")
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,200}>|<\d[\d:.,]*>|\{\\[^{}]*\}")
@@ -101,7 +100,10 @@ def parse_transcript(text: str, name: str = "the transcript") -> Transcript:
 
 
 def read_text(path: str | PathLike[str]) -> str:
-    """A text file's characters: UTF-8 or UTF-16 by its mark, else UTF-8, else Latin-1; MediaError if it is not text."""
+    """A text file's characters: UTF-8 or UTF-16 by its mark, else UTF-8, else Western European (cp1252).
+
+    Raises MediaError for what is not text, or is text in another encoding.
+    """
     file = existing_file(path)
     size = file.stat().st_size
     if size > LARGEST_TEXT:
@@ -116,7 +118,7 @@ def read_text(path: str | PathLike[str]) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return data.decode("latin-1")
+        return _western(data, file)
 
 
 def spread(text: str, start: float, end: float) -> tuple[Word, ...]:
@@ -148,58 +150,51 @@ def join(words: Sequence[Word]) -> str:
     return text
 
 
-@lru_cache(maxsize=1)
-def _recogniser(model: str, device: str) -> Any:
-    require_package("faster_whisper", "asr")
-    from faster_whisper import WhisperModel  # pyright: ignore[reportMissingImports]
-
-    try:
-        return WhisperModel(model, device=device, compute_type="default")
-    except (OSError, RuntimeError, ValueError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise MediaError(
-            f"the speech recogniser {model!r} cannot be loaded ({said}); give the hub id of a faster-whisper model "
-            "(for example 'small' or 'Systran/faster-whisper-small') or the folder of one"
-        ) from error
-
-
-def transcribe(
-    waveform: Float32[np.ndarray, " samples"],
-    model: str,
-    *,
-    language: str | None = None,
-    start: float = 0.0,
-    device: str = "auto",
-) -> tuple[Word, ...]:
-    """The words said in 16 kHz mono sound, with their seconds (counted from `start`), by faster-whisper.
-
-    `model` is a hub id, a size such as "small", or a local folder; `language` a code such as "en", None = guessed.
-    Raises MissingExtraError without the extra `asr`, MediaError when the model cannot be loaded.
-    """
-    found, _ = _recogniser(str(model), device).transcribe(
-        waveform, language=language, word_timestamps=True, condition_on_previous_text=False, beam_size=1
-    )
-    return tuple(
-        Word(word.word.strip(), start + float(word.start), start + float(word.end))
-        for part in found
-        for word in part.words or ()
-        if word.word.strip()
-    )
-
-
 def _timed_cues(lines: list[str], name: str) -> list[Cue]:
-    marks = [i for i in _outside_comments(lines) if _is_time_line(lines[i])]
-    cues: list[Cue] = []
+    outside = _outside_comments(lines)
+    marks = [i for i in outside if _is_time_line(lines[i])]
+    parts: list[tuple[float, float, list[str]]] = []
     for mark, following in pairwise([*marks, len(lines)]):
-        start, end = _times(lines[mark], mark + 1, name)
-        body = lines[mark + 1 : following]
-        blank = next((i for i, line in enumerate(body) if not line.strip()), len(body))
-        if blank == len(body) and following < len(lines) and body and body[-1].strip().isdigit():
-            body.pop()
-        cue = _cue(" ".join(body[:blank]))
-        if cue.text:
-            cues.append(replace(cue, start=start, end=end if end > start else start + len(cue.text) / 15))
-    return cues
+        body = [lines[i] for i in outside if mark < i < following]
+        if following < len(lines):
+            _drop_number(body)
+        parts.append((*_times(lines[mark], mark + 1, name), [line for line in body if line.strip()]))
+    cues = [(start, end, _cue(" ".join(body))) for start, end, body in _unrolled(parts)]
+    return [
+        replace(cue, start=start, end=end if end > start else start + len(cue.text) / 15)
+        for start, end, cue in cues
+        if cue.text
+    ]
+
+
+def _drop_number(body: list[str]) -> None:
+    """Takes off the last line the number, or after an empty line the name, of the cue that follows."""
+    named = len(body) > 1 and body[-1].strip() and not body[-2].strip()
+    if body and (body[-1].strip().isdigit() or named):
+        body.pop()
+
+
+def _unrolled(parts: Sequence[tuple[float, float, list[str]]]) -> list[tuple[float, float, list[str]]]:
+    """Cues of captions that roll, each without the line that still stands from the cue before; others as they are.
+
+    Captions roll where words have times of their own, or where a line is held for a moment on its own, as YouTube's do.
+    """
+    plain = [[_cue(line).text for line in body] for *_, body in parts]
+    held = any(
+        end - start <= _HELD and after and before and after[0] == before[-1]
+        for before, after, (start, end, _) in zip(plain, plain[1:], parts[1:], strict=False)
+    )
+    if not held and not any(_INLINE_STAMP.search(line) for *_, body in parts for line in body):
+        return list(parts)
+    unrolled, standing = [], ""
+    for (start, end, body), lines in zip(parts, plain, strict=True):
+        fresh = [line for line, text in zip(body, lines, strict=True) if text]
+        texts = [text for text in lines if text]
+        if texts and texts[0] == standing:
+            fresh = fresh[1:]
+        standing = texts[-1] if texts else standing
+        unrolled.append((start, end, fresh))
+    return unrolled
 
 
 def _outside_comments(lines: list[str]) -> list[int]:
@@ -216,7 +211,8 @@ def _outside_comments(lines: list[str]) -> list[int]:
 
 
 def _is_time_line(line: str) -> bool:
-    return "-->" in line and any(character.isdigit() for character in line)
+    """Whether a line is meant as two times, be they well written or not."""
+    return _MEANT_AS_TIMES.match(line) is not None
 
 
 def _times(line: str, number: int, name: str) -> tuple[float, float]:
@@ -284,6 +280,21 @@ def _characters(chunk: str) -> list[str]:
         else:
             tokens.append(character)
     return tokens
+
+
+def _western(data: bytes, file: Path) -> str:
+    """Text in cp1252, whose letters beyond ASCII stand alone or in pairs; in other encodings they come in rows."""
+    other = unreadable(
+        file, "its text is neither UTF-8 nor Western European", "open it in an editor and save it again as UTF-8"
+    )
+    letters = sum(byte > 0x7F or chr(byte).isalpha() for byte in data)
+    beyond = sum(byte > 0x7F for byte in data)
+    if re.search(rb"[\xa0-\xff]{3}", data) or beyond > 0.3 * letters:
+        raise other
+    try:
+        return data.decode("cp1252")
+    except UnicodeDecodeError:
+        raise other from None
 
 
 def _looks_like_utf16(data: bytes) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emofuse.errors import MediaError, MissingExtraError
+from emofuse.media.asr import transcribe
 from emofuse.media.decode import read_audio
 from emofuse.media.transcript import (
     LARGEST_TEXT,
@@ -23,7 +25,6 @@ from emofuse.media.transcript import (
     read_transcript,
     spread,
     tokenize,
-    transcribe,
 )
 
 SRT = (
@@ -105,6 +106,83 @@ def test_encodings(tmp_path: Path, encoding: str) -> None:
     text = "1\n00:00:01,000 --> 00:00:02,000\nÇa va très bien, señor Müller.\n"
     path.write_bytes(text.encode(encoding))
     assert read_transcript(path).cues == (Cue("Ça va très bien, señor Müller.", 1.0, 2.0),)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [
+        ("gbk", "我从来没有这么高兴过"),
+        ("big5", "我從來沒有這麼高興過"),
+        ("shift_jis", "信じられないほど嬉しい"),
+        ("cp1251", "Я никогда не был так счастлив"),
+        ("koi8-r", "Я никогда не был так счастлив"),
+        ("euc-kr", "이렇게 행복한 적이 없어요"),
+    ],
+)
+def test_an_encoding_that_is_not_known_is_asked_for_not_guessed(tmp_path: Path, encoding: str, words: str) -> None:
+    path = tmp_path / "words.srt"
+    path.write_bytes(f"1\n00:00:00,600 --> 00:00:02,000\n{words}\n".encode(encoding))
+    with pytest.raises(MediaError, match=r"words\.srt: .*save it again as UTF-8"):
+        read_transcript(path)
+
+
+def test_curly_quotes_of_windows_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_bytes("I can’t — really".encode("cp1252"))
+    assert read_transcript(path).text == "I can’t — really"
+
+
+def test_what_follows_an_empty_line_in_a_cue_belongs_to_it() -> None:
+    found = read_transcript(
+        "1\n00:00:00,600 --> 00:00:03,000\nI can't believe it!\n\nWe made it.\n\n"
+        "2\n00:00:04,000 --> 00:00:05,500\nSo happy!\n\nYes.\n"
+    )
+    assert [cue.text for cue in found.cues] == ["I can't believe it! We made it.", "So happy! Yes."]
+    vtt = "WEBVTT\n\nfirst\n00:00.600 --> 00:01.000\nOh.\n\nNOTE not said\n\nsecond\n00:02.000 --> 00:03.000\nAh.\n"
+    assert [cue.text for cue in read_transcript(vtt).cues] == ["Oh.", "Ah."]
+
+
+def test_an_arrow_in_words_stays_a_word(tmp_path: Path) -> None:
+    words = "From 1 --> 2, I can't believe it!"
+    found = read_transcript(f"1\n00:00:00,600 --> 00:00:01,770\n{words}\n")
+    assert found.cues == (Cue(words, 0.6, 1.77),)
+    path = tmp_path / "words.txt"
+    path.write_text(f"{words}\nSo happy!\n")
+    assert read_transcript(path).cues == (Cue(words), Cue("So happy!"))
+
+
+ROLLING = """WEBVTT
+Kind: captions
+
+00:00:00.600 --> 00:00:02.000 align:start position:0%
+\u0020
+I<00:00:00.800><c> can't</c><00:00:01.000><c> believe</c><00:00:01.300><c> it</c>
+
+00:00:02.000 --> 00:00:02.010 align:start position:0%
+I can't believe it
+\u0020
+
+00:00:02.010 --> 00:00:03.788 align:start position:0%
+I can't believe it
+we<00:00:02.200><c> made</c><00:00:02.500><c> it</c><00:00:02.800><c> to</c><00:00:03.000><c> space</c>
+
+00:00:03.788 --> 00:00:03.798 align:start position:0%
+we made it to space
+\u0020
+"""
+
+
+@pytest.mark.parametrize("stamps", [True, False])
+def test_captions_that_roll_say_every_word_once(stamps: bool) -> None:
+    text = ROLLING.replace("\\u0020", " ")
+    found = read_transcript(text if stamps else re.sub(r"<[^>]*>", "", text))
+    assert [cue.text for cue in found.cues] == ["I can't believe it", "we made it to space"]
+    assert [(cue.start, cue.end) for cue in found.cues] == [(0.6, 2.0), pytest.approx((2.01, 3.788))]
+
+
+def test_who_says_the_same_twice_says_it_twice() -> None:
+    found = read_transcript("1\n00:00:01,000 --> 00:00:02,000\nNo!\n\n2\n00:00:02,000 --> 00:00:03,000\nNo!\n")
+    assert found.text == "No! No!"
 
 
 def test_a_string_is_a_file_by_its_ending_alone(tmp_path: Path) -> None:
