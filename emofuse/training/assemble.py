@@ -15,7 +15,7 @@ from emofuse.model.model import EmotionModel
 from emofuse.training.dataset.cache import DiskCache, InputCache, SegmentCache
 from emofuse.training.dataset.sampler import Shares
 from emofuse.training.dataset.samples import MediaCache, Samples
-from emofuse.training.dataset.sources import SourceExamples, read_source, standardise, without_leaks
+from emofuse.training.dataset.sources import SourceExamples, read_source, standardise
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.validate import DevSet
 
@@ -33,7 +33,7 @@ class Data:
 
 def assemble(recipe: Recipe, seed: int, model: EmotionModel, limit: int | None) -> Data:
     """Read every source; raises DataError when there is nothing to train on or to choose by."""
-    gathered = without_leaks([read_source(recipe, source, model.tasks, limit) for source in recipe.data.sources])
+    gathered = [read_source(recipe, source, model.tasks, limit) for source in recipe.data.sources]
     examples = [example for g in gathered for example in g.train]
     if not {"all", *recipe.model.encoders} & set(recipe.model.init):
         standardise(model, examples)

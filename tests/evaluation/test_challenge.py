@@ -35,6 +35,7 @@ def test_the_challenge_asks_for_every_emotion_of_every_kind_once():
     assert min(Counter(row["kind"] for row in ROWS).values()) >= 6
 
 
+@pytest.mark.checkpoint
 def test_the_model_that_ships_is_right_more_often_than_it_was(right: list[bool]):
     english = [yes for yes, row in zip(right, ROWS, strict=True) if row["language"] == "en"]
     assert sum(english) / len(english) >= 0.6

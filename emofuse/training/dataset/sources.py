@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -85,20 +85,6 @@ def read_source(recipe: Recipe, source: Source, tasks: Sequence[Task], limit: in
     return SourceExamples(
         source, found.split("train"), found.split("dev"), found.unlabelled, found.duplicates, found.reading
     )
-
-
-def without_leaks(sources: Sequence[SourceExamples]) -> list[SourceExamples]:
-    """Dev texts that stand in training data too, word for word, are left out: they were learnt by heart.
-
-    Short turns of a dialogue and recordings stay: their context and their sound are others.
-    """
-    learnt = {_lone_text(example) for source in sources for example in source.train} - {None}
-    return [replace(s, dev=[example for example in s.dev if _lone_text(example) not in learnt]) for s in sources]
-
-
-def _lone_text(example: Example) -> str | None:
-    u = example.utterance
-    return None if u.context or u.media is not None else u.text
 
 
 def _check_kinds(recipe: Recipe, source: Source, reading: Reading) -> None:

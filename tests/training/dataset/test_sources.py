@@ -14,7 +14,7 @@ from emofuse.data.examples import Example
 from emofuse.errors import DataError
 from emofuse.training.dataset.cache import DiskCache, InputCache
 from emofuse.training.dataset.samples import MediaCache, Samples, augmented, keep_random
-from emofuse.training.dataset.sources import cells, read_source, without_leaks
+from emofuse.training.dataset.sources import cells, read_source
 from emofuse.training.recipe.read import parse_recipe
 from emofuse.training.recipe.schema import Augment
 from emofuse.types import Segment, Utterance
@@ -172,17 +172,3 @@ def test_cells_hold_classes_then_speakers_and_the_unlabelled_apart():
     ]
     found = [[places.tolist() for places in speakers] for speakers in cells(some, "emotion")]
     assert found == [[[4]], [[1, 3], [2]], [[0]]]
-
-
-def test_a_dev_text_that_was_trained_on_is_left_out_but_a_turn_of_a_dialogue_stays(
-    recipe_values: dict[str, Any], tiny_model
-):
-    recipe = parse_recipe(recipe_values)
-    source = read_source(recipe, recipe.data.sources[0], tiny_model.tasks)
-    learnt, fresh = source.train[0], source.train[1]
-    plain = {"context": (), "media": None, "text": "Thank you."}
-    learnt = replace(learnt, source=replace(learnt.utterance, **plain))
-    turn = replace(fresh, source=replace(learnt.utterance, context=("Joey: Here.",)))
-    other = replace(fresh, source=replace(learnt.utterance, text="Thanks."))
-    (found,) = without_leaks([replace(source, train=[learnt], dev=[learnt, turn, other])])
-    assert found.dev == [turn, other]
