@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
+
+from emofuse.notes import Note
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -15,7 +16,7 @@ STATIC = Path(__file__).parent / "static"
 
 @lru_cache(maxsize=1)
 def texts() -> dict[str, Any]:
-    """Language → key → text, and `zh_notes`: pairs (pattern of an English note, its Chinese)."""
+    """Language → key → text; `zh_notes`: a note's code → its text; `zh_note_values`: what its values are called."""
     return json.loads((STATIC / "texts.json").read_text(encoding="utf-8"))
 
 
@@ -30,11 +31,12 @@ def language_of(wish: str | None) -> Language:
 
 
 def note_in(language: Language, note: str) -> str:
-    """A note of an analysis; those that have no translation stay English."""
-    for pattern, translated in texts().get(f"{language}_notes", ()):
-        if re.match(pattern, note):
-            return re.sub(pattern, translated.replace("$", "\\"), note)
-    return note
+    """A note of an analysis, as the language's text of its code; one without a code stays as it is."""
+    if language == "en" or not isinstance(note, Note):
+        return str(note)
+    words = texts()[f"{language}_note_values"]
+    values = {name: words.get(value, value) if isinstance(value, str) else value for name, value in note.values.items()}
+    return texts()[f"{language}_notes"][note.code].format(**values)
 
 
 def clock(seconds: float) -> str:

@@ -23,6 +23,7 @@ from emofuse.media.image import VideoFrame, orientation_of, read_image
 from emofuse.media.limits import UNLIMITED, Limits
 from emofuse.media.prefetch import ahead
 from emofuse.media.tracks import AudioTrack, VideoTrack, opened_track, pixel_aspect, usable_streams
+from emofuse.notes import Note
 from emofuse.types import SAMPLE_RATE
 
 __all__ = ["AudioBlock", "ClipInfo", "VideoFrame", "as_waveform", "probe", "read_audio", "read_image", "stream"]
@@ -146,23 +147,19 @@ def _when(item: AudioBlock | VideoFrame) -> float:
     return item.start if isinstance(item, AudioBlock) else item.time
 
 
-def _notes(tracks: list[AudioTrack | VideoTrack], whole: bool) -> list[str]:
-    """What was passed over, and where the file ended before it should have, in words."""
-    lines = [f"{t.damaged} damaged {t.kind} packets or frames were passed over" for t in tracks if t.damaged]
+def _notes(tracks: list[AudioTrack | VideoTrack], whole: bool) -> list[Note]:
+    """What was passed over, and where the file ended before it should have."""
+    notes = [Note("damaged", count=t.damaged, kind=t.kind) for t in tracks if t.damaged]
     silent = sum(track.gaps for track in tracks if track.kind == "audio")
-    lines += [f"the sound has gaps of {silent:.0f} s in all, in which nothing was listened to"] if silent else []
-    lines += [
-        f"the timestamps of the {t.kind} jump by {t.broken:.0f} s: they are broken, and the jump was left out"
-        for t in tracks
-        if t.broken
-    ]
+    notes += [Note("sound_gaps", seconds=silent)] if silent else []
+    notes += [Note("timestamps_jump", kind=t.kind, seconds=t.broken) for t in tracks if t.broken]
     reached, announced = max(track.reached for track in tracks), tracks[0].duration or 0.0
     announced -= max((track.broken for track in tracks), default=0.0)
     short = whole and reached < announced - max(1.0, 0.05 * announced)
     if short or any(track.cut for track in tracks):
-        said = f" of the {announced:.1f} s it announces" if announced else ""
-        lines.append(f"the file could be read only up to {reached:.1f} s{said}: it was cut off or is damaged")
-    return lines
+        known = Note("cut_off", reached=reached, announced=announced) if announced else None
+        notes.append(known or Note("cut_off_somewhere", reached=reached))
+    return notes
 
 
 def _first_picture(container: av.container.InputContainer, stream: Any) -> VideoFrame | None:

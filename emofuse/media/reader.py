@@ -20,10 +20,11 @@ from emofuse.media.faces.detect import FaceDetector
 from emofuse.media.limits import GAP, UNLIMITED, Limits
 from emofuse.media.segmentation import SegmentOptions, Span, cue_spans
 from emofuse.media.transcript import Cue, join
+from emofuse.notes import Note
 from emofuse.types import SAMPLE_RATE, FaceTrack, Segment, Word
 
-SPREAD = "the transcript has no times: its words were spread over the clip by their length"
-READ_ALOUD = f"the text has no times: seconds are those of reading it at {CHARACTERS_PER_SECOND:g} characters a second"
+SPREAD = Note("words_spread")
+READ_ALOUD = Note("words_read_aloud", rate=CHARACTERS_PER_SECOND)
 _ENDED = 1.5
 """Seconds the sound may be behind the clock (a block has at most 1 s) before it is taken to have ended."""
 
@@ -204,8 +205,7 @@ class SegmentReader:
         end = max(self.heard, self.seen + 1 / (fps or 25.0) if self.clip.has_video else 0.0)
         late = self.cutter.finish(end)
         if late:
-            where = f"after the clip's end ({end:.1f} s)"
-            self.notes.append(f"{late} parts of the transcript begin {where} and were left out")
+            self.notes.append(Note("cues_after_end", count=late, end=float(end)))
         yield from self._due()
 
     def _segment(self, span: Span) -> Iterator[Segment]:
@@ -241,29 +241,22 @@ class SegmentReader:
 
     def _explain(self) -> None:
         """Says of each modality that never came why it did not."""
-        clip, had = self.clip, self.had
-        if "text" not in had:
-            self.notes.append(f"{self._no_words()}: text is absent")
-        if "speech" not in had:
-            self.notes.append(f"{self._no_voice()}: speech is absent")
-        if "face" not in had:
-            pictures = clip.has_video or clip.still is not None
-            missing = "the file has no video track" if clip.info is not None else "no picture was given"
-            self.notes.append(f"{'no face found' if pictures else missing}: face is absent")
+        why = {"text": self._no_words, "speech": self._no_voice, "face": self._no_face}
+        self.notes += [Note(reason()) for modality, reason in why.items() if modality not in self.had]
         if not self.count:
-            said = "nothing was found to go by, neither words nor a voice nor a face: there are no segments"
-            self.notes.append(said)
+            self.notes.append(Note("nothing_found"))
 
     def _no_words(self) -> str:
         if self.clip.transcript is not None:
-            return "the transcript holds no words within the clip"
-        if self._transcribes:
-            return "the speech recogniser understood no words"
-        return "no transcript was given and no ASR model"
+            return "no_words_in_clip"
+        return "no_words_understood" if self._transcribes else "no_transcript"
 
     def _no_voice(self) -> str:
         if not self.clip.has_audio:
-            return "the file has no audio track" if self.clip.info is not None else "no sound was given"
-        if self.loudest < SILENCE:
-            return "the sound is silent"
-        return "no speech found in the sound (options.voice='always' takes all sound for a voice)"
+            return "no_audio_track" if self.clip.info is not None else "no_sound"
+        return "silent" if self.loudest < SILENCE else "no_speech"
+
+    def _no_face(self) -> str:
+        if self.clip.has_video or self.clip.still is not None:
+            return "no_face"
+        return "no_video_track" if self.clip.info is not None else "no_picture"

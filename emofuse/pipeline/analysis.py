@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from emofuse.errors import MediaError, nearest, require_package
 from emofuse.files import write_file
 from emofuse.model.conformal import ConformalTable
+from emofuse.notes import coded
 from emofuse.pipeline import formats
 from emofuse.pipeline.sets import NO_SETS, with_sets
 from emofuse.types import Prediction, Word
@@ -55,7 +56,7 @@ class Analysis:
         overall = self.overall
         if overall is not None:
             overall = replace(overall, sets=segments[0].sets if len(segments) == 1 else {})
-        notes = (*(note for note in self.notes if not note.startswith(NO_SETS)), *lacking)
+        notes = (*(note for note in self.notes if getattr(note, "code", None) not in NO_SETS), *lacking)
         return replace(self, segments=segments, overall=overall, notes=notes, coverage=coverage)
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,7 +71,8 @@ class Analysis:
             "transcript": [
                 {"text": w.text, "start": seconds(w.start), "end": seconds(w.end)} for w in self.transcript or ()
             ],
-            "notes": list(self.notes),
+            "notes": list(map(str, self.notes)),
+            "note_codes": coded(self.notes),
         }
         return shape | ({"coverage": self.coverage} if self.coverage is not None else {})
 

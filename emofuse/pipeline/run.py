@@ -11,6 +11,7 @@ from emofuse.errors import EmofuseError
 from emofuse.media.clip import ClipInputs, PathOrName
 from emofuse.media.reader import MediaOptions, Progress, segments
 from emofuse.model.model import EmotionModel
+from emofuse.notes import Note
 from emofuse.pipeline.aggregate import aggregate
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.persons import by_person
@@ -102,20 +103,13 @@ class ClipRun:
         """What the media said, then what was decided here."""
         yield from self._notes
         if self._shared:
-            yield (
-                f"several people are in view in {self._shared} segment{'s' * (self._shared > 1)}: the words and the "
-                "voice are given to whoever is in view most (largest and longest), the others are judged by the face "
-                "alone"
-            )
+            yield Note("several_people", segments=self._shared)
         if self._words and self._foreign(self._words):
-            yield (
-                "the words are in a script that this model's vocabulary hardly has: what is read in them means little; "
-                "leave them out, or load a model that knows the language"
-            )
+            yield Note("foreign_script")
         for modality in (m for m in MODALITIES if m in self._unread):
-            yield f"{modality} was there, but this model does not read it"
+            yield Note("not_read", modality=modality)
         if self._unread and not self.predictions:
-            yield "nothing was left that this model reads: there are no predictions"
+            yield Note("nothing_read")
 
     def _foreign(self, words: Sequence[Word]) -> bool:
         """Whether the words are in a script that the model's vocabulary does not have."""

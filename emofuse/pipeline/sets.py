@@ -9,28 +9,24 @@ import numpy as np
 
 from emofuse.modalities import subset_name
 from emofuse.model.conformal import ConformalTable
+from emofuse.notes import Note
 from emofuse.types import Prediction
 
-NO_SETS = "no sets of emotions"
-"""How every note on sets that are not there begins."""
-UNCALIBRATED = (
-    f"{NO_SETS}: this model was not calibrated for them; "
-    "emofuse calibrate MODEL OUT --corpus … does it on data of your own"
-)
+NO_SETS = ("sets_uncalibrated", "sets_missing")
+"""The codes of every note on sets that are not there."""
 
 
 def with_sets(
     segments: Sequence[Prediction], table: ConformalTable, coverage: float, widest: int | None = None
-) -> tuple[list[Prediction], list[str]]:
+) -> tuple[list[Prediction], list[Note]]:
     """The predictions with their sets, and notes on what has none; see `Analysis.at_coverage`."""
     if not 0 < coverage < 1:
         raise ValueError(f"coverage {coverage} is not between 0 and 1; 0.9 promises nine of ten")
     found = [replace(p, sets=sets_of(p, table, coverage, widest)) for p in segments]
     lacking = sorted({_subset(p) for p in found if p.emotions and "emotion" not in p.sets})
     if found and not table:
-        return found, [UNCALIBRATED]
-    told = f"{NO_SETS} for {', '.join(lacking)} alone: the model was not calibrated for that"
-    return found, [told] if lacking else []
+        return found, [Note("sets_uncalibrated")]
+    return found, [Note("sets_missing", subsets=", ".join(lacking))] if lacking else []
 
 
 def sets_of(

@@ -29,7 +29,7 @@ def test_json_on_a_clean_stdout(predict, sample):
     code, out, err = predict(sample, "--json", "-")
     assert (code, err) == (0, "")
     read = json.loads(out)
-    assert list(read) == ["source", "duration", "model", "overall", "segments", "transcript", "notes"]
+    assert list(read) == ["source", "duration", "model", "overall", "segments", "transcript", "notes", "note_codes"]
     assert read["source"] == str(sample) and read["model"] == "tiny" and read["transcript"] == []
     assert set(read["overall"]["emotions"]) == set(EMOTIONS)
     assert sum(read["overall"]["emotions"].values()) == pytest.approx(1, abs=1e-5)

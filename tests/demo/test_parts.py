@@ -28,6 +28,7 @@ from emofuse.demo.uploads import Uploads
 from emofuse.demo.view import possible, words
 from emofuse.demo.visitors import Visit
 from emofuse.errors import DataError
+from emofuse.notes import ENGLISH, Note
 from emofuse.tasks import EMOTIONS, POLARITIES
 from emofuse.types import FaceTrack, Prediction, Segment
 
@@ -53,6 +54,12 @@ def test_every_text_that_is_asked_for_is_there():
     assert len(asked) > 30 and asked <= set(texts()["en"])
 
 
+def test_every_note_has_a_text_in_both_languages_with_the_same_blanks():
+    chinese = texts()["zh_notes"]
+    assert set(chinese) == set(ENGLISH)
+    assert {code: blanks(text) for code, text in chinese.items()} == {code: blanks(t) for code, t in ENGLISH.items()}
+
+
 @pytest.mark.slow
 def test_the_notes_that_analyses_make_are_translated(pipeline, clip, samples):
     notes = [
@@ -66,9 +73,11 @@ def test_the_notes_that_analyses_make_are_translated(pipeline, clip, samples):
         )
         for note in analysis.notes
     ]
-    assert len(set(notes)) >= 7
+    assert len(set(notes)) >= 7 and all(isinstance(note, Note) for note in notes)
     assert [note for note in notes if note_in("zh", note) == note] == []
     assert all(note_in("en", note) == note for note in notes)
+    assert note_in("zh", Note("not_read", modality="face")) == "有面孔，但该模型不读取它"
+    assert note_in("zh", "of somebody else") == "of somebody else"
 
 
 def test_languages_and_clocks():

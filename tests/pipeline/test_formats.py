@@ -20,7 +20,7 @@ NOTHING = Analysis("silent.mp4", 3.0, "tiny", None, [], None, ("there was nothin
 def test_json_has_the_documented_shape(analysis, tmp_path):
     read = json.loads(analysis.save(tmp_path / "a.json").read_text(encoding="utf-8"))
     assert read == json.loads(json.dumps(analysis.to_dict()))
-    assert list(read) == ["source", "duration", "model", "overall", "segments", "transcript", "notes"]
+    assert list(read) == ["source", "duration", "model", "overall", "segments", "transcript", "notes", "note_codes"]
     for p in [read["overall"], *read["segments"]]:
         assert list(p) == [
             *("start", "end", "person", "present", "emotions", "polarity", "intensity", "valence", "arousal"),

@@ -13,6 +13,7 @@ from emofuse.media.faces.crop import Crop, chosen, cut, quality, squared
 from emofuse.media.faces.detect import FaceDetector, Faces, HaarDetector, YuNetDetector, overlap
 from emofuse.media.faces.track import FaceOptions, FaceTracker
 from emofuse.media.image import VideoFrame
+from emofuse.notes import Note
 from emofuse.types import FaceTrack
 
 __all__ = [
@@ -34,7 +35,7 @@ _CONTRAST = 16
 """Difference between pixels, in any colour, below which a picture shows nothing."""
 _STILL = 640
 """Longest side, in pixels, a still is shrunk to for detection."""
-WHOLE_PICTURE = "no face was detected in a small, near-square picture: the whole picture was taken as a face crop"
+WHOLE_PICTURE = Note("whole_picture")
 
 
 class FaceCollector:

@@ -1,0 +1,83 @@
+"""Note: what was left out of an analysis and why, as a code with values; it reads as its English text.
+
+A note is a string, so that it prints, joins and compares as one; who needs another language, or wants to act on it,
+takes `code` and `values`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+ENGLISH = {
+    "no_transcript": "no transcript was given and no ASR model: text is absent",
+    "no_words_in_clip": "the transcript holds no words within the clip: text is absent",
+    "no_words_understood": "the speech recogniser understood no words: text is absent",
+    "no_audio_track": "the file has no audio track: speech is absent",
+    "no_sound": "no sound was given: speech is absent",
+    "silent": "the sound is silent: speech is absent",
+    "no_speech": "no speech found in the sound (options.voice='always' takes all sound for a voice): speech is absent",
+    "no_face": "no face found: face is absent",
+    "no_video_track": "the file has no video track: face is absent",
+    "no_picture": "no picture was given: face is absent",
+    "nothing_found": "nothing was found to go by, neither words nor a voice nor a face: there are no segments",
+    "words_spread": "the transcript has no times: its words were spread over the clip by their length",
+    "words_read_aloud": "the text has no times: seconds are those of reading it at {rate:g} characters a second",
+    "cues_after_end": "{count} parts of the transcript begin after the clip's end ({end:.1f} s) and were left out",
+    "whole_picture": (
+        "no face was detected in a small, near-square picture: the whole picture was taken as a face crop"
+    ),
+    "damaged": "{count} damaged {kind} packets or frames were passed over",
+    "sound_gaps": "the sound has gaps of {seconds:.0f} s in all, in which nothing was listened to",
+    "timestamps_jump": (
+        "the timestamps of the {kind} jump by {seconds:.0f} s: they are broken, and the jump was left out"
+    ),
+    "cut_off": (
+        "the file could be read only up to {reached:.1f} s of the {announced:.1f} s it announces: it was cut off or is "
+        "damaged"
+    ),
+    "cut_off_somewhere": "the file could be read only up to {reached:.1f} s: it was cut off or is damaged",
+    "several_people": (
+        "several people are in view in {segments} segment(s): the words and the voice are given to whoever is in view "
+        "most (largest and longest), the others are judged by the face alone"
+    ),
+    "foreign_script": (
+        "the words are in a script that this model's vocabulary hardly has: what is read in them means little; leave "
+        "them out, or load a model that knows the language"
+    ),
+    "not_read": "{modality} was there, but this model does not read it",
+    "nothing_read": "nothing was left that this model reads: there are no predictions",
+    "sets_uncalibrated": (
+        "no sets of emotions: this model was not calibrated for them; emofuse calibrate MODEL OUT --corpus … does it "
+        "on data of your own"
+    ),
+    "sets_missing": "no sets of emotions for {subsets} alone: the model was not calibrated for that",
+}
+"""Code → text, with {blanks} for the values."""
+
+
+class Note(str):
+    """A code of `ENGLISH` with the values of its blanks. Raises KeyError for an unknown code or a value left out."""
+
+    code: str
+    values: dict[str, Any]
+
+    def __new__(cls, code: str, **values: Any) -> Note:
+        note = super().__new__(cls, ENGLISH[code].format(**values))
+        note.code, note.values = code, values
+        return note
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _note, (self.code, self.values)
+
+
+def _note(code: str, values: dict[str, Any]) -> Note:
+    return Note(code, **values)
+
+
+def coded(notes: Iterable[str]) -> list[dict[str, Any]]:
+    """The notes in JSON's types: code and values; of one without a code, its text."""
+    return [
+        {"code": note.code, "values": note.values} if isinstance(note, Note) else {"code": None, "text": note}
+        for note in notes
+    ]
