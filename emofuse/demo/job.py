@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from emofuse.demo.contributions import Kept, contribution, mean_contribution
 from emofuse.demo.queueing import FullError
 from emofuse.demo.settings import Settings
-from emofuse.demo.shares import Kept, contribution, mean_contribution
-from emofuse.demo.stills import Sight, still_of_picture, still_of_video
 from emofuse.demo.texts import clock
+from emofuse.demo.thumbnails import Sight, still_of_picture, still_of_video
 from emofuse.demo.view import Extras, stem_of, view
 from emofuse.errors import EmofuseError, MediaError
 from emofuse.media.decode import probe

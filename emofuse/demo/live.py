@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from emofuse.demo.settings import Settings
-from emofuse.demo.stills import Sight, still
+from emofuse.demo.thumbnails import Sight, still
 from emofuse.demo.view import row
 from emofuse.pipeline.pipeline import Pipeline
 from emofuse.types import MODALITIES, Prediction

@@ -1,4 +1,4 @@
-"""The page, served: on this machine alone unless asked otherwise, and asking nothing of any other."""
+"""The server of the page: on this machine alone unless asked otherwise, and asking nothing of any other."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from emofuse.demo.gate import Gate, Names
 from emofuse.demo.handlers import Handlers
 from emofuse.demo.html import head
-from emofuse.demo.look import theme
 from emofuse.demo.page import build
 from emofuse.demo.settings import Settings
+from emofuse.demo.theme import theme
 from emofuse.demo.uploads import Uploads
 from emofuse.demo.visitors import Visitors
 from emofuse.demo.workspace import Workspace, open_workspace

@@ -1,4 +1,4 @@
-"""An analysis as the page's script draws it: plain numbers, no words that depend on the language."""
+"""The view of an analysis, as the page draws it: plain numbers, no words that depend on the language."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emofuse.demo.stills import Sight, share
 from emofuse.demo.texts import note_in
+from emofuse.demo.thumbnails import Sight, share
 from emofuse.pipeline.analysis import Analysis
 from emofuse.tasks import EMOTIONS
 from emofuse.types import MODALITIES, Prediction

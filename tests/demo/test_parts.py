@@ -18,12 +18,12 @@ from emofuse.corpora.manifest.reader import check_manifest
 from emofuse.corpora.registry import read
 from emofuse.demo import samples as examples
 from emofuse.demo.budget import WINDOW, Budgets
+from emofuse.demo.contributions import Kept, mean_contribution
 from emofuse.demo.feedback import Correction, save
 from emofuse.demo.html import element, head
 from emofuse.demo.queueing import FullError, ModelQueue, Ticket
-from emofuse.demo.shares import Kept, mean_contribution
-from emofuse.demo.stills import Sight, blur_face, share, still, still_of_picture, still_of_video
 from emofuse.demo.texts import STATIC, clock, language_of, note_in, say, texts
+from emofuse.demo.thumbnails import Sight, blur_face, share, still, still_of_picture, still_of_video
 from emofuse.demo.uploads import Uploads
 from emofuse.demo.view import possible, words
 from emofuse.demo.visitors import Visit

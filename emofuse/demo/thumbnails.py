@@ -1,4 +1,4 @@
-"""The frames beside an answer, with who is where in them; faces blurred where that was asked for."""
+"""Thumbnails beside an answer, with who is where in them; faces blurred where that was asked for."""
 
 from __future__ import annotations
 

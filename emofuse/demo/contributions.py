@@ -1,4 +1,4 @@
-"""What each modality contributed, weighed on a few segments spread over the clip."""
+"""Contributions of the modalities, weighed on a few segments spread over the clip."""
 
 from __future__ import annotations
 
