@@ -7,8 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from emofuse.corpora.stats import Statistics
+from emofuse.modalities import ordered
 from emofuse.pipeline.analysis import Analysis
-from emofuse.types import MODALITIES, Prediction
+from emofuse.types import Prediction
 
 
 def show(analysis: Analysis) -> None:
@@ -69,7 +70,7 @@ def _table(analysis: Analysis) -> Table:
     columns["emotion"] = [_leading(p.emotions) for p in segments]
     if any("emotion" in p.sets for p in segments):
         columns["one of"] = [" or ".join(p.sets.get("emotion", ())) or "unclear" for p in segments]
-    for modality in MODALITIES:
+    for modality in ordered(m for p in segments for m in p.by_modality):
         columns[modality] = [_leading(p.by_modality.get(modality)).rpartition(" ")[0] for p in segments]
     columns["words"] = [analysis.words_of(p) for p in segments]
     table = Table(box=None, pad_edge=False, header_style="dim")

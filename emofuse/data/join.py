@@ -17,6 +17,8 @@ def join(
 ) -> Segment:
     """The words of one segment said over the sound of another, with the face of a third, on one clock from 0 s.
 
+    What there is of further modalities is taken over as it is.
+
     The clip lasts as long as its sound, else as its words, else 1 s. A single picture is seen 1 to `frames` times, at
     moments that `rng` draws.
     """
@@ -30,7 +32,7 @@ def join(
     if "face" in parts:
         seen = parts["face"]
         out = replace(out, faces=tuple(_shown(track, seen, end, frames, rng) for track in seen.faces))
-    return out
+    return replace(out, extras={m: part.extras[m] for m, part in parts.items() if m in part.extras})
 
 
 def _said(text: Segment, end: float) -> tuple[Word, ...]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from emofuse.types import MODALITIES, Modality, Prediction
+from emofuse.modalities import Modality, ordered
+from emofuse.types import Prediction
 
 
 def aggregate(predictions: Sequence[Prediction]) -> Prediction | None:
@@ -24,7 +25,7 @@ def aggregate(predictions: Sequence[Prediction]) -> Prediction | None:
         seconds = np.ones(len(predictions))
     weights = seconds * np.array([len(p.present) for p in predictions])
     persons = {p.person for p in predictions}
-    modalities: list[Modality] = [m for m in MODALITIES if any(m in p.by_modality for p in predictions)]
+    modalities: list[Modality] = list(ordered(m for p in predictions for m in p.by_modality))
     return Prediction(
         start=min(p.start for p in predictions),
         end=max(p.end for p in predictions),

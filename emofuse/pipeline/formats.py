@@ -9,7 +9,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from emofuse.types import MODALITIES, Prediction
+from emofuse.modalities import ordered
+from emofuse.types import Prediction
 
 
 def as_dict(p: Prediction) -> dict[str, Any]:
@@ -20,13 +21,13 @@ def as_dict(p: Prediction) -> dict[str, Any]:
         "start": milliseconds(p.start),
         "end": milliseconds(p.end),
         "person": p.person,
-        "present": [m for m in MODALITIES if m in p.present],
+        "present": list(ordered(p.present)),
         "emotions": p.emotions,
         "polarity": p.polarity,
         "intensity": p.intensity,
         "valence": p.valence,
         "arousal": p.arousal,
-        "by_modality": {m: p.by_modality[m] for m in MODALITIES if m in p.by_modality},
+        "by_modality": {m: p.by_modality[m] for m in ordered(p.by_modality)},
     } | further
 
 

@@ -10,13 +10,14 @@ from typing import Unpack
 from emofuse.errors import EmofuseError
 from emofuse.media.clip import ClipInputs, PathOrName
 from emofuse.media.reader import MediaOptions, Progress, segments
+from emofuse.modalities import Modality, ordered
 from emofuse.model.model import EmotionModel
 from emofuse.notes import Note
 from emofuse.pipeline.aggregate import aggregate
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.persons import by_person
 from emofuse.pipeline.predict_batches import judge
-from emofuse.types import MODALITIES, Modality, Prediction, Segment, Word
+from emofuse.types import Prediction, Segment, Word
 
 
 class ClipRun:
@@ -106,7 +107,7 @@ class ClipRun:
             yield Note("several_people", segments=self._shared)
         if self._words and self._foreign(self._words):
             yield Note("foreign_script")
-        for modality in (m for m in MODALITIES if m in self._unread):
+        for modality in ordered(self._unread):
             yield Note("not_read", modality=modality)
         if self._unread and not self.predictions:
             yield Note("nothing_read")

@@ -12,8 +12,9 @@ import numpy as np
 from emofuse import plots
 from emofuse.errors import MediaError, nearest
 from emofuse.files import write_file
+from emofuse.modalities import ordered
 from emofuse.tasks import EMOTIONS
-from emofuse.types import MODALITIES, Prediction
+from emofuse.types import Prediction
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +42,8 @@ def rows(predictions: Sequence[Prediction]) -> list[Row]:
         fused.append(("fused", [(p.start, p.end, p.emotions or {}) for p in predictions]))
     first = {(p.start, p.end): p for p in reversed(predictions)}.values()
     unimodal: list[Row] = [
-        (m, [(p.start, p.end, p.by_modality[m]) for p in first if m in p.by_modality]) for m in MODALITIES
+        (m, [(p.start, p.end, p.by_modality[m]) for p in first if m in p.by_modality])
+        for m in ordered(m for p in first for m in p.by_modality)
     ]
     return fused + [row for row in unimodal if row[1]]
 

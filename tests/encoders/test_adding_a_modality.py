@@ -15,6 +15,7 @@ from emofuse.batch import collate
 from emofuse.calibration.evidence import evidence_of
 from emofuse.calibration.refit import calibrate
 from emofuse.data.examples import Example
+from emofuse.data.join import join
 from emofuse.encoders import registry
 from emofuse.evaluation.evaluate import evaluate
 from emofuse.evaluation.predict import predict_examples
@@ -84,6 +85,8 @@ def test_a_segment_has_it_and_can_lose_it(make_posed):
     assert segment.present == set(FOUR)
     assert segment.without("pose").present == set(MODALITIES) == segment.without("pose", "none").present
     assert segment.without(*MODALITIES).present == {"pose"}
+    joined = join({"text": segment, "pose": make_posed(1)})
+    assert joined.present == {"text", "pose"}
 
 
 def test_it_trains_saves_loads_and_predicts(pose_model, make_posed, tmp_path: Path):

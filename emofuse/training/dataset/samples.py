@@ -146,7 +146,7 @@ class Samples(Dataset[PreparedSample]):
             inputs |= {m: self.store.inputs(m, example.utterance, load) for m in self.model.modalities if m in stored}
         rest = example.modalities - stored
         if rest:
-            fresh = self._prepare(load().without(*(set(MODALITIES) - rest)), rng)
+            fresh = self._prepare(load().without(*({*MODALITIES, *self.model.modalities} - rest)), rng)
             inputs |= {m: arrays for m, arrays in fresh.items() if m in rest}
         return inputs
 

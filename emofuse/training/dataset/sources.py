@@ -16,7 +16,7 @@ from emofuse.errors import DataError, RecipeError
 from emofuse.tasks import Task
 from emofuse.training.dataset.sampler import Cells
 from emofuse.training.recipe.schema import Recipe, Source
-from emofuse.types import MODALITIES, Split
+from emofuse.types import Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ def read_source(recipe: Recipe, source: Source, tasks: Sequence[Task], limit: in
     """
     wanted: dict[Split, bool] = {"train": source.train, "dev": source.evaluate}
     splits: tuple[Split, ...] = tuple(split for split, yes in wanted.items() if yes)
-    modalities = frozenset(source.modalities or MODALITIES) & frozenset(recipe.model.encoders)
+    modalities = frozenset(source.modalities or recipe.model.encoders) & frozenset(recipe.model.encoders)
     found = read_examples(
         source.corpus, recipe.source_root(source), splits, tasks, modalities, limit=limit, options=source.options,
         overrides=source.labels, only=source.tasks,
