@@ -72,13 +72,11 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope="session")
-def shipped(repository: Path) -> EmotionModel:
+def shipped() -> EmotionModel:
     """The model that comes with the project."""
-    from emofuse.model.checkpoint import load, locate
+    from emofuse.model.model import EmotionModel
 
-    if not (repository / "checkpoints" / "emofuse-small" / "config.json").is_file():
-        pytest.skip("checkpoints/emofuse-small is not there")
-    return load(locate("emofuse-small")).eval()
+    return EmotionModel.from_pretrained("emofuse-small")
 
 
 @pytest.fixture(scope="session")

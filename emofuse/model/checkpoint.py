@@ -1,4 +1,4 @@
-"""A checkpoint is a folder that describes itself: no other download, no pickle, checked before it is believed."""
+"""Checkpoint folders: self-describing, without pickle, checked before they are used."""
 
 from __future__ import annotations
 
@@ -6,29 +6,64 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import save_file
+from torch import nn
 
+from emofuse.encoders.encoder import Encoder
 from emofuse.errors import CheckpointError
 from emofuse.files import replacing_folder
+from emofuse.modalities import Modality
 from emofuse.model.config import SCHEMA_VERSION, ModelConfig
 from emofuse.model.conformal import FILE as CONFORMAL
-from emofuse.model.conformal import load_conformal, save_conformal
+from emofuse.model.conformal import ConformalTable, load_conformal, save_conformal
 from emofuse.model.weights import Stored, pack, read_weights
 from emofuse.tasks import TASKS, Task
-
-if TYPE_CHECKING:
-    from emofuse.model.model import EmotionModel
 
 ACCEPTED = (
     "a name shipped with emofuse (for example 'emofuse-small'), a folder written by save_pretrained, "
     "or a hub id 'owner/name'"
 )
 _PACKAGE = Path(__file__).resolve().parents[1]
+
+
+class Savable(Protocol):
+    """What saving needs of a model: weights, a configuration, calibration, and encoders with assets of their own."""
+
+    config: ModelConfig
+    encoders: Any
+    conformal: ConformalTable
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]: ...
+
+    def encoder(self, modality: Modality) -> Encoder: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+class CheckpointMixin:
+    """`save_pretrained`, `from_pretrained` and `push_to_hub` for a model that is built from a ModelConfig."""
+
+    def save_pretrained(self, folder: str | Path, **contents: Any) -> Path:
+        """Write a folder that describes itself; see `save`."""
+        return save(cast(Savable, self), folder, **contents)
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> Self:
+        """A model in evaluation mode by name, folder or hub id; see `load`."""
+        return cast(Self, load(cast(Any, cls), name_or_path, **options))
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload the folder `save_pretrained` would write; see `push`."""
+        return push(cast(Savable, self), repo_id, **options)
 
 
 def shipped() -> dict[str, Path]:
@@ -117,19 +152,18 @@ def _space(task: Task) -> list[str] | tuple[float, float]:
 
 @torch.inference_mode(False)
 def load(
+    kind: type[Model],
     name_or_path: str | Path,
     *,
     device: str | torch.device = "cpu",
     revision: str | None = None,
     token: str | None = None,
     lean: bool = False,
-) -> EmotionModel:
-    """A model in evaluation mode, float32, from a name, a folder or a hub id; `lean` as in `EmotionModel`.
+) -> Model:
+    """A model of a kind in evaluation mode, float32, from a name, a folder or a hub id; `lean` as in `EmotionModel`.
 
     Raises CheckpointError: see `locate` and `read_config`; also when the weights are missing, damaged, or do not fit.
     """
-    from emofuse.model.model import EmotionModel
-
     folder = locate(name_or_path, revision=revision, token=token)
     config = read_config(folder)
     weights = folder / "model.safetensors"
@@ -141,7 +175,7 @@ def load(
         raise CheckpointError(
             f"{weights} cannot be read ({error}); the file is damaged: fetch or save it again"
         ) from error
-    model = EmotionModel(config, checkpoint=folder, lean=lean)
+    model: Any = kind(config, checkpoint=folder, lean=lean)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -152,7 +186,7 @@ def load(
 
 
 def save(
-    model: EmotionModel,
+    model: Savable,
     folder: str | Path,
     *,
     dtype: Stored = "float32",
@@ -188,7 +222,7 @@ def save(
     return Path(folder)
 
 
-def push(model: EmotionModel, repo_id: str, *, private: bool = False, token: str | None = None, **contents: Any) -> str:
+def push(model: Savable, repo_id: str, *, private: bool = False, token: str | None = None, **contents: Any) -> str:
     """Upload to the hub, creating the repository when it is not there; returns its address."""
     from huggingface_hub import HfApi
 

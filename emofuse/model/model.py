@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from emofuse.batch import Batch, PreparedSample
 from emofuse.encoders.encoder import Encoder
 from emofuse.encoders.registry import build_encoder
 from emofuse.modalities import Modality, bits, ordered
+from emofuse.model.checkpoint import CheckpointMixin
 from emofuse.model.config import ModelConfig
 from emofuse.model.conformal import ConformalTable
 from emofuse.model.fusion import FusionTransformer
@@ -44,7 +45,7 @@ class Decoded:
     embedding: Float32[np.ndarray, "batch dim"]
 
 
-class EmotionModel(nn.Module):
+class EmotionModel(CheckpointMixin, nn.Module):
     """Text, speech and face encoders → fusion transformer → heads; any subset of the modalities may be there.
 
     The fused logits of a task are the sum of what each present modality says alone, each at a learned weight (a
@@ -173,25 +174,6 @@ class EmotionModel(nn.Module):
         """Encode, fuse and decode on the model's device; the module must be in evaluation mode."""
         batch = batch.to(self.device)
         return self.decode(self(batch), batch)
-
-    def save_pretrained(self, folder: str | Path, **contents: Any) -> Path:
-        """Write a folder that describes itself; see `emofuse.model.checkpoint.save`."""
-        from emofuse.model.checkpoint import save
-
-        return save(self, folder, **contents)
-
-    @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> EmotionModel:
-        """A model in evaluation mode by name, folder or hub id; see `emofuse.model.checkpoint.load`."""
-        from emofuse.model.checkpoint import load
-
-        return load(name_or_path, **options)
-
-    def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """Upload the folder `save_pretrained` would write; see `emofuse.model.checkpoint.push`."""
-        from emofuse.model.checkpoint import push
-
-        return push(self, repo_id, **options)
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

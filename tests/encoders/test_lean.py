@@ -169,10 +169,9 @@ def test_a_checkpoint_judges_the_same_and_is_saved_the_same(tiny_model, make_seg
         assert torch.equal(one, other), name
 
 
+@pytest.mark.checkpoint
 @pytest.mark.slow
-def test_judging_imports_neither_transformers_nor_timm(repository):
-    if not (repository / "checkpoints" / "emofuse-small" / "config.json").is_file():
-        pytest.skip("checkpoints/emofuse-small is not there")
+def test_judging_imports_neither_transformers_nor_timm():
     code = (
         "import sys, emofuse; emofuse.load(device='cpu')(text='I am so happy!'); "
         "print([m for m in ('transformers', 'timm', 'torchvision', 'librosa', 'scipy', 'sympy') if m in sys.modules])"

@@ -45,9 +45,8 @@ def test_probabilities_change_little(wide, make_segment, tmp_path, chosen):
     assert all(torch.equal(saved[name], tensor) for name, tensor in wide.state_dict().items())
 
 
+@pytest.mark.checkpoint
 def test_the_shipped_model_changes_little_in_eight_bits(repository):
-    if not (repository / "checkpoints" / "emofuse-small" / "config.json").is_file():
-        pytest.skip("checkpoints/emofuse-small is not there")
     sample = repository / "demo" / "samples" / "sample.mp4"
     whole, eight = (emofuse.load(device="cpu", precision=p) for p in ("float32", "int8"))
     assert any(isinstance(m, Int8Linear) for m in eight.model.modules())
