@@ -77,4 +77,5 @@ def fit_temperature(
     if slope(blunt) >= 0:
         warn(f"no temperature below {HOTTEST:g} is too hot for this data (the logits mislead): {HOTTEST:g}")
         return HOTTEST
-    return math.exp(-float(optimize.brentq(slope, blunt, sharp, xtol=1e-14)))
+    found = optimize.root_scalar(slope, bracket=(blunt, sharp), method="brentq", xtol=1e-14)
+    return math.exp(-float(found.root))

@@ -6,13 +6,12 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import nn
 
 from emofuse.encoders.encoder import Encoder
 from emofuse.errors import CheckpointError
@@ -31,6 +30,7 @@ ACCEPTED = (
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
+@runtime_checkable
 class Savable(Protocol):
     """What saving needs of a model: weights, a configuration, calibration, and encoders with assets of their own."""
 
@@ -46,7 +46,7 @@ class Savable(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
 
 
-Model = TypeVar("Model", bound=nn.Module)
+Model = TypeVar("Model")
 
 
 class CheckpointMixin:
@@ -57,9 +57,9 @@ class CheckpointMixin:
         return save(cast(Savable, self), folder, **contents)
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, **options: Any) -> Self:
+    def from_pretrained(cls: type[Model], name_or_path: str | Path, **options: Any) -> Model:
         """A model in evaluation mode by name, folder or hub id; see `load`."""
-        return cast(Self, load(cast(Any, cls), name_or_path, **options))
+        return load(cls, name_or_path, **options)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
         """Upload the folder `save_pretrained` would write; see `push`."""
@@ -175,7 +175,7 @@ def load(
         raise CheckpointError(
             f"{weights} cannot be read ({error}); the file is damaged: fetch or save it again"
         ) from error
-    model: Any = kind(config, checkpoint=folder, lean=lean)
+    model: Any = cast(Any, kind)(config, checkpoint=folder, lean=lean)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
