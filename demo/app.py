@@ -11,8 +11,7 @@ from emofuse.demo.server import serve
 def main() -> None:
     """Load the model that ships and serve the page on this machine until interrupted."""
     served = serve(emofuse.load())
-    sys.stdout.write(f"{served.url}\n")
-    served.wait()
+    served.wait(lambda: sys.stdout.write(f"{served.url}\n"))
 
 
 if __name__ == "__main__":

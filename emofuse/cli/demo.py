@@ -42,5 +42,4 @@ def demo(
 
     settings = Settings(minutes=minutes, megabytes=megabytes, queue=waiting, feedback=feedback, hosts=tuple(name or ()))
     served = serve(load(model, device, asr=asr), host=host, port=port, share=share, settings=settings)
-    typer.echo(served.shared or served.url)
-    served.wait()
+    served.wait(lambda: typer.echo(served.shared or served.url))

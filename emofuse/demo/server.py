@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import gradio as gr
@@ -47,10 +48,12 @@ class Served:
     visitors: Visitors
     closing: threading.Event
 
-    def wait(self) -> None:
-        """Serve until interrupted, or told to end."""
+    def wait(self, ready: Callable[[], object] | None = None) -> None:
+        """Serve until interrupted, or told to end; `ready` is called once either would be heeded."""
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         try:
+            if ready is not None:
+                ready()
             self.page.block_thread()
         finally:
             self.close()

@@ -18,8 +18,7 @@ SERVE = """
 import sys
 from emofuse.demo.server import serve
 served = serve(None, port=int(sys.argv[1]) or None)
-print(served.url, flush=True)
-served.wait()
+served.wait(lambda: print(served.url, flush=True))
 """
 
 
