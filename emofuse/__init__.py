@@ -1,4 +1,4 @@
-"""Multimodal emotion recognition: a clip goes in, what is felt in its words, voice and face comes out."""
+"""Multimodal emotion recognition from text, speech and face."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m emofuse`: the command line where its script is not on the path."""
+"""Entry point of `python -m emofuse`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prepared samples → Batch: padding, masks, presence and targets, and the one mechanism of absence."""
+"""Batches: padded inputs with masks, presence and targets, and the one mechanism of absence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two things that go wrong outside the code: what came in, and what is not installed."""
+"""Errors of the caller's input, and missing extras."""
 
 from __future__ import annotations
 

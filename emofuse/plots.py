@@ -1,4 +1,4 @@
-"""Every picture in one style: tellable apart by colour-blind readers, and by lightness, marker and line in grey."""
+"""Plots in one style, distinguishable by colour-blind readers and in greyscale."""
 
 from __future__ import annotations
 

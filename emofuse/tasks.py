@@ -1,4 +1,4 @@
-"""Tasks: what is predicted, in which label space, of which kind."""
+"""Tasks: label space, kind, and what follows from the kind."""
 
 from __future__ import annotations
 

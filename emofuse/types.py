@@ -1,4 +1,4 @@
-"""One type per hop of the road: Utterance → Segment → Batch → Tokens → Prediction."""
+"""Core types, one per hop: Utterance, Segment, Tokens, Prediction."""
 
 from __future__ import annotations
 

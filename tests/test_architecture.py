@@ -19,7 +19,7 @@ ROOMS = (
     ("version", "errors"),
     ("files",),
     ("modalities",),
-    ("types", "tasks", "plots", "pages"),
+    ("notes", "types", "tasks", "plots", "pages"),
     ("metrics",),
     ("corpora", "media", "encoders"),
     ("batch",),

@@ -1,4 +1,4 @@
-"""The commands in one application, and what happens when one of them fails."""
+"""The command-line application: its commands, and how their errors are shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`emofuse calibrate`: a model whose confidence is measured on data that you choose."""
+"""`emofuse calibrate`: temperatures and prediction sets fitted on data of your choice."""
 
 from __future__ import annotations
 

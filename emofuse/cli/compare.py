@@ -1,4 +1,4 @@
-"""`emofuse compare`: whether one model is better than another by more than chance."""
+"""`emofuse compare`: paired comparison of two models with p-values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`emofuse data`: whether a data set can be trained on, and what is in it."""
+"""`emofuse data`: checks, statistics and selection of training data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`emofuse demo`: a page in the browser."""
+"""`emofuse demo`: the web demo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`emofuse evaluate`: how good a model is on a split of a corpus, and how it bears what goes wrong."""
+"""`emofuse evaluate`: metrics of a model on a corpus split, and robustness to corrupted input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`emofuse explain`: which words, which moments of the voice, which part of the face spoke for an emotion."""
+"""`emofuse explain`: attributions to words, moments of the voice and regions of the face."""
 
 from __future__ import annotations
 

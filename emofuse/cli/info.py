@@ -1,4 +1,4 @@
-"""`emofuse info`: what a model is, what it may be used for, how good it was measured to be."""
+"""`emofuse info`: a model's labels, licence and measured quality."""
 
 from __future__ import annotations
 

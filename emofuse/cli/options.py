@@ -1,4 +1,4 @@
-"""`--option KEY=VALUE`: what a corpus reader may be told."""
+"""Options of corpus readers on the command line: `--option KEY=VALUE`."""
 
 from __future__ import annotations
 

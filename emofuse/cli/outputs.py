@@ -1,4 +1,4 @@
-"""The files that `emofuse predict` was asked for."""
+"""Output files of `emofuse predict`."""
 
 from __future__ import annotations
 

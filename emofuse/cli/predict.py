@@ -1,4 +1,4 @@
-"""`emofuse predict`: clips in, a table or files out."""
+"""`emofuse predict`: predictions for clips and texts, as a table or as files."""
 
 from __future__ import annotations
 

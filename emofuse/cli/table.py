@@ -1,4 +1,4 @@
-"""An analysis as people read it in a terminal."""
+"""Tables of an analysis for the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`emofuse train` and `emofuse tune`: a recipe in, a checkpoint folder or a better recipe out."""
+"""`emofuse train` and `emofuse tune`: training runs and hyperparameter search from recipes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Readers of the corpora's published folder layouts, and of anyone's own manifest."""
+"""Corpus readers: published folder layouts, and manifests of one's own."""

@@ -1,4 +1,4 @@
-"""CH-SIMS and CH-SIMS v2: Chinese clips with a label for the whole and one for each modality on its own."""
+"""CH-SIMS and CH-SIMS v2 readers: Chinese clips with a label for the whole and one for each modality."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a clip on disk is whole, told without decoding it: existence, container, length, last packet."""
+"""Clip checks without decoding: existence, container, length, last packet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The corpus: what it declares of itself, what reading it hands back, and the checks a split must pass."""
+"""The corpus contract: what a corpus declares, what a reading returns, and the checks a split must pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CREMA-D: 91 actors, twelve sentences, six emotions; what was acted is in the name, what raters perceived in votes."""
+"""CREMA-D reader: 91 actors, twelve sentences, six emotions; the acted one in the name, the perceived one in votes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EMO-DB: ten German actors, ten sentences, seven emotions; everything is in the file name."""
+"""EMO-DB reader: ten German actors, ten sentences, seven emotions, all told by the file name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Utterance-level features in an npz without objects, so that feature-based tables can be compared."""
+"""Feature reader: utterance-level features in an npz without objects, for feature-based tables."""
 
 from __future__ import annotations
 

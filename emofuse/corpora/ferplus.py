@@ -1,4 +1,4 @@
-"""FER+: ten raters' votes on each face of FER2013, split by the Usage column."""
+"""FER+ reader: ten raters' votes on each face of FER2013, split by the Usage column."""
 
 from __future__ import annotations
 

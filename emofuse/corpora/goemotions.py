@@ -1,4 +1,4 @@
-"""GoEmotions: Reddit comments with one or several of 28 labels."""
+"""GoEmotions reader: Reddit comments with one or several of 28 labels."""
 
 from __future__ import annotations
 

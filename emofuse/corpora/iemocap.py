@@ -1,4 +1,4 @@
-"""IEMOCAP: five sessions of two actors, scripted and improvised; categories by vote, valence, activation, dominance."""
+"""IEMOCAP reader: five sessions of two actors; categories by vote, valence, activation, dominance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layout MMSA and CH-SIMS share: one table of clips with labels and splits, the clips in Raw/<video>/<clip>.mp4."""
+"""The layout that MMSA and CH-SIMS share: one table of labels and splits, clips in Raw/<video>/<clip>.mp4."""
 
 from __future__ import annotations
 

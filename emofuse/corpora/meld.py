@@ -1,4 +1,4 @@
-"""MELD: Friends dialogues of several speakers; text, and clips when they are there."""
+"""MELD reader: Friends dialogues of several speakers; text, and clips where they are there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CMU-MOSI and CMU-MOSEI: opinions in monologue videos, cut into segments with a sentiment (and MOSEI six emotions)."""
+"""CMU-MOSI and CMU-MOSEI readers: monologue videos in segments with sentiment (and, in MOSEI, six emotions)."""
 
 from __future__ import annotations
 

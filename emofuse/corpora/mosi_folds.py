@@ -1,4 +1,4 @@
-"""The standard folds of CMU-MOSI, by video, from cmu_mosi_std_folds.py of the CMU Multimodal SDK: 52, 10 and 31."""
+"""Standard folds of CMU-MOSI by video, from cmu_mosi_std_folds.py of the CMU Multimodal SDK: 52, 10 and 31."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MUStARD: sarcasm in sitcoms, each utterance with the turns before it."""
+"""MUStARD reader: sarcasm in sitcoms, each utterance with the turns before it."""
 
 from __future__ import annotations
 

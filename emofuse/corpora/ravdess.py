@@ -1,4 +1,4 @@
-"""RAVDESS: 24 actors, two sentences, eight emotions; everything is in the file name."""
+"""RAVDESS reader: 24 actors, two sentences, eight emotions, all told by the file name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a set of utterances holds: counts by split, speaker and label, hours, and a picture of them."""
+"""Corpus statistics: counts by split, speaker and label, hours, and a picture of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text on its way into a corpus: mending of a wrong decoding, tables, splits by hash."""
+"""Repair of text that was decoded wrongly on its way into a corpus."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Each modality's road from a segment to tokens."""
+"""Encoders: one modality of a segment to tokens with seconds."""

@@ -1,4 +1,4 @@
-"""What describes an encoder well enough to build it again without any download."""
+"""Encoder configurations, sufficient to rebuild an encoder without any download."""
 
 from __future__ import annotations
 

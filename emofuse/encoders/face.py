@@ -1,4 +1,4 @@
-"""Face crops → one ViT state a frame, with seconds."""
+"""The face encoder: crops to one ViT state per frame, with seconds."""
 
 from __future__ import annotations
 

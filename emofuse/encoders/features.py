@@ -1,4 +1,4 @@
-"""Features that someone else extracted → tokens, so that published feature-based tables can be compared."""
+"""The feature encoder: ready-made features to tokens, for feature-based tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backbones and tokenizers of transformers: described as plain values, built again, fetched."""
+"""Backbones and tokenizers of transformers: described as plain values, rebuilt, fetched."""
 
 from __future__ import annotations
 

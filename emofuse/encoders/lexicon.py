@@ -1,4 +1,4 @@
-"""VADER's lexicon as features a word: valence, boosting, negation, emphasis, and the utterance's compound score."""
+"""Lexicon features per word from VADER: valence, boosting, negation, emphasis, and the utterance's compound score."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Group normalisation over real frames only, so that wav2vec2-base does not see how far a batch was padded."""
+"""Group normalisation over real frames only, so that padding changes nothing in wav2vec2-base."""
 
 from __future__ import annotations
 

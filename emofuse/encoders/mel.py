@@ -1,4 +1,4 @@
-"""Log-mel features: wav2vec2-BERT's (Kaldi's, normalised, two frames stacked) and Whisper's."""
+"""Log-mel input of wav2vec2-BERT: Kaldi features, normalised, two frames stacked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small log-mel spectrogram through residual convolutions, in front of a wav2vec2-BERT learnt from scratch."""
+"""A residual convolutional stem over log-mel, for a wav2vec2-BERT trained from scratch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where weights come from: hub ids and folders pass through, packages are looked up."""
+"""Weight sources: hub ids and folders pass through, packages are looked up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waveform → states of a wav2vec2 or of Whisper's encoder, with seconds."""
+"""The speech encoder: waveform to wav2vec2-family states with seconds."""
 
 from __future__ import annotations
 

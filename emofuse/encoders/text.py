@@ -1,4 +1,4 @@
-"""Words → BERT states with seconds, the lexicon joined."""
+"""The text encoder: words to BERT states with seconds, the lexicon joined."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learned tokens in front of a text backbone (prompt tuning), or learned keys and values in each of its layers."""
+"""Virtual tokens: learned prompts before a text backbone, or learned keys and values in each layer."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Metrics, calibration and reports."""
+"""Evaluation: predictions on a split, metrics with intervals, robustness and reports."""

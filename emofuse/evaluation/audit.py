@@ -1,4 +1,4 @@
-"""Where the numbers hold and where they do not: by confidence, by group, and sample by sample."""
+"""Audit of an evaluation: by confidence, by group, and sample by sample."""
 
 from __future__ import annotations
 

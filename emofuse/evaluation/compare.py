@@ -1,4 +1,4 @@
-"""Is one model better than another, on the same samples, by more than chance?"""
+"""Paired comparison of two models on the same samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model on a split of a corpus: every number of the report, with what it rests on."""
+"""Evaluation of a model on a corpus split: every number of the report, with what it rests on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a model's score falls as its input gets worse, alone and with the other modalities left whole."""
+"""Robustness to corrupted input: scores by severity, for one modality alone and with the others intact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worst errors of an evaluation, each with what the model had before it."""
+"""The worst errors of an evaluation, each with the input that the model had."""
 
 from __future__ import annotations
 

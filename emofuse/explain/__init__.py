@@ -1,1 +1,1 @@
-"""Which evidence spoke."""
+"""Explanations: Shapley values per modality, integrated gradients per word, moment and face region."""

@@ -1,4 +1,4 @@
-"""What in the words, the voice and the face said it: integrated gradients over every input at once."""
+"""Integrated gradients over the words, the voice and the face at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From numbers on tensors back to words, moments and parts of a face, and to a sentence."""
+"""Explanations in terms of words, moments and face regions, and as a sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An explanation as a page that anyone can read: words coloured, the voice and the face with what spoke in them."""
+"""The explanation page: coloured words, relevance over the voice, heat maps over the face."""
 
 from __future__ import annotations
 

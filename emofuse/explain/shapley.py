@@ -1,4 +1,4 @@
-"""Who said it: the exact share of each modality in the answer, over every coalition of those that are there."""
+"""Exact Shapley values per modality, over every coalition of those present."""
 
 from __future__ import annotations
 

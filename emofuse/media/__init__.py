@@ -1,1 +1,1 @@
-"""From files, arrays and strings to segments: decoding, voice activity, faces, transcripts."""
+"""Media: files, arrays and strings to segments, by decoding, voice activity, faces and transcripts."""

@@ -1,4 +1,4 @@
-"""Which words belong to which moment: cues of a transcript laid on the clip's clock, and words cut out of them."""
+"""Alignment: cues of a transcript on the clip's clock, and the words of each moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any sound, from a file or an array, to the one waveform that is read on: 16 kHz, mono, float32, placed in seconds."""
+"""Audio to one waveform: 16 kHz, mono, float32, placed in seconds; from a file or an array."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was handed in, checked and sorted: sound and pictures on a clock, a still, words; nothing is analysed yet."""
+"""The clip: inputs checked and sorted into sound and pictures on a clock, a still, and words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One pass over a clip's sound and pictures, in seconds from its start, in memory that does not grow with it."""
+"""Streaming decoder: one pass over a clip's sound and pictures, in seconds, in constant memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be handed in, in one string, and the door every file passes through."""
+"""Accepted formats: what can be handed in, and the check that every file passes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures, from a file, an array or a video's frame, upright and as RGB bytes; converted only when asked for."""
+"""Images from a file, an array or a video frame: upright, RGB bytes, converted only when asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading beside computing: iterators run in threads of their own, a few items ahead of whoever takes them."""
+"""Prefetching iterators: they run in threads of their own, a few items ahead."""
 
 from __future__ import annotations
 

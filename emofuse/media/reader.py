@@ -1,4 +1,4 @@
-"""The streaming reader, from whatever was handed in to segments, in order of time and in memory that does not grow."""
+"""The streaming reader: segments in order of time from any clip, in constant memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where one segment ends and the next begins: from voice activity, from transcript cues, or from windows in between."""
+"""Segmentation: boundaries from voice activity, transcript cues, or windows in between."""
 
 from __future__ import annotations
 

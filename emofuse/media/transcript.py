@@ -1,4 +1,4 @@
-"""Words and when they are said: from srt, vtt, plain text and strings."""
+"""Transcripts: words with seconds from srt, vtt, plain text and strings, or from speech recognition."""
 
 from __future__ import annotations
 

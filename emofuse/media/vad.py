@@ -1,4 +1,4 @@
-"""Whether somebody speaks, 31 times a second: the Silero network, streaming, with the weights its package bundles."""
+"""Voice activity detection: the Silero network, streaming, with the weights its package bundles."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Fusion, heads, the model and its checkpoint folder."""
+"""The model: fusion, heads, calibrated outputs, and its checkpoint folder."""

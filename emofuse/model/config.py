@@ -1,4 +1,4 @@
-"""What describes a model: its tasks, its encoders, its fusion."""
+"""Model configuration: tasks, encoders, fusion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prediction sets with a promised coverage: "joy or surprise, nine times out of ten", or no answer at all."""
+"""Conformal prediction sets with a stated coverage, or an abstention."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fusion: one latent query a task, cross-attending to the tokens of all modalities.
+"""The fusion transformer: one latent query per task, cross-attending to the tokens of all modalities.
 
 Legend of shapes: B batch, T tokens of one modality, K tokens of all modalities, Q queries, D fusion width.
 """

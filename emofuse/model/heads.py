@@ -1,4 +1,4 @@
-"""Heads: forward, decoding and temperature of each task, so that calibration lives in the checkpoint."""
+"""Task heads: forward, decoding and temperature, so that calibration lives in the checkpoint."""
 
 from __future__ import annotations
 

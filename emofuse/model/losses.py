@@ -1,4 +1,4 @@
-"""Losses: one for each kind of task, R-Drop and supervised contrast, over the rows that are labelled (NaN = not)."""
+"""Masked losses: soft targets, class weights, priors, focal, R-Drop and supervised contrast; NaN = unlabelled."""
 
 from __future__ import annotations
 

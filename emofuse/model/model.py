@@ -1,4 +1,4 @@
-"""The model: encoders, fusion and heads as one module that describes and saves itself."""
+"""The model: encoders, fusion and heads as one module."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The public road from a clip, a recording, a picture or a text to its emotions."""
+"""The pipeline: from a clip, a recording, a picture or a text to predictions."""

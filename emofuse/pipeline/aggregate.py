@@ -1,4 +1,4 @@
-"""The clip as a whole, from its segments."""
+"""Aggregation of a clip's segments into one prediction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Analysis`: the emotions of one clip, and the shapes they can be handed on in."""
+"""The analysis of a clip: its predictions, and the forms it is saved and shown in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions as JSON, rows of a table and captions."""
+"""Output formats of an analysis: JSON, rows, subtitles."""
 
 from __future__ import annotations
 

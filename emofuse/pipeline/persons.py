@@ -1,4 +1,4 @@
-"""Who in a segment is judged by what: the words and the voice belong to one person, a face to each."""
+"""Persons of a segment: the words and the voice belong to one of them, a face to each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one call: a clip, a recording, a picture or a text in, an analysis out."""
+"""The pipeline: one call from a clip to its analysis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segments in, predictions out: prepared, bucketed by length, run in batches, decoded."""
+"""Batched prediction: segments bucketed by length, run and decoded."""
 
 from __future__ import annotations
 

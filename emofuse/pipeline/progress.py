@@ -1,4 +1,4 @@
-"""A progress bar on stderr, for people; silent where stderr is not a terminal."""
+"""A progress bar on stderr, silent where stderr is not a terminal."""
 
 from __future__ import annotations
 

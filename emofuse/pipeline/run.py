@@ -1,4 +1,4 @@
-"""`ClipRun`: one clip on its way through the pipeline, with what has been found in it so far."""
+"""The run of one clip: its inputs, and what has been found so far."""
 
 from __future__ import annotations
 

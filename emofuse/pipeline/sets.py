@@ -1,4 +1,4 @@
-"""Sets of classes in place of one: "joy or surprise", right as often as was asked, or no answer at all."""
+"""Prediction sets of an analysis at a requested coverage."""
 
 from __future__ import annotations
 

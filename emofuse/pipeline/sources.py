@@ -1,4 +1,4 @@
-"""The clips in a folder."""
+"""Clips of a folder."""
 
 from __future__ import annotations
 

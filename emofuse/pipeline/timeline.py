@@ -1,4 +1,4 @@
-"""The timeline picture: emotions over time, fused and by modality."""
+"""The timeline picture: fused and unimodal predictions over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Matrix products in 8 bits: weights by output channel beforehand, activations row by row as they come."""
+"""8-bit matrix products: weights per output channel in advance, activations per row as they come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In how many bits the encoders multiply: what the processor really has, measured before it is believed."""
+"""Precision of the encoders' products, chosen by measuring the processor."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One engine for every task and corpus, driven by typed recipes."""
+"""Training: typed recipes, one trainer for every task and corpus."""

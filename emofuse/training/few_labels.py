@@ -1,4 +1,4 @@
-"""Few labels: what a model is sure of becomes training data, what it is unsure of goes to a person."""
+"""Few-label training: pseudo-labels where the model is sure, and a query for labels where it is not."""
 
 from __future__ import annotations
 

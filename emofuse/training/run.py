@@ -1,4 +1,4 @@
-"""One training run from a recipe to a checkpoint folder."""
+"""Training runs: from a recipe to a checkpoint folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training loop: transformers' Trainer, over batches that are dataclasses and dev scores of our own.
+"""The trainer: transformers' Trainer over batches that are dataclasses, with dev scores of our own.
 
 Trainer serves because a run can be killed at any step: it saves optimiser, schedule and every random state, and on
 resuming skips the batches already seen. It also brings accumulation, clipping, bf16 on CPU and GPU, DDP and FSDP,

@@ -1,4 +1,4 @@
-"""Hyperparameter search with Optuna: trials are whole runs of a recipe, judged on dev data as any run is."""
+"""Hyperparameter search with Optuna: each trial a whole run of a recipe, scored on dev data."""
 
 from __future__ import annotations
 

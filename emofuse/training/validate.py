@@ -1,4 +1,4 @@
-"""Dev sets through the model: raw outputs, metrics by set, what calibration is fitted on. No test data comes here."""
+"""Validation on dev sets: raw outputs, metrics by set, evidence for calibration. Test data never come here."""
 
 from __future__ import annotations
 

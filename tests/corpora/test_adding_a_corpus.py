@@ -53,13 +53,14 @@ def installed(page, tmp_path, monkeypatch) -> None:
 
 @pytest.fixture
 def root(make, tmp_path) -> Path:
-    """Four recordings of each of four speakers: joy is high, sadness low; one of boredom, one broken, one misnamed."""
+    """Four recordings of each of four speakers, no two alike: joy is high, sadness low; three more are faulty."""
     folder = tmp_path / "data"
     folder.mkdir()
     for speaker in ("ann", "bob", "cy", "dee"):
         for number in range(4):
             emotion, pitch = (("happy", 600), ("sad", 150))[number % 2]
             time = np.arange(4_800) / 16_000
+            pitch += 5 * number + 20 * ("ann", "bob", "cy", "dee").index(speaker)
             soundfile.write(
                 folder / f"{speaker}_{emotion}_{number}.wav", 0.3 * np.sin(2 * np.pi * pitch * time), 16_000
             )

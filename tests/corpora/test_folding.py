@@ -161,10 +161,10 @@ def test_iemocap_scales_go_from_1_to_5_to_minus_1_to_1():
 
 
 def test_only_what_a_corpus_carries_is_labelled():
-    """RAVDESS's normal/strong is not an intensity of sentiment; only IEMOCAP and EmoTale have valence and arousal."""
+    """RAVDESS's normal/strong is not an intensity of sentiment; valence and arousal are in three."""
     assert np.isnan(fold("ravdess", {"emotion": "sad", "intensity": "strong"}, TASKS["intensity"])).all()
     for task in ("valence", "arousal"):
-        assert [n for n in names() if n != MANIFEST and task in corpus(n).tasks] == ["emotale", "iemocap"]
+        assert [n for n in names() if n != MANIFEST and task in corpus(n).tasks] == ["emobank", "emotale", "iemocap"]
 
 
 def test_sarcasm():

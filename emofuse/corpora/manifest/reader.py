@@ -1,4 +1,4 @@
-"""Anyone's own data: a table (CSV, JSONL or Parquet) of clips, texts and labels, and a check that names the mend."""
+"""Manifest reader: anyone's own clips, texts and labels in a table (CSV, JSONL or Parquet), and its check."""
 
 from __future__ import annotations
 

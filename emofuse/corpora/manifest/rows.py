@@ -1,4 +1,4 @@
-"""The table behind a manifest: rows of CSV, JSONL or Parquet as records with checked cells."""
+"""Manifest rows: records of CSV, JSONL or Parquet with checked cells."""
 
 from __future__ import annotations
 

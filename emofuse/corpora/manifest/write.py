@@ -1,4 +1,4 @@
-"""Utterances as a manifest: what a query for labels, a split or a selection hands back to its owner."""
+"""Manifest writer: utterances as a table that `emofuse train` reads."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Backbones for inference alone, with the libraries' parameter names: quick to import, build and export."""
+"""Inference backbones with the libraries' parameter names: quick to import, build and export."""

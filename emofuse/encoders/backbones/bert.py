@@ -1,4 +1,4 @@
-"""BERT (Devlin et al. 2019) with transformers' parameter names, without the pooler."""
+"""BERT backbone (Devlin et al. 2019) with transformers' parameter names, without the pooler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers of the lean backbones, which wait for their weights, and their attention.
+"""Layers of the inference backbones: weights loaded later, attention, and when to use them at all.
 
 transformers and timm take longer to import than a clip takes to predict, and training needs what they know beyond the
 forward pass (dropout, initialisation, adapters); prediction does not. Outputs are the same.

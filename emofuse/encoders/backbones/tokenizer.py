@@ -1,4 +1,4 @@
-"""A checkpoint's fast tokenizer without transformers: the same file, the same pieces."""
+"""A fast tokenizer read from a checkpoint without transformers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plain vision transformer (Dosovitskiy et al. 2021) with timm's parameter names."""
+"""Vision transformer backbone (Dosovitskiy et al. 2021) with timm's parameter names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""wav2vec2 (Baevski et al. 2020) with transformers' parameter names."""
+"""wav2vec2 backbone (Baevski et al. 2020) with transformers' parameter names."""
 
 from __future__ import annotations
 

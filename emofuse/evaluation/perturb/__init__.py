@@ -1,1 +1,1 @@
-"""What happens to words, voices and faces outside the laboratory, each as a function of severity."""
+"""Perturbations of words, voices and faces as functions of severity."""

@@ -1,4 +1,4 @@
-"""The perturbations by name: what they act on, how severe they get, and what the severities mean."""
+"""The catalogue of perturbations: what they act on, their severities, and their units."""
 
 from __future__ import annotations
 

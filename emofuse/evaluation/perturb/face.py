@@ -1,4 +1,4 @@
-"""A face out of focus, in the dark, behind something, far away, through a compressor. Crops are uint8 [h, w, 3] RGB."""
+"""Face perturbations: blur, darkness, occlusion, low resolution, compression. Crops are uint8 [h, w, 3] RGB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A voice in noise, among voices, too loud, on the telephone, through a codec; mono waveforms, 16 kHz, [-1, 1]."""
+"""Speech perturbations: noise, babble, clipping, telephone band, codecs; mono waveforms, 16 kHz, [-1, 1]."""
 
 from __future__ import annotations
 

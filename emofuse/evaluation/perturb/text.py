@@ -1,4 +1,4 @@
-"""Words as hurried thumbs, speech recognisers and chat windows make them: a list of words in, a list of words out."""
+"""Text perturbations: typing errors, recogniser errors, chat spelling; a list of words in, a list of words out."""
 
 from __future__ import annotations
 

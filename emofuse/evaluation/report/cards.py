@@ -1,4 +1,4 @@
-"""The worst errors for people: a card each in a page, a row each in a table."""
+"""Cards of the worst errors, for pages and tables."""
 
 from __future__ import annotations
 

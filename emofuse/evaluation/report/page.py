@@ -1,4 +1,4 @@
-"""An evaluation as a page a person can judge by, and as Markdown for a repository."""
+"""The evaluation report as HTML and Markdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stress showed, as a page of curves and as tables: what costs most, and whether fusion saves the day."""
+"""The robustness report: curves by severity, what costs most, and whether fusion compensates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The faces of a clip or a still: found, followed, told apart, and the best crops of each chosen."""
+"""Face collector: found, followed, told apart, and the best crops of each person chosen."""
 
 from __future__ import annotations
 

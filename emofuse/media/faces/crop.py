@@ -1,4 +1,4 @@
-"""From a box to the crop a face encoder sees, and how good that crop is."""
+"""Face crops: from a box to the picture that an encoder sees, and its quality."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where faces are in one picture: OpenCV's bundled Haar cascades, or YuNet where its weight file can be had."""
+"""Face detectors for one picture: OpenCV's bundled Haar cascades, or YuNet where its weights are at hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is where from frame to frame: detections joined to tracks, followed in between, known again after a cut."""
+"""Face tracks: detections joined over frames, followed in between, recognised after a cut."""
 
 from __future__ import annotations
 

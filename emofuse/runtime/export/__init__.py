@@ -1,1 +1,1 @@
-"""Models as graphs for other runtimes: ONNX, OpenVINO and torch's own, in 32 or 8 bits."""
+"""Graphs for other runtimes: ONNX, OpenVINO and torch's own, in 32 or 8 bits."""

@@ -1,4 +1,4 @@
-"""Segments to shape and to calibrate graphs with."""
+"""Example segments that shape and calibrate exported graphs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is exported: each encoder's backbone and the fusion with its heads, as functions of tensors alone."""
+"""The exported functions: each encoder's backbone, and the fusion with its heads, over tensors alone."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ def fusion_names(model: EmotionModel) -> tuple[tuple[str, ...], tuple[str, ...]]
     return inputs, (*tasks, *(f"{m}_{task}" for m in model.modalities for task in tasks), "state")
 
 
+@torch.no_grad()
 def graphs(model: EmotionModel, batch: Batch) -> list[Graph]:
     """The parts of a model, with the first rows of `batch` (which must have every modality) as examples."""
     found = []
@@ -73,8 +74,7 @@ def graphs(model: EmotionModel, batch: Batch) -> list[Graph]:
         if encoder.reads_media and modality not in batch.inputs:
             raise EmofuseError(f"an example of {modality} is needed to export its encoder")
         found.append(_encoder_graph(modality, encoder.graph(batch.inputs.get(modality, {}))))
-    with torch.no_grad():
-        tokens = model.encode(batch)
+    tokens = model.encode(batch)
     inputs, outputs = fusion_names(model)
     example = [t for m in model.modalities for t in (*vars(tokens[m]).values(), batch.present[m])]
     axes = {n: {0: "batch"} if n.endswith("present") else {0: "batch", 1: n.split("_")[0]} for n in inputs}

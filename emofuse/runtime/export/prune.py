@@ -1,4 +1,4 @@
-"""Fewer layers: a checkpoint in which some layers of an encoder are left out, to be taught again by the whole one."""
+"""Layer pruning: a checkpoint with fewer encoder layers, to be distilled from the whole one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pipeline's model whose encoders and fusion run elsewhere: the same calls, the same answers."""
+"""The exported model: a pipeline's model whose encoders and fusion run in another runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model folder whose encoders and fusion are graphs of another runtime, written whole or not at all."""
+"""Export of a model folder, written whole or not at all."""
 
 from __future__ import annotations
 

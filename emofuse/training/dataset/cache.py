@@ -1,4 +1,4 @@
-"""What is costly to compute, kept on disk between epochs and runs: decoded clips, prepared inputs, frozen tokens."""
+"""The disk cache of decoded clips, prepared inputs and frozen tokens, between epochs and runs."""
 
 from __future__ import annotations
 

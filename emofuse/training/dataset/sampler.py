@@ -1,4 +1,4 @@
-"""Which samples an epoch sees and how they are batched: functions of the seed and the epoch alone, so a run resumes."""
+"""Sampling and batching as functions of the seed and the epoch alone, so that a run resumes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training samples, each a function of (seed, epoch, index): examples loaded, augmented, mixed, composed, prepared."""
+"""Training samples as functions of (seed, epoch, index): loaded, augmented, mixed, composed, prepared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training on the worst inputs near the given ones: steps on embeddings, along the gradient of the loss."""
+"""Adversarial training: steps on embeddings along the gradient of the loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model learns what a larger one, or several together, answer (Hinton, Vinyals and Dean 2015)."""
+"""Distillation from one or several teachers (Hinton, Vinyals and Dean 2015)."""
 
 from __future__ import annotations
 

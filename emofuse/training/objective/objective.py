@@ -1,4 +1,4 @@
-"""The model with its losses as one module, so that several processes and mixed precision wrap both."""
+"""The objective: a model with its losses as one module, so that DDP and mixed precision wrap both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model card of a run: what it learnt from, how good it is on development data, what it must not be used for."""
+"""The model card of a run: training data, development figures, licence and limits."""
 
 from __future__ import annotations
 

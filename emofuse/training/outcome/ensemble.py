@@ -1,4 +1,4 @@
-"""Several runs as one: seeds and folds with their spread, predictions averaged, weights averaged."""
+"""Ensembles: seeds and folds with their spread, averaged predictions, averaged weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A checkpoint calibrated anew: on the dev sets of its own recipe, or on the dev split of another corpus."""
+"""Recalibration of a checkpoint on the dev sets of its recipe or of another corpus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run leaves to read: a log, metrics.csv, curves, TensorBoard, and the report inside the checkpoint."""
+"""The run log, metrics.csv, curves, TensorBoard, and the report inside the checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--dry-run`: what a recipe would do, checked as far as that goes without training, the hub or the disk."""
+"""`--dry-run`: what a recipe would do, checked without training, hub or disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a recipe: YAML, `extends`, `key=value` overrides, and errors that name the nearest valid key."""
+"""Recipe reading: YAML, `extends`, `key=value` overrides, and errors that name the nearest valid key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sections of a recipe: a training run as one typed page, closed to keys it does not know.
+"""The recipe schema: a training run as one typed page, closed to unknown keys.
 
 Sections stand in the order the data flows. Development data choose the epoch and the temperature; the test split has
 no field here, so no recipe can choose on it.

@@ -1,4 +1,4 @@
-"""What adapters become after training: folded into the checkpoint, or a few MB of their own over a base anyone has."""
+"""Adapters after training: merged into the checkpoint, or saved apart over a public base."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model a run starts from: built from its recipe, parts taken over from checkpoints."""
+"""The initial model of a run: built from its recipe, with parts taken from checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameter groups: each trainable parameter in exactly one, lower encoder layers learning more slowly."""
+"""Parameter groups: each trainable parameter in exactly one, with layer-wise learning-rate decay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How each encoder is tuned: all of it, its top, none of it, or a few added weights (through peft)."""
+"""Tuning strategies: full, top layers, frozen, or parameter-efficient through peft."""
 
 from __future__ import annotations
 

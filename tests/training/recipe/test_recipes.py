@@ -30,9 +30,15 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(FOLDER))
 
 
+PARTS = frozenset(
+    ("ased", "brighter", "contrast", "emobank", "emogator", "emotale", "isear", "nemo", "smp2020", "tweeteval", "xed")
+)
+"""Corpora that the shipped model's stages learn from beside others, without recipes of their own."""
+
+
 def test_recipes_are_found():
     folders = {p.parent.name for p in OF_ONE_CORPUS}
-    assert folders == set(names()) - {"manifest", "mosi_features"}
+    assert folders == set(names()) - {"manifest", "mosi_features"} - PARTS
     for folder in folders:
         assert {"base.yaml", "lora.yaml", "small.yaml"} <= {p.name for p in (FOLDER / folder).iterdir()}
 

@@ -1,4 +1,4 @@
-"""What cameras, light, compression and a loose face box do to a crop."""
+"""Face augmentation: camera, light, compression and loose boxes."""
 
 from __future__ import annotations
 

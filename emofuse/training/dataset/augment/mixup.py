@@ -1,4 +1,4 @@
-"""Two samples of one kind drawn into one another: voices with voices, faces with faces."""
+"""Mixup of two samples of one kind: voices with voices, faces with faces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rooms, microphones, codecs and other voices do to speech."""
+"""Speech augmentation: rooms, microphones, codecs and background voices."""
 
 from __future__ import annotations
 

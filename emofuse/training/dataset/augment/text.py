@@ -1,4 +1,4 @@
-"""What hurried fingers, recognisers and other writers do to a sentence."""
+"""Text augmentation: typing errors, recogniser errors, synonyms, case and punctuation."""
 
 from __future__ import annotations
 
