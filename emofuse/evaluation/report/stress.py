@@ -24,7 +24,7 @@ INTRO = (
 )
 WORST_INTRO = "At its most severe, what each perturbation costs, the worst first."
 SAVES = (
-    "Does fusion save the day? Alone, the spoilt modality keeps {alone:.0%} of its score on average; with the others "
+    "Does fusion compensate? Alone, the spoilt modality keeps {alone:.0%} of its score on average; with the others "
     "left whole, {both:.0%} is kept. In {worse} of {all} it would have been better to leave it out."
 )
 
