@@ -1,8 +1,9 @@
-"""Corpora of single texts: BRIGHTER, XED, SMP2020, ISEAR, TweetEval, EmoBank, and the composed contrasts."""
+"""Corpora of single texts: BRIGHTER, XED, SMP2020, ISEAR, TweetEval, EmoBank, contrasts, everyday sentences."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +140,53 @@ def test_contrast_fills_the_slots_in_every_way_and_takes_a_sentence_once(make, t
     found = read("contrast", tmp_path)
     assert [u.text for u in found.utterances] == ["Tom is happy.", "Tom is merry.", "I am happy.", "I am merry."]
     assert target(found.utterances[0], "emotion") == {"joy": 1.0}
+
+
+HEADER = "kind\tlanguage\temotion\tpolarity\ttext\n"
+
+
+def test_everyday_is_balanced_and_holds_no_broken_line(repository):
+    found = read("everyday", repository / "recipes/emofuse-small/everyday")
+    assert not found.problems
+    assert all(u.text and u.text == " ".join(u.text.split()) for u in found.utterances)
+    for language, least in {"English": 170}.items():
+        emotions = Counter(u.labels["emotion"] for u in found.utterances if u.language == language)
+        assert min(emotions[e] for e in TASKS["emotion"].classes) >= least, (language, emotions)
+    assert 0.08 < len(found.split("dev")) / len(found.utterances) < 0.12
+
+
+def test_everyday_lines_never_differ_in_case_and_punctuation_alone(repository):
+    found = read("everyday", repository / "recipes/emofuse-small/everyday")
+    bare = Counter("".join(c for c in (u.text or "").casefold() if c.isalnum()) for u in found.utterances)
+    assert not [text for text, times in bare.items() if times > 1]
+
+
+def test_everyday_reads_quotes_as_they_stand_and_leaves_unmarked_polarity_open(make, tmp_path):
+    rows = (
+        'slang\ten\tanger\tnegative\t"Oops", he says.\nplain\tde\tsurprise\t-\tNanu!\nplain\tde\tsurprise\t-\tNanu!\n'
+    )
+    make.text(tmp_path / "everyday.tsv", HEADER + rows)
+    found = read("everyday", tmp_path)
+    angry, surprised = found.utterances
+    assert angry.text == '"Oops", he says.'
+    assert target(angry, "polarity") == {"negative": 1.0}
+    assert np.isnan(target(surprised, "polarity")["positive"])
+    assert [u.language for u in found.utterances] == ["English", "German"]
+    assert corpus("everyday").groups(angry)["kind"] == "slang"
+    assert [(p.where, p.kind) for p in found.problems] == [("everyday.tsv line 4", "duplicate")]
+    assert [u.id for u in read("everyday", tmp_path, languages=["de"]).utterances] == ["plain_3"]
+    with pytest.raises(DataError, match=r"languages='fr'.*de"):
+        read("everyday", tmp_path, languages=["fr"])
+
+
+def test_everyday_names_lines_that_are_broken(make, tmp_path):
+    make.text(tmp_path / "everyday.tsv", HEADER + "plain\ten\tjoy\tpositive\nplain\ten\thappy\tpositive\tYes!\n")
+    found = read("everyday", tmp_path)
+    assert not found.utterances
+    assert [(p.where, p.kind) for p in found.problems] == [
+        ("everyday.tsv line 2", "row"),
+        ("everyday.tsv line 3", "label"),
+    ]
+    make.text(tmp_path / "everyday.tsv", "text\nYes!\n")
+    with pytest.raises(DataError, match="header is 'text'"):
+        read("everyday", tmp_path)

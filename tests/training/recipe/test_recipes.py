@@ -31,7 +31,20 @@ def name_of(path: Path) -> str:
 
 
 PARTS = frozenset(
-    ("ased", "brighter", "contrast", "emobank", "emogator", "emotale", "isear", "nemo", "smp2020", "tweeteval", "xed")
+    (
+        "ased",
+        "brighter",
+        "contrast",
+        "emobank",
+        "emogator",
+        "emotale",
+        "everyday",
+        "isear",
+        "nemo",
+        "smp2020",
+        "tweeteval",
+        "xed",
+    )
 )
 """Corpora that the shipped model's stages learn from beside others, without recipes of their own."""
 
