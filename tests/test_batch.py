@@ -63,3 +63,41 @@ def test_knowing_more_modalities_keeps_who_is_present():
     assert {m: p.tolist() for m, p in batch.present.items()} == {
         "text": [False, False], "speech": [True, False], "face": [False, False],
     }  # fmt: skip
+
+
+def test_knowing_the_same_modalities_erases_nobody():
+    """Who is present stays present, whatever the order they are asked for in; the inputs and targets stay too."""
+    batch = collate([sample(2), sample(None)])
+    known = batch.knowing(("face", "speech", "text"))
+    assert known.present["speech"].tolist() == [True, False]
+    assert known.inputs.keys() == {"speech"} and known.targets.keys() == {"intensity"}
+    assert list(known.present) == ["face", "speech", "text"]
+    assert known.present["face"].dtype == torch.bool
+
+
+def test_a_sample_is_as_long_as_its_longest_modality():
+    arrays = [{"mask": np.ones(n, bool)} for n in (3, 8)]
+    assert PreparedSample({"text": arrays[0], "speech": arrays[1], "face": None}).length == 8
+    assert PreparedSample({"text": None}).length == 0
+
+
+def test_padding_keeps_every_value_and_fills_up_with_zeros():
+    rows = [{"mask": np.ones(n, bool), "values": np.arange(1, n + 1, dtype=np.float32)} for n in (1, 3)]
+    batch = collate([PreparedSample({"text": row}) for row in rows])
+    assert batch.inputs["text"]["values"].tolist() == [[1, 0, 0], [1, 2, 3]]
+    assert batch.inputs["text"]["mask"].tolist() == [[True, False, False], [True, True, True]]
+    assert batch.inputs["text"]["values"].dtype == torch.float32
+
+
+def test_taking_a_modality_from_rows_keeps_the_inputs_while_a_row_has_them():
+    batch = collate([sample(2), sample(3)])
+    first = batch.without("speech", rows=torch.tensor([True, False]))
+    assert first.inputs.keys() == {"speech"}
+    assert first.without("speech", rows=torch.tensor([False, True])).inputs == {}
+    assert first.targets is batch.targets
+
+
+def test_a_batch_moves_with_all_that_it_holds():
+    moved = collate([sample(2)]).to("meta", non_blocking=True)
+    tensors = [*moved.inputs["speech"].values(), *moved.present.values(), *moved.targets.values()]
+    assert len(tensors) == 6 and {t.device.type for t in tensors} == {"meta"}

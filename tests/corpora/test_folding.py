@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emofuse.corpora.folding import Names, majority
+from emofuse.corpora.folding import Names, Number, Sign, majority, same
+from emofuse.corpora.folding import fold as apply
 from emofuse.corpora.registry import corpus, names
 from emofuse.errors import DataError
-from emofuse.tasks import FERPLUS, GOEMOTIONS, TASKS
+from emofuse.tasks import EMOTIONS, FERPLUS, GOEMOTIONS, TASKS, Task
 
 EMOTION = TASKS["emotion"]
 MANIFEST = "manifest"
@@ -233,3 +236,117 @@ def test_majority():
     assert majority({"joy": 3, "fear": 3}) is None
     assert majority({"joy": 0}) is None
     assert majority({}) is None
+
+
+def test_an_outsider_that_leads_rejects_only_while_it_folds_to_nothing():
+    """An override that gives the leading outsider a class makes its votes count like any other."""
+    votes = {"neutral": 4.0, "contempt": 6.0}
+    assert shares("ferplus", {"emotion": votes}) is None
+    assert shares("ferplus", {"emotion": votes}, contempt="disgust") == {"neutral": 0.4, "disgust": 0.6}
+    assert shares("ferplus", {"emotion": votes}, unknown="neutral") is None
+
+
+@pytest.mark.parametrize("own", ["realization", "surprise", "curiosity", "confusion"])
+def test_goemotions_ambiguous_four_are_no_neutral_polarity(own):
+    """Of polarity they say nothing; of the seven emotions they are surprise."""
+    assert shares("goemotions", {"emotion": {own: 1.0}}, "polarity") is None
+    assert shares("goemotions", {"emotion": {own: 1.0, "sadness": 1.0}}, "polarity") == {"negative": 1.0}
+    assert shares("goemotions", {"emotion": {own: 1.0}}) == {"surprise": 1.0}
+
+
+def test_goemotions_tables_are_the_published_ones():
+    """Counts of the classes of ekman_mapping.json and sentiment_dict.json."""
+    ekman, sentiment = (corpus("goemotions").foldings[task].table for task in ("emotion", "polarity"))
+    assert Counter(ekman.values()) == {
+        "joy": 12, "anger": 3, "sadness": 5, "surprise": 4, "fear": 2, "disgust": 1, "neutral": 1,
+    }  # fmt: skip
+    assert Counter(sentiment.values()) == {"positive": 12, "negative": 11, None: 4, "neutral": 1}
+
+
+EMPTY = Names("own", {"a": "joy", "b": "fear", "c": None}, empty="neutral")
+
+
+@pytest.mark.parametrize(
+    ("rule", "own", "expected"),
+    [
+        (None, "a", None),
+        (EMPTY, None, None),
+        (EMPTY, "", None),
+        (EMPTY, float("nan"), None),
+        (EMPTY, " a ", {"joy": 1.0}),
+        (EMPTY, "c", None),
+        (EMPTY, {"a": 0, "b": 0.0}, {"neutral": 1.0}),
+        (EMPTY, {"c": 1}, None),
+        (EMPTY, {"a": 3, "b": 1, "c": 12}, {"joy": 0.75, "fear": 0.25}),
+        (Names("own", EMPTY.table), {"a": 0}, None),
+        (Names("own", EMPTY.table, flat=True), {"a": 3, "b": 1}, {"joy": 0.5, "fear": 0.5}),
+        (Names("own", EMPTY.table, reject=frozenset("c")), {"a": 2, "c": 2}, {"joy": 1.0}),
+        (Names("own", EMPTY.table, reject=frozenset("c")), {"a": 2, "c": 3}, None),
+        (Names("own", EMPTY.table, reject=frozenset("a")), {"a": 2, "b": 2}, {"joy": 0.5, "fear": 0.5}),
+    ],
+)
+def test_names_fold_by_their_rule(rule, own, expected):
+    target = apply(rule, {"own": own, "other": "b"}, EMOTION)
+    assert target.dtype == np.float32 and target.shape == (7,)
+    got = None if np.isnan(target).all() else {c: float(x) for c, x in zip(EMOTIONS, target, strict=True) if x}
+    assert got == expected
+
+
+@pytest.mark.parametrize("own", ["a|b", "a;b", " a | b ", "a ; b|", {"a": 0.1, "b": 7, "c": 1}])
+def test_several_labels_stand_beside_each_other(own):
+    task = Task("both", "multilabel", ("fear", "joy", "anger"))
+    assert apply(Names("own", EMPTY.table), {"own": own}, task).tolist() == [1.0, 1.0, 0.0]
+    assert apply(Names("own", EMPTY.table), {"own": {"a": 0, "b": 1}}, task).tolist() == [1.0, 0.0, 0.0]
+
+
+def test_numbers_fold_to_the_ends_of_their_range_and_no_further():
+    task, rule = Task("scale", "scalar", low=-1.0, high=1.0), Number("own", lambda x: x / 2)
+    assert apply(rule, {"own": "2"}, task).tolist() == [1.0]
+    assert apply(rule, {"own": -2.000001}, task).tolist() == pytest.approx([-1.0])
+    for own in (2.1, -2.1):
+        with pytest.raises(DataError, match=rf"^own={own:g} of X gives scale {own / 2:g}, outside -1\.\.1$"):
+            apply(rule, {"own": own}, task, corpus="X")
+    assert apply(Number("own"), {"own": 0.25}, task).tolist() == [0.25]
+
+
+@pytest.mark.parametrize(("own", "place"), [(-3, 0), (-1e-9, 0), (0, 1), (1e-9, 2), ("2", 2)])
+def test_signs_fold_below_at_and_above_zero(own, place):
+    assert apply(Sign("own"), {"own": own}, TASKS["polarity"]).tolist() == np.eye(3)[place].tolist()
+
+
+def test_overrides_say_what_they_may_name():
+    closed, free = Names("own", EMPTY.table), Names("own", EMPTY.table, open=True)
+    assert apply(free, {"own": "new"}, EMOTION, {"new": "joy"}).argmax() == EMOTIONS.index("joy")
+    assert np.isnan(apply(closed, {"own": "a"}, EMOTION, {"a": None})).all()
+    with pytest.raises(DataError, match=r"^override of 'new': X has no such label; valid: a, b, c$"):
+        apply(closed, {"own": "a"}, EMOTION, {"new": "joy"}, "X")
+    with pytest.raises(DataError, match=r"^override 'a': 'glad' is no class of emotion; valid: anger, "):
+        apply(closed, {"own": "a"}, EMOTION, {"a": "glad"}, "X")
+    for rule in (Number("own"), Sign("own")):
+        with pytest.raises(DataError, match=r"^emotion of X is folded from a number: overrides \['a', 'b'\] name no"):
+            apply(rule, {}, EMOTION, {"b": None, "a": "joy"}, "X")
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ("d", "^own 'd' of X is no label for emotion; valid: a, b, c$"),
+        (["a"], r"^own of X is \['a'\]; a class name or a mapping of names to votes belongs there$"),
+        ({"a": -0.5}, r"^votes of X own are \{'a': -0.5\}; each must be a number of at least 0$"),
+        ({"a": "many"}, "^own of X is 'many'; a finite number belongs there$"),
+        ({"a": float("inf")}, "^own of X is inf; a finite number belongs there$"),
+        ({"a": None}, "^own of X is None; a finite number belongs there$"),
+    ],
+)
+def test_what_no_rule_folds_is_named(own, message):
+    with pytest.raises(DataError, match=message):
+        apply(EMPTY, {"own": own}, EMOTION, corpus="X")
+
+
+def test_a_synonym_or_another_case_is_pointed_to_where_the_table_has_it():
+    rule = Names("own", same("joy", "fear"))
+    for own, meant in (("Happy", "joy"), ("JOY", "joy"), ("scared", "fear")):
+        with pytest.raises(DataError, match=f"own '{own}' of X is no label for emotion; did you mean '{meant}'"):
+            apply(rule, {"own": own}, EMOTION, corpus="X")
+    with pytest.raises(DataError, match=r"own 'sad' of X is no label for emotion; valid: fear, joy$"):
+        apply(rule, {"own": "sad"}, EMOTION, corpus="X")
