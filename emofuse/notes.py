@@ -10,9 +10,13 @@ from collections.abc import Iterable
 from typing import Any
 
 ENGLISH = {
-    "no_transcript": "no transcript was given and no ASR model: text is absent",
+    "no_transcript": "no transcript was given and no speech recogniser (extra asr): text is absent",
     "no_words_in_clip": "the transcript holds no words within the clip: text is absent",
     "no_words_understood": "the speech recogniser understood no words: text is absent",
+    "words_doubtful": (
+        "in {stretches} stretch(es) the speech recogniser, which knows English alone, was unsure of the words: they "
+        "were left out; if it is English, say so (--language en), else give a model of many languages (--asr small)"
+    ),
     "no_audio_track": "the file has no audio track: speech is absent",
     "no_sound": "no sound was given: speech is absent",
     "silent": "the sound is silent: speech is absent",

@@ -28,7 +28,15 @@ def demo(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     asr: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Transcribe speech with this faster-whisper model, e.g. small.")
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="Transcribe speech: auto (Whisper tiny.en, where the extra asr is installed), none, or a "
+            "faster-whisper model such as small.",
+        ),
+    ] = "auto",
+    language: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Language of the speech, e.g. en; default: guessed.")
     ] = None,
 ) -> None:
     """Serve the web demo: upload a clip, record speech or type a text.
@@ -41,5 +49,6 @@ def demo(
     from emofuse.pipeline.pipeline import load
 
     settings = Settings(minutes=minutes, megabytes=megabytes, queue=waiting, feedback=feedback, hosts=tuple(name or ()))
-    served = serve(load(model, device, asr=asr), host=host, port=port, share=share, settings=settings)
+    pipeline = load(model, device, asr=asr, language=language)
+    served = serve(pipeline, host=host, port=port, share=share, settings=settings)
     served.wait(lambda: typer.echo(served.shared or served.url))

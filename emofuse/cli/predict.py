@@ -33,7 +33,15 @@ def predict(
     model: Annotated[str, typer.Option(metavar="NAME", help="A shipped model, a folder, or a hub id.")] = DEFAULT_MODEL,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     asr: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Transcribe speech with this faster-whisper model, e.g. small.")
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="Transcribe speech: auto (Whisper tiny.en, where the extra asr is installed), none, or a "
+            "faster-whisper model such as small.",
+        ),
+    ] = "auto",
+    language: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Language of the speech, e.g. en; default: guessed.")
     ] = None,
     coverage: Annotated[
         float | None,
@@ -58,7 +66,7 @@ def predict(
 
     from emofuse.pipeline.pipeline import load
 
-    pipeline = load(model, device=device, asr=asr)
+    pipeline = load(model, device=device, asr=asr, language=language)
     results: dict[Path | None, Analysis | EmofuseError] = {}
     if several:
         results |= dict(zip(sources, pipeline.predict_many(sources, batch_size), strict=True))

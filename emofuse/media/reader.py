@@ -97,8 +97,8 @@ class SegmentReader:
         self.cues = CueReader(())
         self.turns: deque[str] = deque(maxlen=max(0, options.context))
         self.clock = self.heard = self.seen = self.loudest = 0.0
-        self.count, self.had = 0, frozenset[str]()
-        """Segments that have come out, and the modalities that were in any of them."""
+        self.count, self.had, self.doubtful = 0, frozenset[str](), 0
+        """Segments that have come out, the modalities that were in any of them, stretches whose words were doubted."""
 
     def untimed(self) -> Iterator[Segment]:
         """Text, a still, or both: the segments of the text, at the times its cues have or reading aloud would take."""
@@ -237,12 +237,16 @@ class SegmentReader:
             return self.cues.words(span)
         if waveform is None:
             return ()
-        return transcribe(waveform, model, language=self.options.language, start=span.start)
+        heard = transcribe(waveform, model, language=self.options.language, start=span.start)
+        self.doubtful += heard.doubtful
+        return heard.words
 
     def _explain(self) -> None:
         """Says of each modality that never came why it did not."""
         why = {"text": self._no_words, "speech": self._no_voice, "face": self._no_face}
         self.notes += [Note(reason()) for modality, reason in why.items() if modality not in self.had]
+        if self.doubtful:
+            self.notes.append(Note("words_doubtful", stretches=self.doubtful))
         if not self.count:
             self.notes.append(Note("nothing_found"))
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 import torch
 
-from emofuse.errors import EmofuseError, require_package
+from emofuse.errors import EmofuseError
+from emofuse.media.asr import find_recogniser
 from emofuse.media.clip import ClipInputs, PathOrName
 from emofuse.media.prefetch import ahead, cores, one_pool
 from emofuse.media.reader import MediaOptions, Progress
@@ -38,6 +39,7 @@ def load(
     precision: Precision = "auto",
     backend: Backend = "torch",
     asr: str | None = None,
+    language: str | None = None,
     options: MediaOptions | None = None,
     revision: str | None = None,
     token: str | None = None,
@@ -48,14 +50,14 @@ def load(
     models on a CPU, whatever is quickest there of float32, bfloat16 and (in encoders whose answers on examples it
     changes by 0.02 at most) int8, see `emofuse.runtime.precision`. `backend`
     "onnx" or "openvino" judges with what `emofuse export` wrote; they need the extra `export`. `asr` names a
-    faster-whisper model (size, hub id or folder) that hears the words of clips without a transcript; it needs the
-    extra `asr`. `options` say how media are cut into segments and how faces are found. Raises `CheckpointError` for a
-    model that is missing, damaged, or of another schema.
+    faster-whisper model (size, hub id or folder) that transcribes clips without a transcript and needs the extra `asr`;
+    "auto" takes Whisper tiny.en where that extra brought it, for what it hears as English. `language` is that of the
+    speech, None = guessed. `options` say how media are cut into segments and how faces are found. Raises
+    `CheckpointError` for a model that is missing, damaged, or of another schema.
     """
     options = _checked(options)
     if asr is not None:
-        require_package("faster_whisper", extra="asr")
-        options = replace(options, asr=asr)
+        options = replace(options, asr=find_recogniser(asr), language=language or options.language)
     path = Path(model).expanduser()
     where = model if isinstance(model, str) else path
     name = path.resolve().name if path.is_dir() else str(model)

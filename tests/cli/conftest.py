@@ -45,5 +45,5 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def predict(run: Run, model_folder: Path) -> Run:
-    """Runs `emofuse predict … --model TINY --device cpu`."""
-    return lambda *arguments: run("predict", *arguments, "--model", model_folder, "--device", "cpu")
+    """Runs `emofuse predict … --model TINY --device cpu --asr none`."""
+    return lambda *arguments: run("predict", *arguments, "--model", model_folder, "--device", "cpu", "--asr", "none")

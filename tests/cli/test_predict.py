@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+from emofuse.media.asr import find_recogniser
 from emofuse.tasks import EMOTIONS
 
 
@@ -212,3 +213,11 @@ def test_a_missing_extra_is_named(run, model_folder, sample, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
     code, out, err = run("predict", sample, "--model", model_folder, "--asr", "small")
     assert (code, out) == (2, "") and "pip install 'emofuse[asr]'" in one_line(err)
+
+
+@pytest.mark.skipif(find_recogniser("auto") is None, reason="the extra asr is not installed")
+def test_english_speech_is_transcribed_by_default(run, model_folder, sample):
+    """The sample's caption says the same words as its voice."""
+    code, out, _ = run("predict", sample, "--model", model_folder, "--json", "-")
+    words = " ".join(word["text"] for word in json.loads(out)["transcript"]).lower()
+    assert code == 0 and "never been so happy" in words

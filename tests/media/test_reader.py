@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emofuse.errors import MediaError, MissingExtraError
+from emofuse.errors import MediaError
 from emofuse.media.clip import open_clip
 from emofuse.media.decode import read_audio
 from emofuse.media.faces.collect import WHOLE_PICTURE, FaceOptions
@@ -286,8 +286,6 @@ def test_wrong_files_are_refused_at_the_call(tmp_path: Path, real_clip: Path) ->
             segments(real_clip, **{name: given})
     with pytest.raises(MediaError, match="there is no such file"):
         segments(tmp_path / "none.mp4")
-    with pytest.raises(MissingExtraError, match=r"emofuse\[asr\]"):
-        segments(real_clip, options=MediaOptions(asr="tiny"))
 
 
 @pytest.mark.slow

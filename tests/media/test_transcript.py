@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
-import os
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emofuse.errors import MediaError, MissingExtraError
-from emofuse.media.asr import transcribe
-from emofuse.media.decode import read_audio
+from emofuse.errors import MediaError
 from emofuse.media.transcript import (
     LARGEST_TEXT,
     Cue,
@@ -301,21 +296,3 @@ def test_scripts_without_spaces_are_split_by_character() -> None:
     assert tokenize("我很高兴。 I'm glad, 你好!") == ["我", "很", "高", "兴。", "I'm", "glad,", "你", "好!"]
     assert tokenize("「はい」 요즘 어때") == ["「", "は", "い」", "요즘", "어때"]
     assert join(spread("我很 I'm 你好", 0, 1)) == "我很 I'm 你好"
-
-
-def test_recognition_without_its_extra_names_it() -> None:
-    if importlib.util.find_spec("faster_whisper") is not None:
-        pytest.skip("faster-whisper is installed")
-    with pytest.raises(MissingExtraError, match=r"faster_whisper.*pip install 'emofuse\[asr\]'"):
-        transcribe(np.zeros(16_000, np.float32), "tiny")
-
-
-def test_recognition_of_the_real_clip(real_clip: Path) -> None:
-    """Needs the extra `asr` and a model: EMOFUSE_ASR_MODEL is a folder, or an id where there is network."""
-    pytest.importorskip("faster_whisper")
-    model = os.environ.get("EMOFUSE_ASR_MODEL")
-    if model is None:
-        pytest.skip("set EMOFUSE_ASR_MODEL to a faster-whisper model")
-    words = transcribe(read_audio(real_clip), model, language="en", start=100.0)
-    assert {"kids", "door"} <= {word.text.strip(".,").lower() for word in words}
-    assert all(100.8 < word.start <= word.end < 103.0 for word in words)
