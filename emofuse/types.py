@@ -83,6 +83,8 @@ class Segment:
     """Mono at SAMPLE_RATE, in [-1, 1], covering start to end."""
     faces: tuple[FaceTrack, ...] = ()
     context: tuple[str, ...] = ()
+    speaker: str | None = None
+    """Who says the words, where the transcript names them."""
     labels: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[Modality, np.ndarray] | None = None
     """Vectors that someone else extracted, in place of media: what encoders of kind `features` read."""

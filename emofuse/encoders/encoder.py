@@ -200,6 +200,10 @@ class Encoder(nn.Module, ABC):
 
     # words
 
+    def reads_at_once(self, words: Sequence[Word]) -> bool:
+        """Whether the words are read whole, none of them cut off."""
+        return True
+
     def foreign(self, words: Sequence[Word]) -> bool:
         """Whether words are in a script that the encoder cannot read."""
         return False

@@ -219,6 +219,10 @@ class TextEncoder(Encoder):
             return f"{super().fingerprint()} {backend.to_str()}"
         return f"{super().fingerprint()} {sorted(tokenizer.get_vocab().items())} {tokenizer.init_kwargs!r}"
 
+    def reads_at_once(self, words: Sequence[Word]) -> bool:
+        """Whether their word pieces are at most `max_length`."""
+        return len(self.processor.tokenizer(_join(words)[0])["input_ids"]) <= self.config.max_length
+
     def foreign(self, words: Sequence[Word]) -> bool:
         """See `TextProcessor.foreign`."""
         return self.processor.foreign(words)

@@ -222,13 +222,14 @@ class SegmentReader:
             waveform=waveform,
             faces=still or self.faces.tracks(span.start, span.end),
             context=tuple(self.turns),
+            speaker=span.speaker or self.cues.speaker(span),
         )
         if not segment.present:
             return
         self.count, self.had = self.count + 1, self.had | segment.present
         if segment.words:
-            speaker = span.speaker or self.cues.speaker(span)
-            self.turns.append(f"{speaker}: {join(segment.words)}" if speaker else join(segment.words))
+            said = join(segment.words)
+            self.turns.append(f"{segment.speaker}: {said}" if segment.speaker else said)
         yield segment
 
     def _words(self, span: Span, waveform: np.ndarray | None) -> tuple[Word, ...]:

@@ -50,6 +50,8 @@ class ClipRun:
         self._notes: list[str] = []
         self._unread: set[Modality] = set()
         self._shared = 0
+        self._text_alone: list[Segment] | None = []
+        """The segments of a clip that is nothing but one voice's words so far; None once it is more."""
 
     @property
     def source(self) -> str | None:
@@ -78,6 +80,7 @@ class ClipRun:
                 self._words = self._words or []
                 self._words += segment.words
             self._unread |= segment.present - set(self.model.modalities)
+            self._gather_text(segment)
             about = by_person(segment)
             self._shared += len(about) > 1
             yield from about
@@ -88,12 +91,31 @@ class ClipRun:
             self.source,
             self._duration,
             self.model_name,
-            aggregate(self.predictions),
+            self._overall(),
             list(self.predictions),
             None if self._words is None else tuple(self._words),
             tuple(self._all_notes()),
             conformal=self.model.conformal,
         )
+
+    def _gather_text(self, segment: Segment) -> None:
+        spoken = segment.speaker is not None or segment.present != {"text"}
+        if self._text_alone is None or spoken:
+            self._text_alone = None
+        else:
+            self._text_alone.append(segment)
+
+    def _overall(self) -> Prediction | None:
+        """What is in a text as a whole, where the encoder reads it at once; else the mean of its predictions."""
+        if not self._text_alone or len(self.predictions) < 2 or "text" not in self.model.modalities:
+            return aggregate(self.predictions)
+        words = tuple(word for segment in self._text_alone for word in segment.words or ())
+        if not self.model.encoder("text").reads_at_once(words):
+            return aggregate(self.predictions)
+        first, last = self._text_alone[0], self._text_alone[-1]
+        whole = Segment(f"{first.id}+", first.start, last.end, words=words)
+        (_, found), *_ = judge(self.model, [(None, None, whole)], 1)
+        return found
 
     def _tick(self, done: float, total: float | None) -> None:
         self._duration = done

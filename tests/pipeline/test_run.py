@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from emofuse.errors import MediaError
+from emofuse.pipeline.aggregate import aggregate
+from emofuse.pipeline.predict_batches import judge
+from emofuse.types import Segment
 
 
 class StoppedError(Exception):
@@ -47,3 +50,26 @@ def test_what_progress_raises_ends_the_work(pipeline, sample):
 def test_a_bad_file_raises_as_it_is_watched(pipeline, bad):
     with pytest.raises(MediaError, match="not media"):
         list(pipeline.watch(bad["not media"][0]))
+
+
+def test_a_short_text_is_read_as_a_whole_beside_its_sentences(pipeline):
+    found = pipeline(text="I lost my keys again. Then my sister called. We laughed all evening!")
+    assert len(found.segments) == 3 and found.overall is not None
+    whole = Segment("whole", 0.0, found.segments[-1].end, words=found.transcript)
+    ((_, expected),) = judge(pipeline.model, [(None, None, whole)], 1)
+    assert expected is not None and found.overall.emotions == pytest.approx(expected.emotions, abs=1e-6)
+    assert found.overall.emotions != pytest.approx(aggregate(found.segments).emotions, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"text": "So it goes on and on. " * 60},
+        {"transcript": "WEBVTT\n\n00:00.000 --> 00:01.000\n<v A>Hello.\n\n00:01.000 --> 00:02.000\n<v B>Hello."},
+    ],
+    ids=["too long to be read at once", "two who talk"],
+)
+def test_all_else_is_the_mean_of_its_segments(pipeline, inputs):
+    found = pipeline(**inputs)
+    assert len(found.segments) > 1
+    assert found.overall.emotions == pytest.approx(aggregate(found.segments).emotions, abs=1e-9)
