@@ -140,3 +140,46 @@ def test_a_quiet_report_keeps_its_notes_to_itself() -> None:
     assert all(
         np.isnan(report[m]) for m in ("accuracy", "uar", "macro_f1", "weighted_f1", "auroc", "nll", "brier", "ece")
     )
+
+
+def test_scores_of_a_confusion_by_hand() -> None:
+    each = per_class(np.array([[2, 1, 0], [0, 3, 0], [0, 0, 0]]))
+    np.testing.assert_allclose(each.precision, [1.0, 0.75, np.nan])
+    np.testing.assert_allclose(each.recall, [2 / 3, 1.0, np.nan])
+    np.testing.assert_allclose(each.f1, [0.8, 6 / 7, np.nan])
+    assert each.support.tolist() == [3, 3, 0]
+    np.testing.assert_array_equal(
+        confusion_matrix(np.array([0, 2]), np.array([1, 2]), 3), [[0, 1, 0], [0] * 3, [0, 0, 1]]
+    )
+
+
+def test_what_is_undefined_is_called_by_its_name() -> None:
+    none = np.empty(0, dtype=int)
+    for metric, message in (
+        (accuracy, "accuracy of no samples is undefined: NaN"),
+        (lambda t, p: uar(t, p, 3), "UAR of no samples is undefined: NaN"),
+        (lambda t, p: macro_f1(t, p, 3), "macro F1 of no samples is undefined: NaN"),
+        (lambda t, p: weighted_f1(t, p, 3), "weighted F1 of no samples is undefined: NaN"),
+        (auroc, "AUROC needs both positives and negatives; came 0 and 0: NaN"),
+    ):
+        with pytest.warns(MetricWarning) as caught:
+            assert np.isnan(metric(none, none))
+        assert str(caught[0].message) == message
+    gap = "class 1, 2 has no samples and does not count as recalled or missed"
+    for metric, name in ((uar, "UAR"), (macro_f1, "macro F1")):
+        with pytest.warns(MetricWarning) as caught:
+            assert metric(np.zeros(2, int), np.zeros(2, int), 3) == 1.0
+        assert str(caught[0].message) == f"{name}: {gap}"
+
+
+def test_what_does_not_fit_is_refused_with_what_came() -> None:
+    with pytest.raises(ValueError, match=r"^targets \(3,\) and predictions \(2,\) must have one shape$"):
+        accuracy(np.zeros(3), np.zeros(2))
+    with pytest.raises(ValueError, match=r"^targets \(1, 2\) and predictions \(1, 2\) must be vectors of one length$"):
+        confusion_matrix(np.zeros((1, 2), int), np.zeros((1, 2), int), 2)
+    with pytest.raises(ValueError, match=r"^predictions hold 0…3; valid: 0…2$"):
+        confusion_matrix(np.array([0, 1]), np.array([0, 3]), 3)
+    with pytest.raises(ValueError, match=r"^targets hold -1…1; valid: 0…2$"):
+        confusion_matrix(np.array([-1, 1]), np.array([0, 1]), 3)
+    with pytest.raises(ValueError, match=r"^probs \(2, 3\) and targets \(2, 2\) must both be samples × 2 classes$"):
+        classification_report(np.zeros((2, 3)), np.zeros((2, 2)), ("a", "b"))

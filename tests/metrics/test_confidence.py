@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binom
 from sklearn.metrics import log_loss
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from emofuse.metrics import MetricWarning, brier, ece, nll, reliability_curve
+from emofuse.metrics import MetricWarning, brier, ece, ece_by_chance, nll, reliability_curve
 
 EXACT = {"rel": 0, "abs": 1e-9}
 
@@ -94,3 +95,53 @@ def test_nothing_to_score_is_nan_and_says_so(measure) -> None:
 def test_shapes_that_differ_are_refused() -> None:
     with pytest.raises(ValueError, match="one shape"):
         ece(np.zeros((3, 2)), np.zeros((3, 3)))
+
+
+def test_the_ece_of_chance_is_that_of_truths_drawn_from_the_confidences() -> None:
+    """One bin of n samples at confidence p: E|k/n - p| of a binomial k, and nothing where p is 1."""
+    n, p = 40, 0.9
+    probs = np.tile([p, 1 - p], (n, 1))
+    expected = np.sum(binom.pmf(np.arange(n + 1), n, p) * np.abs(np.arange(n + 1) / n - p))
+    assert ece_by_chance(probs, draws=4000) == pytest.approx(expected, rel=0.05)
+    assert ece_by_chance(np.tile([1.0, 0.0], (n, 1))) == 0.0
+
+
+def test_the_ece_of_chance_is_drawn_by_its_seed_and_bins() -> None:
+    _, probs = sample(0, n=50)
+    assert ece_by_chance(probs) == ece_by_chance(probs, bins=15, draws=200, seed=0)
+    assert ece_by_chance(probs) != ece_by_chance(probs, seed=1)
+    assert ece_by_chance(probs, bins=1) < ece_by_chance(probs, bins=15)
+    with pytest.warns(MetricWarning, match="^the ECE of no samples is undefined: NaN$"):
+        assert np.isnan(ece_by_chance(np.empty((0, 3))))
+
+
+def test_a_confidence_on_an_edge_belongs_to_the_bin_below() -> None:
+    probs = np.array([[0.5, 0.5], [np.nextafter(0.5, 1), 0.5]])
+    targets = np.array([[1.0, 0.0], [0.0, 1.0]])
+    assert reliability_curve(targets, probs, bins=2).count.tolist() == [1, 1]
+    assert ece(targets, probs, bins=2) == pytest.approx(0.5, **EXACT)
+
+
+def test_bins_of_equal_mass_by_hand() -> None:
+    targets, probs = np.eye(2)[[0, 0, 1, 1, 0]], np.array([[p, 1 - p] for p in (0.6, 0.7, 0.8, 0.9, 0.95)])
+    curve = reliability_curve(targets, probs, bins=2, binning="mass")
+    assert curve.count.tolist() == [3, 2]
+    np.testing.assert_allclose(curve.confidence, [0.7, 0.925])
+    np.testing.assert_allclose(curve.accuracy, [2 / 3, 0.5])
+    assert curve.ece == pytest.approx((3 * (0.7 - 2 / 3) + 2 * 0.425) / 5, **EXACT)
+
+
+@pytest.mark.parametrize(
+    ("measure", "message"),
+    [
+        (nll, "NLL of no samples is undefined: NaN"),
+        (brier, "the Brier score of no samples is undefined: NaN"),
+        (ece, "the reliability curve of no samples is undefined: NaN"),
+    ],
+)
+def test_what_is_undefined_is_called_by_its_name(measure, message: str) -> None:
+    with pytest.warns(MetricWarning) as caught:
+        assert np.isnan(measure(np.empty((0, 3)), np.empty((0, 3))))
+    assert str(caught[0].message) == message
+    with pytest.raises(ValueError, match=r"^targets \(3,\) and probs \(3,\) must be samples × classes of one shape$"):
+        measure(np.zeros(3), np.zeros(3))

@@ -138,3 +138,70 @@ def test_mcnemar_agrees_with_the_binomial_test(only_a: int, only_b: int) -> None
 def test_mcnemar_of_nothing_is_nan() -> None:
     with pytest.warns(MetricWarning, match="no samples"):
         assert np.isnan(mcnemar(np.empty(0), np.empty(0)))
+
+
+def test_a_p_value_is_never_below_one_in_draws_plus_one() -> None:
+    """The sample itself is one of its draws (Davison & Hinkley 1997, §4.2.3): p = (extreme + 1) / (draws + 1)."""
+    truth = np.ones(200)
+    found = compare_paired(accuracy, truth, np.zeros(200), truth, resamples=99)
+    assert found.p_bootstrap == 2 / 100
+    assert found.p_permutation == 1 / 100
+
+
+def test_a_bootstrap_p_counts_the_smaller_side_with_zero_on_both() -> None:
+    """Of four samples one is better and three equal: the share of resamples without the better one is (3/4)^4."""
+    truth, a, b = np.ones(4), np.array([0.0, 1, 1, 1]), np.ones(4)
+    found = compare_paired(accuracy, truth, a, b, resamples=4000)
+    assert found.p_bootstrap == pytest.approx(2 * 0.75**4, rel=0.1)
+    assert (found.a, found.b, found.difference.estimate) == (0.75, 1.0, 0.25)
+    assert found.p_permutation == 1.0
+
+
+@pytest.mark.parametrize(("count", "inside"), [(9, True), (10, False), (11, False)])
+def test_rows_are_resampled_within_clusters_below_ten_of_them(count: int, inside: bool) -> None:
+    """Clusters of the rows 0 and 1: drawn whole, every mean is 1/2."""
+    values, names = np.tile([0.0, 1.0], count), np.repeat(np.arange(count), 2)
+    found = bootstrap(np.mean, values, clusters=names)
+    assert (found.high > found.low) == inside
+    assert found.clusters == count
+
+
+def test_bounds_are_the_quantiles_of_the_level() -> None:
+    """Of the mean of two rows 0 and 1: 0, 1/2 and 1 in a quarter, a half and a quarter of the resamples."""
+    values = np.array([0.0, 1.0])
+    for level, low, high in ((0.95, 0.0, 1.0), (0.6, 0.0, 1.0), (0.4, 0.5, 0.5)):
+        found = bootstrap(np.mean, values, level=level)
+        assert (found.low, found.high, found.level, found.estimate) == (low, high, level, 0.5)
+
+
+def test_few_clusters_without_an_answer_leave_nan() -> None:
+    with pytest.warns(MetricWarning, match="^100 of 100 resamples leave the metric undefined and are left out of its"):
+        found = bootstrap(lambda v: float("nan"), np.arange(3.0), resamples=100)
+    assert np.isnan([found.low, found.high]).all() and found.clusters == 3
+
+
+@pytest.mark.parametrize(("clusters", "tried"), [(3, "every"), (4, "some")])
+def test_every_swap_is_tried_where_the_draws_reach(clusters: int, tried: str) -> None:
+    """Eight draws reach the 2^3 swaps of three clusters, not the 2^4 of four."""
+    truth, names = np.ones(8 * clusters), np.repeat(np.arange(clusters), 8)
+    found = compare_paired(accuracy, truth, np.zeros(8 * clusters), truth, clusters=names, resamples=8)
+    if tried == "every":
+        assert found.p_permutation == 2 / 8
+    else:
+        assert found.p_permutation * 9 == pytest.approx(round(found.p_permutation * 9))
+        assert found.p_permutation >= 1 / 9
+
+
+def test_probabilities_are_swapped_by_row() -> None:
+    """Outputs of two dimensions: of four swaps of two rows, b alone is better in both, and a in none."""
+    truth, a, b = np.eye(2), np.eye(2)[::-1], np.eye(2)
+    found = compare_paired(lambda t, v: accuracy(t.argmax(1), v.argmax(1)), truth, a, b)
+    assert found.p_permutation == 2 / 4
+
+
+def test_mcnemar_by_hand() -> None:
+    """One against three disagreements: 2 · (1 + 4) / 2^4."""
+    right = np.array([True, False, False, False, True])
+    assert mcnemar(right, ~right | np.array([False] * 4 + [True])) == pytest.approx(10 / 16)
+    with pytest.raises(ValueError, match=r"^a paired test needs the same samples: came \(2,\) and \(3,\)$"):
+        mcnemar(np.zeros(2), np.zeros(3))

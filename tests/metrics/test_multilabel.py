@@ -12,6 +12,7 @@ from emofuse.metrics import (
     MetricWarning,
     multilabel_auroc,
     multilabel_f1,
+    multilabel_f1_per_class,
     multilabel_report,
     task_report,
     tune_thresholds,
@@ -84,3 +85,52 @@ def test_report_by_task_kind() -> None:
     assert scalar["kind"] == "scalar"
     assert "acc7" in scalar
     assert task_report(Task("mood", "categorical", ("up", "down")), probs, truth)["kind"] == "categorical"
+
+
+def test_a_label_that_half_of_the_annotators_gave_is_there() -> None:
+    """A share of exactly one half counts, and so does a score exactly at its threshold."""
+    half, below = np.array([[0.5, 1.0]]), np.array([[np.nextafter(0.5, 0), 1.0]])
+    certain = np.array([[0.5, 0.9]])
+    assert multilabel_f1(half, certain) == 1.0
+    assert multilabel_f1(below, certain) == 0.5
+    assert multilabel_f1(half, certain, np.array([np.nextafter(0.5, 1), 0.5])) == 0.5
+    assert multilabel_f1(below, certain, average="micro") == pytest.approx(2 / 3)
+    assert multilabel_report(certain, half, ("a", "b"))["per_class"]["a"] == {"f1": 1.0, "support": 1}
+
+
+def test_each_class_has_its_own_f1_and_none_where_it_never_is() -> None:
+    truth, probs = np.array([[1.0, 0.0, 1.0], [1.0, 0.0, 0.0]]), np.array([[0.9, 0.1, 0.1], [0.1, 0.1, 0.9]])
+    each = multilabel_f1_per_class(truth, probs)
+    np.testing.assert_allclose(each, [2 / 3, np.nan, 0.0])
+    assert multilabel_f1(truth, probs) == pytest.approx(1 / 3)
+    assert multilabel_f1(truth, probs, average="micro") == pytest.approx(2 * 1 / 5)
+
+
+def test_thresholds_lie_half_way_between_scores() -> None:
+    truth, probs = np.array([[1.0], [1.0], [0.0], [0.0]]), np.array([[0.9], [0.8], [0.7], [0.1]])
+    assert tune_thresholds(truth, probs) == pytest.approx([0.75])
+    assert tune_thresholds(np.ones((2, 1)), np.array([[0.9], [0.2]])) == pytest.approx([0.1])
+    assert tune_thresholds(np.array([[1.0], [0.0], [1.0]]), np.array([[0.9], [0.4], [0.4]])) == pytest.approx([0.2])
+
+
+def test_auroc_is_averaged_over_the_classes_that_have_both() -> None:
+    truth, probs = np.array([[1.0, 1.0], [0.0, 1.0]]), np.array([[0.9, 0.5], [0.1, 0.4]])
+    with pytest.warns(MetricWarning, match="^AUROC leaves out class 1: only one of present and absent$"):
+        assert multilabel_auroc(truth, probs) == 1.0
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^targets \(1, 2\) and probs \(1, 3\) must have one shape$"):
+        multilabel_f1(np.zeros((1, 2)), np.zeros((1, 3)))
+    with pytest.raises(ValueError, match=r"^multilabel targets must be samples × classes; came \(2,\)$"):
+        multilabel_f1(np.zeros(2), np.zeros(2))
+
+
+def test_a_report_keeps_its_thresholds_and_names_what_is_missing() -> None:
+    truth, probs = np.array([[1.0, 0.0], [np.nan, np.nan], [1.0, 0.0]]), np.full((3, 2), 0.4)
+    report = multilabel_report(probs, truth, ("a", "b"), thresholds=0.3, quiet=True)
+    assert (report["n"], report["unlabelled"], report["thresholds"]) == (2, 1, [0.3, 0.3])
+    assert report["notes"] == ["b: no sample has it"]
+    assert report["macro_f1"] == 0.5 and report["micro_f1"] == pytest.approx(4 / 6)
+    empty = multilabel_report(np.empty((0, 2)), np.empty((0, 2)), ("a", "b"), quiet=True)
+    assert empty["notes"] == ["nothing to score: every metric is undefined"]

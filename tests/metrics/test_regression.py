@@ -119,3 +119,82 @@ def test_the_accuracies_of_ch_sims_are_those_of_its_published_bins() -> None:
         assert found[f"acc{classes}"] == pytest.approx(np.mean(sides[0] == sides[1]), abs=1e-12)
         if classes == 2:
             assert found["f1"] == pytest.approx(sklearn_metrics.f1_score(*sides, average="weighted"), abs=1e-9)
+
+
+def test_a_prediction_of_exactly_zero_is_negative_where_zero_targets_are_left_out() -> None:
+    """`non0` splits at > 0 (Zadeh et al.: negative and positive), `has0` at >= 0 (negative and non-negative)."""
+    truth, guess = np.array([-1.0, 1.0, 1.0, -2.0]), np.array([0.0, 0.0, 2.0, -0.1])
+    scores = sentiment_scores(truth, guess)
+    assert (scores["acc2_non0"], scores["acc2_has0"]) == (0.75, 0.75)
+    scores = sentiment_scores(truth[:1], guess[:1])
+    assert (scores["acc2_non0"], scores["acc2_has0"]) == (1.0, 0.0)
+    scores = sentiment_scores(truth[1:2], guess[1:2])
+    assert (scores["acc2_non0"], scores["acc2_has0"]) == (0.0, 1.0)
+
+
+def test_a_target_of_exactly_zero_counts_as_non_negative_or_not_at_all() -> None:
+    truth, guess = np.array([0.0, 0.0, 0.0, -1.0]), np.array([0.1, 0.0, -0.1, -1.0])
+    scores = sentiment_scores(truth, guess)
+    assert (scores["acc2_has0"], scores["acc2_non0"]) == (0.75, 1.0)
+
+
+def test_a_value_on_a_cut_of_ch_sims_belongs_below_it() -> None:
+    cuts = np.array([0.0, -0.1, 0.1, -0.7, 0.7])
+    above, below = np.nextafter(cuts, 1), np.nextafter(cuts, -1)
+    at = sims_scores(cuts, below)
+    assert (at["acc2"], at["acc3"], at["acc5"]) == (1.0, 1.0, 1.0)
+    over = sims_scores(cuts, above)
+    assert (over["acc2"], over["acc3"], over["acc5"]) == (0.8, 0.6, 0.2)
+
+
+def test_errors_by_hand() -> None:
+    truth, guess = np.array([1.0, -1.0]), np.array([0.0, 2.0])
+    assert mae(truth, guess) == 2.0
+    assert rmse(truth, guess) == pytest.approx(5**0.5, **EXACT)
+    assert pearson(truth, guess) == -1.0
+
+
+@pytest.mark.parametrize("metric", [mae, rmse, pearson, ccc, sentiment_scores, sims_scores])
+def test_sides_of_two_shapes_are_refused(metric) -> None:
+    with pytest.raises(ValueError, match=r"^targets \(2,\) and predictions \(3,\) must be vectors of one length$"):
+        metric(np.zeros(2), np.zeros(3))
+    with pytest.raises(ValueError, match="vectors of one length"):
+        metric(np.zeros((2, 1)), np.zeros((2, 1)))
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        (mae, "MAE of no samples is undefined: NaN"),
+        (rmse, "RMSE of no samples is undefined: NaN"),
+        (pearson, "Pearson's correlation of no samples is undefined: NaN"),
+        (ccc, "CCC of no samples is undefined: NaN"),
+        (sentiment_scores, "the sentiment accuracies of no samples is undefined: NaN"),
+        (sims_scores, "the accuracies of CH-SIMS of no samples is undefined: NaN"),
+    ],
+)
+def test_what_is_undefined_is_called_by_its_name(metric, message: str) -> None:
+    with pytest.warns(MetricWarning) as caught:
+        metric(np.empty(0), np.empty(0))
+    assert str(caught[0].message) == message
+
+
+def test_constants_are_told_apart_by_side() -> None:
+    for metric, name in ((pearson, "Pearson's correlation"), (ccc, "CCC")):
+        for sides, message in (
+            ((np.ones(2), np.arange(2.0)), "the targets are constant"),
+            ((np.arange(2.0), np.ones(2)), "the predictions are constant"),
+            ((np.ones(2), np.ones(2)), "the targets and the predictions are constant"),
+        ):
+            with pytest.warns(MetricWarning) as caught:
+                metric(*sides)
+            assert str(caught[0].message) == f"{name}: {message}"
+
+
+def test_a_report_of_a_scalar_by_hand() -> None:
+    report = regression_report(np.array([0.0, 2.0, 1.0]), np.array([1.0, 1.0, np.nan]), quiet=True)
+    assert report["notes"] == ["the targets are all 1: correlation is undefined"]
+    assert (report["kind"], report["n"], report["unlabelled"]) == ("scalar", 2, 1)
+    assert (report["mae"], report["rmse"], report["ccc"]) == (1.0, 1.0, 0.0)
+    assert np.isnan(report["pearson"])
+    assert list(report) == ["kind", "n", "unlabelled", "mae", "rmse", "pearson", "ccc", "notes"]

@@ -109,3 +109,69 @@ def test_scores_survive_the_disk_and_cover_no_less(tmp_path) -> None:
         (tmp_path / "bad.json").write_text(text)
         with pytest.raises(CheckpointError, match="emofuse calibrate"):
             load_conformal(tmp_path / "bad.json")
+
+
+def test_a_score_at_the_threshold_is_in_the_set() -> None:
+    """The promise is of scores up to and with the quantile: 1 - p <= threshold."""
+    fitted = Conformal("lac", 0.9, threshold=0.75, n=10, classes=CLASSES)
+    probs = np.array([[0.5, 0.25, 0.2499, 0.0]])
+    assert fitted.members(probs).tolist() == [[True, True, False, False]]
+    assert Conformal("lac", 0.9, 0.75, 10, CLASSES, widest=2).predict_sets(probs) == [("a", "b")]
+    assert Conformal("lac", 0.9, 0.75, 10, CLASSES, widest=1).predict_sets(probs) == [None]
+
+
+@pytest.mark.parametrize(("coverage", "rank"), [(0.1, 1), (0.2, 2), (0.21, 3), (0.5, 5), (0.9, 9)])
+def test_the_threshold_is_the_order_statistic_of_the_coverage(coverage: float, rank: int) -> None:
+    """Of nine scores the ⌈10 · coverage⌉-th smallest."""
+    scores = ConformalScores("lac", ("a", "b"), {"": tuple(np.arange(1, 10) / 10)})
+    assert scores.at(coverage).threshold == pytest.approx(rank / 10)
+    assert (scores.at(coverage).coverage, scores.n) == (coverage, 9)
+
+
+def test_two_sources_share_the_promise() -> None:
+    """One score of each: shares of 1 / (2 · 2) reach a half together, and no more."""
+    scores = ConformalScores("lac", ("a", "b"), {"one": (0.2,), "two": (0.6,)})
+    assert (scores.at(0.25).threshold, scores.at(0.5).threshold) == (0.2, 0.6)
+    with pytest.warns(ConformalWarning, match="^2 samples cannot promise a coverage of 0.51: every set holds every"):
+        assert math.isinf(scores.at(0.51).threshold)
+
+
+def test_adaptive_sets_take_classes_until_their_mass_is_reached() -> None:
+    probs = np.array([[0.1, 0.5, 0.25, 0.15]])
+    for threshold, inside in ((0.4, ("b",)), (0.5, ("b",)), (0.75, ("b", "c")), (0.9, ("b", "c", "d"))):
+        assert Conformal("aps", 0.9, threshold, 10, CLASSES).predict_sets(probs) == [inside]
+    fitted = ConformalScores.fit(probs, np.array([2]), classes=CLASSES, method="aps")
+    assert fitted.scores == {"": (0.75,)}
+    drawn_once = ConformalScores.fit(probs, np.array([2]), classes=CLASSES, method="aps", seed=3).scores[""][0]
+    assert drawn_once == pytest.approx(0.75 - np.random.default_rng(3).random() * 0.25)
+
+
+def test_of_a_large_source_each_sample_is_kept_at_most_once() -> None:
+    """Drawn without replacement: a score that came twice would stand for a sample that was never seen."""
+    probs = np.column_stack([np.linspace(0.01, 0.99, 50), 1 - np.linspace(0.01, 0.99, 50)])
+    kept = ConformalScores.fit(probs, np.zeros(50, int), classes=("a", "b"), most=49).scores[""]
+    assert len(set(kept)) == len(kept) == 49
+    assert list(kept) == sorted(kept)
+    assert len(ConformalScores.fit(probs, np.zeros(50, int), classes=("a", "b"), most=50).scores[""]) == 50
+
+
+def test_unlabelled_rows_are_left_out_with_their_sources() -> None:
+    probs = np.array([[0.7, 0.3], [0.6, 0.4], [0.2, 0.8]])
+    labels = np.array([[1.0, 0.0], [np.nan, np.nan], [0.4, 0.6]])
+    fitted = ConformalScores.fit(probs, labels, classes=("a", "b"), sources=["x", "x", "y"])
+    assert fitted.scores == {"x": pytest.approx((0.3,)), "y": pytest.approx((0.2,))}
+    assert (fitted.method, fitted.classes, fitted.n) == ("lac", ("a", "b"), 2)
+
+
+def test_what_was_reached_is_counted_by_hand() -> None:
+    fitted = Conformal("lac", 0.5, threshold=0.7, n=9, classes=CLASSES, widest=1)
+    probs = np.array([[0.6, 0.4, 0.0, 0.0], [0.1, 0.2, 0.0, 0.7], [0.3, 0.3, 0.3, 0.1], [0.9, 0.1, 0.0, 0.0]])
+    found = fitted.assess(probs, np.array([1, 0, 2, 0]))
+    assert found == {"n": 4, "coverage": 0.75, "size": 7 / 4, "abstained": 0.5}
+    assert Conformal("lac", 0.5, 0.7, 9, CLASSES).assess(probs, np.array([1, 0, 2, 0]))["abstained"] == 0.0
+
+
+def test_scores_on_disk_are_rounded_up() -> None:
+    from emofuse.model.conformal import _rounded
+
+    assert _rounded({"a": [0.123451, 0.5]}) == {"a": [0.12346, 0.5]}
