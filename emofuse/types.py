@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
-from emofuse.modalities import MODALITIES as MODALITIES
-from emofuse.modalities import Modality as Modality
+from emofuse.modalities import MODALITIES, Modality
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -116,6 +115,11 @@ class Segment:
         if not self.extras.keys().isdisjoint(gone):
             changes |= {"extras": {m: value for m, value in self.extras.items() if m not in gone}}
         return replace(self, **changes)
+
+    def only(self, *kept: Modality) -> Segment:
+        """This segment as if it had never had any but the named modalities."""
+        gone = {*MODALITIES, *self.extras, *(self.features or ())}.difference(kept)
+        return self.without(*gone) if gone else self
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from transformers import TrainerCallback
 from benchmarks.clips import make_clip
 from benchmarks.measure import Line, Setting
 from benchmarks.models import TOKENIZER
+from emofuse.modalities import MODALITIES
 from emofuse.training.assemble import Data, assemble
 from emofuse.training.dataset.sampler import Buckets
 from emofuse.training.dataset.samples import Samples
@@ -111,7 +112,7 @@ def _recipe(home: Path, table: Path, size: int, frozen: bool, cache: bool) -> Re
     if cache:
         values["data"]["cache"] = {"folder": str(home / "cache"), "gb": 1.0}
     if frozen:
-        values["strategy"] = {m: {"kind": "frozen"} for m in ("text", "speech", "face")}
+        values["strategy"] = {m: {"kind": "frozen"} for m in MODALITIES}
     return Recipe.model_validate(values)
 
 

@@ -12,8 +12,8 @@ from emofuse.errors import DataError
 from emofuse.files import check_output_folder
 
 if TYPE_CHECKING:
+    from emofuse.modalities import Modality
     from emofuse.model.model import EmotionModel
-    from emofuse.types import Modality
 
 
 def evaluate(
@@ -68,19 +68,19 @@ def evaluate(
 
 def read_pairs(given: list[str] | None) -> dict[Modality, tuple[str, str]]:
     """`face=ferplus:FOLDER` → {"face": ("ferplus", "FOLDER")}. Raises `DataError`."""
-    from emofuse.types import MODALITIES
+    from emofuse.encoders.registry import known_modalities
 
+    known = known_modalities()
     pairs: dict[Modality, tuple[str, str]] = {}
     for text in given or []:
         modality, equals, rest = text.partition("=")
         corpus, colon, root = rest.partition(":")
-        known: Modality | None = next((m for m in MODALITIES if m == modality), None)
-        if known is None or not equals or not colon or not corpus or not root:
+        if modality not in known or not equals or not colon or not corpus or not root:
             raise DataError(
                 f"--pair {text!r} is not MODALITY=CORPUS:ROOT, for example face=ferplus:data/ferplus; "
-                f"modalities: {', '.join(MODALITIES)}"
+                f"modalities: {', '.join(known)}"
             )
-        pairs[known] = (corpus, root)
+        pairs[modality] = (corpus, root)
     return pairs
 
 

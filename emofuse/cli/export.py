@@ -56,16 +56,14 @@ def prune(
     keep: Annotated[list[str], typer.Option(metavar="MODALITY=LAYERS", help="Layers to keep: text=3; repeatable.")],
 ) -> None:
     """Prune encoder layers; a recipe with loss.distil then distils the whole model into the rest."""
+    from emofuse.encoders.registry import known_modalities
     from emofuse.runtime.export.prune import prune as write
-    from emofuse.types import MODALITIES
 
     check_output_folder(folder)
-    layers = {}
+    known, layers = known_modalities(), {}
     for given in keep:
         modality, _, count = given.partition("=")
-        if modality not in MODALITIES or not count.isdigit():
-            raise DataError(
-                f"--keep {given!r} is not MODALITY=LAYERS; valid: {', '.join(MODALITIES)}, for example text=3"
-            )
+        if modality not in known or not count.isdigit():
+            raise DataError(f"--keep {given!r} is not MODALITY=LAYERS; valid: {', '.join(known)}, for example text=3")
         layers[modality] = int(count)
     typer.echo(str(write(model, folder, layers)))

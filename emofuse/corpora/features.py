@@ -15,10 +15,12 @@ from jaxtyping import Float
 from emofuse.corpora.corpus import Corpus, Log
 from emofuse.corpora.mosi import Mosi
 from emofuse.errors import DataError
-from emofuse.types import Modality, Utterance
+from emofuse.modalities import Modality
+from emofuse.types import Utterance
 
 FILE = "mosi_utterance_features.npz"
 ARRAYS: dict[str, Modality] = {"text": "text", "audio": "speech", "video": "face"}
+"""Array of such a file → the modality whose vectors it holds."""
 
 
 @dataclass(frozen=True, eq=False)

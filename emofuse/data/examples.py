@@ -18,9 +18,10 @@ from emofuse.data.duplicates import without_duplicates
 from emofuse.data.join import join
 from emofuse.data.load import holds_features, load_segment, modalities_of
 from emofuse.errors import DataError
+from emofuse.modalities import Modality
 from emofuse.tasks import TASKS, Task
 from emofuse.tasks import unlabelled as unlabelled_target
-from emofuse.types import MODALITIES, Modality, Segment, Split, Utterance
+from emofuse.types import Segment, Split, Utterance
 
 Overrides = Mapping[str, Mapping[str, Any]]
 """Task → the corpus's own name → class or None: changes to the folding of labels (see `Corpus.fold`)."""
@@ -76,8 +77,7 @@ class Example:
         if isinstance(self.source, Mapping):
             return join({m: part.load(read) for m, part in self.source.items()}, self.id)
         segment = self.source if isinstance(self.source, Segment) else read(self.source)
-        gone = {*MODALITIES, *segment.extras} - self.modalities
-        return segment.without(*gone) if gone else segment
+        return segment.only(*self.modalities)
 
     def prepare(self, model: Prepares, change: Callable[[Segment], Segment] | None = None) -> PreparedSample:
         """Arrays for the model, of the segment as it is or as `change` makes it; features are left as they are."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from emofuse.media.transcript import join as join_words
 from emofuse.media.transcript import spread
-from emofuse.types import FaceTrack, Modality, Segment, Word
+from emofuse.modalities import Modality
+from emofuse.types import FaceTrack, Segment, Word
 
 
 def join(

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from emofuse.corpora.features import Features, read_features
+from emofuse.corpora.features import ARRAYS, Features, read_features
 from emofuse.media.audio import AudioBlock
 from emofuse.media.decode import stream
 from emofuse.media.faces.collect import FaceCollector, FaceOptions, faces_in_image
 from emofuse.media.formats import AUDIO_SUFFIXES, IMAGE_SUFFIXES
 from emofuse.media.image import read_image
 from emofuse.media.transcript import spread
-from emofuse.types import MODALITIES, FaceTrack, Modality, Segment, Utterance
+from emofuse.modalities import Modality
+from emofuse.types import FaceTrack, Segment, Utterance
 
 PICTURES = frozenset({*IMAGE_SUFFIXES, ".tif", ".tiff"})
 SOUNDS = frozenset({*AUDIO_SUFFIXES, ".sph"})
@@ -53,7 +54,7 @@ def load_segment(utterance: Utterance) -> Segment:
 def modalities_of(utterance: Utterance) -> frozenset[Modality]:
     """What an utterance should have, told from its text and its file's ending (a video: speech and face)."""
     if holds_features(utterance):
-        return frozenset(MODALITIES)
+        return frozenset({*ARRAYS.values(), *utterance.extras})
     found: set[Modality] = set(utterance.extras)
     if utterance.text:
         found.add("text")

@@ -9,8 +9,9 @@ import numpy as np
 
 from emofuse.batch import collate
 from emofuse.explain.shapley import class_of, shapley, task_of
+from emofuse.modalities import ordered
 from emofuse.model.model import EmotionModel
-from emofuse.types import MODALITIES, Prediction, Segment
+from emofuse.types import Prediction, Segment
 
 
 class Kept:
@@ -33,7 +34,7 @@ def contribution(model: EmotionModel, segment: Segment, emotion: str) -> dict[st
     """Exact Shapley values of the probability of an emotion: they lead from `none` to `full`."""
     task = task_of(model, "emotion")
     found = shapley(model, collate([model.prepare(segment)]), task, class_of(task, emotion))
-    values = {m: found.values[m] for m in MODALITIES if m in found.values}
+    values = {m: found.values[m] for m in ordered(found.values)}
     return {"emotion": emotion, "none": found.none, "full": found.full, "values": values}
 
 
@@ -47,7 +48,7 @@ def mean_contribution(parts: Mapping[int, dict[str, Any]], seconds: Mapping[int,
         return float(np.average(values, weights=weights))
 
     rows = list(parts.values())
-    names = [m for m in MODALITIES if any(m in row["values"] for row in rows)]
+    names = ordered(m for row in rows for m in row["values"])
     return {
         "emotion": rows[0]["emotion"],
         "none": mean([row["none"] for row in rows]),

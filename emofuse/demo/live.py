@@ -13,8 +13,9 @@ import numpy as np
 from emofuse.demo.settings import Settings
 from emofuse.demo.thumbnails import Sight, still
 from emofuse.demo.view import row
+from emofuse.modalities import ordered
 from emofuse.pipeline.pipeline import Pipeline
-from emofuse.types import MODALITIES, Prediction
+from emofuse.types import Prediction
 
 FRESH = 3.0
 """Seconds for which the last picture, or the last sound, counts as now."""
@@ -104,12 +105,12 @@ class Live:
         self._began = arrived if self._began is None else self._began
         self._latencies.append(latency)
         at = arrived - self._began
-        alone = overall.by_modality if overall else {}
+        unimodal = overall.by_modality if overall else {}
         self.points.append(
             {
                 "at": round(at, 3),
                 "emotions": row(overall.emotions) if overall else None,
-                "alone": {m: row(alone[m]) for m in MODALITIES if m in alone},
+                "alone": {m: row(unimodal[m]) for m in ordered(unimodal)},
             }
         )
         while self.points and self.points[0]["at"] < at - self.settings.live_shown:
@@ -120,6 +121,6 @@ class Live:
             "shown": self.settings.live_shown,
             "latency": round(latency, 3),
             "median": round(statistics.median(self._latencies), 3),
-            "present": [m for m in MODALITIES if overall and m in overall.present],
+            "present": list(ordered(overall.present)) if overall else [],
             "still": face,
         }

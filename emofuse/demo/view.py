@@ -9,9 +9,10 @@ from typing import Any
 
 from emofuse.demo.texts import note_in
 from emofuse.demo.thumbnails import Sight, share
+from emofuse.modalities import ordered
 from emofuse.pipeline.analysis import Analysis
 from emofuse.tasks import EMOTIONS
-from emofuse.types import MODALITIES, Prediction
+from emofuse.types import Prediction
 
 COVERAGE = 0.9
 """How often the sets of possible emotions hold the true one, where the model was calibrated for them."""
@@ -62,14 +63,14 @@ def shape(p: Prediction) -> dict[str, Any]:
         "start": round(p.start, 3),
         "end": round(p.end, 3),
         "person": p.person,
-        "present": [m for m in MODALITIES if m in p.present],
+        "present": list(ordered(p.present)),
         "emotions": row(p.emotions),
         "possible": possible(p),
         "polarity": p.polarity,
         "intensity": p.intensity,
         "valence": p.valence,
         "arousal": p.arousal,
-        "alone": {m: row(p.by_modality[m]) for m in MODALITIES if m in p.by_modality},
+        "alone": {m: row(p.by_modality[m]) for m in ordered(p.by_modality)},
     }
 
 

@@ -16,7 +16,8 @@ from emofuse.encoders.backbones import vit
 from emofuse.encoders.config import FaceConfig
 from emofuse.encoders.encoder import Encoder, Inputs
 from emofuse.encoders.sources import resolve_source
-from emofuse.types import Modality, Segment, Tokens
+from emofuse.modalities import Modality
+from emofuse.types import Segment, Tokens
 
 GREY = 127.5
 """Of a picture that says nothing."""

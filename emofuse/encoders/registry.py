@@ -9,13 +9,13 @@ from typing import Any
 from emofuse.encoders.config import EncoderConfig
 from emofuse.encoders.encoder import Encoder
 from emofuse.errors import RecipeError, nearest
-from emofuse.modalities import Modality
+from emofuse.modalities import MODALITIES, Modality, ordered
 
 GROUP = "emofuse.encoders"
 """The entry point group of packages that bring an encoder: its kind → module:Class."""
 BUILT_IN = {
     kind: EntryPoint(kind, f"emofuse.encoders.{kind}:{kind.capitalize()}Encoder", GROUP)
-    for kind in ("text", "speech", "face", "features")
+    for kind in (*MODALITIES, "features")
 }
 """Imported when asked for, so that a model of words loads nothing of sound or pictures."""
 _registered: dict[str, type[Encoder]] = {}
@@ -49,6 +49,13 @@ def encoder_class(kind: str) -> type[Encoder]:
     if kind in plugins:
         return plugins[kind].load()
     raise RecipeError(f"no encoder of kind {kind!r}; {nearest(kind, (*BUILT_IN, *_registered, *plugins))}")
+
+
+def known_modalities() -> tuple[Modality, ...]:
+    """The standard three, and those of the encoders that plugins bring or this process has registered."""
+    plugins = [point.load() for point in entry_points(group=GROUP)]
+    further = [m for e in (*plugins, *_registered.values()) if (m := getattr(e, "modality", None))]
+    return ordered((*MODALITIES, *further))
 
 
 def described(values: Any) -> Any:

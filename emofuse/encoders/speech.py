@@ -19,7 +19,8 @@ from emofuse.encoders.masked_norm import mask_group_norm
 from emofuse.encoders.mel import HOP, MEL_BINS, WINDOW, levelled, log_mel, stack_frames, whisper_log_mel
 from emofuse.encoders.mel_stem import MelStem
 from emofuse.encoders.sources import resolve_source
-from emofuse.types import SAMPLE_RATE, Modality, Segment, Tokens
+from emofuse.modalities import Modality
+from emofuse.types import SAMPLE_RATE, Segment, Tokens
 
 SHORTEST = SAMPLE_RATE // 10
 """Samples; anything shorter is zero-padded to this, so that every front end yields a frame."""

@@ -18,7 +18,8 @@ from emofuse.encoders.encoder import Encoder, Inputs
 from emofuse.encoders.hf import described
 from emofuse.encoders.lexicon import LEXICON_FEATURES, lexicon_features
 from emofuse.encoders.sources import resolve_source
-from emofuse.types import Modality, Segment, Tokens, Word
+from emofuse.modalities import Modality
+from emofuse.types import Segment, Tokens, Word
 
 VIRTUAL = "virtual_tokens"
 """Where an architecture says which learned tokens stand before the words."""

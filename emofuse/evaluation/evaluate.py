@@ -23,9 +23,10 @@ from emofuse.metrics import Interval, MetricWarning, bootstrap, multilabel_f1, t
 from emofuse.metrics.intervals import FEW
 from emofuse.metrics.task import scores_of
 from emofuse.metrics.undefined import counted_elsewhere
+from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
-from emofuse.types import Modality, Split
+from emofuse.types import Split
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from emofuse.batch import Batch
 from emofuse.explain.shapley import check_mode
+from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
-from emofuse.types import Modality
 
 EDGES = (0.0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 """Where the path is cut at first: most of the change happens near the baseline."""

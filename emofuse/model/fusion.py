@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from emofuse.modalities import Modality
 from emofuse.model.config import FusionConfig
-from emofuse.types import Modality, Tokens
+from emofuse.types import Tokens
 
 SLOWEST, FASTEST = 120.0, 0.05
 """Periods, in seconds, between which the time encoding's sinusoids are spread."""

@@ -15,6 +15,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from emofuse.calibration.refit import calibrate
 from emofuse.errors import RecipeError, require_package
+from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
 from emofuse.model.predict import Predictions
 from emofuse.model.weights import pack, unpack
@@ -41,7 +42,6 @@ from emofuse.training.validate import (
     score,
     sign,
 )
-from emofuse.types import Modality
 
 Watch = Callable[[int, float], None]
 """Is told the epoch, from 1, and its dev score."""

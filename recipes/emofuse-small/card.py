@@ -21,6 +21,7 @@ import numpy as np
 
 from emofuse import plots
 from emofuse.metrics import confusion_matrix, ece, reliability_curve
+from emofuse.modalities import subset_name, subsets_of
 from emofuse.tasks import EMOTIONS
 
 STAGES = {
@@ -33,7 +34,7 @@ STAGES = {
     "face": "emofuse-small-face",
 }
 """The runs before the fusion, in order: the teacher of the voice starts from `voice`, the face from `first`."""
-SUBSETS = ("text", "speech", "face", "text+speech", "text+face", "speech+face", "text+speech+face")
+SUBSETS = tuple(map(subset_name, subsets_of()))
 OF_SUBSET = {"text": ("goemotions", "meld"), "speech": ("ravdess", "emodb"), "face": ("ferplus",)}
 """The recordings that show a single modality; several modalities at once are only in composed samples."""
 HEADLINES = (

@@ -14,9 +14,14 @@ import torch
 from emofuse.batch import collate
 from emofuse.calibration.evidence import evidence_of
 from emofuse.calibration.refit import calibrate
+from emofuse.cli.evaluate import read_pairs
 from emofuse.data.examples import Example
 from emofuse.data.join import join
+from emofuse.demo.contributions import contribution
+from emofuse.demo.view import shape
 from emofuse.encoders import registry
+from emofuse.encoders.registry import known_modalities
+from emofuse.errors import DataError
 from emofuse.evaluation.evaluate import evaluate
 from emofuse.evaluation.predict import predict_examples
 from emofuse.explain.attribution import integrated_gradients
@@ -26,10 +31,12 @@ from emofuse.modalities import MODALITIES, subset_name, subsets_of
 from emofuse.model.config import ModelConfig
 from emofuse.model.model import EmotionModel
 from emofuse.runtime.export.graphs import graphs
+from emofuse.training.dataset.augment.segment import augment_segment, streams_of
 from emofuse.training.objective.adversarial import Neighbourhood
 from emofuse.training.objective.objective import Objective
-from emofuse.training.recipe.schema import Loss, Optim
+from emofuse.training.recipe.schema import Augment, Loss, Optim, SpeechAugment, TextAugment
 from emofuse.training.tuning.optim import build_optimizer
+from emofuse.types import Prediction
 
 FOUR = (*MODALITIES, "pose")
 
@@ -85,6 +92,7 @@ def test_a_segment_has_it_and_can_lose_it(make_posed):
     assert segment.present == set(FOUR)
     assert segment.without("pose").present == set(MODALITIES) == segment.without("pose", "none").present
     assert segment.without(*MODALITIES).present == {"pose"}
+    assert segment.only("pose").present == {"pose"} and segment.only(*FOUR) is segment
     joined = join({"text": segment, "pose": make_posed(1)})
     assert joined.present == {"text", "pose"}
 
@@ -122,6 +130,25 @@ def test_it_is_evaluated_and_calibrated_by_subset(pose_model, make_posed, monkey
     told = calibrate(pose_model, evidence_of("dev", predict_examples(pose_model, examples, batch_size=24)))
     assert {"pose", "speech+face+pose"} <= set(told)
     assert "text+speech+face+pose" in pose_model.conformal
+
+
+def test_augmentation_leaves_it_as_it_is(make_posed):
+    segment, options = make_posed(1), Augment(text=TextAugment(dropout=0.9), speech=SpeechAugment(gain=1.0))
+    changed = augment_segment(segment, options, streams_of(np.random.default_rng(0)), lambda rng: None)
+    assert changed.extras["pose"] is segment.extras["pose"]
+    assert not np.array_equal(changed.waveform, segment.waveform) and len(changed.words) < len(segment.words)
+
+
+def test_commands_and_the_demo_name_it(pose_model, make_posed):
+    assert known_modalities() == FOUR
+    assert read_pairs(["pose=dancers:data"]) == {"pose": ("dancers", "data")}
+    with pytest.raises(DataError, match="text, speech, face, pose"):
+        read_pairs(["smell=roses:data"])
+    segment = make_posed(1)
+    emotion = pose_model.tasks[0].classes[0]
+    assert tuple(contribution(pose_model, segment, emotion)["values"]) == FOUR
+    shown = shape(Prediction(0.0, 1.0, None, segment.present, None, by_modality={"pose": {}, "text": {}}))
+    assert tuple(shown["present"]) == FOUR and tuple(shown["alone"]) == ("text", "pose")
 
 
 def test_it_is_explained(pose_model, make_posed):

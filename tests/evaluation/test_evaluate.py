@@ -20,9 +20,8 @@ from emofuse.evaluation.report.cards import in_words
 from emofuse.evaluation.report.page import markdown_report, write
 from emofuse.media.transcript import join
 from emofuse.metrics import Interval, classification_report, multilabel_f1
-from emofuse.modalities import subset_name, subsets_of
+from emofuse.modalities import MODALITIES, subset_name, subsets_of
 from emofuse.tasks import TASKS
-from emofuse.types import MODALITIES
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from emofuse.explain.attribution import (
 from emofuse.explain.explanation import explain
 from emofuse.explain.html import page_of, signed, write_page
 from emofuse.explain.shapley import shapley, task_of
-from emofuse.types import MODALITIES
+from emofuse.modalities import MODALITIES
 
 SUBSETS = [s for n in (1, 2, 3) for s in combinations(MODALITIES, n)]
 

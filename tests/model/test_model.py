@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from emofuse.batch import collate
+from emofuse.modalities import MODALITIES
 from emofuse.model.losses import task_loss
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import TASKS
-from emofuse.types import MODALITIES, Tokens
+from emofuse.types import Tokens
 
 SUBSETS = [s for n in (1, 2, 3) for s in combinations(MODALITIES, n)]
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from emofuse.media.decode import VideoFrame, read_audio, stream
+from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
 from emofuse.pipeline.aggregate import aggregate
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.pipeline import Pipeline
 from emofuse.tasks import EMOTIONS, POLARITIES
-from emofuse.types import Modality, Prediction, Word
+from emofuse.types import Prediction, Word
 
 
 def distribution(names: tuple[str, ...], first: str, share: float) -> dict[str, float]:

@@ -12,10 +12,10 @@ import pytest
 import emofuse
 from emofuse.errors import CheckpointError, EmofuseError, MediaError, MissingExtraError
 from emofuse.media.transcript import read_transcript
+from emofuse.modalities import MODALITIES
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.pipeline import Pipeline, choose_device
 from emofuse.tasks import EMOTIONS
-from emofuse.types import MODALITIES
 
 SUBSETS = [s for n in (1, 2, 3) for s in combinations(MODALITIES, n)]
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from emofuse.evaluation.perturb import face, speech, text
 from emofuse.media.transcript import spread
-from emofuse.types import Modality, Segment
+from emofuse.modalities import Modality
+from emofuse.types import Segment
 
 Change = Callable[[Segment, float, np.random.Generator], Segment]
 

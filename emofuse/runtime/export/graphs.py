@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from emofuse.batch import Batch
 from emofuse.encoders.encoder import EncoderGraph
 from emofuse.errors import EmofuseError
+from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
-from emofuse.types import Modality, Tokens
+from emofuse.types import Tokens
 
 FUSION = "fusion"
 PARTS = ("states", "mask", "times", "present")

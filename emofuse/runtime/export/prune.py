@@ -15,8 +15,8 @@ from torch import Tensor
 from emofuse.encoders.registry import encoder_class
 from emofuse.errors import CheckpointError, EmofuseError
 from emofuse.files import replacing_folder
+from emofuse.modalities import Modality
 from emofuse.model.checkpoint import locate, read_config
-from emofuse.types import Modality
 
 _LAYER = re.compile(r"(?<=\.)(encoder\.layers?|blocks)\.(\d+)\.")
 _LEFT_BEHIND = ("model.safetensors", "config.json", "report.json", "README.md", "conformal.json")
@@ -38,6 +38,8 @@ def prune(model: str | Path, folder: str | Path, keep: Mapping[Modality, int]) -
     config = json.loads((source / "config.json").read_text("utf-8"))
     state = load_file(source / "model.safetensors")
     for modality, count in keep.items():
+        if modality not in config["encoders"]:
+            raise EmofuseError(f"the model reads no {modality}; it has encoders for {', '.join(config['encoders'])}")
         state = _pruned(state, config, modality, count)
     with replacing_folder(folder) as building:
         save_file(state, building / "model.safetensors", metadata={"format": "pt"})

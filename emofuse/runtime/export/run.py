@@ -14,13 +14,14 @@ from torch import Tensor
 
 from emofuse.encoders.encoder import NO_GRADIENTS
 from emofuse.errors import CheckpointError, EmofuseError, require_package
+from emofuse.modalities import Modality
 from emofuse.model.checkpoint import locate, read_config
 from emofuse.model.conformal import FILE as CONFORMAL
 from emofuse.model.conformal import load_conformal
 from emofuse.model.model import EmotionModel, Outputs
 from emofuse.runtime.export.graphs import FUSION, PARTS, fusion_names
 from emofuse.runtime.export.write import ENDINGS, HEADS, MANIFEST
-from emofuse.types import Modality, Tokens
+from emofuse.types import Tokens
 
 Run = Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]
 """Inputs by name → outputs in order."""

@@ -22,8 +22,9 @@ from emofuse.data.load import load_segment
 from emofuse.errors import OutputError
 from emofuse.files import replacing
 from emofuse.media.transcript import spread
+from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
-from emofuse.types import FaceTrack, Modality, Segment, Tokens, Utterance
+from emofuse.types import FaceTrack, Segment, Tokens, Utterance
 
 Arrays = dict[str, np.ndarray]
 ENDING = ".npz"

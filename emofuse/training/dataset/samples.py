@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import combinations
 
@@ -15,14 +14,14 @@ from emofuse.batch import PreparedSample
 from emofuse.data.compose import Composer, Draw
 from emofuse.data.examples import Example, Prepares
 from emofuse.data.load import holds_features, load_segment
-from emofuse.training.dataset.augment.face import augment_faces
+from emofuse.modalities import Modality
 from emofuse.training.dataset.augment.mixup import blend, blend_targets, share
-from emofuse.training.dataset.augment.speech import augment_speech, mask_features, mask_waveform
-from emofuse.training.dataset.augment.text import augment_context, augment_words
+from emofuse.training.dataset.augment.segment import augment_segment, augmented, streams_of
+from emofuse.training.dataset.augment.speech import mask_features, mask_waveform
 from emofuse.training.dataset.cache import Arrays, InputCache
 from emofuse.training.dataset.sampler import Key
 from emofuse.training.recipe.schema import Augment
-from emofuse.types import MODALITIES, Modality, Segment, Utterance
+from emofuse.types import Segment, Utterance
 
 Inputs = dict[Modality, Arrays | None]
 
@@ -146,7 +145,7 @@ class Samples(Dataset[PreparedSample]):
             inputs |= {m: self.store.inputs(m, example.utterance, load) for m in self.model.modalities if m in stored}
         rest = example.modalities - stored
         if rest:
-            fresh = self._prepare(load().without(*({*MODALITIES, *self.model.modalities} - rest)), rng)
+            fresh = self._prepare(load().only(*rest), rng)
             inputs |= {m: arrays for m, arrays in fresh.items() if m in rest}
         return inputs
 
@@ -157,30 +156,13 @@ class Samples(Dataset[PreparedSample]):
     def _prepare(self, segment: Segment, rng: np.random.Generator) -> Inputs:
         if self.augment is None:
             return self.model.prepare(segment).inputs
-        streams = dict(zip(MODALITIES, rng.spawn(len(MODALITIES)), strict=True))
-        inputs = self.model.prepare(self._augmented(segment, self.augment, streams)).inputs
+        streams = streams_of(rng)
+        inputs = self.model.prepare(augment_segment(segment, self.augment, streams, self._voice)).inputs
         speech = inputs.get("speech")
         if speech is not None and "values" in speech and streams["speech"].random() < self.augment.speech.mask:
             mask = mask_features if speech["values"].ndim == 2 else mask_waveform
             speech["values"] = mask(speech["values"], self.augment.speech, streams["speech"])
         return inputs
-
-    def _augmented(self, segment: Segment, options: Augment, streams: dict[Modality, np.random.Generator]) -> Segment:
-        """Each modality draws from a stream of its own, so that what the store gives changes nothing in the others."""
-        if segment.words:
-            rng = streams["text"]
-            context = augment_context(segment.context, options.text, rng)
-            segment = replace(segment, words=augment_words(segment.words, options.text, rng), context=context)
-        if segment.waveform is not None and segment.waveform.size:
-            voice = partial(self._voice, streams["speech"])
-            waveform = augment_speech(segment.waveform, options.speech, streams["speech"], voice)
-            segment = replace(segment, waveform=waveform)
-        if segment.faces:
-            faces = tuple(
-                replace(t, crops=augment_faces(t.crops, options.face, streams["face"])) for t in segment.faces
-            )
-            segment = replace(segment, faces=faces)
-        return segment
 
     def _voice(self, rng: np.random.Generator) -> np.ndarray | None:
         """Another sample's sound, to babble in the background."""
@@ -197,13 +179,6 @@ def _kind(example: Example) -> tuple[str, frozenset[Modality]]:
 def _can_blend(example: Example) -> bool:
     """Sound and pictures can be added; words cannot."""
     return not holds_features(example.utterance) and "text" not in example.modalities
-
-
-def augmented(options: Augment | None) -> frozenset[Modality]:
-    """The modalities that some chance of a change is set for."""
-    if options is None:
-        return frozenset()
-    return frozenset(m for m in MODALITIES if getattr(options, m) != type(getattr(options, m))())
 
 
 def keep_random(inputs: Inputs, rng: np.random.Generator) -> Inputs:

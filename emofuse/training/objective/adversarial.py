@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
-from emofuse.types import Modality
 
 STRIDE = 2.5
 """PGD steps are STRIDE · ε / steps long: the edge of the ball is within reach from anywhere in it."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from emofuse.batch import Batch
+from emofuse.modalities import Modality
 from emofuse.model.losses import class_weights, contrastive_loss, labelled, rdrop_loss, task_loss
 from emofuse.model.model import EmotionModel, Outputs
 from emofuse.tasks import Task
@@ -18,7 +19,7 @@ from emofuse.training.objective.adversarial import Neighbourhood, adversarial_lo
 from emofuse.training.objective.distil import Teacher
 from emofuse.training.recipe.schema import Loss
 from emofuse.training.tuning.strategies import ORTHOGONALITY, orthogonality, singular_vectors
-from emofuse.types import Modality, Tokens
+from emofuse.types import Tokens
 
 
 def encode_mixed(model: EmotionModel, batch: Batch, bf16: bool) -> dict[Modality, Tokens]:

@@ -15,6 +15,7 @@ from emofuse.corpora.registry import corpus
 from emofuse.encoders.registry import encoder_class
 from emofuse.encoders.sources import resolve_source
 from emofuse.errors import CheckpointError, DataError, MissingExtraError, RecipeError
+from emofuse.modalities import Modality
 from emofuse.model.checkpoint import locate, shipped
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
@@ -26,7 +27,6 @@ from emofuse.training.trainer import last_complete
 from emofuse.training.tuning.init import model_config, parameter_counts
 from emofuse.training.tuning.optim import parameter_groups
 from emofuse.training.tuning.strategies import apply_strategies
-from emofuse.types import Modality
 
 
 def show_plan(recipe: Recipe, limit: int | None = None) -> None:

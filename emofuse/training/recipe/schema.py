@@ -14,8 +14,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeF
 
 from emofuse.data.compose import Compose
 from emofuse.errors import RecipeError, nearest
+from emofuse.modalities import Modality
 from emofuse.tasks import TASKS, Task
-from emofuse.types import Modality
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[float, float]

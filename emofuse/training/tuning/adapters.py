@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from emofuse.encoders.virtual import VirtualTokens
 from emofuse.errors import CheckpointError, require_package
 from emofuse.files import replacing_folder
+from emofuse.modalities import Modality
 from emofuse.model.checkpoint import read_config
 from emofuse.model.model import EmotionModel
 from emofuse.training.tuning.strategies import quiet_peft
-from emofuse.types import Modality
 
 WEIGHTS, OPTIONS, REST = "adapter_model.safetensors", "adapter_config.json", "rest.safetensors"
 PROMPTS = "prompt_embeddings"

@@ -17,9 +17,9 @@ from transformers import TrainerCallback
 from emofuse.encoders.encoder import LAYER, Encoder
 from emofuse.encoders.virtual import room
 from emofuse.errors import RecipeError, nearest, require_package
+from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
 from emofuse.training.recipe.schema import Strategy
-from emofuse.types import Modality
 
 if TYPE_CHECKING:
     from peft import PeftConfig

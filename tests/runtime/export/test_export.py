@@ -11,11 +11,11 @@ import torch
 import emofuse
 from emofuse.batch import collate
 from emofuse.errors import CheckpointError, EmofuseError
+from emofuse.modalities import MODALITIES
 from emofuse.model.config import ModelConfig
 from emofuse.model.model import EmotionModel
 from emofuse.runtime.export.examples import spoken
 from emofuse.runtime.export.write import export
-from emofuse.types import MODALITIES
 
 SUBSETS = [s for n in (1, 2, 3) for s in combinations(MODALITIES, n)]
 WAVEFORM = {"model_type": "wav2vec2", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}

@@ -43,6 +43,8 @@ def test_all_layers_kept_is_the_same_model(tiny_model, tmp_path):
 
 def test_what_cannot_be_pruned_says_why(tiny_model, tmp_path):
     whole = tiny_model.save_pretrained(tmp_path / "whole")
+    with pytest.raises(EmofuseError, match="the model reads no pose; it has encoders for text, speech, face"):
+        prune(whole, tmp_path / "none", {"pose": 1})
     with pytest.raises(EmofuseError, match="the text encoder has 2 layers; keep 1 to 2 of them, not 3"):
         prune(whole, tmp_path / "more", {"text": 3})
     with pytest.raises(EmofuseError, match="is there already"):

@@ -12,8 +12,9 @@ import pytest
 
 from emofuse.data.examples import Example
 from emofuse.errors import DataError
+from emofuse.training.dataset.augment.segment import augmented
 from emofuse.training.dataset.cache import DiskCache, InputCache
-from emofuse.training.dataset.samples import MediaCache, Samples, augmented, keep_random
+from emofuse.training.dataset.samples import MediaCache, Samples, keep_random
 from emofuse.training.dataset.sources import cells, read_source
 from emofuse.training.recipe.read import parse_recipe
 from emofuse.training.recipe.schema import Augment

@@ -11,7 +11,7 @@ import pytest
 from emofuse.corpora.registry import corpus, names
 from emofuse.errors import DataError
 from emofuse.metrics import Interval
-from emofuse.training.dataset.samples import augmented
+from emofuse.training.dataset.augment.segment import augmented
 from emofuse.training.outcome.results import BEGIN, END, Row, rewrite, rows_of
 from emofuse.training.recipe.read import dump_recipe, load_recipe, parse_recipe
 from emofuse.training.run import fit

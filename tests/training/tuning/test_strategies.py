@@ -9,6 +9,7 @@ from emofuse.batch import collate
 from emofuse.encoders.text import TextEncoder
 from emofuse.encoders.virtual import VirtualTokens
 from emofuse.errors import CheckpointError, RecipeError
+from emofuse.modalities import MODALITIES
 from emofuse.model.config import ModelConfig
 from emofuse.model.model import EmotionModel
 from emofuse.training.recipe.read import parse_recipe
@@ -23,7 +24,6 @@ from emofuse.training.tuning.strategies import (
     rank_tuners,
     singular_vectors,
 )
-from emofuse.types import MODALITIES
 
 KINDS = ("full", "top", "frozen", "lora", "adalora", "ia3")
 
