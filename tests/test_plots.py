@@ -89,7 +89,7 @@ def figures() -> dict[str, Figure]:
         ),
         "severity": plots.severity_curves(
             {
-                "speech alone": [(i, (0.6 - 0.1 * i, 0.55 - 0.1 * i, 0.65 - 0.1 * i)) for i in range(5)],
+                "unimodal speech": [(i, (0.6 - 0.1 * i, 0.55 - 0.1 * i, 0.65 - 0.1 * i)) for i in range(5)],
                 "with the face": [(i, 0.7 - 0.03 * i) for i in range(5)],
             },
             level=("the others by themselves", 0.62),

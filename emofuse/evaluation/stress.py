@@ -1,4 +1,4 @@
-"""Robustness to corrupted input: scores by severity, for one modality alone and with the others intact."""
+"""Robustness to corrupted input: scores by severity, unimodal and with the other modalities intact."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Curve:
     labels: tuple[str, ...]
     """The severities as text, mild to severe."""
     clean: dict[str, Interval]
-    """`MODALITY alone` and, where samples have others too, TOGETHER → the score unperturbed."""
+    """`unimodal MODALITY` and, where samples have others too, TOGETHER → the score unperturbed."""
     points: dict[str, list[Interval]]
     changed: list[float]
     """Share of the samples that each severity changes at all."""
@@ -216,12 +216,12 @@ class _Runner:
         results: list[Predictions],
         shares: list[float],
     ) -> None:
-        alone = self._having(modality)
-        several = alone & (self.clean.present != bits(self.model.modalities)[modality])
-        conditions = {f"{modality} alone": (modality, alone)}
+        having = self._having(modality)
+        several = having & (self.clean.present != bits(self.model.modalities)[modality])
+        conditions = {f"unimodal {modality}": (modality, having)}
         if several.any():
             conditions[TOGETHER] = (GIVEN, several)
-            conditions[f"{modality} alone"] = (modality, several)
+            conditions[f"unimodal {modality}"] = (modality, several)
         clean = {label: self._score(self.clean, *where) for label, where in conditions.items()}
         points = {label: [self._score(r, *where) for r in results] for label, where in conditions.items()}
         without = self._without(modality, several) if several.any() else None

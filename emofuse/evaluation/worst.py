@@ -68,9 +68,9 @@ def _error(predictions: Predictions, sample: Example, task: Task, i: int, thresh
     found["truth"], found["predicted"] = task.classes[target.argmax()], task.classes[value.argmax()]
     found["confidence"], found["truth_probability"] = float(value.max()), float(value[target.argmax()])
     found["truth_share"] = float(target.max())
-    alone = {}
+    unimodal = {}
     for modality in found["present"]:
         single = predictions.values.get(modality, {}).get(task.name)
         if single is not None and not np.isnan(single[i]).any():
-            alone[modality] = {"class": task.classes[single[i].argmax()], "probability": float(single[i].max())}
-    return found | {"alone": alone}
+            unimodal[modality] = {"class": task.classes[single[i].argmax()], "probability": float(single[i].max())}
+    return found | {"unimodal": unimodal}

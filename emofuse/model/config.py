@@ -24,8 +24,17 @@ class FusionConfig(BaseModel):
     feedforward: int = Field(2, ge=1)
     """Width of the feed-forward layers, in multiples of `dim`."""
     dropout: float = Field(0.1, ge=0, lt=1)
-    alone: Literal["corrected", "own"] = "corrected"
+    unimodal: Literal["corrected", "passthrough"] = "corrected"
     """What a sample with a single modality answers: its own head's logits with fusion's correction, or as they are."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former(cls, values: Any) -> Any:
+        """`alone: own`, as earlier checkpoints and recipes have it, is `unimodal: passthrough`."""
+        if not isinstance(values, dict) or "alone" not in values:
+            return values
+        rest = {k: v for k, v in values.items() if k != "alone"}
+        return {"unimodal": "passthrough" if values["alone"] == "own" else values["alone"]} | rest
 
     @model_validator(mode="after")
     def _divides(self) -> FusionConfig:

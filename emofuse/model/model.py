@@ -135,7 +135,7 @@ class EmotionModel(CheckpointMixin, nn.Module):
 
     def _corrected(self, present: Mapping[Modality, Tensor]) -> Float[Tensor, "batch 1"] | None:
         """1 for the rows that fusion corrects, 0 for those whose one modality speaks for itself; None = all of them."""
-        if self.config.fusion.alone == "corrected":
+        if self.config.fusion.unimodal == "corrected":
             return None
         number = torch.stack([present[m].float() for m in self.modalities]).sum(0)
         return (number != 1).float()[:, None]

@@ -16,7 +16,7 @@ from emofuse.evaluation.audit import OTHERS, gap
 from emofuse.evaluation.compare import compare, to_dict, to_text
 from emofuse.evaluation.evaluate import evaluate, evaluate_checkpoint, plain
 from emofuse.evaluation.predict import GIVEN, predict_examples
-from emofuse.evaluation.report.cards import in_words
+from emofuse.evaluation.report.cards import in_words, worst
 from emofuse.evaluation.report.page import markdown_report, write
 from emofuse.media.transcript import join
 from emofuse.metrics import Interval, classification_report, multilabel_f1
@@ -191,6 +191,13 @@ def test_worst_errors_say_what_there_was_to_judge_by(tiny_model, samples, tmp_pa
     assert f"“{said['evidence']['words']}” · {said['evidence']['seconds']:.1f} s of voice" in table
     long = {"evidence": {"words": "very " * 100, "faces": 1}, "present": ["text", "face"]}
     assert in_words(long).endswith("very…” · a face") and len(in_words(long)) < 180
+
+
+@pytest.mark.parametrize("key", ["unimodal", "alone"])
+def test_what_each_modality_says_is_read_from_new_and_earlier_reports(key):
+    said = {"text": {"class": "joy", "probability": 0.7}, "face": {"class": "fear", "probability": 0.5}}
+    (card,) = worst([{"id": "a", "predicted": "joy", "truth": "fear", "present": ["text", "face"], key: said}], {})
+    assert card["unimodal"] == "text only: joy (70 %); face only: fear (50 %)"
 
 
 def test_small_groups_count_together(tiny_model, samples):

@@ -152,7 +152,7 @@ def test_stress_scores_alone_and_together(tiny_model, samples, tmp_path):
         ("noise", "speech"), ("emoji", "text"), ("adversarial face", "face"),
     ]  # fmt: skip
     noise, emoji = found.curves[0], found.curves[1]
-    assert set(noise.points) == {"speech alone", TOGETHER}
+    assert set(noise.points) == {"unimodal speech", TOGETHER}
     assert len(noise.points[TOGETHER]) == len(noise.labels) == 5
     assert noise.changed == [1.0] * 5
     rows = [s for s in samples if not np.isnan(s.targets["emotion"]).any() and len(s.load().present) > 1]
@@ -172,13 +172,13 @@ def test_what_costs_most_comes_first_and_fusion_is_judged():
         return [Interval(s, s - 0.1, s + 0.1, 0.95, 9) for s in scores]
 
     def curve(name: str, alone: float, both: float) -> Curve:
-        clean = {"speech alone": at(0.8)[0], TOGETHER: at(0.9)[0]}
-        points = {"speech alone": at(0.7, alone), TOGETHER: at(0.9, both)}
+        clean = {"unimodal speech": at(0.8)[0], TOGETHER: at(0.9)[0]}
+        points = {"unimodal speech": at(0.7, alone), TOGETHER: at(0.9, both)}
         return Curve(name, "speech", "dB", ("1", "2"), clean, points, [1.0, 1.0], at(0.7)[0])
 
     found = Stress({"n": 9}, "emotion", "uar", [curve("mild", 0.6, 0.63), curve("bad", 0.2, 0.81)])
     header, rows = costs(found)
-    assert header[2:] == ("alone", "cost", TOGETHER, "cost", "the others by themselves")
+    assert header[2:] == ("unimodal", "cost", TOGETHER, "cost", "the others by themselves")
     assert rows[0] == ("bad", "2 (dB)", "0.800 → 0.200", "0.600", "0.900 → 0.810", "0.090", "0.700")
     assert rows[1][3:] == ("0.200", "0.900 → 0.630", "0.270", "0.700")
     assert "keeps 50% of its score on average; with the others left whole, 80% is kept. In 1 of 2" in markdown(found)

@@ -81,6 +81,17 @@ def edit(folder, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+@pytest.mark.parametrize(("former", "now"), [("own", "passthrough"), ("corrected", "corrected")])
+def test_the_former_name_of_unimodal_is_read_and_not_written(saved, tmp_path, former, now):
+    fusion = json.loads((saved / "config.json").read_text())["fusion"]
+    del fusion["unimodal"]
+    edit(saved, fusion=fusion | {"alone": former})
+    loaded = EmotionModel.from_pretrained(saved)
+    assert loaded.config.fusion.unimodal == now
+    again = json.loads((loaded.save_pretrained(tmp_path / "again") / "config.json").read_text())
+    assert again["fusion"]["unimodal"] == now and "alone" not in again["fusion"]
+
+
 def test_another_schema_version_is_a_clear_error(saved):
     edit(saved, schema_version=99)
     with pytest.raises(CheckpointError, match=r"schema_version 99, this emofuse reads 1; upgrade emofuse"):

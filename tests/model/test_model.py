@@ -120,8 +120,8 @@ def test_fusion_starts_as_the_sum_of_what_each_modality_says(tiny_config, make_s
 
 
 @pytest.mark.parametrize("kept", SUBSETS, ids="+".join)
-def test_a_modality_alone_may_speak_for_itself(tiny_config, make_segment, kept):
-    fusion = tiny_config.fusion.model_copy(update={"alone": "own"})
+def test_a_single_modality_may_pass_through_fusion(tiny_config, make_segment, kept):
+    fusion = tiny_config.fusion.model_copy(update={"unimodal": "passthrough"})
     torch.manual_seed(0)
     model = EmotionModel(tiny_config.model_copy(update={"fusion": fusion})).eval()
     for head in model.heads.values():

@@ -64,7 +64,8 @@ def shown(value: Any) -> str:
 
 
 def _card(error: Mapping[str, Any], sample: Example | None) -> dict[str, Any]:
-    each = [f"{m} alone: {v['class']} ({100 * v['probability']:.0f} %)" for m, v in error.get("alone", {}).items()]
+    unimodal = error.get("unimodal", error.get("alone", {}))  # the latter in reports of earlier versions
+    each = [f"{m} only: {v['class']} ({100 * v['probability']:.0f} %)" for m, v in unimodal.items()]
     told = "truth_probability" in error
     return {
         "id": error["id"],

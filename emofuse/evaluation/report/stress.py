@@ -18,14 +18,14 @@ from emofuse.modalities import ordered
 
 HEADER = ("perturbation", "severity", "condition", "score", "interval", "samples changed")
 INTRO = (
-    "{metric} on {n} samples, as one modality gets worse: read alone, and with the other modalities left whole where "
-    "samples have them. Adversarial steps are in the space of embeddings, relative to their length, "
+    "{metric} on {n} samples, as one modality gets worse: as the only one, and with the other modalities left whole "
+    "where samples have them. Adversarial steps are in the space of embeddings, relative to their length, "
     "against the answer to everything that is there. Bands are 95 % intervals: a rise within them is chance."
 )
 WORST_INTRO = "At its most severe, what each perturbation costs, the worst first."
-SAVES = (
-    "Does fusion compensate? Alone, the spoilt modality keeps {alone:.0%} of its score on average; with the others "
-    "left whole, {both:.0%} is kept. In {worse} of {all} it would have been better to leave it out."
+COMPENSATES = (
+    "Does fusion compensate? As the only one, the corrupted modality keeps {unimodal:.0%} of its score on average; "
+    "with the others left whole, {both:.0%} is kept. In {worse} of {all} leaving it out would have been better."
 )
 
 
@@ -64,30 +64,30 @@ def markdown(found: Stress) -> str:
 
 
 def costs(found: Stress) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """A row for each perturbation at its most severe: the metric before and after, alone and with the others."""
+    """A row for each perturbation at its most severe: the metric before and after, unimodal and with the others."""
     together = any(TOGETHER in curve.points for curve in found.curves)
     rows = []
-    for curve in sorted(found.curves, key=lambda c: -_cost(c, _alone(c), found.metric)):
-        row = [curve.name, f"{curve.labels[-1]} ({curve.unit})", _change(curve, _alone(curve))]
-        row.append(_signed(_cost(curve, _alone(curve), found.metric)))
+    for curve in sorted(found.curves, key=lambda c: -_cost(c, _unimodal(c), found.metric)):
+        row = [curve.name, f"{curve.labels[-1]} ({curve.unit})", _change(curve, _unimodal(curve))]
+        row.append(_signed(_cost(curve, _unimodal(curve), found.metric)))
         if together:
             has = TOGETHER in curve.points
             row.append(_change(curve, TOGETHER) if has else "–")
             row.append(_signed(_cost(curve, TOGETHER, found.metric)) if has else "–")
             row.append(number(curve.without.estimate) if curve.without else "–")
         rows.append(tuple(row))
-    header = ("perturbation", "at its most severe", "alone", "cost")
+    header = ("perturbation", "at its most severe", "unimodal", "cost")
     return (*header, TOGETHER, "cost", "the others by themselves") if together else header, rows
 
 
 def _verdict(found: Stress) -> str:
-    """What is kept at the most severe, alone and with the others, and whether the others by themselves do better."""
+    """What is kept at the most severe, unimodal and with the others, and whether the others by themselves do better."""
     both = [c for c in found.curves if c.without is not None and c.clean[TOGETHER].estimate > 0]
     if not both or found.metric in LOWER_IS_BETTER:
         return WORST_INTRO
-    kept = {name: sum(_kept(c, name or _alone(c)) for c in both) / len(both) for name in ("", TOGETHER)}
+    kept = {name: sum(_kept(c, name or _unimodal(c)) for c in both) / len(both) for name in ("", TOGETHER)}
     worse = sum(c.points[TOGETHER][-1].estimate < c.without.estimate for c in both if c.without is not None)
-    return f"{WORST_INTRO} {SAVES.format(alone=kept[''], both=kept[TOGETHER], worse=worse, all=len(both))}"
+    return f"{WORST_INTRO} {COMPENSATES.format(unimodal=kept[''], both=kept[TOGETHER], worse=worse, all=len(both))}"
 
 
 def _kept(curve: Curve, condition: str) -> float:
@@ -95,7 +95,7 @@ def _kept(curve: Curve, condition: str) -> float:
     return curve.points[condition][-1].estimate / clean if clean > 0 else 0.0
 
 
-def _alone(curve: Curve) -> str:
+def _unimodal(curve: Curve) -> str:
     return next(condition for condition in curve.points if condition != TOGETHER)
 
 

@@ -81,7 +81,7 @@ def _quality(tasks: Sequence[Task], report: Mapping[str, Any]) -> str:
         for dev_set, found in report["metrics"].items():
             for key, values in found.items():
                 if key == task.name or key.endswith(f".{task.name}"):
-                    view = "fused" if key == task.name else key.removesuffix(f".{task.name}") + " alone"
+                    view = "fused" if key == task.name else key.removesuffix(f".{task.name}") + " only"
                     cells = " | ".join("–" if values.get(n) is None else f"{values[n]:.3f}" for n in names)
                     rows.append(f"| {dev_set} | {view} | {values['n']} | {cells} |")
         if rows:

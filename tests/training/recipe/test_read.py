@@ -7,6 +7,7 @@ import yaml
 
 from emofuse.errors import RecipeError
 from emofuse.training.recipe.read import dump_recipe, load_recipe, parse_recipe
+from emofuse.training.tuning.init import model_config
 
 PLAIN = {
     "name": "plain",
@@ -67,6 +68,13 @@ def test_a_recipe_extends_another_and_lays_over_it(written, tmp_path):
     (tmp_path / "plain.yaml").write_text("extends: again.yaml\n")
     with pytest.raises(RecipeError, match="extends itself"):
         load_recipe(again)
+
+
+def test_a_recipe_with_the_former_name_of_unimodal_is_read(written):
+    recipe = load_recipe(written, ["model.fusion.alone=own"])
+    assert model_config(recipe).fusion.unimodal == "passthrough"
+    recipe = load_recipe(written, ["model.fusion.alone=own", "model.fusion.unimodal=corrected"])
+    assert model_config(recipe).fusion.unimodal == "corrected"
 
 
 def test_a_dumped_recipe_reads_back_equal(written, tmp_path):
