@@ -19,11 +19,11 @@ FIGURES = range(1, 10)
 
 def figure(number: int, setting: Setting) -> list[Line]:
     """The rows of one figure."""
-    from benchmarks.figures import gpu, many, process, road, shares, streaming, training
+    from benchmarks.figures import end_to_end, gpu, many, process, shares, streaming, training
 
     works: dict[int, Callable[[Setting], list[Line]]] = {
-        1: lambda s: road.measure(s, {1}),
-        2: lambda s: road.measure(s, {2}),
+        1: lambda s: end_to_end.measure(s, {1}),
+        2: lambda s: end_to_end.measure(s, {2}),
         3: many.measure,
         4: process.memory,
         5: process.startup,

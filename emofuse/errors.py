@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 class EmofuseError(Exception):
-    """Base of every error that is the caller's to mend: the message says what came, what is valid, how to mend it."""
+    """Base of every error that the caller can fix: the message says what came, what is valid, how to fix it."""
 
 
 class MediaError(EmofuseError, ValueError):

@@ -43,7 +43,7 @@ ENGLISH = {
     "cut_off_somewhere": "the file could be read only up to {reached:.1f} s: it was cut off or is damaged",
     "several_people": (
         "several people are in view in {segments} segment(s): the words and the voice are given to whoever is in view "
-        "most (largest and longest), the others are judged by the face alone"
+        "most (largest and longest), the others are predicted from the face only"
     ),
     "foreign_script": (
         "the words are in a script that this model's vocabulary hardly has: what is read in them means little; leave "

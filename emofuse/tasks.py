@@ -45,7 +45,7 @@ class Task:
 
     @property
     def leading_metric(self) -> str:
-        """The metric it is judged by where no protocol says otherwise."""
+        """Its leading metric where no protocol says otherwise."""
         return {"categorical": "uar", "multilabel": "macro_f1", "scalar": "ccc"}[self.kind]
 
 

@@ -48,7 +48,7 @@ def shipped():
     return emofuse.load(device="cpu")
 
 
-def test_the_shipped_model_judges_the_sample(shipped, repository: Path):
+def test_the_shipped_model_predicts_the_sample(shipped, repository: Path):
     sample = repository / "demo" / "samples" / "sample.mp4"
     result = shipped(sample, transcript=sample.with_suffix(".srt"))
     assert result.model == "emofuse-small" and result.overall is not None

@@ -27,7 +27,7 @@ def measure(setting: Setting) -> list[Line]:
     seconds = 3.0 if setting.smoke else 10.0
     clip = make_clip(setting.work / f"{seconds:g}s.mp4", seconds)
     pipeline = emofuse.load(str(base_model(setting.work, tiny=setting.smoke).checkpoint), device="cuda")
-    segments = [segment for _, segment in pipeline.watch(clip, transcript=clip.with_suffix(".srt"))]
+    segments = [segment for _, segment in pipeline.run(clip, transcript=clip.with_suffix(".srt"))]
     reached = _operations(pipeline, segments, 2 if setting.smoke else 32)
     clips = [clip] * (2 if setting.smoke else 16)
     began = time.perf_counter()

@@ -15,7 +15,7 @@ from benchmarks.models import SMALL, base_model
 from emofuse.media.clip import Clip
 from emofuse.media.faces.collect import FaceCollector
 from emofuse.media.vad import VoiceActivity
-from emofuse.pipeline import predict_batches as judging
+from emofuse.pipeline import predict_batches as prediction
 
 STAGES = ("decode", "detection", "voice activity", "preparation", "encoders", "fusion", "rest")
 LARGEST = 0.25
@@ -29,7 +29,7 @@ def measure(setting: Setting) -> list[Line]:
     found: dict[str, dict[str, float]] = {}
     for size, model in ((SMALL, SMALL), ("base", str(base_model(setting.work, tiny=setting.smoke).checkpoint))):
         pipeline = emofuse.load(model, device="cpu")
-        list(pipeline.watch(clip))
+        list(pipeline.run(clip))
         rounds = [_shares(pipeline, clip) for _ in range(setting.turns)]
         found[size] = {stage: sorted(r[stage] for r in rounds)[len(rounds) // 2] for stage in STAGES}
     plot(found, setting.work / "shares.png")
@@ -47,7 +47,7 @@ def _shares(pipeline: Any, clip: Path) -> dict[str, float]:
     seconds: dict[str, float] = dict.fromkeys(STAGES, 0.0)
     with _timed(seconds, pipeline.model):
         began = time.perf_counter()
-        list(pipeline.watch(clip))
+        list(pipeline.run(clip))
         total = time.perf_counter() - began
     seconds["rest"] = total - sum(seconds.values())
     return {stage: took / total for stage, took in seconds.items()}
@@ -60,7 +60,7 @@ def _timed(seconds: dict[str, float], model: Any) -> Iterator[None]:
         (FaceCollector, "push", "detection"),
         (VoiceActivity, "push", "voice activity"),
         (model, "prepare", "preparation"),
-        (judging, "collate", "preparation"),
+        (prediction, "collate", "preparation"),
         (model, "encode", "encoders"),
         (model, "fuse", "fusion"),
         (model, "decode", "fusion"),

@@ -24,7 +24,7 @@ def measure(setting: Setting) -> list[Line]:
     if not setting.smoke:
         clip = loop(clip, setting.work / "stream.mp4", 60.0)
     pipeline = emofuse.load(SMALL, device="cpu")
-    list(pipeline.watch(clip))
+    list(pipeline.run(clip))
     latencies: list[float] = []
     with _real_time() as start:
         for prediction in pipeline.stream(clip):

@@ -31,7 +31,7 @@ def export(
 ) -> None:
     """Write a model for other runtimes: any subset of the modalities, any length, any batch.
 
-    `emofuse.load(FOLDER, backend="onnx")` judges with it.
+    `emofuse.load(FOLDER, backend="onnx")` predicts with it.
     """
     if len(corpus or ()) != len(root or ()) or (int8 and not corpus):
         raise DataError("--int8 is calibrated on data: name each corpus with --corpus and its folder with --root")

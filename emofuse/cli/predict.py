@@ -99,7 +99,7 @@ def _check_words(sources: Sequence[Path], text: str | None, transcript: Path | N
     """Words belong to one clip, and come from one place."""
     if not sources and text is None:
         raise MediaError(
-            "nothing to judge: give a clip (emofuse predict clip.mp4) or words (emofuse predict --text '…')"
+            "nothing to predict: give a clip (emofuse predict clip.mp4) or words (emofuse predict --text '…')"
         )
     if text is not None and transcript is not None:
         raise MediaError("--text and --transcript both give the words: leave one out")

@@ -76,7 +76,7 @@ class Protocol:
     """The score above which a label that may stand beside others counts as given."""
 
     def leading_metric(self, task: Task) -> str:
-        """The metric a task is judged by: the papers', else the usual one of its kind."""
+        """The leading metric of a task: the papers', else the usual one of its kind."""
         return self.leading.get(task.name, task.leading_metric)
 
 

@@ -200,7 +200,7 @@ class Answers:
             self.uploads.release(visit, asked.file)
 
     def _asked(self, kind: str, sent: Any, words: Any, blur: Any, visit: Visit) -> Request:
-        """What is to be judged. Raises `RefusedError` for what no page of ours would send, or for a file that went."""
+        """What to predict. Raises `RefusedError` for what no page of ours would send, or for a file that went."""
         if not (words is None or isinstance(words, str)) or not isinstance(blur, bool):
             raise RefusedError("error_request")
         file = self.uploads.find(visit, sent)

@@ -87,7 +87,7 @@ class Gate:
     async def _http(self, request: Request, send: Send) -> None:
         browser = self.visitors.browser_of(request)
         given = None if browser else self.visitors.issue()
-        answer, receive = await self._judge(request, browser)
+        answer, receive = await self._decide(request, browser)
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -96,7 +96,7 @@ class Gate:
 
         await (answer or self.app)(request.scope, receive, dressed)
 
-    async def _judge(self, request: Request, browser: str | None) -> tuple[Response | None, Receive]:
+    async def _decide(self, request: Request, browser: str | None) -> tuple[Response | None, Receive]:
         """(the refusal, or None where Gradio answers; what is read of the request from here on)."""
         if not self.names.has(request.headers.get("host", "")):
             return PlainTextResponse("this page has another name; see --name", 421), request.receive

@@ -129,7 +129,7 @@ class Handlers:
     # ---- live ----
 
     def hear(self, sent: Any, request: gr.Request) -> str:
-        """The sound since last time: judged, and its file deleted."""
+        """The sound since last time: predicted, and its file deleted."""
         visit = self.visitors.visit(request)
         live, file = self._live_of(visit), self.uploads.find(visit, sent)
         try:
@@ -145,7 +145,7 @@ class Handlers:
         return self._shown(live, visit)
 
     def see(self, sent: Any, blur: Any, request: gr.Request) -> str:
-        """The camera's picture: judged, and its file deleted."""
+        """The camera's picture: predicted, and its file deleted."""
         visit = self.visitors.visit(request)
         live, file = self._live_of(visit), self.uploads.find(visit, sent)
         try:

@@ -39,7 +39,7 @@ class _StoppedError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """What to judge: the keywords of a pipeline's call, and how to show it."""
+    """What to predict: the keywords of a pipeline's call, and how to show it."""
 
     kind: str
     """clip, speech, picture or text."""
@@ -129,11 +129,11 @@ class Job:
 
     def _run(self) -> None:
         """The thread: every way out of it is told to whoever iterates."""
-        watch = self.pipeline.watch(**self.request.inputs(), progress=self._progress)
+        run = self.pipeline.run(**self.request.inputs(), progress=self._progress)
         try:
-            self._work(watch)
+            self._work(run)
         except _StoppedError:
-            found = self._named(watch.result())
+            found = self._named(run.result())
             shown = self._view(found, done=True) if found.segments else None
             self._steps.put(Step("cancelled", count=len(found.segments), view=shown, analysis=found if shown else None))
         except LimitError as error:
@@ -143,16 +143,16 @@ class Job:
         finally:
             self._steps.put(None)
 
-    def _work(self, watch: Any) -> None:
+    def _work(self, run: Any) -> None:
         last = 0.0
-        for index, (prediction, segment) in enumerate(watch):
+        for index, (prediction, segment) in enumerate(run):
             self._check()
             self._note(index, prediction, segment)
             if time.monotonic() - last > 0.7:
                 last = time.monotonic()
-                shown = self._view(self._named(watch.result()), done=False)
+                shown = self._view(self._named(run.result()), done=False)
                 self._steps.put(Step("reading", *self._read, index + 1, shown))
-        analysis = self._named(watch.result())
+        analysis = self._named(run.result())
         self._steps.put(Step("explaining", count=len(analysis.segments), view=self._view(analysis, done=False)))
         self._look()
         self._weigh(analysis)

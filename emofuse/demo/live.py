@@ -1,4 +1,4 @@
-"""A live session: the last seconds of sound and the last picture, judged over and over."""
+"""A live session: the last seconds of sound and the last picture, predicted over and over."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Live:
         """The last answer."""
 
     def hear(self, rate: int, samples: np.ndarray, now: float | None = None) -> dict[str, Any] | None:
-        """Add what the microphone recorded since last time, as it gives it, and judge; None while another judges."""
+        """Add what the microphone recorded since last time, as it gives it, and predict; None while busy."""
         arrived = time.monotonic() if now is None else now
         if (
             rate != self._rate
@@ -60,20 +60,20 @@ class Live:
             if len(first) > spare:
                 self._chunks.appendleft(first[spare:])
             spare -= len(first)
-        return self._judge(arrived)
+        return self._predict(arrived)
 
     def see(self, picture: np.ndarray, blur: bool = False, now: float | None = None) -> dict[str, Any] | None:
-        """Take the camera's picture; judged at once only where no sound comes that would carry it along."""
+        """Take the camera's picture; predicted at once only where no sound comes that would carry it along."""
         arrived = time.monotonic() if now is None else now
         self._picture, self._seen_at, self._blur = picture, arrived, blur
-        return None if arrived - self._heard_at < FRESH else self._judge(arrived)
+        return None if arrived - self._heard_at < FRESH else self._predict(arrived)
 
     @property
     def idle(self) -> float:
         """Seconds since anything came."""
         return time.monotonic() - max(self._heard_at, self._seen_at, self._made)
 
-    def _judge(self, arrived: float) -> dict[str, Any] | None:
+    def _predict(self, arrived: float) -> dict[str, Any] | None:
         if not self._lock.acquire(blocking=False):
             return None
         try:
@@ -83,9 +83,9 @@ class Live:
                 inputs["audio"] = (self._rate, np.concatenate(list(self._chunks)))
             if arrived - self._seen_at < FRESH and self._picture is not None:
                 inputs["image"] = self._picture
-            watch = self.pipeline.watch(**inputs)
-            found = list(watch)
-            overall = watch.result().overall
+            run = self.pipeline.run(**inputs)
+            found = list(run)
+            overall = run.result().overall
             latency = time.monotonic() - began
             seen = Sight.of([segment for _, segment in found]) if "image" in inputs else None
             self.shown = self._point(arrived, overall, latency, seen, inputs.get("image"))

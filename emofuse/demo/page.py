@@ -231,7 +231,7 @@ def _feedback(kind: str, handlers: Handlers, labels: Labels, status: gr.HTML) ->
 
 
 def _live(handlers: Handlers, labels: Labels) -> None:
-    """The microphone and the camera, judged as they stream."""
+    """The microphone and the camera, predicted as they stream."""
     settings = handlers.settings
     with gr.Row():
         with gr.Column(scale=4, elem_classes="emo-column"):

@@ -25,7 +25,7 @@ VIRTUAL = "virtual_tokens"
 """Where an architecture says which learned tokens stand before the words."""
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
 _LOOKED_AT, _FEWEST = 500, 8
-"""Pieces by which the script of a text is judged, and letters below which it is not."""
+"""Pieces by which the script of a text is told, and letters below which it is not."""
 
 
 class TextProcessor:
@@ -39,7 +39,7 @@ class TextProcessor:
         """input_ids, token_type_ids, word int64, mask, own bool, times float32 [pieces]; lexicon float32 [pieces, 6].
 
         `own` marks the utterance's pieces and [CLS]; context is read by the encoder but not handed to fusion. Pieces
-        past `max_length` are cut: segments of the media road are short enough by construction.
+        past `max_length` are cut: segments of the pipeline are short enough by construction.
         """
         words = [w for w in segment.words or () if w.text.strip()]
         if not words:
@@ -80,7 +80,7 @@ class TextProcessor:
 
     def foreign(self, words: Sequence[Word]) -> bool:
         """Whether the words are in a script that the vocabulary hardly has: unknown letters, or words spelt letter by
-        letter. Judged on the first 500 pieces; fewer than 8 letters never are."""
+        letter. Told from the first 500 pieces; fewer than 8 letters never are."""
         text = _join(words)[0][: 4 * _LOOKED_AT]
         encoded = self.tokenizer(text, truncation="longest_first", max_length=_LOOKED_AT, return_offsets_mapping=True)
         pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)

@@ -46,7 +46,7 @@ def calibration_of(predictions: Predictions, task: Task) -> dict[str, dict[str, 
 
 
 def conformal_of(probs: np.ndarray, targets: np.ndarray, task: Task, coverage: float) -> dict[str, dict[str, Any]]:
-    """By method: prediction sets fitted on random halves and judged on the others, averaged over HALVES halvings."""
+    """By method: prediction sets fitted on random halves and measured on the others, averaged over HALVES halvings."""
     found: dict[str, dict[str, Any]] = {}
     if len(probs) < 4:
         return found

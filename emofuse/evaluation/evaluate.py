@@ -35,7 +35,7 @@ class TaskEvaluation:
 
     task: Task
     leading: str
-    """The metric that the corpus's protocol judges by."""
+    """The leading metric of the corpus's protocol."""
     report: dict[str, Any]
     """See `metrics.task_report`, of every sample with the modalities it has."""
     intervals: dict[str, Interval]
@@ -48,7 +48,7 @@ class TaskEvaluation:
     groups: dict[str, dict[str, dict[str, Any]]]
     """Kind of group → group → n, leading metric, interval."""
     worst: list[dict[str, Any]]
-    """The samples whose truth was held least likely, the worst first, with what there was to judge by."""
+    """The samples whose truth was held least likely, the worst first, with what the model was given."""
     thresholds: list[float] | None = None
     """Of a multilabel task, tuned on these very samples: for use on others."""
     decided: dict[str, dict[str, float]] | None = None

@@ -37,7 +37,7 @@ def worst_of(
 
 
 def evidence_of(sample: Example) -> dict[str, Any]:
-    """What there was to judge by: `words` and the turn `before` them, `seconds` of voice, how many pictures of `faces`.
+    """What the model was given: `words` and the turn `before` them, `seconds` of voice, how many pictures of `faces`.
 
     Nothing of a sample that is ready-made features.
     """

@@ -52,7 +52,7 @@ class FaceEvidence:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Why one segment was judged as it was; scores are shares of the change in log-odds from saying nothing."""
+    """Why one segment was predicted as it was; scores are shares of the change in log-odds from saying nothing."""
 
     task: str
     target: str | None
@@ -232,7 +232,7 @@ def _who(shares: Shapley, target: str) -> str:
     names = {m: PHRASES.get(m, f"the {m}") for m in shares.values}
     ranked = sorted(shares.values, key=lambda m: -shares.values[m])
     if len(ranked) == 1:
-        return f"Only {names[ranked[0]]} could be judged."
+        return f"Only {names[ranked[0]]} could be weighed."
     top, last = ranked[0], ranked[-1]
     if shares.values[top] <= 0:
         return f"Nothing that is there speaks for {target}: the answer is what the model expects of anyone."

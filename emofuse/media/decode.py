@@ -127,7 +127,7 @@ def read_audio(
 ) -> Float32[np.ndarray, " samples"]:
     """The sound of a file, or of a pair (rate in Hz, array), from `start` to `end` seconds: 16 kHz, mono, in [-1, 1].
 
-    It grows with the length asked for: `stream` is the road for long files. Raises MediaError.
+    It grows with the length asked for: use `stream` for long files. Raises MediaError.
     """
     if isinstance(source, tuple):
         if len(source) != 2:

@@ -1,7 +1,7 @@
 """How far stated confidence can be trusted: proper scores (NLL, Brier) and calibration error.
 
 `probs` are rows that sum to 1; `targets` are rows of the same width: one-hot, or the annotators' distribution. Whether
-a prediction is right is judged against the target's leading class. Empty input: NaN and a `MetricWarning`.
+a prediction is right is decided by the target's leading class. Empty input: NaN and a `MetricWarning`.
 """
 
 from __future__ import annotations

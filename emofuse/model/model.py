@@ -51,7 +51,8 @@ class EmotionModel(CheckpointMixin, nn.Module):
     The fused logits of a task are the sum of what each present modality says alone, each at a learned weight (a
     logarithmic opinion pool, exact for modalities that are independent given the label), and a correction that the
     fusion transformer reads from all tokens. The correction starts at zero, so fusion starts from the pool. With
-    `fusion.alone: own` it is of what several modalities say together, and a modality alone answers as its own head.
+    `fusion.unimodal: passthrough` it is of what several modalities say together, and a single one answers as its own
+    head.
     """
 
     def __init__(self, config: ModelConfig, checkpoint: Path | None = None, lean: bool = False) -> None:

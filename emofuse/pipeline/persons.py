@@ -13,7 +13,7 @@ from emofuse.types import FaceTrack, Segment
 def by_person(segment: Segment) -> Sequence[tuple[int | None, Segment]]:
     """(person, the segment as it is about them), the one who has the words and the voice first.
 
-    That one is taken to be whoever is in view most: the largest face, for the longest time. Everyone else is judged
+    That one is taken to be whoever is in view most: the largest face, for the longest time. Everyone else is predicted
     by the face alone. A segment without faces is about nobody in view (None).
     """
     tracks = sorted((t for t in segment.faces if len(t.crops)), key=lambda t: (-_in_view(t), t.person))

@@ -19,7 +19,7 @@ from emofuse.media.prefetch import ahead, cores, one_pool
 from emofuse.media.reader import MediaOptions, Progress
 from emofuse.model.model import EmotionModel
 from emofuse.pipeline.analysis import Analysis
-from emofuse.pipeline.predict_batches import judge
+from emofuse.pipeline.predict_batches import predict_batches
 from emofuse.pipeline.progress import Report, bar
 from emofuse.pipeline.run import ClipRun
 from emofuse.runtime.int8 import full_precision
@@ -49,7 +49,7 @@ def load(
     `device` "auto", or None, takes a GPU where there is one. `precision` "auto" takes bfloat16 on a GPU and, for large
     models on a CPU, whatever is quickest there of float32, bfloat16 and (in encoders whose answers on examples it
     changes by 0.02 at most) int8, see `emofuse.runtime.precision`. `backend`
-    "onnx" or "openvino" judges with what `emofuse export` wrote; they need the extra `export`. `asr` names a
+    "onnx" or "openvino" predicts with what `emofuse export` wrote; they need the extra `export`. `asr` names a
     faster-whisper model (size, hub id or folder) that transcribes clips without a transcript and needs the extra `asr`;
     "auto" takes Whisper tiny.en where that extra brought it, for what it hears as English. `language` is that of the
     speech, None = guessed. `options` say how media are cut into segments and how faces are found. Raises
@@ -121,7 +121,7 @@ class Pipeline:
         **inputs: Unpack[ClipInputs],
     ) -> Analysis:
         """Analyse one clip; `batch_size` segments are predicted at a time, `progress` shows a bar on stderr."""
-        (result,) = self._analyse([self.watch(source, batch_size=batch_size, **inputs)], batch_size, progress)
+        (result,) = self._analyse([self.run(source, batch_size=batch_size, **inputs)], batch_size, progress)
         if isinstance(result, EmofuseError):
             raise result
         return result
@@ -135,16 +135,16 @@ class Pipeline:
         """
         if isinstance(paths, (str, bytes, PathLike)):
             raise EmofuseError(f"predict_many takes several paths, not the one {str(paths)!r}; put it in a list")
-        return self._analyse([self.watch(path) for path in paths], batch_size, progress)
+        return self._analyse([self.run(path) for path in paths], batch_size, progress)
 
     def stream(
         self, source: PathOrName | None = None, *, batch_size: int = 1, **inputs: Unpack[ClipInputs]
     ) -> Iterator[Prediction]:
         """Predictions as the clip is read, in order of time; a larger `batch_size` is quicker and answers later."""
-        for prediction, _ in self.watch(source, batch_size=batch_size, **inputs):
+        for prediction, _ in self.run(source, batch_size=batch_size, **inputs):
             yield prediction
 
-    def watch(
+    def run(
         self,
         source: PathOrName | None = None,
         *,
@@ -174,7 +174,7 @@ class Pipeline:
         from emofuse.explain.explanation import explain
 
         model = full_precision(self.model)
-        for person, segment in self.watch(source, **inputs).segments():
+        for person, segment in self.run(source, **inputs).segments():
             if segment.present & set(model.modalities):
                 yield explain(model, segment, task, target), segment, person
 
@@ -185,7 +185,7 @@ class Pipeline:
             overview = _Overview(runs, report)
             found = ahead([partial(overview.segments, index) for index in range(len(runs))], workers)
             with closing(found):
-                for run, prediction in judge(self.model, found, batch_size):
+                for run, prediction in predict_batches(self.model, found, batch_size):
                     if prediction is not None:
                         run.predictions.append(prediction)
         return [run.error or run.result() for run in runs]

@@ -17,23 +17,23 @@ from emofuse.types import Prediction, Segment
 
 Key = TypeVar("Key")
 FIRST = 4
-"""Segments judged before more are waited for; each batch after may be twice as large as the one before."""
+"""Segments predicted before more are waited for; each batch after may be twice as large as the one before."""
 PADDED_SECONDS = 96.0
 """The most a batch may hold, padding included, so that long segments do not fill the memory …"""
 CPU_SECONDS = 12.0
 """… and on a CPU, of sound and faces: what does not fit its caches waits for memory longer than a batch saves."""
 
 
-def judge(
+def predict_batches(
     model: EmotionModel, segments: Iterable[tuple[Key, int | None, Segment]], batch_size: int
 ) -> Iterator[tuple[Key, Prediction | None]]:
     """(key, prediction) for each (key, person, segment), in order; None where the model finds nothing it can read.
 
     At most `batch_size` segments are held at a time, whatever the number that goes through; the first come out four
-    together, then eight, so that whoever watches sees something soon.
+    together, then eight, so that the first predictions are shown soon.
     """
     if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; at least 1 segment must be judged at a time")
+        raise ValueError(f"batch_size is {batch_size}; at least 1 segment must be predicted at a time")
     source, size = iter(segments), FIRST
     while chunk := list(islice(source, min(size, batch_size))):
         size *= 2
@@ -73,7 +73,7 @@ def prediction(
         return None
     values = _named(tasks, decoded.tasks, row)
     standard: dict[str, Any] = {name: values.get(task) for task, name in _FIELDS.items()}
-    alone: dict[Modality, dict[str, float]] = {
+    unimodal: dict[Modality, dict[str, float]] = {
         modality: named["emotion"]
         for modality, outputs in decoded.by_modality.items()
         if modality in present and "emotion" in (named := _named(tasks, outputs, row))
@@ -85,7 +85,7 @@ def prediction(
         present=present,
         **standard,
         others={task: value for task, value in values.items() if task not in _FIELDS},
-        by_modality=alone,
+        by_modality=unimodal,
         embedding=decoded.embedding[row].copy(),
     )
 
@@ -101,7 +101,7 @@ _FIELDS = {
 
 
 def _named(tasks: Sequence[Task], outputs: Mapping[str, np.ndarray], row: int) -> dict[str, Any]:
-    """Task → {class: probability}, or a number for a scalar; a task not taught for what is present is left out."""
+    """Task → {class: probability}, or a number for a scalar; a task not supported for what is present is left out."""
     return {
         task.name: dict(zip(task.classes, map(float, outputs[task.name][row]), strict=True))
         if task.classes

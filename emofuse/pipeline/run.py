@@ -16,7 +16,7 @@ from emofuse.notes import Note
 from emofuse.pipeline.aggregate import aggregate
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.persons import by_person
-from emofuse.pipeline.predict_batches import judge
+from emofuse.pipeline.predict_batches import predict_batches
 from emofuse.types import Prediction, Segment, Word
 
 
@@ -67,7 +67,7 @@ class ClipRun:
     def __iter__(self) -> Iterator[tuple[Prediction, Segment]]:
         """Raises `MediaError`."""
         found = ((segment, person, segment) for person, segment in self.segments())
-        for segment, prediction in judge(self.model, found, self.batch_size):
+        for segment, prediction in predict_batches(self.model, found, self.batch_size):
             if prediction is not None:
                 self.predictions.append(prediction)
                 yield prediction, segment
@@ -114,7 +114,7 @@ class ClipRun:
             return aggregate(self.predictions)
         first, last = self._text_alone[0], self._text_alone[-1]
         whole = Segment(f"{first.id}+", first.start, last.end, words=words)
-        (_, found), *_ = judge(self.model, [(None, None, whole)], 1)
+        (_, found), *_ = predict_batches(self.model, [(None, None, whole)], 1)
         return found
 
     def _tick(self, done: float, total: float | None) -> None:

@@ -28,7 +28,7 @@ from emofuse.training.outcome.ensemble import PREDICTIONS, members, save_predict
 from emofuse.training.outcome.report import Progress, RunLog, build_report, plot_curves
 from emofuse.training.recipe.read import dump_recipe, load_recipe
 from emofuse.training.recipe.schema import Recipe
-from emofuse.training.trainer import EmotionTrainer, EverySteps, Watching, is_first, last_complete
+from emofuse.training.trainer import EmotionTrainer, EpochCallback, EverySteps, is_first, last_complete
 from emofuse.training.tuning.adapters import Adapter, adapters_of, merge, save_adapters
 from emofuse.training.tuning.init import build, parameter_counts
 from emofuse.training.tuning.strategies import apply_strategies
@@ -43,7 +43,7 @@ from emofuse.training.validate import (
     sign,
 )
 
-Watch = Callable[[int, float], None]
+OnEpoch = Callable[[int, float], None]
 """Is told the epoch, from 1, and its dev score."""
 
 
@@ -54,12 +54,12 @@ def fit(
     limit: int | None = None,
     dry_run: bool = False,
     command: str = "",
-    watch: Watch | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> Path:
     """Train as the recipe says; returns the checkpoint folder (with `dry_run`, where it would be).
 
     `limit`: at most so many utterances a source and split. `resume` goes on from the last complete state of a run that
-    was interrupted or had fewer epochs. `watch` is told each epoch's number and dev score, and ends the work by
+    was interrupted or had fewer epochs. `on_epoch` is told each epoch's number and dev score, and ends the work by
     raising. With `seeds` or `folds`, each has a run of its own, `summary.json` holds mean ± standard deviation, and the
     checkpoint of the best dev score is returned. Raises RecipeError, DataError, TrainingError.
     """
@@ -74,18 +74,18 @@ def fit(
     if recipe.train.threads:
         torch.set_num_threads(recipe.train.threads)
     if recipe.seeds is None and recipe.folds is None:
-        return Run(recipe, recipe.seed, recipe.folder, limit, command, watch).go(resume)
+        return Run(recipe, recipe.seed, recipe.folder, limit, command, on_epoch).go(resume)
     runs = [
-        (label, Run(own, s, recipe.folder / label, limit, command, _later(watch, i * recipe.train.epochs)))
+        (label, Run(own, s, recipe.folder / label, limit, command, _later(on_epoch, i * recipe.train.epochs)))
         for i, (label, own, s) in enumerate(members(recipe))
     ]
     folders = {label: run.go(resume) for label, run in runs}
     return summarise(recipe, folders) if is_first() else recipe.folder
 
 
-def _later(watch: Watch | None, epochs: int) -> Watch | None:
+def _later(on_epoch: OnEpoch | None, epochs: int) -> OnEpoch | None:
     """Of several runs in a row, epochs are counted on."""
-    return None if watch is None else lambda epoch, score: watch(epochs + epoch, score)
+    return None if on_epoch is None else lambda epoch, score: on_epoch(epochs + epoch, score)
 
 
 class Run:
@@ -98,10 +98,10 @@ class Run:
         folder: Path,
         limit: int | None,
         command: str,
-        watch: Watch | None = None,
+        on_epoch: OnEpoch | None = None,
     ) -> None:
         self.recipe, self.seed, self.folder, self.limit, self.command = recipe, seed, folder, limit, command
-        self.watch = watch
+        self.on_epoch = on_epoch
         self.states = folder / "states"
 
     def go(self, resume: bool) -> Path:
@@ -164,8 +164,8 @@ class Run:
         callbacks: list[TrainerCallback] = [progress, *log.writers(self.recipe)]
         if self.recipe.train.patience:
             callbacks.append(EarlyStoppingCallback(self.recipe.train.patience))
-        if self.watch:
-            callbacks.append(Watching(self.watch, sign(self.recipe.train.metric)))
+        if self.on_epoch:
+            callbacks.append(EpochCallback(self.on_epoch, sign(self.recipe.train.metric)))
         if self.recipe.train.save_steps:
             callbacks.append(EverySteps(self.recipe.train.save_steps))
         trainer = EmotionTrainer(

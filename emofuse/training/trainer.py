@@ -201,15 +201,15 @@ class EmotionTrainer(Trainer):
             self.average.swap(self.objective)
 
 
-class Watching(TrainerCallback):
+class EpochCallback(TrainerCallback):
     """Tells someone outside each epoch's dev score as it reads (not negated)."""
 
-    def __init__(self, watch: Callable[[int, float], None], sign: int) -> None:
-        self.watch, self.sign = watch, sign
+    def __init__(self, on_epoch: Callable[[int, float], None], sign: int) -> None:
+        self.on_epoch, self.sign = on_epoch, sign
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
-        """What `watch` raises ends the training."""
-        self.watch(round(state.epoch), self.sign * metrics["eval_score"])
+        """What `on_epoch` raises ends the training."""
+        self.on_epoch(round(state.epoch), self.sign * metrics["eval_score"])
 
 
 class EverySteps(TrainerCallback):

@@ -146,13 +146,13 @@ def tune(
         trial.set_user_attr("values", values)
         place = folder / f"trial-{trial.number}"
 
-        def watch(epoch: int, score: float) -> None:
+        def on_epoch(epoch: int, score: float) -> None:
             trial.report(score, epoch)
             if trial.should_prune():
                 raise optuna.TrialPruned(f"worse than most after epoch {epoch}")
 
         try:
-            return _trial(recipe, values, place, limit, command, watch, run)
+            return _trial(recipe, values, place, limit, command, on_epoch, run)
         except optuna.TrialPruned:
             shutil.rmtree(place, ignore_errors=True)
             raise
@@ -168,13 +168,13 @@ def _trial(
     folder: Path,
     limit: int | None,
     command: str,
-    watch: Callable[[int, float], None],
+    on_epoch: Callable[[int, float], None],
     run: Callable[..., Path] | None,
 ) -> float:
     if run is None:
         from emofuse.training.run import fit as run
     own = with_values(recipe, {**values, "output.folder": str(folder), "output.overwrite": True})
-    checkpoint = run(own, limit=limit, command=command, watch=watch)
+    checkpoint = run(own, limit=limit, command=command, on_epoch=on_epoch)
     summary = folder / "summary.json"
     if summary.is_file():
         runs = json.loads(summary.read_text("utf-8"))["runs"]

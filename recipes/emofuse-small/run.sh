@@ -28,5 +28,5 @@ stage speech.yaml "$root" "$@"
 stage face-first.yaml "$root" "$@"
 stage face.yaml "$root" "$@"
 stage fusion.yaml "$root" "$@"
-python "$here/road.py" "$root" --model runs/emofuse-small/model --json runs/road.json
-python "$here/card.py" --road runs/road.json --to runs/emofuse-small-card
+python "$here/end_to_end.py" "$root" --model runs/emofuse-small/model --json runs/end_to_end.json
+python "$here/card.py" --end-to-end runs/end_to_end.json --to runs/emofuse-small-card

@@ -29,11 +29,11 @@ def test_a_goal_is_met_or_missed_or_there_is_none():
     from benchmarks.__main__ import table
     from benchmarks.measure import Line
 
-    lines = [Line(3, "many", 1.2, goal=1.5, at_most=False), Line(1, "road", 0.5, goal=0.6), Line(9, "gpu", None)]
+    lines = [Line(3, "many", 1.2, goal=1.5, at_most=False), Line(1, "pipeline", 0.5, goal=0.6), Line(9, "gpu", None)]
     assert [line.met for line in lines] == [False, True, None]
     rows = table(lines).splitlines()[2:]
     assert rows == [
-        "| 1 | road | 0.5 × | ≤ 0.6 | met |",
+        "| 1 | pipeline | 0.5 × | ≤ 0.6 | met |",
         "| 3 | many | 1.2 × | ≥ 1.5 | missed |",
         "| 9 | gpu | – | – |  |",
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 
-def test_a_model_is_exported_and_judges(run, model_folder, tmp_path):
+def test_a_model_is_exported_and_predicts(run, model_folder, tmp_path):
     code, out, err = run("export", model_folder, tmp_path / "out", "--format", "onnx")
     assert (code, err) == (0, "") and str(tmp_path / "out") in out
     manifest = json.loads((tmp_path / "out" / "onnx" / "export.json").read_text())

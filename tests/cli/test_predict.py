@@ -173,7 +173,7 @@ def test_sound_that_is_not_a_number(predict, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "nothing to judge: give a clip"),
+        ([], "nothing to predict: give a clip"),
         (["a.mp4", "--text", "x", "--transcript", "y.srt"], "no such file"),
         (["{sample}", "--text", "x", "--transcript", "y.srt"], "both give the words: leave one out"),
         (["{sample}", "{sample}2", "--text", "x"], "are the words of one clip, and 2 clips were given"),

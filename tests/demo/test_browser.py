@@ -262,13 +262,13 @@ def test_a_correction_needs_consent_and_becomes_a_row(here, served, corrections,
 
 
 class Held:
-    """A real watch of a clip that stands still after its first answer until it is let go."""
+    """A real run of a clip that stands still after its first answer until it is let go."""
 
-    def __init__(self, watch, go: threading.Event) -> None:
-        self.watch, self.go, self.result = watch, go, watch.result
+    def __init__(self, run, go: threading.Event) -> None:
+        self.run, self.go, self.result = run, go, run.result
 
     def __iter__(self):
-        for number, found in enumerate(self.watch):
+        for number, found in enumerate(self.run):
             if number:
                 assert self.go.wait(90)
             yield found
@@ -277,8 +277,8 @@ class Held:
 @pytest.mark.slow
 def test_cancel_gives_the_page_back(here, served, pipeline, clip, words, monkeypatch):
     """A clip is cancelled when its first answer shows and the rest is still being read."""
-    go, watch = threading.Event(), pipeline.watch
-    monkeypatch.setattr(pipeline, "watch", lambda *given, **named: Held(watch(*given, **named), go))
+    go, run = threading.Event(), pipeline.run
+    monkeypatch.setattr(pipeline, "run", lambda *given, **named: Held(run(*given, **named), go))
     tab = here.tab
     here.choose("clip")
     tab.locator("#emo-in-clip input[type=file]").set_input_files(clip)
@@ -288,7 +288,7 @@ def test_cancel_gives_the_page_back(here, served, pipeline, clip, words, monkeyp
     tab.locator("#emo-answer-clip [data-testid=leading]").wait_for()
     assert tab.locator("#emo-answer-clip [data-testid=download-json]").count() == 0
     tab.locator("#emo-stop-clip").click()
-    tab.wait_for_timeout(1500)  # the rest is judged already: the server has to hear of it before it goes on
+    tab.wait_for_timeout(1500)  # the rest is predicted already: the server has to hear of it before it goes on
     go.set()
     tab.locator("#emo-status-clip .emo-status", has_text="Cancelled").wait_for()
     tab.wait_for_function("!document.querySelector('#emo-go-clip').disabled")

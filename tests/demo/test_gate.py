@@ -57,7 +57,7 @@ def secret(tmp_path, samples):
 
 
 def answer(visitor, shown) -> None:
-    """Have words judged, so that there is something to correct."""
+    """Have words predicted, so that there is something to correct."""
     status, *_ = visitor.queue("run_text", "I am so happy")
     assert shown(status)["stage"] == "finished"
 
@@ -109,7 +109,7 @@ def test_a_correction_of_what_was_given_is_kept(visitor, shown, kept, secret):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_what_was_uploaded_here_is_judged(visitor, victim, shown, secret, kind):
+def test_only_what_was_uploaded_here_is_predicted(visitor, victim, shown, secret, kind):
     theirs = victim.give("voice.flac", secret.read_bytes())
     for forged in (secret, "/etc/passwd", "http://127.0.0.1:9/voice.flac", "../voice.flac"):
         assert visitor.join(f"run_{kind}", file(forged), "", False).status_code == 403

@@ -161,11 +161,11 @@ def test_every_format_of_a_microphone_gives_the_prediction_of_the_float_file(pip
     both = np.stack([sound, sound], axis=1)
     formats = {"PCM_16": both, "PCM_24": both, "PCM_32": sound} if rate == 48_000 else {"PCM_16": sound}
 
-    def judged(samples: np.ndarray, subtype: str) -> list[float]:
+    def predicted(samples: np.ndarray, subtype: str) -> list[float]:
         path = tmp_path / f"{subtype}.wav"
         soundfile.write(path, samples, rate, subtype=subtype)
         return list(finish(pipeline, Request("speech", source=str(path)))[0].analysis.overall.emotions.values())
 
-    expected = judged(sound, "FLOAT")
+    expected = predicted(sound, "FLOAT")
     for subtype, samples in formats.items():
-        assert judged(samples, subtype) == pytest.approx(expected, abs=1e-3), subtype
+        assert predicted(samples, subtype) == pytest.approx(expected, abs=1e-3), subtype

@@ -1,4 +1,4 @@
-"""A live session: the last seconds judged over and over, in whatever format the microphone gives."""
+"""A live session: the last seconds predicted over and over, in whatever format the microphone gives."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def stereo(voice: np.ndarray) -> np.ndarray:
     return np.stack([sound, sound], axis=1)
 
 
-def test_chunks_are_judged_as_the_whole_they_make(live, pipeline, voice):
+def test_chunks_are_predicted_as_the_whole_they_make(live, pipeline, voice):
     sound = stereo(voice)[: 48_000 * 3]
     shown = None
     for second in range(3):
@@ -57,7 +57,7 @@ def test_a_microphone_that_changes_its_format_starts_anew(live, voice):
     assert len(live._chunks) == 1
 
 
-def test_the_camera_is_judged_with_the_voice_or_alone(live, samples, voice):
+def test_the_camera_is_predicted_with_the_voice_or_alone(live, samples, voice):
     from emofuse.media.image import read_image
 
     face = read_image(samples / "face.jpg")

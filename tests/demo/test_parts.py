@@ -221,7 +221,7 @@ def test_blurring_leaves_nothing_of_a_face_and_all_of_the_rest():
 
 
 def test_a_still_of_the_clip_shows_who_is_where(pipeline, clip, words):
-    (_, segment), *_ = list(pipeline.watch(clip, transcript=words))
+    (_, segment), *_ = list(pipeline.run(clip, transcript=words))
     sight = Sight.of([segment])
     assert sight is not None
     plain, blurred = still_of_video(str(clip), sight, False), still_of_video(str(clip), sight, True)

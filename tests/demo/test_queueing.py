@@ -13,13 +13,13 @@ from emofuse.demo.settings import Settings
 @pytest.fixture
 def held(pipeline, monkeypatch):
     """Lets the first answer begin, and holds it, with the model, until it is set."""
-    go, watch = threading.Event(), pipeline.watch
+    go, run = threading.Event(), pipeline.run
 
     def waiting(*given, **named):
         assert go.wait(60)
-        return watch(*given, **named)
+        return run(*given, **named)
 
-    monkeypatch.setattr(pipeline, "watch", waiting)
+    monkeypatch.setattr(pipeline, "run", waiting)
     return go
 
 

@@ -153,7 +153,7 @@ def test_the_tokenizer_cuts_the_same_pieces(tiny_tokenizer, pair, limit):
     assert lean(text)["input_ids"] == whole(text)["input_ids"]
 
 
-def test_a_checkpoint_judges_the_same_and_is_saved_the_same(tiny_model, make_segment, tmp_path):
+def test_a_checkpoint_predicts_the_same_and_is_saved_the_same(tiny_model, make_segment, tmp_path):
     folder = tiny_model.save_pretrained(tmp_path / "whole")
     lean = EmotionModel.from_pretrained(folder, lean=True)
     whole = EmotionModel.from_pretrained(folder)
@@ -171,7 +171,7 @@ def test_a_checkpoint_judges_the_same_and_is_saved_the_same(tiny_model, make_seg
 
 @pytest.mark.checkpoint
 @pytest.mark.slow
-def test_judging_imports_neither_transformers_nor_timm():
+def test_predicting_imports_neither_transformers_nor_timm():
     code = (
         "import sys, emofuse; emofuse.load(device='cpu')(text='I am so happy!'); "
         "print([m for m in ('transformers', 'timm', 'torchvision', 'librosa', 'scipy', 'sympy') if m in sys.modules])"

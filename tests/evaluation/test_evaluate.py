@@ -176,7 +176,7 @@ def test_the_published_protocol_of_goemotions_is_answered_by_the_head_of_emotion
 
 
 @pytest.mark.slow
-def test_worst_errors_say_what_there_was_to_judge_by(tiny_model, samples, tmp_path):
+def test_worst_errors_say_what_the_model_was_given(tiny_model, samples, tmp_path):
     found = evaluate(tiny_model, samples, resamples=2, batch_size=8)
     segments = {s.id: s.load() for s in samples}
     for error in found.tasks["emotion"].worst:

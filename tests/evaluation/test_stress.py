@@ -167,7 +167,7 @@ def test_stress_scores_alone_and_together(tiny_model, samples, tmp_path):
     assert "| noise | 20 (signal-to-noise ratio, dB) |" in (tmp_path / "stress.md").read_text("utf-8")
 
 
-def test_what_costs_most_comes_first_and_fusion_is_judged():
+def test_what_costs_most_comes_first_and_whether_fusion_compensates_is_said():
     def at(*scores: float) -> list[Interval]:
         return [Interval(s, s - 0.1, s + 0.1, 0.95, 9) for s in scores]
 

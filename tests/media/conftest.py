@@ -1,4 +1,4 @@
-"""Real files, written with PyAV, for the tests of the media road."""
+"""Real files, written with PyAV, for the tests of reading media."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole road: whatever is handed in becomes segments, in order, with notes on what was absent and why."""
+"""The reader: whatever is handed in becomes segments, in order, with notes on what was absent and why."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def words(sample: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def pipeline(tiny_config) -> Pipeline:
-    """The whole road around a model with random weights."""
+    """The whole pipeline around a model with random weights."""
     import torch
 
     torch.manual_seed(0)

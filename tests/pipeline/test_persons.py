@@ -1,4 +1,4 @@
-"""The words and the voice belong to one person; everyone else is judged by the face alone."""
+"""The words and the voice belong to one person; everyone else is predicted from the face only."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def test_a_string_is_never_guessed_to_be_something_else(pipeline, sample):
         pipeline("I can't believe it!")
 
 
-def test_nothing_to_judge_is_an_analysis_that_says_why(pipeline, tmp_path):
+def test_nothing_to_predict_is_an_analysis_that_says_why(pipeline, tmp_path):
     path = tmp_path / "one.mp4"
     with av.open(str(path), "w") as container:
         track = container.add_stream("libx264", rate=25)
@@ -167,7 +167,7 @@ def test_a_bad_file_is_a_clear_error(pipeline, bad, kind):
         pipeline(path)
 
 
-def test_a_clip_cut_off_in_the_middle_is_judged_as_far_as_it_goes(pipeline, sample, tmp_path):
+def test_a_clip_cut_off_in_the_middle_is_predicted_as_far_as_it_goes(pipeline, sample, tmp_path):
     path = tmp_path / "cut.mp4"
     path.write_bytes(sample.read_bytes()[:120_000])
     result = pipeline(path)

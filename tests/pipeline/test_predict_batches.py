@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emofuse.pipeline.predict_batches import PADDED_SECONDS, buckets, judge
+from emofuse.pipeline.predict_batches import PADDED_SECONDS, buckets, predict_batches
 
 
 @given(st.lists(st.floats(0, 120), max_size=40))
@@ -25,8 +25,8 @@ def test_batches_change_nothing(tiny_model, make_segment, size):
     segments = [make_segment(i) for i in range(7)]
     segments[2] = segments[2].without("speech", "text")
     segments[4] = segments[4].without("face")
-    alone = [p for i, s in enumerate(segments) for _, p in judge(tiny_model, [(i, 5, s)], 1)]
-    together = list(judge(tiny_model, ((i, 5, s) for i, s in enumerate(segments)), size))
+    alone = [p for i, s in enumerate(segments) for _, p in predict_batches(tiny_model, [(i, 5, s)], 1)]
+    together = list(predict_batches(tiny_model, ((i, 5, s) for i, s in enumerate(segments)), size))
     assert [key for key, _ in together] == list(range(7))
     for (_, p), one in zip(together, alone, strict=True):
         assert p is not None and one is not None
@@ -39,7 +39,7 @@ def test_batches_change_nothing(tiny_model, make_segment, size):
 
 def test_what_the_model_cannot_read_has_no_prediction(tiny_model, make_segment):
     empty = make_segment(0).without("text", "speech", "face")
-    assert list(judge(tiny_model, [("a", None, empty)], 4)) == [("a", None)]
+    assert list(predict_batches(tiny_model, [("a", None, empty)], 4)) == [("a", None)]
 
 
 def test_no_more_segments_are_held_than_a_batch(tiny_model, make_segment):
@@ -50,5 +50,5 @@ def test_no_more_segments_are_held_than_a_batch(tiny_model, make_segment):
             taken.append(i)
             yield i, None, make_segment(i)
 
-    for done, (key, _) in enumerate(judge(tiny_model, source(), 3)):
+    for done, (key, _) in enumerate(predict_batches(tiny_model, source(), 3)):
         assert key == done and len(taken) <= done // 3 * 3 + 3

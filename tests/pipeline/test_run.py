@@ -6,7 +6,7 @@ import pytest
 
 from emofuse.errors import MediaError
 from emofuse.pipeline.aggregate import aggregate
-from emofuse.pipeline.predict_batches import judge
+from emofuse.pipeline.predict_batches import predict_batches
 from emofuse.types import Segment
 
 
@@ -16,13 +16,13 @@ class StoppedError(Exception):
 
 def test_watched_to_the_end_it_is_what_a_call_returns(pipeline, sample, words, whole):
     seconds = []
-    watch = pipeline.watch(sample, transcript=words, progress=lambda done, total: seconds.append((done, total)))
+    run = pipeline.run(sample, transcript=words, progress=lambda done, total: seconds.append((done, total)))
     sizes = []
-    for prediction, segment in watch:
+    for prediction, segment in run:
         assert (prediction.start, prediction.end) == (segment.start, segment.end)
-        sizes.append(len(watch.result().segments))
+        sizes.append(len(run.result().segments))
     assert sizes == [1, 2, 3]
-    assert watch.result().to_dict() == whole.to_dict()
+    assert run.result().to_dict() == whole.to_dict()
     assert seconds == sorted(seconds) and seconds[-1][0] == pytest.approx(whole.duration)
 
 
@@ -30,11 +30,11 @@ def test_the_first_predictions_come_before_the_rest_is_read(pipeline, sample, tm
     turns = [f"00:0{i / 2:.3f} --> 00:0{i / 2 + 0.4:.3f}\n<v {'AB'[i % 2]}>word" for i in range(10)]
     words, seconds = tmp_path / "words.vtt", []
     words.write_text("\n\n".join(["WEBVTT", *turns]), "utf-8")
-    watch = pipeline.watch(sample, transcript=words, progress=lambda done, total: seconds.append(done))
-    following = iter(watch)
+    run = pipeline.run(sample, transcript=words, progress=lambda done, total: seconds.append(done))
+    following = iter(run)
     first, _ = next(following)
     assert seconds[-1] < 4 * 0.5 + 1.0, "four come together"
-    assert watch.result().segments == [first]
+    assert run.result().segments == [first]
     assert len(list(following)) >= 8
 
 
@@ -44,19 +44,19 @@ def test_what_progress_raises_ends_the_work(pipeline, sample):
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        list(pipeline.watch(sample, progress=stop))
+        list(pipeline.run(sample, progress=stop))
 
 
 def test_a_bad_file_raises_as_it_is_watched(pipeline, bad):
     with pytest.raises(MediaError, match="not media"):
-        list(pipeline.watch(bad["not media"][0]))
+        list(pipeline.run(bad["not media"][0]))
 
 
 def test_a_short_text_is_read_as_a_whole_beside_its_sentences(pipeline):
     found = pipeline(text="I lost my keys again. Then my sister called. We laughed all evening!")
     assert len(found.segments) == 3 and found.overall is not None
     whole = Segment("whole", 0.0, found.segments[-1].end, words=found.transcript)
-    ((_, expected),) = judge(pipeline.model, [(None, None, whole)], 1)
+    ((_, expected),) = predict_batches(pipeline.model, [(None, None, whole)], 1)
     assert expected is not None and found.overall.emotions == pytest.approx(expected.emotions, abs=1e-6)
     assert found.overall.emotions != pytest.approx(aggregate(found.segments).emotions, abs=1e-6)
 

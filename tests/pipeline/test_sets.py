@@ -18,7 +18,7 @@ SCORES = ConformalScores("lac", EMOTIONS, {"dev": tuple(i / 100 for i in range(9
 
 @pytest.fixture
 def calibrated(analysis: Analysis) -> Analysis:
-    """Two people are judged by all three modalities; a face alone was never calibrated."""
+    """Two people are predicted from all three modalities; a face alone was never calibrated."""
     return replace(analysis, conformal={"text+speech+face": {"emotion": SCORES}})
 
 

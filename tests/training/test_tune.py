@@ -80,7 +80,7 @@ def test_without_optuna_the_extra_is_named(recipe_values: dict[str, Any], monkey
         tune(parse_recipe(recipe_values), 1, SPACE)
 
 
-def pretend(recipe: Recipe, *, limit: int | None, command: str, watch: Callable[[int, float], None]) -> Path:
+def pretend(recipe: Recipe, *, limit: int | None, command: str, on_epoch: Callable[[int, float], None]) -> Path:
     """A run whose score is best at a learning rate of 1e-3; batches of 4 fail as a loss that is no number does."""
     if recipe.train.batch_size == 4:
         raise RecipeError("the loss is nan")
@@ -111,7 +111,7 @@ def test_a_trial_that_falls_behind_is_stopped(recipe_values: dict[str, Any]):
     pytest.importorskip("optuna", reason="the extra 'tune' is not installed")
     epochs: list[int] = []
 
-    def slow(recipe: Recipe, *, limit: int | None, command: str, watch: Callable[[int, float], None]) -> Path:
+    def slow(recipe: Recipe, *, limit: int | None, command: str, on_epoch: Callable[[int, float], None]) -> Path:
         """Runs are the worse the later they come; each says so after every epoch."""
         folder = recipe.folder / "model"
         folder.mkdir(parents=True)
@@ -119,7 +119,7 @@ def test_a_trial_that_falls_behind_is_stopped(recipe_values: dict[str, Any]):
         epochs.append(0)
         for epoch in (1, 2, 3, 4):
             epochs[-1] = epoch
-            watch(epoch, value)
+            on_epoch(epoch, value)
         (folder / "report.json").write_text(json.dumps({"score": value}))
         return folder
 
@@ -139,14 +139,14 @@ def test_training_tells_each_epochs_score_and_ends_when_told(recipe_values: dict
     class EnoughError(Exception):
         pass
 
-    def watch(epoch: int, score: float) -> None:
+    def on_epoch(epoch: int, score: float) -> None:
         seen.append((epoch, score))
         if epoch == 2:
             raise EnoughError
 
     recipe = parse_recipe(recipe_values | {"train": recipe_values["train"] | {"epochs": 3}})
     with pytest.raises(EnoughError):
-        fit(recipe, watch=watch)
+        fit(recipe, on_epoch=on_epoch)
     assert [epoch for epoch, _ in seen] == [1, 2]
     assert all(0 <= score <= 1 for _, score in seen)
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 _STANDARD = 64
-"""Side, in pixels, of the grey copy that sharpness and symmetry are judged on."""
+"""Side, in pixels, of the grey copy that sharpness and symmetry are measured on."""
 _SHARP = 60.0
 """Laplacian variance, after contrast is evened out, of a face that is half-way sharp."""
 

@@ -47,7 +47,7 @@ def load_exported(where: str | Path, backend: str, device: str = "auto") -> Expo
 
 
 class ExportedModel(EmotionModel):
-    """An EmotionModel without backbones; it judges, and is neither trained nor explained by gradients."""
+    """An EmotionModel without backbones; it predicts, and is neither trained nor explained by gradients."""
 
     def __init__(self, folder: Path, runs: Mapping[str, Run]) -> None:
         super().__init__(read_config(folder), checkpoint=folder, lean=True)

@@ -51,7 +51,7 @@ def export(
     if format not in ENDINGS:
         raise EmofuseError(f"no format {format!r}; valid: {', '.join(ENDINGS)}")
     if int8 and format == "torch":
-        raise EmofuseError("int8 goes with the formats onnx and openvino; torch judges in 8 bits with precision='int8'")
+        raise EmofuseError("int8 goes with the formats onnx and openvino; with torch, ask for precision='int8'")
     _require(format, int8)
     if Path(folder).exists() and not (Path(folder) / "config.json").is_file() and any(Path(folder).iterdir()):
         raise EmofuseError(f"{folder} is there and is no model folder; name one that is not there yet")

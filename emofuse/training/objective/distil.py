@@ -16,18 +16,18 @@ from emofuse.training.recipe.schema import Distil
 
 
 class Teacher:
-    """Frozen models beside the one that learns; they read the learner's inputs and are no part of it.
+    """Frozen models beside the one that learns; they read the student's inputs and are no part of it.
 
     Several teach the mean of their probabilities. Raises RecipeError when one cannot be found, or does not read what
-    the learner reads.
+    the student reads.
     """
 
-    def __init__(self, options: Distil, learner: EmotionModel) -> None:
+    def __init__(self, options: Distil, student: EmotionModel) -> None:
         self.options = options
         names = [options.teacher] if isinstance(options.teacher, str) else options.teacher
-        self.models = [_teacher(name, learner) for name in names]
+        self.models = [_teacher(name, student) for name in names]
         known = [{task.name: task for task in model.tasks} for model in self.models]
-        self.tasks = [task for task in learner.tasks if all(k.get(task.name) == task for k in known)]
+        self.tasks = [task for task in student.tasks if all(k.get(task.name) == task for k in known)]
         if not self.tasks:
             raise RecipeError(f"loss.distil.teacher: {' and '.join(names)} and the model have no task in common")
 
@@ -53,15 +53,15 @@ class Teacher:
         return (per_row * rows).sum() / rows.sum().clamp(min=1)
 
 
-def _teacher(name: str, learner: EmotionModel) -> EmotionModel:
+def _teacher(name: str, student: EmotionModel) -> EmotionModel:
     try:
         model = EmotionModel.from_pretrained(name).requires_grad_(False)
     except CheckpointError as error:
         raise RecipeError(f"loss.distil.teacher: {error}") from error
-    for modality in learner.modalities:
+    for modality in student.modalities:
         if modality not in model.modalities:
             raise RecipeError(f"loss.distil.teacher: {name} does not read {modality}")
-        pair = [_reading(m, modality) for m in (learner, model)]
+        pair = [_reading(m, modality) for m in (student, model)]
         if pair[0] != pair[1]:
             raise RecipeError(
                 f"loss.distil.teacher: {name} reads {modality} in another way ({pair[1]}) than the model that learns "

@@ -80,7 +80,7 @@ class RunLog:
 
 
 class Progress(TrainerCallback):
-    """One line an epoch: losses, dev scores, seconds, time left; a counter between where a person watches."""
+    """One line an epoch: losses, dev scores, seconds, time left; a counter between in a terminal."""
 
     def __init__(self, log: RunLog, recipe: Recipe) -> None:
         self.log = log
@@ -155,7 +155,7 @@ def build_report(
     seconds: float,
     parameters: Mapping[str, tuple[int, int]],
 ) -> dict[str, Any]:
-    """All that is needed to judge and repeat the run, as plain values without any path of this machine."""
+    """All that is needed to assess and repeat the run, as plain values without any path of this machine."""
     curves = curves_of(history)
     toward = sign(recipe.train.metric)
     best = max(range(len(curves["score"])), key=lambda i: curves["score"][i])

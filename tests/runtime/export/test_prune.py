@@ -1,4 +1,4 @@
-"""Layers left out, and a smaller model that is taught by the whole one."""
+"""Layers left out, and a smaller model that learns from the whole one."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_the_distance_is_zero_at_the_teachers_answer_and_nowhere_less(task):
     assert (distance(task, theirs + torch.randn(4, task.width), theirs, 2.0) > 1e-4).all()
 
 
-def test_a_learner_comes_to_answer_like_its_teacher(tiny_model, make_segment, tmp_path):
+def test_a_student_comes_to_answer_like_its_teacher(tiny_model, make_segment, tmp_path):
     whole = tiny_model.save_pretrained(tmp_path / "whole")
     pruned = EmotionModel.from_pretrained(prune(whole, tmp_path / "pruned", {"text": 1, "speech": 1, "face": 1}))
     unlabelled = {t.name: torch.full((t.width,), torch.nan).numpy() for t in pruned.tasks}

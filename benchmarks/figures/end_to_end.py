@@ -1,4 +1,4 @@
-"""Figures 1 and 2: the whole road on a clip, against bare encoders, and against what a user would glue together."""
+"""Figures 1 and 2: the pipeline on a clip, against bare encoders, and against what a user would glue together."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ def measure(setting: Setting, figures: set[int]) -> list[Line]:
     lines = []
     for size, model in (("base", str(sources.checkpoint)), (SMALL, SMALL)):
         pipeline = emofuse.load(model, device="cpu")
-        sides: dict[str, Callable[[], object]] = {"road": road(pipeline, clip)}
+        sides: dict[str, Callable[[], object]] = {"pipeline": end_to_end(pipeline, clip)}
         if 1 in figures:
             sides["bare encoders"] = bare(sources, clip, seconds) if size == "base" else own_encoders(pipeline, clip)
         if 2 in figures and size == "base":
             sides["glue"] = Glue(sources, clip)
         took = alternate(sides, setting.turns)
-        factor = took["road"] / seconds
+        factor = took["pipeline"] / seconds
         extra = {"seconds": took, "real_time_factor": factor}
         if 1 in figures:
-            ratio = took["road"] / took["bare encoders"]
+            ratio = took["pipeline"] / took["bare encoders"]
             extra |= {"precision": precision(pipeline)}
             goal = 0.6 if size == "base" else None
-            lines.append(Line(1, f"whole road / bare encoders, {size}", ratio, goal=goal, details=extra))
-            lines.append(Line(1, f"real-time factor of the whole road, {size}", factor, unit="s/s"))
+            lines.append(Line(1, f"pipeline / bare encoders, {size}", ratio, goal=goal, details=extra))
+            lines.append(Line(1, f"real-time factor of the pipeline, {size}", factor, unit="s/s"))
             if size == "base":
                 for what, change in drift(model, pipeline, clip).items():
                     name = f"largest change of a probability by {extra['precision']}, base: {what}"
                     lines.append(Line(1, name, change, unit="", goal=0.02))
         if "glue" in took:
-            ratio = took["glue"] / took["road"]
-            lines.append(Line(2, "glue / whole road, base", ratio, goal=4.0, at_most=False, details=extra))
+            ratio = took["glue"] / took["pipeline"]
+            lines.append(Line(2, "glue / pipeline, base", ratio, goal=4.0, at_most=False, details=extra))
     return lines
 
 
-def road(pipeline: Any, clip: Path) -> Callable[[], Any]:
+def end_to_end(pipeline: Any, clip: Path) -> Callable[[], Any]:
     """The call a user makes."""
     return lambda: pipeline(clip, transcript=clip.with_suffix(".srt"))
 
@@ -83,7 +83,7 @@ def bare(sources: Sources, clip: Path, seconds: float) -> Callable[[], None]:
 
 def own_encoders(pipeline: Any, clip: Path) -> Callable[[], None]:
     """The small model's own encoders, one row after another, on inputs that are there already."""
-    found = [segment for _, segment in pipeline.watch(clip, transcript=clip.with_suffix(".srt"))]
+    found = [segment for _, segment in pipeline.run(clip, transcript=clip.with_suffix(".srt"))]
     from emofuse.batch import collate
 
     batches = [collate([pipeline.model.prepare(segment)]) for segment in found]
@@ -103,8 +103,8 @@ def precision(pipeline: Any) -> str:
 
 def drift(model: str, pipeline: Any, clip: Path) -> dict[str, float]:
     """The largest difference of any probability from the same model's in float32: of an emotion's, of a polarity's."""
-    exact = road(emofuse.load(model, device="cpu", precision="float32"), clip)()
-    found = road(pipeline, clip)()
+    exact = end_to_end(emofuse.load(model, device="cpu", precision="float32"), clip)()
+    found = end_to_end(pipeline, clip)()
     changes: dict[str, list[float]] = {"emotion": [], "polarity": []}
     for one, other in zip(found.segments, exact.segments, strict=True):
         emotions = [(one.emotions, other.emotions)]

@@ -1,8 +1,8 @@
-"""What the whole road costs in quality: development files through `emofuse.load()` as people hand them in.
+"""End-to-end quality: development files through `emofuse.load()` as people hand them in.
 
-    uv run python recipes/emofuse-small/road.py ../shared/corpora [--model MODEL] [--number 300] [--json road.json]
+    uv run python recipes/emofuse-small/end_to_end.py CORPORA [--model MODEL] [--number 300] [--json FILE]
 
-Each set is judged twice on the same items: as the corpus keeps them (a sound file, a face crop) and as they come in
+Each set is predicted twice on the same items: as the corpus keeps them (a sound file, a face crop) and as they come in
 practice (AAC in mp4; the face pasted into a video frame, so that the detector must find it).
 """
 
@@ -44,11 +44,11 @@ def items(root: Path, corpus: str, number: int) -> list[Item]:
     return [found[i] for i in sorted(chosen)]
 
 
-def judged(name: str, drawn: list[Item], judge: Callable[[Utterance], emofuse.Analysis]) -> dict[str, float | str]:
+def quality(name: str, drawn: list[Item], predict: Callable[[Utterance], emofuse.Analysis]) -> dict[str, float | str]:
     """Accuracy and UAR, a clip without a prediction counting as wrong."""
     truth, said = [], []
     for utterance, label in drawn:
-        overall = judge(utterance).overall
+        overall = predict(utterance).overall
         truth.append(label)
         said.append(-1 if overall is None else int(np.argmax([overall.emotions[e] for e in EMOTIONS])))
     y, p = np.array(truth), np.array(said)
@@ -105,11 +105,11 @@ def measure(root: Path, model: str, number: int) -> Iterator[dict[str, float | s
     faces, voices, german = (items(root, c, number) for c in ("ferplus", "ravdess", "emodb"))
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.mp4"
-        yield judged("FER+ Valid, the crop", faces, lambda u: pipeline(image=str(u.media)))
-        yield judged("FER+ Valid, in a video frame", faces, lambda u: pipeline(in_a_frame(u, clip)))
-        yield judged("RAVDESS 17-20, the file", voices, lambda u: pipeline(str(u.media)))
-        yield judged("RAVDESS 17-20, AAC in mp4", voices, lambda u: pipeline(as_aac(u, clip)))
-        yield judged("EMO-DB 13 and 14, the file", german, lambda u: pipeline(str(u.media)))
+        yield quality("FER+ Valid, the crop", faces, lambda u: pipeline(image=str(u.media)))
+        yield quality("FER+ Valid, in a video frame", faces, lambda u: pipeline(in_a_frame(u, clip)))
+        yield quality("RAVDESS 17-20, the file", voices, lambda u: pipeline(str(u.media)))
+        yield quality("RAVDESS 17-20, AAC in mp4", voices, lambda u: pipeline(as_aac(u, clip)))
+        yield quality("EMO-DB 13 and 14, the file", german, lambda u: pipeline(str(u.media)))
 
 
 def main() -> None:
