@@ -66,6 +66,8 @@ def fit(
     check_metric(recipe.train.metric, recipe.model.all_tasks())
     if recipe.output.wandb:
         require_package("wandb", extra="wandb")
+    if recipe.augment.speech.pitch:
+        require_package("librosa", extra="train")
     if dry_run:
         from emofuse.training.recipe.dry_run import show_plan
 

@@ -209,3 +209,12 @@ def test_wandb_is_asked_for_before_anything_else(recipe_values):
     with pytest.raises(MissingExtraError, match="wandb"):
         fit(parse_recipe(recipe_values))
     assert not Path(recipe_values["output"]["folder"]).exists()
+
+
+def test_pitch_shifts_ask_for_their_extra_before_anything_else(recipe_values, monkeypatch):
+    there = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "librosa" else there(name))
+    values = recipe_values | {"augment": {"speech": {"pitch": 0.1}}}
+    with pytest.raises(MissingExtraError, match=r"librosa.*emofuse\[train\]"):
+        fit(parse_recipe(values))
+    assert not Path(recipe_values["output"]["folder"]).exists()

@@ -10,6 +10,7 @@ from jaxtyping import Float32
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import fftconvolve, resample_poly
 
+from emofuse.errors import require_package
 from emofuse.training.recipe.schema import SpeechAugment
 from emofuse.types import SAMPLE_RATE
 
@@ -111,6 +112,7 @@ def change_speed(waveform: Waveform, factor: float) -> Waveform:
 
 def shift_pitch(waveform: Waveform, semitones: float) -> Waveform:
     """Pitch moved, duration kept (librosa's phase vocoder)."""
+    require_package("librosa", extra="train")
     import librosa
 
     if len(waveform) < 2048:
