@@ -38,16 +38,16 @@ def load_segment(utterance: Utterance) -> Segment:
         waveform, faces, end = _clip(utterance.media, start, utterance.end)
     words = spread(utterance.text, start, end) if utterance.text else None
     return Segment(
-        utterance.id,
-        start,
-        end,
-        words,
-        waveform,
-        faces,
-        utterance.context,
-        utterance.labels,
-        features,
-        utterance.extras,
+        id=utterance.id,
+        start=start,
+        end=end,
+        words=words,
+        waveform=waveform,
+        faces=faces,
+        context=utterance.context,
+        labels=utterance.labels,
+        features=features,
+        extras=utterance.extras,
     )
 
 
