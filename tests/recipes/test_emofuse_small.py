@@ -1,0 +1,99 @@
+"""The scripts beside the shipped model's recipes: weights that come in packages, and the heads of the voice."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections import Counter
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+from transformers import BertConfig, BertModel
+
+FOLDER = Path(__file__).parents[2] / "recipes" / "emofuse-small"
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"recipes_{name}", FOLDER / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def e5() -> ModuleType:
+    return script("e5_small")
+
+
+@pytest.fixture(scope="module")
+def heads() -> ModuleType:
+    return script("speech_heads")
+
+
+PIECES = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁glad", "▁рад", "高兴", "г", "ß", "▁zanzibar"]
+
+
+def test_pieces_that_stay(e5: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frequent Latin and Chinese ones, single letters of these scripts, and whatever the texts use."""
+    monkeypatch.setattr(e5, "FREQUENT", 8)
+    packed = SimpleNamespace(pieces=PIECES)
+    stay = [PIECES[n] for n in e5.kept(packed, Counter())]
+    assert stay == ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁glad", "高兴", "ß"]
+    used = [PIECES[n] for n in e5.kept(packed, Counter({6: 1, 10: 3}))]
+    assert set(used) - set(stay) == {"▁рад", "▁zanzibar"}
+
+
+def test_a_cut_table_reads_as_the_whole_one(e5: ModuleType) -> None:
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    model = BertModel(BertConfig(vocab_size=len(PIECES), **shape), add_pooling_layer=False).eval()
+    scores, rules = -np.arange(len(PIECES), dtype=np.float32), [("\u200b", ""), ("\t", " ")]
+    whole = e5.build_tokenizer(PIECES, scores, rules)
+    numbers = [0, 1, 2, 3, 4, 5, 7, 9]
+    small = e5.build_tokenizer([PIECES[n] for n in numbers], scores[numbers], rules)
+    text = "glad 高兴\u200b ß"
+    with torch.no_grad():
+        expected = model(torch.tensor([whole.encode(text).ids])).last_hidden_state
+        found = e5.cut(model, numbers)(torch.tensor([small.encode(text).ids])).last_hidden_state
+    assert whole.encode(text).tokens == small.encode(text).tokens and "<unk>" not in small.encode(text).tokens
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    assert model.config.vocab_size == len(numbers)
+
+
+def test_a_fit_of_standardised_features_stands_in_the_head(heads: ModuleType) -> None:
+    features = torch.randn(20, 6, generator=torch.Generator().manual_seed(0)) * 3 + 1
+    mean, deviation = features.mean(0), features.std(0)
+    weight, bias = torch.randn(7, 6), torch.randn(7)
+    linear = torch.nn.Linear(6, 7)
+    task = SimpleNamespace(linear=linear)
+    model = SimpleNamespace(modality_heads={"speech": SimpleNamespace(tasks={"emotion": task})})
+    heads.lay_in(model, "emotion", weight, bias, mean, deviation)
+    torch.testing.assert_close(linear(features), (features - mean) / deviation @ weight.T + bias)
+
+
+def test_the_ridge_of_the_voice_is_the_library_s(heads: ModuleType) -> None:
+    generator = torch.Generator().manual_seed(1)
+    features, targets = torch.randn(30, 80, generator=generator), torch.rand(30, 1, generator=generator)
+    weight, bias = heads.fit_scalar(features, targets)
+    reference = Ridge(alpha=heads.RIDGE, fit_intercept=False).fit(features.numpy(), (targets - targets.mean()).numpy())
+    np.testing.assert_allclose(weight.numpy(), reference.coef_.reshape(1, -1), rtol=1e-3, atol=1e-8)
+    assert bias.shape == (1,) and bias.item() == pytest.approx(targets.mean().item())
+
+
+def test_rare_classes_weigh_as_the_weights_say(heads: ModuleType) -> None:
+    """Doubling a row's weight is the same as having it twice."""
+    generator = torch.Generator().manual_seed(2)
+    features, targets = torch.randn(12, 5, generator=generator), torch.eye(7)[torch.arange(12) % 7]
+    weights = torch.ones(12)
+    weights[3] = 2.0
+    once = heads.fit_classes(features, targets, weights)
+    rows = [*range(12), 3]
+    twice = heads.fit_classes(features[rows], targets[rows], torch.ones(13))
+    for a, b in zip(once, twice, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-2, atol=1e-3)
