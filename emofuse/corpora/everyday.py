@@ -58,7 +58,7 @@ class Everyday(Corpus):
 
     def attributes(self, utterance: Utterance) -> dict[str, str | None]:
         """The kind of sentence: whether negation or sarcasm is answered worse than the rest."""
-        return {"kind": utterance.labels["kind"]}
+        return {"kind": str(utterance.labels["kind"])}
 
     def _rows(self, root: Path, log: Log) -> Iterator[tuple[int, dict[str, str]]]:
         if not (root / FILE).is_file():
@@ -68,7 +68,7 @@ class Everyday(Corpus):
             raise self.layout_error(root, f"the header is {header!r}, not {', '.join(COLUMNS)}")
         for number, line in enumerate(lines, start=2):
             cells = line.split("\t")
-            row = dict(zip(COLUMNS, cells, strict=False))
+            row: dict[str, str] = dict(zip(COLUMNS, cells, strict=False))
             wrong = [name for name, valid in VALID.items() if row.get(name) not in valid]
             if len(cells) != len(COLUMNS) or not row["text"].strip():
                 log.problem(
