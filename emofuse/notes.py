@@ -51,6 +51,15 @@ ENGLISH = {
     ),
     "not_read": "{modality} was there, but this model does not read it",
     "nothing_read": "nothing was left that this model reads: there are no predictions",
+    "untaught": "this model has not learnt to tell emotions from {subsets} alone: none are given for it",
+    "untaught_task": "the model has not learnt {task} from {subset}: there is no answer to explain",
+    "untaught_coalitions": (
+        "the shares of the modalities also rest on what the network says of {subsets} alone, which it never learnt"
+    ),
+    "prior_unknown": (
+        "the checkpoint does not hold how frequent the classes are: the shares of the modalities are counted from what "
+        "the network says of nothing at all, which it never learnt"
+    ),
     "sets_uncalibrated": (
         "no sets of emotions: this model was not calibrated for them; emofuse calibrate MODEL OUT --corpus … does it "
         "on data of your own"

@@ -148,6 +148,8 @@ class Prediction:
     arousal: float | None = None
     others: dict[str, dict[str, float] | float] = field(default_factory=dict)
     """Heads beyond the standard five, by task name (for example sarcasm)."""
+    derived: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """What was not answered by its own head alone → the heads it rests on; see `emofuse.model.polarity`."""
     by_modality: dict[Modality, dict[str, float]] = field(default_factory=dict)
     """Emotions as each present modality alone sees them."""
     sets: dict[str, tuple[str, ...]] = field(default_factory=dict)

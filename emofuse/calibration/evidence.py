@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from emofuse.modalities import bits, mask_of, subset_name, subsets_of
+from emofuse.model.polarity import EMOTION, POLARITY
 from emofuse.model.predict import GIVEN, Predictions
 
 
@@ -25,6 +26,8 @@ class Evidence:
     composed: bool = False
     unimodal: bool = False
     """Of the modality's own head, not of the fused one."""
+    emotions: Float[np.ndarray, "n emotions"] | None = None
+    """Of polarity: what the emotion head says of the same samples, see `emofuse.model.polarity`."""
 
 
 def evidence_of(source: str, found: Predictions, *, composed: bool = False) -> list[Evidence]:
@@ -42,8 +45,10 @@ def _fused(source: str, found: Predictions, composed: bool) -> Iterator[Evidence
         mask, name = mask_of(subset, found.modalities), subset_name(subset)
         exact = composed or name not in found.logits
         has = found.present == mask if exact else found.present & mask == mask
-        for task, logits in found.logits[GIVEN if exact else name].items():
-            yield _evidence(source, task, mask, found, logits, has, composed, unimodal=False)
+        table = found.logits[GIVEN if exact else name]
+        for task, logits in table.items():
+            emotions = table.get(EMOTION) if task == POLARITY else None
+            yield _evidence(source, task, mask, found, logits, has, composed, unimodal=False, emotions=emotions)
 
 
 def _unimodal(source: str, found: Predictions, composed: bool) -> Iterator[Evidence]:
@@ -62,7 +67,9 @@ def _evidence(
     has: np.ndarray,
     composed: bool,
     unimodal: bool,
+    emotions: Float[np.ndarray, "n emotions"] | None = None,
 ) -> Evidence:
     targets = found.targets[task]
     rows = has & ~np.isnan(targets).any(axis=1)
-    return Evidence(source, task, subset, logits[rows], targets[rows], composed, unimodal)
+    beside = None if emotions is None else emotions[rows]
+    return Evidence(source, task, subset, logits[rows], targets[rows], composed, unimodal, beside)

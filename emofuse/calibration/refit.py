@@ -25,6 +25,7 @@ from emofuse.metrics.undefined import counted_elsewhere
 from emofuse.modalities import Subset, mask_of, subset_name, subsets_of
 from emofuse.model.conformal import ConformalScores
 from emofuse.model.model import EmotionModel
+from emofuse.model.polarity import EMOTION, POLARITY, derives, pooled
 from emofuse.tasks import Task
 
 FEWEST = 50
@@ -54,7 +55,7 @@ def calibrate(model: EmotionModel, evidence: Sequence[Evidence]) -> dict[str, di
     stays.
     """
     found: dict[str, dict[str, Calibration]] = {}
-    for task in model.tasks:
+    for task in sorted(model.tasks, key=lambda t: t.name == POLARITY):  # which is answered by the emotions too
         for subset in subsets_of(model.modalities):
             mask, name = mask_of(subset, model.modalities), subset_name(subset)
             for unimodal in (False, True):
@@ -64,7 +65,7 @@ def calibrate(model: EmotionModel, evidence: Sequence[Evidence]) -> dict[str, di
                     _head(model, task, subset, unimodal).temperature[mask] = fitted.temperature
                     found.setdefault(f"{name} alone" if unimodal else name, {})[task.name] = fitted
                     if task.kind == "categorical" and not unimodal:
-                        model.conformal.setdefault(name, {})[task.name] = _scores(task, parts, fitted.temperature)
+                        model.conformal.setdefault(name, {})[task.name] = _scores(model, task, mask, parts)
     return found
 
 
@@ -113,14 +114,24 @@ def _mean(measures: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([m[name] for m in measures])) for name in measures[0]}
 
 
-def _scores(task: Task, parts: Sequence[Evidence], temperature: float) -> ConformalScores:
+def _scores(model: EmotionModel, task: Task, mask: int, parts: Sequence[Evidence]) -> ConformalScores:
     return ConformalScores.fit(
-        np.concatenate([softmax(e.logits, temperature) for e in parts]),
+        np.concatenate([_answers(model, task, mask, e) for e in parts]),
         np.concatenate([e.targets for e in parts]),
         classes=task.classes,
         sources=np.repeat([e.source for e in parts], [len(e.logits) for e in parts]),
         most=SCORES,
     )
+
+
+def _answers(model: EmotionModel, task: Task, mask: int, part: Evidence) -> Float[np.ndarray, "n k"]:
+    """What the model answers at its temperatures: of a polarity, pooled with that of the emotions."""
+    heads: Any = model.heads
+    own = softmax(part.logits, float(heads[task.name].temperature[mask]))
+    if task.name != POLARITY or not derives(model.tasks) or not bool(heads[EMOTION].supported_subsets[mask]):
+        return own
+    assert part.emotions is not None
+    return pooled(own, softmax(part.emotions, float(heads[EMOTION].temperature[mask])))
 
 
 def _head(model: EmotionModel, task: Task, subset: Subset, unimodal: bool) -> Any:

@@ -23,7 +23,8 @@ class Names:
     """A folding of class names or votes: own name → class of the task, None = says nothing about the task.
 
     `flat`: several labels share the mass equally over the *distinct* classes they fold to, whatever their weights.
-    `reject`: own names that make an utterance unlabelled when one of them alone leads the vote.
+    `reject`: own names that make an utterance unlabelled when one of them leads the vote, alone or in a tie: what is left
+    of such a vote is no majority.
     `empty`: the class of an utterance whose votes are all zero.
     `open`: overrides may name words that are not in the table.
     """
@@ -106,12 +107,10 @@ def _fold_number(corpus: str, number: float, task: Task, rule: Number) -> Float[
     return np.array([scaled], dtype=np.float32)
 
 
-def majority(votes: Mapping[str, float]) -> str | None:
-    """The name with the most votes; None for a tie at the top or no votes at all."""
-    ranked = sorted(votes.items(), key=lambda item: -item[1])
-    if not ranked or ranked[0][1] <= 0 or (len(ranked) > 1 and ranked[0][1] == ranked[1][1]):
-        return None
-    return ranked[0][0]
+def leaders(votes: Mapping[str, float]) -> tuple[str, ...]:
+    """The names with the most votes, several in a tie; none where nobody voted."""
+    most = max(votes.values(), default=0.0)
+    return tuple(name for name, weight in votes.items() if weight == most and most > 0)
 
 
 def _is_missing(value: Any) -> bool:
@@ -150,8 +149,7 @@ def _fold_names(corpus: str, value: Any, task: Task, rule: Names, table: Table) 
             target[task.classes.index(folded)] += weight
     if task.kind == "multilabel":
         return (target > 0).astype(np.float32)
-    winner = majority(votes)
-    if winner in rule.reject and table[winner] is None:
+    if any(name in rule.reject and table[name] is None for name in leaders(votes)):
         return unlabelled(task)
     if not any(votes.values()) and rule.empty:
         target[task.classes.index(rule.empty)] = 1.0

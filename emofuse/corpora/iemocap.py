@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 
 from emofuse.corpora.clips import usable
 from emofuse.corpora.corpus import Corpus, Log, Protocol
-from emofuse.corpora.folding import Folding, Names, Number
+from emofuse.corpora.folding import Folding, Names, Number, Table
 from emofuse.corpora.text import repair
 from emofuse.errors import DataError
 from emofuse.types import Split, Utterance
@@ -28,6 +28,13 @@ OWN: dict[str, str | None] = {
 }  # fmt: skip
 FOUR = dict.fromkeys(OWN) | {code: OWN[code] for code in ("neu", "hap", "sad", "ang")}
 SIX = FOUR | {"exc": "excited", "fru": "frustrated"}
+
+
+def _outside(table: Table) -> frozenset[str]:
+    """Codes without a class: where raters lead with one of them, the rest of their votes is no label."""
+    return frozenset(code for code, name in table.items() if name is None)
+
+
 _TURN = re.compile(r"\[([\d.]+) - ([\d.]+)\]\t(\w+)\t(\w+)\t\[([\d.]+), ([\d.]+), ([\d.]+)\]")
 _SAID = re.compile(r"(\S+)\s+\[[\d.]+-[\d.]+\]:\s*(.*)")
 SLACK = 0.5
@@ -63,9 +70,9 @@ class Iemocap(Corpus):
         … to Session5
         """
     foldings: ClassVar[dict[str, Folding]] = {
-        "emotion": Names("emotion", OWN),
-        "iemocap4": Names("emotion", FOUR),
-        "iemocap6": Names("emotion", SIX),
+        "emotion": Names("emotion", OWN, reject=_outside(OWN)),
+        "iemocap4": Names("emotion", FOUR, reject=_outside(FOUR)),
+        "iemocap6": Names("emotion", SIX, reject=_outside(SIX)),
         "valence": Number("valence", lambda v: (v - 3) / 2),
         "arousal": Number("activation", lambda a: (a - 3) / 2),
         "dominance": Number("dominance", lambda d: (d - 3) / 2),

@@ -204,6 +204,11 @@ class Encoder(nn.Module, ABC):
         """Whether the words are read whole, none of them cut off."""
         return True
 
+    @property
+    def context_turns(self) -> int:
+        """Earlier turns of a dialogue that it reads beside the utterance."""
+        return 0
+
     def foreign(self, words: Sequence[Word]) -> bool:
         """Whether words are in a script that the encoder cannot read."""
         return False

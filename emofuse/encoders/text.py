@@ -97,10 +97,14 @@ class TextProcessor:
         return " ".join(reversed(turns[-self.config.context_turns :])) if self.config.context_turns else ""
 
     def _budget(self, text: str, segment: Segment) -> int:
-        """Word pieces allowed; an utterance that alone fills them is cut after, since only context may be truncated."""
+        """Word pieces allowed; an utterance that alone fills them is cut after, since only context may be truncated.
+
+        A pair has further markers (one more of BERT's, two of RoBERTa's), and of its context a piece must be left.
+        """
         if not segment.context:
             return self.config.max_length
-        return max(self.config.max_length, len(self.tokenizer(text)["input_ids"]) + 2)
+        one, two = (self.tokenizer.num_special_tokens_to_add(pair=pair) for pair in (False, True))
+        return max(self.config.max_length, len(self.tokenizer(text)["input_ids"]) + two - one + 1)
 
 
 class TextEncoder(Encoder):
@@ -223,6 +227,11 @@ class TextEncoder(Encoder):
     def reads_at_once(self, words: Sequence[Word]) -> bool:
         """Whether their word pieces are at most `max_length`."""
         return len(self.processor.tokenizer(_join(words)[0])["input_ids"]) <= self.config.max_length
+
+    @property
+    def context_turns(self) -> int:
+        """As configured."""
+        return self.config.context_turns
 
     def foreign(self, words: Sequence[Word]) -> bool:
         """See `TextProcessor.foreign`."""

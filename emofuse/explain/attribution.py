@@ -14,6 +14,7 @@ from emofuse.batch import Batch
 from emofuse.explain.shapley import check_mode
 from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
+from emofuse.model.polarity import POLARITY, derives
 from emofuse.tasks import Task
 
 EDGES = (0.0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
@@ -104,14 +105,25 @@ def answers(model: EmotionModel, batch: Batch, inputs: Inputs, task: Task, targe
         arrays[modality] = arrays[modality] | {key: values}
     present = {m: v.expand(rows) for m, v in batch.present.items()}
     repeated = replace(batch, inputs=arrays, present=present, targets={})
-    logits = model(repeated).logits[task.name]
+    found = model(repeated).logits
+    logits = found[task.name]
     if task.kind == "scalar":
         return logits[:, 0]
+    if task.name == POLARITY and derives(model.tasks):
+        return _log_odds(model.answers(found, repeated.subset_index())[POLARITY], target)
     scaled = logits / model.heads[task.name].temperature[repeated.subset_index()][:, None]  # type: ignore[index]
     if task.kind == "multilabel":
         return scaled[:, target]
-    others = [k for k in range(task.width) if k != target]
-    return scaled[:, target] - scaled[:, others].logsumexp(dim=1)
+    return scaled[:, target] - _others(scaled, target).logsumexp(dim=1)
+
+
+def _others(columns: Tensor, target: int) -> Tensor:
+    return torch.cat([columns[:, :target], columns[:, target + 1 :]], dim=1)
+
+
+def _log_odds(shares: Tensor, target: int) -> Float[Tensor, " rows"]:
+    """Of one class against all others, from probabilities."""
+    return shares[:, target].clamp(min=1e-9).log() - _others(shares, target).sum(dim=1).clamp(min=1e-9).log()
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,8 +14,9 @@ from emofuse.batch import Batch, collate
 from emofuse.encoders.lexicon import word_valence
 from emofuse.explain.attribution import COMPLETE, Attribution, integrated_gradients
 from emofuse.explain.shapley import Shapley, class_of, shapley, task_of
-from emofuse.modalities import PHRASES, Modality
+from emofuse.modalities import PHRASES, Modality, Subset, members, subset_name
 from emofuse.model.model import EmotionModel
+from emofuse.notes import Note, coded
 from emofuse.tasks import Task
 from emofuse.types import Segment
 
@@ -57,8 +59,8 @@ class Explanation:
     task: str
     target: str | None
     """The class explained; None for a scalar."""
-    answer: float
-    """Its probability, or the scalar's value."""
+    answer: float | None
+    """Its probability, or the scalar's value; None where the model has not learnt the task from what is present."""
     leading: str | None
     """The class the model finds most probable."""
     shapley: Shapley
@@ -78,6 +80,8 @@ class Explanation:
     """Of the answer with everything, and of the baseline."""
     error: float
     """Sum of all scores less what they explain; see `complete`."""
+    notes: tuple[str, ...] = ()
+    """What the explanation does not rest on learning for."""
 
     @property
     def complete(self) -> bool:
@@ -86,6 +90,8 @@ class Explanation:
 
     def sentence(self) -> str:
         """The explanation in plain words."""
+        if self.answer is None:
+            return " ".join(f"{note[:1].upper()}{note[1:]}." for note in self.notes)
         what = f"{self.target} ({100 * self.answer:.0f} %)" if self.target else f"{self.task} {self.answer:.2f}"
         other = f", though {self.leading} more likely" if self.leading != self.target else ""
         parts = [f"The model finds {what}{other}.", _who(self.shapley, self.target or self.task)]
@@ -109,15 +115,18 @@ class Explanation:
             "leading": self.leading,
             "sentence": self.sentence(),
             "modalities": dict(self.shapley.values),
-            "coalitions": dict(self.shapley.coalitions),
+            "coalitions": {c: None if c in self.shapley.untaught else v for c, v in self.shapley.coalitions.items()},
+            "prior": self.shapley.none if self.shapley.from_prior and self.answer is not None else None,
             "words": [asdict(w) for w in self.words],
             "context": self.context,
             "lexicon": self.lexicon,
             "speech": _timed(self.speech_times, self.speech_scores),
             "faces": [{"time": f.time, "cells": f.cells.tolist()} for f in self.faces],
             "regions": dict(self.regions),
-            "log_odds": list(self.log_odds),
+            "log_odds": list(self.log_odds) if self.answer is not None else None,
             "error": self.error,
+            "notes": list(map(str, self.notes)),
+            "note_codes": coded(self.notes),
         } | ({"moments": {m: _timed(*found) for m, found in self.moments.items()}} if self.moments else {})
 
 
@@ -129,16 +138,35 @@ def explain(
 
     `steps` fixes the points of the quadrature; else they grow until the scores are complete. Raises DataError for an
     unknown task or class, or a segment in which nothing is present, ValueError for a model in training mode. Whatever
-    mode of gradients the caller is in, it is left as it was.
+    mode of gradients the caller is in, it is left as it was. Where the model has not learnt the task from what is
+    present, the answer is None, and a note says so.
     """
     chosen = task_of(model, task)
+    named = class_of(chosen, target) if target and chosen.classes else None
     batch = collate([model.prepare(segment)])
     values = model.predict(batch).tasks[task][0]
-    place = 0 if not chosen.classes else class_of(chosen, target) if target else int(values.argmax())
+    if np.isnan(values).any():
+        return _untaught(chosen, members(int(batch.subset_index()[0]), model.modalities))
+    place = named if named is not None else int(values.argmax())
     shares = shapley(model, batch, chosen, place)
     attribution = integrated_gradients(model, batch, chosen, place, steps=steps)
     leading = chosen.classes[int(values.argmax())] if chosen.classes else None
     return assemble(model, segment, batch, chosen, place, leading, shares, attribution)
+
+
+def _untaught(task: Task, present: Subset) -> Explanation:
+    """Nothing, and why."""
+    note = Note("untaught_task", task=task.name, subset=subset_name(present))
+    nothing = Shapley({}, math.nan, math.nan, {}, from_prior=False)
+    return Explanation(
+        task.name, None, None, None, nothing, (), 0.0, *NOTHING, {}, (), {}, 0.0, (0.0, 0.0), 0.0, (note,)
+    )  # fmt: skip
+
+
+def _notes(shares: Shapley) -> tuple[str, ...]:
+    """What of the shares rests on answers that the model was never taught to give."""
+    found = [] if shares.from_prior else [Note("prior_unknown")]
+    return (*found, *([Note("untaught_coalitions", subsets=", ".join(shares.untaught))] if shares.untaught else []))
 
 
 def assemble(
@@ -174,6 +202,7 @@ def assemble(
         lexicon=lexicon,
         log_odds=(found.answer, found.baseline),
         error=found.error,
+        notes=_notes(shares),
     )
 
 

@@ -51,11 +51,14 @@ def _part(e: Explanation, segment: Segment) -> dict[str, Any]:
 
 
 def _footnote(e: Explanation) -> str:
+    if e.answer is None:
+        return ""
+    notes = "".join(f" {note[:1].upper()}{note[1:]}." for note in e.notes)
     change, context = e.log_odds[0] - e.log_odds[1], f" Earlier turns: {signed(e.context)}." if e.context else ""
     return (
         f"Scores are shares of the change in {'log-odds' if e.target else e.task}, {signed(change)}, from words, a "
         f"sound and a picture that say nothing; they add up to it within {abs(e.error):.2f}.{context} Colours are as "
-        "strong as the strongest of their own kind."
+        "strong as the strongest of their own kind." + notes
     )
 
 

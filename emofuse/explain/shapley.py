@@ -8,6 +8,7 @@ from math import factorial
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
 
 from emofuse.batch import Batch
 from emofuse.errors import DataError, nearest
@@ -25,27 +26,37 @@ class Shapley:
     full: float
     """The answer with everything that is there."""
     none: float
-    """The answer with nothing: what the model expects of anyone."""
+    """The answer with nothing: what the model expects of anyone; see `from_prior`."""
     coalitions: dict[str, float]
     """'text+face' → the answer from these alone; 'none' too."""
+    untaught: tuple[str, ...] = ()
+    """Coalitions that the model never learnt to answer from; what it says of them is in no other way meant."""
+    from_prior: bool = True
+    """Whether `none` is the share of the class (or the mean) in the training data; else it is what the network, which
+    was always shown something, happens to say of nothing."""
 
 
 def shapley(model: EmotionModel, batch: Batch, task: Task, target: int = 0) -> Shapley:
     """Shapley values (1953) of the probability of class `target`, or of a scalar's value, for a batch of one sample.
 
     The 2^n coalitions of the n present modalities are fused as one batch, from tokens encoded once, each decoded at its
-    own subset's temperature. Raises DataError when nothing is present, ValueError for a model in training mode.
+    own subset's temperature. The empty one is answered by the training data's prior where the checkpoint has it, since
+    no model is ever trained on nothing. Raises DataError when nothing is present, ValueError for a model in training
+    mode.
     """
     check_mode(model)
     present = list(ordered(m for m, there in batch.present.items() if bool(there[0])))
     if len(batch) != 1 or not present:
         raise DataError(f"an explanation needs one sample with a modality; came {len(batch)} with {present or 'none'}")
-    sets = list(subsets_of(present, fewest=0))
-    answers = dict(zip(sets, _answers(model, batch, task, target, sets), strict=True))
-    whole = frozenset(present)
+    sets, whole, nothing = list(subsets_of(present, fewest=0)), frozenset(present), frozenset[Modality]()
+    found, taught = _answers(model, batch, task, target, sets)
+    answers, prior = dict(zip(sets, found.tolist(), strict=True)), model.prior(task.name)
+    if prior is not None:
+        answers[nothing] = prior[target if task.classes else 0]
     values = {m: _value(m, whole, answers) for m in present}
-    names = {subset_name(s): float(v) for s, v in answers.items()}
-    return Shapley(values, float(answers[whole]), float(answers[frozenset()]), names)
+    untaught = tuple(subset_name(s) for s, known in zip(sets, taught.tolist(), strict=True) if s and not known)
+    names = {subset_name(s): v for s, v in answers.items()}
+    return Shapley(values, answers[whole], answers[nothing], names, untaught, prior is not None)
 
 
 def check_mode(model: EmotionModel) -> None:
@@ -70,14 +81,19 @@ def class_of(task: Task, name: str) -> int:
 
 
 @torch.no_grad()
-def _answers(model: EmotionModel, batch: Batch, task: Task, target: int, sets: list[Subset]) -> np.ndarray:
+def _answers(
+    model: EmotionModel, batch: Batch, task: Task, target: int, sets: list[Subset]
+) -> tuple[Float[np.ndarray, " sets"], Bool[np.ndarray, " sets"]]:
+    """What the model answers from each set, and whether it has learnt to."""
     batch = batch.to(model.device)
     tokens = {m: _repeated(t, len(sets)) for m, t in model.encode(batch).items()}
     there = {m: torch.tensor([m in s for s in sets], device=model.device) for m in batch.present}
-    logits = model.fuse(tokens, there).logits[task.name]
+    logits = {name: values.double() for name, values in model.fuse(tokens, there).logits.items()}
     subset = replace(batch, present=there).subset_index()
-    decoded = model.heads[task.name].decode(logits.double(), subset, unsupported=True)  # type: ignore[operator]
-    return decoded[:, target if task.classes else 0].cpu().numpy()
+    supported, raw = (model.answers(logits, subset, unsupported)[task.name] for unsupported in (False, True))
+    taught = ~supported.isnan().any(dim=1)
+    decoded = torch.where(taught[:, None], supported, raw)[:, target if task.classes else 0]
+    return decoded.cpu().numpy(), taught.cpu().numpy()
 
 
 def _repeated(tokens: Tokens, times: int) -> Tokens:

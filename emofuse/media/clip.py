@@ -17,7 +17,7 @@ from emofuse.media.decode import ClipInfo, VideoFrame, probe, stream
 from emofuse.media.formats import ACCEPTED, TEXT_SUFFIXES, existing_file
 from emofuse.media.image import read_image
 from emofuse.media.limits import UNLIMITED, Limits
-from emofuse.media.transcript import Cue, Transcript, read_transcript
+from emofuse.media.transcript import Cue, Transcript, read_transcript, with_speakers
 from emofuse.types import SAMPLE_RATE
 
 PathOrName = str | PathLike[str]
@@ -33,7 +33,7 @@ class ClipInputs(TypedDict, total=False):
     image: PathOrName | np.ndarray | None
     """A picture, as the path of one or as an array of uint8, in place of a source."""
     text: str | None
-    """The words themselves, alone or of the clip; never a path."""
+    """The words themselves, alone or of the clip, a turn a line ("ANN: …" names who says it); never a path."""
     transcript: PathOrName | None
     """The words of the clip, as a string or as a file of them; `read_transcript` says how the two are told apart."""
 
@@ -134,7 +134,7 @@ def _words(text: str | None, transcript: PathOrName | None) -> Transcript | None
         raise MediaError(
             f"text is a string, not {type(text).__name__}; a text file is a source or a transcript; {ACCEPTED}"
         )
-    return Transcript(tuple(Cue(" ".join(line.split())) for line in text.splitlines() if line.strip()))
+    return Transcript(tuple(with_speakers([Cue(" ".join(line.split())) for line in text.splitlines() if line.strip()])))
 
 
 def _sound(audio: object) -> np.ndarray | None:

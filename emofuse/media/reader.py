@@ -23,6 +23,8 @@ from emofuse.media.transcript import Cue, join
 from emofuse.notes import Note
 from emofuse.types import SAMPLE_RATE, FaceTrack, Segment, Word
 
+TURNS = 5
+"""Earlier turns of a segment where nobody says how many."""
 SPREAD = Note("words_spread")
 READ_ALOUD = Note("words_read_aloud", rate=CHARACTERS_PER_SECOND)
 _ENDED = 1.5
@@ -46,8 +48,8 @@ class MediaOptions:
     """A faster-whisper model (hub id, size or folder) that writes the words when no transcript is given."""
     language: str | None = None
     """Language code for `asr`; None = it guesses."""
-    context: int = 3
-    """Earlier turns a segment carries with it."""
+    context: int | None = None
+    """Earlier turns a segment carries with it; None = as many as the model reads, without a model TURNS."""
     limits: Limits = UNLIMITED
     """How much of a file is read."""
 
@@ -95,7 +97,7 @@ class SegmentReader:
         self.faces = FaceCollector(options.detector, options.faces)
         self.still: tuple[FaceTrack, ...] = ()
         self.cues = CueReader(())
-        self.turns: deque[str] = deque(maxlen=max(0, options.context))
+        self.turns: deque[str] = deque(maxlen=TURNS if options.context is None else max(0, options.context))
         self.clock = self.heard = self.seen = self.loudest = 0.0
         self.count, self.had, self.doubtful = 0, frozenset[str](), 0
         """Segments that have come out, the modalities that were in any of them, stretches whose words were doubted."""

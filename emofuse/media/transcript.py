@@ -94,9 +94,9 @@ def parse_transcript(text: str, name: str = "the transcript") -> Transcript:
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
     lines = text.split("\n")
     if lines[0].startswith("WEBVTT") or any(map(_is_time_line, lines)):
-        cues = _with_speakers(_timed_cues(lines, name))
+        cues = with_speakers(_timed_cues(lines, name))
         return Transcript(tuple(sorted(cues, key=lambda cue: cue.start or 0.0)))
-    return Transcript(tuple(_with_speakers([Cue(_visible(line)) for line in lines if _visible(line)])))
+    return Transcript(tuple(with_speakers([Cue(_visible(line)) for line in lines if _visible(line)])))
 
 
 def read_text(path: str | PathLike[str]) -> str:
@@ -251,7 +251,7 @@ def _visible(text: str) -> str:
     return " ".join("".join(c for c in text if c in _KEPT or unicodedata.category(c) not in ("Cc", "Cf")).split())
 
 
-def _with_speakers(cues: Sequence[Cue]) -> list[Cue]:
+def with_speakers(cues: Sequence[Cue]) -> list[Cue]:
     """Cues with "NAME: " taken off their text; a name that is not in capitals needs a second cue that has one too."""
     prefixes = [_SPEAKER.match(cue.text) if cue.speaker is None else None for cue in cues]
     names = [match.group(1).strip() if match and _is_name(match.group(1)) else None for match in prefixes]

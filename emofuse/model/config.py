@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
@@ -52,6 +53,8 @@ class TaskConfig(BaseModel):
     classes: tuple[str, ...] = ()
     low: float = 0.0
     high: float = 1.0
+    prior: tuple[float, ...] | None = None
+    """Mean target of the training data: the classes' shares, or a scalar's mean; None = not known."""
 
     def task(self) -> Task:
         return Task(self.name, self.kind, self.classes, self.low, self.high)
@@ -67,6 +70,12 @@ class ModelConfig(BaseModel):
     encoders: dict[Modality, Annotated[SerializeAsAny[EncoderConfig], BeforeValidator(described)]] = Field(min_length=1)
     fusion: FusionConfig = FusionConfig()
     head_dropout: float = Field(0.1, ge=0, lt=1)
+
+    def with_priors(self, priors: Mapping[str, Sequence[float]]) -> ModelConfig:
+        """The same with the mean targets of training data; a task that has none there keeps its own."""
+        known = {name: tuple(map(float, prior)) for name, prior in priors.items()}
+        tasks = tuple(t.model_copy(update={"prior": known.get(t.name, t.prior)}) for t in self.tasks)
+        return self.model_copy(update={"tasks": tasks})
 
     @field_validator("tasks", mode="before")
     @classmethod

@@ -78,6 +78,8 @@ class Head(SubsetTables):
     ) -> None:
         super().__init__(modalities, stored)
         self.task = task
+        self.inherits = False
+        """Whether its tables are those of the checkpoint it started from: what that was taught stays taught."""
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(dim, task.width)
         if zero:

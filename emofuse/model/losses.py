@@ -46,7 +46,7 @@ def categorical_loss(
     """
     targets = torch.where(mask[:, None], targets, torch.full_like(targets, 1 / targets.shape[-1]))
     if not soft:
-        targets = F.one_hot(targets.argmax(-1), targets.shape[-1]).to(targets.dtype)
+        targets = (targets == targets.amax(-1, keepdim=True)).to(targets.dtype)  # of a tie, both in equal shares
     targets = targets / targets.sum(-1, keepdim=True).clamp(min=1e-8)
     row = targets @ weights if weights is not None else torch.ones_like(targets[:, 0])
     if smoothing:

@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from emofuse.batch import Batch, PreparedSample
 from emofuse.encoders.encoder import Encoder
 from emofuse.encoders.registry import build_encoder
-from emofuse.modalities import Modality, bits, ordered
+from emofuse.modalities import Modality, Subset, bits, mask_of, ordered
 from emofuse.model.checkpoint import CheckpointMixin
 from emofuse.model.config import ModelConfig
 from emofuse.model.conformal import ConformalTable
 from emofuse.model.fusion import FusionTransformer
 from emofuse.model.heads import Head, ModalityHead
+from emofuse.model.polarity import EMOTION, POLARITY, derives, sources, with_polarity
 from emofuse.tasks import Task
 from emofuse.types import Segment, Tokens
 
@@ -88,6 +89,15 @@ class EmotionModel(CheckpointMixin, nn.Module):
     @property
     def device(self) -> torch.device:
         return self.fusion.queries.device
+
+    def prior(self, task: str) -> tuple[float, ...] | None:
+        """The mean target of a task in the training data, None where the checkpoint does not hold it."""
+        return next(t.prior for t in self.config.tasks if t.name == task)
+
+    @property
+    def context_turns(self) -> int:
+        """Earlier turns of a dialogue that its encoders read, and learnt with."""
+        return max(self.encoder(m).context_turns for m in self.modalities)
 
     def encoder(self, modality: Modality) -> Encoder:
         """The encoder of a modality that the model reads."""
@@ -156,10 +166,24 @@ class EmotionModel(CheckpointMixin, nn.Module):
     def forward(self, batch: Batch) -> Outputs:
         return self.fuse(self.encode(batch), batch.present)
 
+    def answers(
+        self, logits: Mapping[str, Tensor], subset: Tensor, unsupported: bool = False
+    ) -> dict[str, Float[Tensor, "batch width"]]:
+        """Task → what its head decodes to (see `Head.decode`); polarity pooled with that of the emotions."""
+        values = {t.name: self.heads[t.name].decode(logits[t.name], subset, unsupported) for t in self.tasks}
+        return with_polarity(values) if derives(self.tasks) else values
+
+    def derived(self, present: Subset) -> dict[str, tuple[str, ...]]:
+        """Task that is answered by other heads too, for this subset of modalities → the heads."""
+        mask = mask_of(present, self.modalities)
+        taught = {t.name: bool(self.heads[t.name].supported_subsets[mask]) for t in self.tasks}
+        rests = sources(taught[POLARITY], taught[EMOTION]) if derives(self.tasks) else ()
+        return {POLARITY: rests} if rests else {}
+
     def decode(self, outputs: Outputs, batch: Batch) -> Decoded:
         """Calibrated arrays; rows of `by_modality` are NaN where the modality is absent."""
         subset = batch.subset_index()
-        tasks = {t.name: _numpy(self.heads[t.name].decode(outputs.logits[t.name], subset)) for t in self.tasks}
+        tasks = {name: _numpy(values) for name, values in self.answers(outputs.logits, subset).items()}
         by_modality: dict[Modality, dict[str, np.ndarray]] = {}
         for modality, logits in outputs.by_modality.items():
             there = batch.present[modality]

@@ -159,8 +159,7 @@ def _rows(model: EmotionModel, found: dict[str, Forward]) -> Predictions:
 
 
 def _decoded(model: EmotionModel, found: Forward) -> dict[str, Tensor]:
-    subset = found.batch.subset_index()
-    return {t: model.heads[t].decode(logits, subset) for t, logits in found.outputs.logits.items()}  # type: ignore[operator]
+    return model.answers(found.outputs.logits, found.batch.subset_index())
 
 
 def _unimodal(given: Forward, modality: Modality) -> Table:

@@ -37,6 +37,7 @@ def aggregate(predictions: Sequence[Prediction]) -> Prediction | None:
         valence=_mean((p.valence for p in predictions), weights),
         arousal=_mean((p.arousal for p in predictions), weights),
         others=_mean_others([p.others for p in predictions], weights),
+        derived={name: heads for p in predictions for name, heads in p.derived.items()},
         by_modality={m: _mean_table((p.by_modality.get(m) for p in predictions), seconds) or {} for m in modalities},
         embedding=_mean_direction([p.embedding for p in predictions], weights),
     )

@@ -14,8 +14,10 @@ from emofuse.types import Prediction
 
 
 def as_dict(p: Prediction) -> dict[str, Any]:
-    """One prediction; `others` appears only for a model with heads beyond the standard five, `sets` where asked for."""
+    """One prediction; `others` appears only for a model with heads beyond the standard five, `derived` for a value that
+    rests on other heads too, `sets` where asked for."""
     further = {"others": p.others} if p.others else {}
+    further |= {"derived": {name: list(heads) for name, heads in p.derived.items()}} if p.derived else {}
     further |= {"sets": {task: list(classes) for task, classes in p.sets.items()}} if p.sets else {}
     return {
         "start": milliseconds(p.start),

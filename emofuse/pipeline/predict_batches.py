@@ -48,7 +48,7 @@ def predict_batches(
             for row, i in enumerate(bucket):
                 _, person, segment = chunk[i]
                 present = members(masks[row], model.modalities)
-                answers[i] = prediction(model.tasks, decoded, row, present, segment, person)
+                answers[i] = prediction(model.tasks, decoded, row, present, segment, person, model.derived(present))
         yield from ((key, answers[i]) for i, (key, _, _) in enumerate(chunk))
 
 
@@ -66,9 +66,18 @@ def buckets(seconds: Sequence[float], limit: float = PADDED_SECONDS) -> list[lis
 
 
 def prediction(
-    tasks: Sequence[Task], decoded: Decoded, row: int, present: Subset, segment: Segment, person: int | None
+    tasks: Sequence[Task],
+    decoded: Decoded,
+    row: int,
+    present: Subset,
+    segment: Segment,
+    person: int | None,
+    derived: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Prediction | None:
-    """One row of a decoded batch with its names; None when none of the model's modalities is present in it."""
+    """One row of a decoded batch with its names; None when none of the model's modalities is present in it.
+
+    `derived`: see `Prediction`.
+    """
     if not present:
         return None
     values = _named(tasks, decoded.tasks, row)
@@ -85,6 +94,7 @@ def prediction(
         present=present,
         **standard,
         others={task: value for task, value in values.items() if task not in _FIELDS},
+        derived=dict(derived or {}),
         by_modality=unimodal,
         embedding=decoded.embedding[row].copy(),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Unpack
@@ -10,7 +11,7 @@ from typing import Unpack
 from emofuse.errors import EmofuseError
 from emofuse.media.clip import ClipInputs, PathOrName
 from emofuse.media.reader import MediaOptions, Progress, segments
-from emofuse.modalities import Modality, ordered
+from emofuse.modalities import Modality, ordered, subset_name
 from emofuse.model.model import EmotionModel
 from emofuse.notes import Note
 from emofuse.pipeline.aggregate import aggregate
@@ -39,7 +40,8 @@ class ClipRun:
         progress: Progress | None = None,
         **inputs: Unpack[ClipInputs],
     ) -> None:
-        self.model, self.model_name, self.options = model, name, options
+        turns = model.context_turns if options.context is None else options.context
+        self.model, self.model_name, self.options = model, name, replace(options, context=turns)
         self.batch_size, self.progress = batch_size, progress
         self.predictions: list[Prediction] = []
         self.error: EmofuseError | None = None
@@ -131,8 +133,17 @@ class ClipRun:
             yield Note("foreign_script")
         for modality in ordered(self._unread):
             yield Note("not_read", modality=modality)
+        silent = sorted(
+            {subset_name(p.present) for p in self.predictions if p.emotions is None and self._tells_emotions}
+        )
+        if silent:
+            yield Note("untaught", subsets=", ".join(silent))
         if self._unread and not self.predictions:
             yield Note("nothing_read")
+
+    @property
+    def _tells_emotions(self) -> bool:
+        return any(task.name == "emotion" for task in self.model.tasks)
 
     def _foreign(self, words: Sequence[Word]) -> bool:
         """Whether the words are in a script that the model's vocabulary does not have."""

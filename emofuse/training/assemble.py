@@ -29,6 +29,9 @@ class Data:
     shares: Shares
     dev: list[DevSet]
     counts: dict[str, np.ndarray]
+    """Expected samples a class in one epoch, by task."""
+    priors: dict[str, np.ndarray]
+    """Mean target of an epoch's labelled samples, by task; none of a task without."""
 
 
 def assemble(recipe: Recipe, seed: int, model: EmotionModel, limit: int | None) -> Data:
@@ -56,7 +59,8 @@ def assemble(recipe: Recipe, seed: int, model: EmotionModel, limit: int | None) 
     if not len(shares):
         raise RecipeError("no source has anything to train on; set data.sources.N.train to true for one")
     dev = dev_sets(recipe, gathered, model, cache, limit, store)
-    return Data(gathered, samples, shares, dev, _counts(gathered, model))
+    counts, labelled = _counts(gathered, model)
+    return Data(gathered, samples, shares, dev, counts, {t: counts[t] / n for t, n in labelled.items() if n})
 
 
 def caches(recipe: Recipe, model: EmotionModel) -> tuple[MediaCache, InputCache | None]:
@@ -109,11 +113,15 @@ def _unused(name: str, sets: Sequence[DevSet]) -> str:
     return f"{name}#{taken + 1}" if taken else name
 
 
-def _counts(gathered: Sequence[SourceExamples], model: EmotionModel) -> dict[str, np.ndarray]:
-    """Expected samples a class in one epoch, by task."""
-    counts = {t.name: np.zeros(t.width) for t in model.tasks}
+def _counts(gathered: Sequence[SourceExamples], model: EmotionModel) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Expected sums of the targets in one epoch, and expected labelled samples, by task."""
+    counts, labelled = (
+        {t.name: np.zeros(t.width) for t in model.tasks},
+        dict.fromkeys((t.name for t in model.tasks), 0.0),
+    )
     for g in gathered:
         for example, times in zip(g.train, g.times(), strict=True):
             for name, target in example.targets.items():
                 counts[name] += times * np.nan_to_num(target)
-    return counts
+                labelled[name] += times * (not np.isnan(target).any())
+    return counts, labelled

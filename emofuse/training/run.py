@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -215,8 +215,9 @@ class Run:
         model.load_state_dict(unpack(pack(model.state_dict(), self.recipe.output.dtype)))
         predictions = self._predict(model, data.dev)
         evidence = evidence_of_sets(model, data.dev, predictions, self.recipe.train.eval_batch_size)
-        calibration = calibrate(model, evidence)
         mark_supported_subsets(model, predictions, whole=self.recipe.data.compose is None)
+        calibration = calibrate(model, evidence)
+        model.config = model.config.with_priors(data.priors)
         metrics = {s.name: metrics_of(model.tasks, c) for s, c in zip(data.dev, predictions, strict=True)}
         report = build_report(
             self.recipe,
@@ -230,6 +231,11 @@ class Run:
             seconds=time.time() - started,
             parameters=counts,
         )
+        report["kept"] = kept = _kept(model, calibration)
+        for subset, tasks in kept.items():
+            log.say(
+                f"  too few dev samples of {subset} for {', '.join(tasks)}: calibrated as the model it started from"
+            )
         recipe = dump_recipe(self.recipe.model_copy(update={"root": None}))
         card = build_card(self.recipe, model.tasks, report)
         save_predictions(self.folder / PREDICTIONS, model, data.dev, predictions)
@@ -254,6 +260,14 @@ class Run:
             log.say(
                 f"  adapters of {', '.join(apart)} alone in {folder}: emofuse.training.tuning.adapters.load_adapters"
             )
+
+
+def _kept(model: EmotionModel, calibration: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Subset → tasks whose prediction sets and temperatures are still those of the model the run started from."""
+    found = {
+        subset: [t for t in each if t not in calibration.get(subset, {})] for subset, each in model.conformal.items()
+    }
+    return {subset: tasks for subset, tasks in found.items() if tasks}
 
 
 def _parameters(model: EmotionModel) -> list[str]:

@@ -103,17 +103,21 @@ def mark_supported_subsets(model: EmotionModel, predictions: Sequence[Prediction
     """Tell each head for which subsets of modalities there were labels, so that it is silent for the others.
 
     `whole`: samples are recordings as they are, whose labels teach each of their modalities too; else they are
-    composed, and a label may come from a part that a smaller subset lacks.
+    composed, and a label may come from a part that a smaller subset lacks. A head that started from a checkpoint also
+    keeps what it was taught there.
     """
     for task in model.tasks:
         targets = np.concatenate([p.targets[task.name] for p in predictions])
         labelled = ~np.isnan(targets).any(1)
         seen = {int(s) for s in np.concatenate([p.present for p in predictions])[labelled]}
         for mask in (mask_of(s, model.modalities) for s in subsets_of(model.modalities)):
-            supported = mask in seen or (whole and any(mask & s == mask for s in seen))
-            model.heads[task.name].supported_subsets[mask] = supported
+            _support(model.heads[task.name], mask, mask in seen or (whole and any(mask & s == mask for s in seen)))
         for modality in model.modalities:
             alone = np.concatenate([p.by_modality[modality][task.name] for p in predictions])
             bit = bits(model.modalities)[modality]
-            supported = bool((labelled & ~np.isnan(alone).any(1)).any())
-            cast(nn.ModuleDict, model.modality_heads[modality].tasks)[task.name].supported_subsets[bit] = supported
+            own = cast(nn.ModuleDict, model.modality_heads[modality].tasks)[task.name]
+            _support(own, bit, bool((labelled & ~np.isnan(alone).any(1)).any()))
+
+
+def _support(head: Any, mask: int, taught: bool) -> None:
+    head.supported_subsets[mask] = taught or (head.inherits and bool(head.supported_subsets[mask]))

@@ -71,6 +71,30 @@ def test_an_utterance_longer_than_the_limit_is_cut_with_or_without_context(encod
     assert len(encoder.prepare(segment(*long, context=("A: sad",)))["input_ids"]) == 24
 
 
+@pytest.fixture
+def roberta(tmp_path):
+    """A folder of a RoBERTa of a few words, whose pairs have two markers more than a single text."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
+
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "happy", "sad", "A:"]
+    tokenizer = Tokenizer(models.WordLevel({piece: i for i, piece in enumerate(pieces)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # type: ignore[assignment]
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))  # type: ignore[assignment]
+    marks = {"unk_token": "<unk>", "pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **marks).save_pretrained(tmp_path)
+    RobertaModel(RobertaConfig(**SHAPE | {"pad_token_id": 1, "max_position_embeddings": 40})).save_pretrained(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("words", [1, 19, 20, 21, 22, 23, 24, 60])
+def test_roberta_reads_an_utterance_of_any_length_with_its_context(roberta, words):
+    encoder = TextEncoder(TextConfig(source=str(roberta), max_length=24)).eval()
+    said = segment(*["happy"] * words, context=("A: sad",))
+    assert len(encoder.prepare(said)["input_ids"]) == min(24, words + 6)
+    assert run(encoder, said).states.isfinite().all()
+
+
 def test_scripts_without_spaces_align_by_character(encoder):
     arrays = encoder.prepare(segment(*"我很高兴"))
     assert arrays["word"].tolist() == [-1, 0, 1, 2, 3, -1]

@@ -183,3 +183,42 @@ def test_what_cannot_be_explained_is_refused(tiny_model, make_segment):
         explain(tiny_model, make_segment(0), task="mood")
     with pytest.raises(ValueError, match="training mode"):
         explain(tiny_model.train(), make_segment(0))
+
+
+def test_a_task_that_was_never_taught_has_no_answer(tiny_model, make_segment, tmp_path):
+    tiny_model.heads["intensity"].supported_subsets[:] = False
+    segment = make_segment(3)
+    found = explain(tiny_model, segment, "intensity")
+    assert found.answer is None and found.leading is None and not found.words and not found.shapley.values
+    assert found.to_dict()["answer"] is None and found.to_dict()["log_odds"] is None
+    assert (
+        found.sentence() == "The model has not learnt intensity from text+speech+face: there is no answer to explain."
+    )
+    assert found.sentence() in write_page(found, segment, tmp_path / "why.html").read_text("utf-8")
+    tiny_model.heads["emotion"].supported_subsets[:] = False
+    assert explain(tiny_model, segment, "emotion", "joy").answer is None
+
+
+def test_a_coalition_that_was_never_taught_is_null_and_said(tiny_model, make_segment):
+    tiny_model.heads["intensity"].supported_subsets[[1, 2, 3, 4, 5, 6]] = False
+    found = explain(tiny_model, make_segment(3), "intensity", steps=4)
+    assert found.to_dict()["coalitions"]["text"] is None and found.answer is not None
+    assert any("text, speech, face, text+speech, text+face, speech+face" in note for note in found.notes)
+
+
+def test_shares_are_counted_from_the_prior_of_the_training_data_where_it_is_known(tiny_model, make_segment):
+    assert "prior_unknown" in [n["code"] for n in explain(tiny_model, make_segment(3), steps=4).to_dict()["note_codes"]]
+    prior = (0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1)
+    tiny_model.config = tiny_model.config.with_priors({"emotion": prior})
+    found = explain(tiny_model, make_segment(3), "emotion", "neutral", steps=4)
+    assert found.shapley.none == found.shapley.coalitions["none"] == found.to_dict()["prior"] == 0.4
+    assert sum(found.shapley.values.values()) == pytest.approx(found.answer - 0.4, abs=1e-6)
+    assert found.notes == ()
+
+
+def test_a_polarity_read_from_emotions_is_explained_as_it_is_answered(tiny_model, make_segment):
+    tiny_model.heads["polarity"].supported_subsets[2] = False
+    segment, batch = sample(tiny_model, make_segment, gone=("text", "face"))
+    found = explain(tiny_model, segment, "polarity")
+    assert found.answer == pytest.approx(tiny_model.predict(batch).tasks["polarity"][0].max(), abs=1e-5)
+    assert found.complete and found.speech_scores.any()

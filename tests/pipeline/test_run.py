@@ -73,3 +73,26 @@ def test_all_else_is_the_mean_of_its_segments(pipeline, inputs):
     found = pipeline(**inputs)
     assert len(found.segments) > 1
     assert found.overall.emotions == pytest.approx(aggregate(found.segments).emotions, abs=1e-9)
+
+
+def test_a_segment_carries_the_turns_that_its_model_learnt_with(pipeline):
+    said = "\n".join(f"{'AB'[i % 2]}NN: This is what I have to say, number {i}." for i in range(8))
+    turns = pipeline.model.encoder("text").config.context_turns
+    last = list(pipeline.watch(text=said).segments())[-1][1]
+    assert len(last.context) == turns == 5
+    assert last.context[-1] == "ANN: This is what I have to say, number 6."
+    assert "BNN:" not in [word.text for word in last.words or ()]
+
+
+def test_what_the_model_never_learnt_is_said_in_place_of_an_empty_table(pipeline, tiny_config, voice):
+    model = type(pipeline.model)(tiny_config).eval()
+    model.heads["emotion"].supported_subsets[2] = model.heads["polarity"].supported_subsets[2] = False
+    found = type(pipeline)(model)(audio=voice)
+    assert found.overall.emotions is None and found.overall.polarity is None
+    assert "this model has not learnt to tell emotions from speech alone: none are given for it" in found.notes
+    assert not any("has not learnt" in note for note in pipeline(text="I am so happy!").notes)
+
+
+def test_a_polarity_that_rests_on_emotions_too_is_marked(pipeline, voice):
+    shape = pipeline(audio=voice).to_dict()
+    assert shape["overall"]["derived"] == shape["segments"][0]["derived"] == {"polarity": ["emotion", "polarity"]}

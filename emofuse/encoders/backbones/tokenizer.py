@@ -59,6 +59,10 @@ class FastTokenizer:
             self.backend_tokenizer.no_truncation()
         return Encoded(self.backend_tokenizer.encode(text, text_pair))
 
+    def num_special_tokens_to_add(self, pair: bool = False) -> int:
+        """Markers around a text, or around a pair of them."""
+        return self.backend_tokenizer.num_special_tokens_to_add(pair)
+
     @property
     def all_special_ids(self) -> list[int]:
         """Ids of the markers."""

@@ -212,7 +212,7 @@ class Loss(Section):
     auxiliary: NonNegativeFloat = 0.5
     """Weight of the heads of the single modalities."""
     soft: bool = True
-    """Keep votes as distributions; false takes the majority."""
+    """Keep votes as distributions; false takes the majority, of a tie both."""
     class_weights: Literal["none", "inverse_sqrt", "inverse", "effective"] = "none"
     logit_adjustment: NonNegativeFloat = 0.0
     """τ of Menon et al. 2021: priors added to the logits in training."""

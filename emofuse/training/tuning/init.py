@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ from torch import Tensor
 
 from emofuse.encoders.registry import encoder_class
 from emofuse.errors import CheckpointError, RecipeError, nearest
-from emofuse.modalities import Modality
+from emofuse.modalities import Modality, subset_name, subsets_of
 from emofuse.model.checkpoint import locate, read_config
 from emofuse.model.config import FusionConfig, ModelConfig
-from emofuse.model.heads import is_table
+from emofuse.model.conformal import FILE as CONFORMAL
+from emofuse.model.conformal import ConformalTable, load_conformal
+from emofuse.model.heads import Head, is_table
 from emofuse.model.model import EmotionModel
 from emofuse.model.weights import read_weights
 from emofuse.training.recipe.schema import Recipe
@@ -81,7 +84,11 @@ def _folder(recipe: Recipe, part: str) -> Path:
 
 
 def _take_over(model: EmotionModel, part: str, folder: Path) -> str:
-    """Copy the weights of a part from a checkpoint; those of tasks it does not know start anew."""
+    """Copy the weights of a part from a checkpoint; those of tasks it does not know start anew.
+
+    With all of a checkpoint, or all of a modality, comes what its heads were taught and how they were calibrated: it
+    stays where the run has too little to teach or calibrate anew. What the model has no room for is said.
+    """
     prefixes = {
         "all": ("",),
         "fusion": ("fusion.", "heads.", "pool_weights."),
@@ -94,12 +101,46 @@ def _take_over(model: EmotionModel, part: str, folder: Path) -> str:
     own = model.state_dict()
     saved = {n: t for n, t in read_weights(path).items() if n.startswith(prefixes)}
     fitting = {n: t for n, t in saved.items() if n in own and own[n].shape == t.shape and not is_table(n)}
-    lacking = [n for n in own if n.startswith(f"encoders.{part}.") and n not in fitting]
+    encoder = "encoders." if part == "all" else f"encoders.{part}."
+    lacking = [n for n in own if n.startswith(encoder) and n not in fitting]
     if lacking or not fitting:
         named = f", for example {lacking[0]}" if lacking else ""
         raise RecipeError(f"model.init.{part}: the checkpoint's weights do not fit ({len(lacking)} missing{named})")
     model.load_state_dict({n: _like(t, own[n]) for n, t in fitting.items()}, strict=False)
-    return f"{part} starts from {folder.name}: {len(fitting)} of {len(saved)} tensors"
+    if part != "fusion":
+        _inherit(model, saved, fitting)
+    if part == "all" and (folder / CONFORMAL).is_file():
+        model.conformal = _fitting_scores(model, load_conformal(folder / CONFORMAL))
+    return f"{part} starts from {folder.name}: {len(fitting)} of {len(saved)} tensors{_left_out(model, part, folder)}"
+
+
+def _inherit(model: EmotionModel, saved: Mapping[str, Tensor], fitting: Collection[str]) -> None:
+    """Temperatures and supported subsets of the heads whose weights were taken over."""
+    for name, head in model.named_modules():
+        if isinstance(head, Head) and f"{name}.linear.weight" in fitting:
+            tables = {n: t for n, t in saved.items() if n.startswith(f"{name}.") and is_table(n)}
+            head.load_state_dict({n.removeprefix(f"{name}."): t for n, t in tables.items()}, strict=False)
+            head.inherits = bool(tables)
+
+
+def _fitting_scores(model: EmotionModel, table: ConformalTable) -> ConformalTable:
+    """Scores of prediction sets for the subsets and label spaces that the model has."""
+    subsets, classes = {subset_name(s) for s in subsets_of(model.modalities)}, {t.name: t.classes for t in model.tasks}
+    return {
+        subset: {task: s for task, s in each.items() if classes.get(task) == s.classes}
+        for subset, each in table.items()
+        if subset in subsets
+    }
+
+
+def _left_out(model: EmotionModel, part: str, folder: Path) -> str:
+    """What of a checkpoint the recipe's model has no room for, in words."""
+    if part != "all":
+        return ""
+    config = read_config(folder)
+    tasks = [t.name for t in config.tasks if t.task() not in model.tasks]
+    gone = [*(m for m in config.encoders if m not in model.modalities), *tasks]
+    return f"; left out, since the recipe does not name it: {', '.join(gone)}" if gone else ""
 
 
 def _like(tensor: Tensor, other: Tensor) -> Tensor:
