@@ -11,7 +11,9 @@ from jaxtyping import Float
 EMOTIONS = ("neutral", "joy", "sadness", "anger", "fear", "disgust", "surprise")
 POLARITIES = ("negative", "neutral", "positive")
 SENTIMENT2 = ("negative", "non-negative")
-"""The two classes of the published tables of CMU-MOSI, CMU-MOSEI and CH-SIMS; zero is non-negative."""
+"""The two classes of the published tables of CMU-MOSI and CMU-MOSEI; zero is non-negative."""
+SIMS2 = ("non-positive", "positive")
+"""The two classes of the published tables of CH-SIMS; zero is not positive, as in their Acc-2."""
 GOEMOTIONS = (
     "admiration", "amusement", "anger", "annoyance", "approval", "caring", "confusion", "curiosity", "desire",
     "disappointment", "disapproval", "disgust", "embarrassment", "excitement", "fear", "gratitude", "grief", "joy",
@@ -68,6 +70,7 @@ TASKS: dict[str, Task] = {
         Task("iemocap6", "categorical", IEMOCAP6),
         Task("mosei6", "multilabel", MOSEI_EMOTIONS),
         Task("sims_sentiment", "scalar", low=-1.0, high=1.0),
+        Task("sims_sentiment2", "categorical", SIMS2),
         Task("sims_text", "scalar", low=-1.0, high=1.0),
         Task("sims_audio", "scalar", low=-1.0, high=1.0),
         Task("sims_vision", "scalar", low=-1.0, high=1.0),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from emofuse.modalities import bits, mask_of, subset_name, subsets_of
 from emofuse.model.polarity import EMOTION, POLARITY
@@ -28,6 +29,8 @@ class Evidence:
     """Of the modality's own head, not of the fused one."""
     emotions: Float[np.ndarray, "n emotions"] | None = None
     """Of polarity: what the emotion head says of the same samples, see `emofuse.model.polarity`."""
+    held: Bool[np.ndarray, " n"] | None = None
+    """Samples that are held out for prediction sets; None = nobody knows whose samples they are."""
 
 
 def evidence_of(source: str, found: Predictions, *, composed: bool = False) -> list[Evidence]:
@@ -72,4 +75,10 @@ def _evidence(
     targets = found.targets[task]
     rows = has & ~np.isnan(targets).any(axis=1)
     beside = None if emotions is None else emotions[rows]
-    return Evidence(source, task, subset, logits[rows], targets[rows], composed, unimodal, beside)
+    held = held_out(found.clusters)[rows] if found.clusters else None
+    return Evidence(source, task, subset, logits[rows], targets[rows], composed, unimodal, beside, held)
+
+
+def held_out(clusters: Sequence[str]) -> Bool[np.ndarray, " n"]:
+    """Half of the speakers, dialogues or videos, always the same ones, by a hash of their names."""
+    return np.array([hashlib.sha256(name.encode()).digest()[0] % 2 == 0 for name in clusters], bool)

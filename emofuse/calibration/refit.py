@@ -6,16 +6,20 @@ however large they are: nobody knows which of them a new clip is most like, and 
 So a temperature is the best compromise over them, and a coverage holds for a sample of a random one. Votes count as
 their leading class, as they do in every accuracy: a confidence of 0.8 means that what most raters said is met eight
 times in ten.
+
+The promise of a prediction set is of samples that chose nothing (Vovk et al. 2005). So half of the speakers, dialogues
+or videos are held out for the sets, and the epoch and the temperatures are chosen on the others; where either side
+would have fewer than FEWEST samples both rest on all of them, and `Calibration.held` is 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import nn
 
 from emofuse.calibration.evidence import Evidence
@@ -46,6 +50,8 @@ class Calibration:
     after: Mapping[str, float]
     chance: float
     """The ece that so many samples would show if the confidence were exactly right."""
+    held: int = 0
+    """Samples of the prediction sets that chose neither the epoch nor the temperature; 0 = too few to hold any out."""
 
 
 def calibrate(model: EmotionModel, evidence: Sequence[Evidence]) -> dict[str, dict[str, Calibration]]:
@@ -61,11 +67,13 @@ def calibrate(model: EmotionModel, evidence: Sequence[Evidence]) -> dict[str, di
             for unimodal in (False, True):
                 parts = _chosen([e for e in evidence if (e.task, e.subset, e.unimodal) == (task.name, mask, unimodal)])
                 if parts and task.kind != "scalar":
-                    fitted = _fit(task, parts)
+                    fitted = _fit(task, [side(e, held=False) for e in parts], sum(map(_held, parts)))
                     _head(model, task, subset, unimodal).temperature[mask] = fitted.temperature
                     found.setdefault(f"{name} alone" if unimodal else name, {})[task.name] = fitted
                     if task.kind == "categorical" and not unimodal:
-                        model.conformal.setdefault(name, {})[task.name] = _scores(model, task, mask, parts)
+                        model.conformal.setdefault(name, {})[task.name] = _scores(
+                            model, task, mask, [side(e, held=True) for e in parts]
+                        )
     return found
 
 
@@ -78,7 +86,27 @@ def _chosen(parts: Sequence[Evidence]) -> list[Evidence]:
     return []
 
 
-def _fit(task: Task, parts: Sequence[Evidence]) -> Calibration:
+def side(part: Evidence, held: bool) -> Evidence:
+    """The samples that are held out, or the others; all of them where either would be fewer than FEWEST."""
+    if not _held(part):
+        return part
+    assert part.held is not None
+    rows = part.held if held else ~part.held
+    emotions = None if part.emotions is None else part.emotions[rows]
+    return replace(part, logits=part.logits[rows], targets=part.targets[rows], emotions=emotions, held=None)
+
+
+def _held(part: Evidence) -> int:
+    """How many samples are held out."""
+    return 0 if part.held is None or not splits(part.held) else int(part.held.sum())
+
+
+def splits(held: Bool[np.ndarray, " n"]) -> bool:
+    """Whether enough samples are on both sides."""
+    return min(int(held.sum()), int((~held).sum())) >= FEWEST
+
+
+def _fit(task: Task, parts: Sequence[Evidence], held: int = 0) -> Calibration:
     logits, targets = (np.concatenate([getattr(e, side) for e in parts]) for side in ("logits", "targets"))
     targets = _leading(targets) if task.kind == "categorical" else targets
     weights = np.concatenate([np.full(len(e.logits), 1 / len(e.logits)) for e in parts])
@@ -88,7 +116,9 @@ def _fit(task: Task, parts: Sequence[Evidence]) -> Calibration:
         before, after = (_mean([_measures(task, e, at) for e in parts]) for at in (1.0, temperature))
     chance = after.pop("chance")
     before.pop("chance")
-    return Calibration(temperature, len(logits), tuple(dict.fromkeys(e.source for e in parts)), before, after, chance)
+    return Calibration(
+        temperature, len(logits), tuple(dict.fromkeys(e.source for e in parts)), before, after, chance, held
+    )
 
 
 def _measures(task: Task, part: Evidence, temperature: float) -> dict[str, float]:

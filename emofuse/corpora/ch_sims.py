@@ -9,8 +9,9 @@ from typing import ClassVar
 
 from emofuse.corpora.clips import usable
 from emofuse.corpora.corpus import Corpus, Log, Protocol
-from emofuse.corpora.folding import SENTIMENT_BY_SIGN, Folding, Number, Sign
+from emofuse.corpora.folding import Folding, Number, Sign
 from emofuse.corpora.labelled import find_clip, rows
+from emofuse.tasks import SIMS2
 from emofuse.types import Utterance
 
 LABELS = {
@@ -36,7 +37,7 @@ class ChSims(Corpus):
         "sims_text": Number("sentiment_text"),
         "sims_audio": Number("sentiment_audio"),
         "sims_vision": Number("sentiment_vision"),
-        "sentiment2": SENTIMENT_BY_SIGN,
+        "sims_sentiment2": Sign("sentiment", (SIMS2[0], SIMS2[0], SIMS2[1])),
         "polarity": Sign("sentiment"),
         "intensity": Number("sentiment", abs),
     }

@@ -23,8 +23,8 @@ class Names:
     """A folding of class names or votes: own name → class of the task, None = says nothing about the task.
 
     `flat`: several labels share the mass equally over the *distinct* classes they fold to, whatever their weights.
-    `reject`: own names that make an utterance unlabelled when one of them leads the vote, alone or in a tie: what is left
-    of such a vote is no majority.
+    `reject`: own names that make an utterance unlabelled when one of them leads the vote, alone or in a tie: what is
+    left of such a vote is no majority.
     `empty`: the class of an utterance whose votes are all zero.
     `open`: overrides may name words that are not in the table.
     """
@@ -56,7 +56,7 @@ class Sign:
 Folding = Names | Number | Sign
 
 SENTIMENT_BY_SIGN = Sign("sentiment", (SENTIMENT2[0], SENTIMENT2[1], SENTIMENT2[1]))
-"""The two classes of the published tables of CMU-MOSI, CMU-MOSEI and CH-SIMS."""
+"""The two classes of the published tables of CMU-MOSI and CMU-MOSEI."""
 
 
 VALENCE: dict[str, str | None] = {

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+_LOCAL = (".", "/", "~", "package:", "local-dir:")
+"""What sources begin with that are on this disk."""
+
 
 class EncoderConfig(BaseModel):
     """What every encoder's configuration has; a subclass gives `kind` its default, the name it is registered by."""
@@ -32,6 +35,8 @@ class BackboneConfig(EncoderConfig):
 
     @model_validator(mode="after")
     def _described(self) -> BackboneConfig:
+        if self.revision is not None and self.source is not None and self.source.startswith(_LOCAL):
+            raise ValueError(f"revision {self.revision!r} is of a hub id, and source {self.source!r} is none")
         if self.source is None and self.architecture is None:
             raise ValueError("give a source (hub id, folder, package:NAME) or an architecture to start from scratch")
         return self

@@ -23,7 +23,7 @@ Inputs = Mapping[str, Tensor]
 LAYER = re.compile(r"(?:^|\.)(?:encoder\.layers?|transformer\.layers?|blocks|layers?)\.(\d+)(?:\.|$)")
 """The place of a transformer layer in the names of transformers and timm, and its number."""
 NO_GRADIENTS = "an exported model has no gradients: explain with the torch model (backend='torch')"
-_ABOVE = re.compile(r"(?:^|\.)(?:norm|fc_norm|final_layer_norm|head|adapter|pooler)(?:\.|$)")
+_ABOVE = re.compile(r"(?:^|\.)(?:norm|fc_norm|final_layer_norm|ln_f|norm_f|head|adapter|pooler)(?:\.|$)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,17 +132,13 @@ class Encoder(nn.Module, ABC):
     @property
     def layers(self) -> tuple[nn.Module, ...]:
         """The transformer layers, from the input on; () for an encoder without."""
-        found = {int(match[1]): m for n, m in self._named() if (match := LAYER.search(n)) and match.end() == len(n)}
-        return tuple(found[i] for i in sorted(found))
+        return tuple(transformer_layers(self.backbone).values()) if isinstance(self.backbone, nn.Module) else ()
 
     def depths(self) -> dict[str, int]:
         """Parameter → 0 for embeddings and front ends, i + 1 for layer i, n + 1 for what stands above the n layers."""
         owner = {id(p): i + 1 for i, layer in enumerate(self.layers) for p in layer.parameters()}
         top = len(self.layers) + 1
         return {n: owner.get(id(p), top if self._above(n) else 0) for n, p in self.named_parameters()}
-
-    def _named(self) -> list[tuple[str, nn.Module]]:
-        return list(self.backbone.named_modules()) if isinstance(self.backbone, nn.Module) else []
 
     def _above(self, name: str) -> bool:
         """Whether a parameter outside the layers stands above them; virtual tokens act in all and count as above."""
@@ -212,6 +208,19 @@ class Encoder(nn.Module, ABC):
     def foreign(self, words: Sequence[Word]) -> bool:
         """Whether words are in a script that the encoder cannot read."""
         return False
+
+
+def transformer_layers(backbone: nn.Module) -> dict[str, nn.Module]:
+    """The transformer layers of a backbone by name, from the input on; {} where it has none that are known.
+
+    Known are the names of LAYER, and else the classes that transformers keeps whole on a device (`_no_split_modules`).
+    """
+    named = list(backbone.named_modules())
+    found = {int(match[1]): (n, m) for n, m in named if (match := LAYER.search(n)) and match.end() == len(n)}
+    if found:
+        return dict(found[i] for i in sorted(found))
+    whole = set(getattr(backbone, "_no_split_modules", None) or ())
+    return {n: m for n, m in named if type(m).__name__ in whole and n.rpartition(".")[2].isdigit()}
 
 
 class _States(nn.Module):

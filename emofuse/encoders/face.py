@@ -16,6 +16,7 @@ from emofuse.encoders.backbones import vit
 from emofuse.encoders.config import FaceConfig
 from emofuse.encoders.encoder import Encoder, Inputs
 from emofuse.encoders.sources import resolve_source
+from emofuse.errors import CheckpointError
 from emofuse.modalities import Modality
 from emofuse.types import Segment, Tokens
 
@@ -128,7 +129,7 @@ class FaceEncoder(Encoder):
     def __init__(self, config: FaceConfig, checkpoint: Path | None = None, lean: bool = False) -> None:
         super().__init__()
         self.backbone, self.config = _build(config, pretrained=checkpoint is None, lean=lean)
-        self.dim: int = self.backbone.num_features
+        self.dim: int = getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features
         self.processor = FaceProcessor(self.config.image_size, self.config.grayscale)
         self.register_buffer("mean", torch.tensor(self.config.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(self.config.std).view(3, 1, 1), persistent=False)
@@ -137,7 +138,10 @@ class FaceEncoder(Encoder):
     def shape_in(cls, folder: Path, values: Mapping[str, Any]) -> dict[str, Any] | None:
         """timm's name of the architecture, from the folder's config.json."""
         described = json.loads((folder / "config.json").read_text("utf-8"))
-        return {"name": described["architecture"]} if "architecture" in described else None
+        if "architecture" not in described:
+            return None
+        shaped = _plain_args(described.get("model_args", {}))
+        return {"name": described["architecture"], "architecture": shaped | dict(values.get("architecture") or {})}
 
     def prepare(self, segment: Segment) -> dict[str, np.ndarray] | None:
         """See FaceProcessor; None when the segment has no face."""
@@ -167,8 +171,8 @@ class FaceEncoder(Encoder):
 
     @property
     def embedding_site(self) -> nn.Module:
-        """The projection of patches."""
-        return self.backbone.patch_embed
+        """The projection of patches, of a transformer."""
+        return self.backbone.patch_embed if hasattr(self.backbone, "patch_embed") else super().embedding_site
 
     def filled(self, inputs: Inputs) -> Inputs:
         """Real frames repeated in the place of padding."""
@@ -187,10 +191,8 @@ def _build(config: FaceConfig, pretrained: bool, lean: bool) -> tuple[nn.Module,
 
     described = dict(config.architecture or {})
     if config.source is not None and pretrained:
-        source = resolve_source(config.source)
-        prefixed = source.startswith(("hf-hub:", "local-dir:")) or timm.is_model(source)
-        if not prefixed:
-            source = f"local-dir:{source}" if Path(source).is_dir() else f"hf-hub:{source}"
+        source = _timm_source(resolve_source(config.source), config.revision)
+        described = _model_args(source) | described
         backbone = timm.create_model(source, pretrained=True, num_classes=0, **described)
         name = cast(dict[str, Any], backbone.pretrained_cfg)["architecture"]
     else:
@@ -202,6 +204,40 @@ def _build(config: FaceConfig, pretrained: bool, lean: bool) -> tuple[nn.Module,
     if pretrained and config.source is not None:
         update |= {"mean": tuple(cfg["mean"]), "std": tuple(cfg["std"])}
     return backbone, config.model_copy(update=update)
+
+
+def _timm_source(source: str, revision: str | None) -> str:
+    """The name that timm fetches a source under; raises CheckpointError for a revision of what has none."""
+    import timm
+
+    if not (source.startswith(("hf-hub:", "local-dir:")) or timm.is_model(source)):
+        source = f"local-dir:{source}" if Path(source).is_dir() else f"hf-hub:{source}"
+    if revision is not None and not source.startswith("hf-hub:"):
+        raise CheckpointError(f"revision {revision!r} is of a hub id, and {source} is none; leave it out")
+    return source if revision is None else f"{source.partition('@')[0]}@{revision}"
+
+
+def _model_args(source: str) -> dict[str, Any]:
+    """What changes the shape of the architecture that a source names, as its config.json says."""
+    from timm.models import load_model_config_from_hf
+
+    if source.startswith("local-dir:"):
+        described = json.loads((Path(source.removeprefix("local-dir:")) / "config.json").read_text("utf-8"))
+        found = described.get("model_args", {})
+    else:
+        found = load_model_config_from_hf(source.removeprefix("hf-hub:"))[2] if source.startswith("hf-hub:") else {}
+    return _plain_args(found)
+
+
+def _plain_args(model_args: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the head that is not used, a square picture by its one side."""
+    kept = {name: value for name, value in model_args.items() if name != "num_classes"}
+    size = kept.get("img_size")
+    if isinstance(size, (list, tuple)):
+        if len(set(size)) > 1:
+            raise CheckpointError(f"the pictures of this source are {size[0]} x {size[1]}; only squares are read")
+        kept["img_size"] = size[0]
+    return kept
 
 
 def _from_scratch(config: FaceConfig) -> nn.Module:

@@ -16,9 +16,11 @@ from emofuse.encoders.config import SpeechConfig
 from emofuse.encoders.encoder import Encoder, Inputs
 from emofuse.encoders.hf import described
 from emofuse.encoders.masked_norm import mask_group_norm
+from emofuse.encoders.masked_positions import mask_positions
 from emofuse.encoders.mel import HOP, MEL_BINS, WINDOW, levelled, log_mel, stack_frames, whisper_log_mel
 from emofuse.encoders.mel_stem import MelStem
 from emofuse.encoders.sources import resolve_source
+from emofuse.errors import CheckpointError
 from emofuse.modalities import Modality
 from emofuse.types import SAMPLE_RATE, Segment, Tokens
 
@@ -95,10 +97,7 @@ class SpeechEncoder(Encoder):
             source = resolve_source(config.source)
             self.backbone = hf.pretrained(source, config.revision)
             if normalize is None:
-                from transformers import AutoFeatureExtractor
-
-                extractor = AutoFeatureExtractor.from_pretrained(source, revision=config.revision)
-                normalize = bool(getattr(extractor, "do_normalize", not self._is_whisper()))
+                normalize = self._normalizes(source, config.revision)
         else:
             plain = not (config.layer_sum or config.last_layers > 1)
             whisper = (config.architecture or {}).get("model_type") == hf.WHISPER
@@ -124,6 +123,7 @@ class SpeechEncoder(Encoder):
             whisper=shape.num_mel_bins if self.whisper else 0,
         )
         self.group_norm = [mask_group_norm(self.backbone)]  # in a list: it is the backbone's module, not ours
+        self.positions = [mask_positions(self.backbone)]
         layers = shape.encoder_layers if self.whisper else shape.num_hidden_layers
         self.layer_weights = nn.Parameter(torch.zeros(layers + 1)) if config.layer_sum else None
         self._hop, self._window = self._frame(stride)
@@ -131,6 +131,19 @@ class SpeechEncoder(Encoder):
         """Seconds from one of the `values` to the next."""
         if self.stem is not None:
             self._hop *= self.stem.stride
+
+    def _normalizes(self, source: str, revision: str | None) -> bool:
+        """What the source's feature extractor says; raises CheckpointError where it has none."""
+        from transformers import AutoFeatureExtractor
+
+        try:
+            extractor = AutoFeatureExtractor.from_pretrained(source, revision=revision)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{source} holds no preprocessor_config.json to say whether its sound is normalised; "
+                "set model.encoders.speech.normalize to true (wav2vec2, HuBERT) or false (WavLM base)"
+            ) from error
+        return bool(getattr(extractor, "do_normalize", not self._is_whisper()))
 
     def _is_whisper(self) -> bool:
         return self.backbone.config.model_type == hf.WHISPER
@@ -161,12 +174,15 @@ class SpeechEncoder(Encoder):
 
     def states(self, fed: Inputs) -> Tensor:
         """One a backbone frame, layers summed where the configuration says so."""
-        values, mask, norm = fed["values"], fed["mask"], self.group_norm[0]
-        if norm is None:
-            return self._layers(values, mask)
-        norm.lengths = (mask.sum(1) - self.shape.conv_kernel[0]) // self.shape.conv_stride[0] + 1
+        values, mask, norm, positions = fed["values"], fed["mask"], self.group_norm[0], self.positions[0]
+        if norm is not None:
+            norm.lengths = self._convolved(mask.sum(1), layers=1)
+        if positions is not None:
+            positions.lengths = self._convolved(mask.sum(1))
         states = self._layers(values, mask)
-        norm.lengths = None
+        for part in (norm, positions):
+            if part is not None:
+                part.lengths = None
         return states
 
     def tokens(self, states: Tensor, fed: Inputs, inputs: Inputs) -> Tokens:
@@ -189,7 +205,7 @@ class SpeechEncoder(Encoder):
     def run_by(self, run: Callable[[Inputs], Tensor]) -> None:
         """As `Encoder.run_by`; the graph holds the sum over layers and the masked norm too."""
         super().run_by(run)
-        self.group_norm, self.layer_weights = [None], None
+        self.group_norm, self.positions, self.layer_weights = [None], [None], None
 
     def _layers(self, values: Tensor, mask: Tensor) -> Tensor:
         key = "input_features" if self.spectral else "input_values"
@@ -208,11 +224,16 @@ class SpeechEncoder(Encoder):
             return (lengths + 1) // 2
         if self.spectral:
             return lengths
-        for kernel, stride in zip(self.shape.conv_kernel, self.shape.conv_stride, strict=True):
-            lengths = (lengths - kernel) // stride + 1
+        lengths = self._convolved(lengths)
         added = self.shape.num_adapter_layers if getattr(self.shape, "add_adapter", False) else 0
         for _ in range(added):
             lengths = (lengths - 1) // self.shape.adapter_stride + 1
+        return lengths
+
+    def _convolved(self, lengths: Tensor, layers: int | None = None) -> Tensor:
+        """Frames that `lengths` samples yield behind the first `layers` convolutions of the front end; None = all."""
+        for kernel, stride in list(zip(self.shape.conv_kernel, self.shape.conv_stride, strict=True))[:layers]:
+            lengths = (lengths - kernel) // stride + 1
         return lengths
 
     def _frame(self, stride: int) -> tuple[float, float]:

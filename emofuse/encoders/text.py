@@ -127,7 +127,10 @@ class TextEncoder(Encoder):
         elif config.source is not None:
             source = resolve_source(config.source)
             backbone = hf.pretrained(source, config.revision)
-            tokenizer = hf.tokenizer(resolve_source(config.tokenizer or config.source), config.revision)
+            own = config.tokenizer is None  # the revision is of the source's repository
+            tokenizer = hf.tokenizer(
+                resolve_source(config.tokenizer or config.source), config.revision if own else None
+            )
         else:
             if config.tokenizer is None:
                 raise ValueError("a text encoder from scratch needs tokenizer: a hub id or a folder")

@@ -193,15 +193,25 @@ class _Runner:
 
     def attack(self, name: str, modality: Modality) -> None:
         """A curve of batches moved against their labels."""
-        results = [
-            self._run(modality, embed=partial(self._attacked, modality=modality, length=length))
-            for length in ADVERSARIAL
-        ]
+        results, shares = [], []
+        for length in ADVERSARIAL:
+            touched: list[int] = []
+            embed = partial(self._attacked, modality=modality, length=length, touched=touched)
+            results.append(self._run(modality, embed=embed))
+            shares.append(sum(touched) / max(1, int(self._having(modality).sum())))
         labels = tuple(f"{length:g}" for length in ADVERSARIAL)
-        self._keep(name, modality, "step, relative to the embedding", labels, results, [1.0] * len(results))
+        self._keep(name, modality, "step, relative to the embedding", labels, results, shares)
 
-    def _attacked(self, batch: Batch, modality: Modality, length: float) -> Batch:
-        return adversarial(self.model, batch, modality, length, self.task)
+    def _attacked(self, batch: Batch, modality: Modality, length: float, touched: list[int]) -> Batch:
+        """The batch moved; how many of its samples were is appended to `touched`."""
+        moved = adversarial(self.model, batch, modality, length, self.task)
+        if modality in batch.inputs:
+            encoder = self.model.encoder(modality)
+            key = encoder.continuous[0]
+            before = encoder.continuous_inputs(batch.inputs[modality])[key]
+            apart = (moved.inputs[modality][key] != before).flatten(1).any(dim=1)
+            touched.append(int((apart & batch.present[modality]).sum()))
+        return moved
 
     def _run(self, modality: Modality, **how: Any) -> Predictions:
         singles: list[Subset] = [frozenset({modality})]

@@ -62,11 +62,11 @@ def metric_names(task: Task) -> tuple[str, ...]:
     return (*scores_of(task), *(("nll",) if task.kind == "categorical" else ()))
 
 
-def task_metrics(task: Task, values: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+def task_metrics(task: Task, values: np.ndarray, targets: np.ndarray, *, threshold: float = 0.5) -> dict[str, float]:
     """Every metric of the labelled rows, by name, with their number `n`: what a training run follows.
 
     `values` are probabilities, or numbers within the scalar's range, NaN where there is no answer; both are n × width.
-    A soft target counts as its leading class, but for NLL.
+    A soft target counts as its leading class, but for NLL; `threshold` is for labels that stand beside each other.
     """
     kept = ~np.isnan(targets).any(axis=1) & ~np.isnan(values).any(axis=1)
     values, targets = values[kept], targets[kept]
@@ -74,7 +74,7 @@ def task_metrics(task: Task, values: np.ndarray, targets: np.ndarray) -> dict[st
         return {"n": 0}
     shaped = (targets[:, 0], values[:, 0]) if task.kind == "scalar" else (targets, values)
     with counted_elsewhere():
-        found = {"n": len(values), **{name: score(*shaped) for name, score in scores_of(task).items()}}
+        found = {"n": len(values), **{name: score(*shaped) for name, score in scores_of(task, threshold).items()}}
         return found | ({"nll": confidence.nll(targets, values)} if task.kind == "categorical" else {})
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emofuse.corpora.registry import protocol_of
 from emofuse.data.compose import Composer
 from emofuse.data.examples import Example
 from emofuse.data.load import takes_long
@@ -30,7 +31,7 @@ class Data:
     dev: list[DevSet]
     counts: dict[str, np.ndarray]
     """Expected samples a class in one epoch, by task."""
-    priors: dict[str, np.ndarray]
+    priors: dict[str, tuple[float, ...]]
     """Mean target of an epoch's labelled samples, by task; none of a task without."""
 
 
@@ -60,7 +61,8 @@ def assemble(recipe: Recipe, seed: int, model: EmotionModel, limit: int | None) 
         raise RecipeError("no source has anything to train on; set data.sources.N.train to true for one")
     dev = dev_sets(recipe, gathered, model, cache, limit, store)
     counts, labelled = _counts(gathered, model)
-    return Data(gathered, samples, shares, dev, counts, {t: counts[t] / n for t, n in labelled.items() if n})
+    priors = {task: tuple((counts[task] / n).tolist()) for task, n in labelled.items() if n}
+    return Data(gathered, samples, shares, dev, counts, priors)
 
 
 def caches(recipe: Recipe, model: EmotionModel) -> tuple[MediaCache, InputCache | None]:
@@ -91,7 +93,8 @@ def dev_sets(
     for g in gathered:
         if g.dev:
             samples = Samples(g.dev, model, cache, seed=0, store=store)
-            sets.append(DevSet(_unused(g.source.corpus, sets), samples, [(0, i) for i in range(len(g.dev))]))
+            keys, threshold = [(0, i) for i in range(len(g.dev))], protocol_of(g.source.corpus).threshold
+            sets.append(DevSet(_unused(g.source.corpus, sets), samples, keys, threshold=threshold))
     examples: list[Example] = [example for g in gathered for example in g.dev]
     if recipe.data.compose and examples:
         plain = recipe.data.compose.model_copy(update={"conflict": 0.0, "fewest": 1})

@@ -35,6 +35,7 @@ from emofuse.training.tuning.strategies import apply_strategies
 from emofuse.training.validate import (
     DevSet,
     check_metric,
+    choosing,
     evidence_of_sets,
     mark_supported_subsets,
     metrics_of,
@@ -185,7 +186,8 @@ class Run:
 
     def _assess(self, model: EmotionModel, sets: Sequence[DevSet]) -> dict[str, float]:
         """Dev metrics in Trainer's flat names; `eval_score` is the recipe's metric, negated where less is more."""
-        found = {s.name: metrics_of(model.tasks, c) for s, c in zip(sets, self._predict(model, sets), strict=True)}
+        predictions = zip(sets, self._predict(model, sets), strict=True)
+        found = {s.name: metrics_of(model.tasks, choosing(c), s.threshold) for s, c in predictions}
         value = score(self.recipe.train.metric, found, sets)
         if np.isnan(value):
             raise RecipeError(
@@ -218,7 +220,7 @@ class Run:
         mark_supported_subsets(model, predictions, whole=self.recipe.data.compose is None)
         calibration = calibrate(model, evidence)
         model.config = model.config.with_priors(data.priors)
-        metrics = {s.name: metrics_of(model.tasks, c) for s, c in zip(data.dev, predictions, strict=True)}
+        metrics = {s.name: metrics_of(model.tasks, c, s.threshold) for s, c in zip(data.dev, predictions, strict=True)}
         report = build_report(
             self.recipe,
             seed=self.seed,
@@ -231,6 +233,8 @@ class Run:
             seconds=time.time() - started,
             parameters=counts,
         )
+        if few := [s.name for s, c in zip(data.dev, predictions, strict=True) if choosing(c) is c]:
+            log.say(f"  too few dev samples to hold some out: {', '.join(few)} chose the epoch and the prediction sets")
         report["kept"] = kept = _kept(model, calibration)
         for subset, tasks in kept.items():
             log.say(

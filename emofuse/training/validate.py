@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from emofuse.batch import Batch, PreparedSample, collate
-from emofuse.calibration.evidence import Evidence, evidence_of
+from emofuse.calibration.evidence import Evidence, evidence_of, held_out
+from emofuse.calibration.refit import splits
 from emofuse.calibration.temperature import decode
 from emofuse.errors import RecipeError, nearest
 from emofuse.metrics.task import LOWER_IS_BETTER, metric_names, task_metrics
@@ -34,13 +35,18 @@ class DevSet:
     counts: bool = True
     composed: bool = False
     """Put together from segments of several corpora."""
+    threshold: float = 0.5
+    """The score above which a label that may stand beside others counts as given: that of the corpus's reports."""
 
 
-def batches(samples: Any, keys: Sequence[Key], size: int) -> Iterator[Batch]:
-    """Collated batches in an order that keeps padding small."""
+def ordered_keys(samples: Any, keys: Sequence[Key]) -> list[Key]:
+    """The keys in an order that keeps padding small."""
     lengths = samples.lengths(np.array([index for _, index in keys]), 0) if hasattr(samples, "lengths") else None
-    order = range(len(keys)) if lengths is None else np.argsort(lengths, kind="stable")
-    ordered = [keys[i] for i in order]
+    return list(keys) if lengths is None else [keys[i] for i in np.argsort(lengths, kind="stable")]
+
+
+def batches(samples: Any, ordered: Sequence[Key], size: int) -> Iterator[Batch]:
+    """Collated batches in the order of the keys."""
     for start in range(0, len(ordered), size):
         chosen: list[PreparedSample] = [samples[key] for key in ordered[start : start + size]]
         yield collate(chosen)
@@ -49,17 +55,29 @@ def batches(samples: Any, keys: Sequence[Key], size: int) -> Iterator[Batch]:
 def predict_set(
     model: EmotionModel, dev: DevSet, size: int, bf16: bool = False, subsets: Sequence[Subset] = ()
 ) -> Predictions:
-    """The model's outputs over a dev set, in the order of its batches."""
-    return predict(model, batches(dev.samples, dev.keys, size), subsets, encode=partial(encode_mixed, model, bf16=bf16))
+    """The model's outputs over a dev set, in the order of its batches, with whose each sample is."""
+    keys, encode = ordered_keys(dev.samples, dev.keys), partial(encode_mixed, model, bf16=bf16)
+    found = predict(model, batches(dev.samples, keys, size), subsets, encode=encode)
+    whose = getattr(dev.samples, "cluster", None)
+    return found if whose is None else replace(found, clusters=[whose(key) for key in keys])
 
 
-def metrics_of(tasks: Sequence[Task], found: Predictions) -> dict[str, dict[str, float]]:
-    """`{"emotion": {…}, "speech.emotion": {…}}`: fused, then each modality alone where it adds anything."""
+def choosing(found: Predictions) -> Predictions:
+    """The samples of a dev set that choose the epoch: those not held out for prediction sets, or all of too few."""
+    held = held_out(found.clusters) if found.clusters else np.zeros(len(found), bool)
+    return found.take(np.flatnonzero(~held)) if splits(held) else found
+
+
+def metrics_of(tasks: Sequence[Task], found: Predictions, threshold: float = 0.5) -> dict[str, dict[str, float]]:
+    """`{"emotion": {…}, "speech.emotion": {…}}`: fused, then each modality alone where it adds anything.
+
+    `threshold`: see `DevSet`.
+    """
     measured: dict[str, dict[str, float]] = {}
     for prefix, logits in (("", found.logits[GIVEN]), *((f"{m}.", own) for m, own in found.by_modality.items())):
         for task in tasks:
             values = decode(task, logits[task.name])
-            measured[f"{prefix}{task.name}"] = task_metrics(task, values, found.targets[task.name])
+            measured[f"{prefix}{task.name}"] = task_metrics(task, values, found.targets[task.name], threshold=threshold)
     return {name: values for name, values in measured.items() if values["n"]}
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emofuse.calibration.evidence import Evidence, evidence_of
-from emofuse.calibration.refit import FEWEST, calibrate
+from emofuse.calibration.evidence import Evidence, evidence_of, held_out
+from emofuse.calibration.refit import FEWEST, SCORES, calibrate
 from emofuse.calibration.temperature import softmax
 from emofuse.data.batches import batches
 from emofuse.data.examples import Example
@@ -64,6 +64,29 @@ def test_the_coverage_holds_on_the_other_half_of_dev(tiny_model):
     for coverage in (0.8, 0.9, 0.95):
         predictor = tiny_model.conformal["text+speech+face"]["emotion"].at(coverage)
         assert predictor.assess(probs, targets[1::2])["coverage"] == pytest.approx(coverage, abs=0.02)
+
+
+def test_prediction_sets_rest_on_speakers_who_chose_neither_epoch_nor_temperature(tiny_model):
+    speakers = [f"speaker {i % 40}" for i in range(1200)]
+    held = held_out(speakers)
+    assert 300 < held.sum() < 900 and (held == held_out(speakers)).all()
+    assert all(len({h for h, s in zip(held, speakers, strict=True) if s == name}) == 1 for name in set(speakers))
+    cold, hot = drawn(0.5, 1200), drawn(4.0, 1200, 1)
+    logits, targets = (np.where(held[:, None], b, a) for a, b in zip(cold, hot, strict=True))
+    found = calibrate(tiny_model, [Evidence("dev", "emotion", 1, logits, targets, held=held)])["text"]["emotion"]
+    assert found.temperature == pytest.approx(0.5, rel=0.2) and found.held == held.sum() == 1200 - found.n
+    probs = softmax(logits[held], found.temperature)
+    odd = np.sort(1 - probs[np.arange(len(probs)), targets[held].argmax(1)])
+    kept = np.array(tiny_model.conformal["text"]["emotion"].scores["dev"])
+    assert len(kept) == min(SCORES, held.sum()) and np.isin(kept, odd).all()
+
+
+def test_too_few_to_hold_any_out_are_all_used_which_is_said(tiny_model):
+    logits, targets = drawn(1.0, 120)
+    held = np.arange(120) < FEWEST - 1
+    found = calibrate(tiny_model, [Evidence("dev", "emotion", 1, logits, targets, held=held)])["text"]["emotion"]
+    assert found.n == 120 and found.held == 0
+    assert tiny_model.conformal["text"]["emotion"].n == 120
 
 
 def test_votes_count_as_their_leading_class(tiny_model):

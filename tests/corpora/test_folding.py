@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emofuse.corpora.folding import Names, Number, Sign, majority, same
+from emofuse.corpora.folding import Names, Number, Sign, leaders, same
 from emofuse.corpora.folding import fold as apply
 from emofuse.corpora.registry import corpus, names
 from emofuse.errors import DataError
+from emofuse.metrics.regression import sims_scores
 from emofuse.tasks import EMOTIONS, FERPLUS, GOEMOTIONS, TASKS, Task
 
 EMOTION = TASKS["emotion"]
@@ -93,9 +94,10 @@ def test_ferplus_votes_lose_the_three_others_and_are_normalised():
 
 
 @pytest.mark.parametrize("winner", ["contempt", "unknown", "NF"])
-def test_ferplus_is_unlabelled_when_an_outsider_leads_alone(winner):
+def test_ferplus_is_unlabelled_when_an_outsider_leads_or_ties(winner):
     assert shares("ferplus", {"emotion": {"neutral": 4.0, winner: 6.0}}) is None
-    assert shares("ferplus", {"emotion": {"neutral": 5.0, winner: 5.0}}) == {"neutral": 1.0}
+    assert shares("ferplus", {"emotion": {"neutral": 5.0, winner: 5.0}}) is None
+    assert shares("ferplus", {"emotion": {"neutral": 6.0, winner: 4.0}}) == {"neutral": 1.0}
     assert shares("ferplus", {"emotion": {"neutral": 0.0, winner: 0.0}}) is None
 
 
@@ -146,6 +148,14 @@ def test_sentiment_gives_polarity_and_intensity(corpus, sentiment, polarity):
     assert shares(corpus, labels, "polarity") == {polarity: 1.0}
     assert fold(corpus, labels, TASKS["sentiment"]) == pytest.approx([sentiment])
     assert fold(corpus, labels, TASKS["intensity"]) == pytest.approx([abs(sentiment) / 3])
+
+
+@pytest.mark.parametrize("sentiment", [-0.2, 0.0, 0.2])
+def test_the_two_classes_of_ch_sims_are_those_of_its_accuracy(sentiment):
+    """Zero is on one side of both: the accuracy is 1 only where class and bin agree."""
+    positive = shares("ch_sims", {"sentiment": sentiment}, "sims_sentiment2") == {"positive": 1.0}
+    assert sims_scores(np.array([sentiment]), np.array([0.5 if positive else -0.5]))["acc2"] == 1
+    assert np.isnan(fold("ch_sims", {"sentiment": sentiment}, TASKS["sentiment2"])).all()
 
 
 def test_ch_sims_keeps_its_own_scale_and_its_unimodal_labels():
@@ -231,11 +241,25 @@ def test_only_the_proportions_of_votes_count(votes, factor):
     )
 
 
-def test_majority():
-    assert majority({"joy": 3, "fear": 2}) == "joy"
-    assert majority({"joy": 3, "fear": 3}) is None
-    assert majority({"joy": 0}) is None
-    assert majority({}) is None
+def test_leaders():
+    assert leaders({"joy": 3, "fear": 2}) == ("joy",)
+    assert leaders({"joy": 3, "fear": 3, "anger": 1}) == ("joy", "fear")
+    assert leaders({"joy": 0}) == leaders({}) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "votes"),
+    [
+        ("iemocap", {"fru": 2.0, "ang": 1.0}),
+        ("iemocap", {"xxx": 1.0, "ang": 1.0}),
+        ("ferplus", {"contempt": 5.0, "neutral": 5.0}),
+        ("ferplus", {"NF": 3.0, "happiness": 3.0, "fear": 1.0}),
+    ],
+)
+def test_votes_that_an_outsider_leads_or_shares_are_not_one_class(name, votes):
+    """The minority's, or half of the raters', would else be the whole of the label."""
+    assert shares(name, {"emotion": votes}) is None
+    assert shares(name, {"emotion": votes | {next(reversed(votes)): 9.0}}) is not None
 
 
 def test_an_outsider_that_leads_rejects_only_while_it_folds_to_nothing():
@@ -280,7 +304,7 @@ EMPTY = Names("own", {"a": "joy", "b": "fear", "c": None}, empty="neutral")
         (EMPTY, {"a": 3, "b": 1, "c": 12}, {"joy": 0.75, "fear": 0.25}),
         (Names("own", EMPTY.table), {"a": 0}, None),
         (Names("own", EMPTY.table, flat=True), {"a": 3, "b": 1}, {"joy": 0.5, "fear": 0.5}),
-        (Names("own", EMPTY.table, reject=frozenset("c")), {"a": 2, "c": 2}, {"joy": 1.0}),
+        (Names("own", EMPTY.table, reject=frozenset("c")), {"a": 2, "c": 2}, None),
         (Names("own", EMPTY.table, reject=frozenset("c")), {"a": 2, "c": 3}, None),
         (Names("own", EMPTY.table, reject=frozenset("a")), {"a": 2, "b": 2}, {"joy": 0.5, "fear": 0.5}),
     ],

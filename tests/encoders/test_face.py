@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from emofuse.batch import PreparedSample, collate
 from emofuse.encoders.config import FaceConfig
 from emofuse.encoders.face import FaceEncoder
+from emofuse.errors import CheckpointError, EmofuseError
 from emofuse.types import FaceTrack, Segment
 
 SMALL = {"patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2}
@@ -82,6 +83,30 @@ def test_a_local_folder_in_hub_format(tmp_path):
     torch.testing.assert_close(encode(encoder, segment(track(1))).states[0], expected, atol=1e-5, rtol=1e-4)
     rebuilt = FaceEncoder(encoder.config, checkpoint=tmp_path)
     rebuilt.load_state_dict(encoder.state_dict())
+
+
+def test_a_folder_says_itself_what_differs_from_the_named_architecture(tmp_path):
+    original = timm.create_model("vit_tiny_patch16_224", img_size=32, depth=1, num_classes=3)
+    timm.models.save_for_hf(original, tmp_path / "vit", model_args={"img_size": 32, "depth": 1, "num_classes": 3})
+    encoder = FaceEncoder(FaceConfig(source=str(tmp_path / "vit"))).eval()
+    assert encoder.config.architecture == {"img_size": 32, "depth": 1} and encoder.config.image_size == 32
+    rebuilt = FaceEncoder(encoder.config, checkpoint=tmp_path)
+    rebuilt.load_state_dict(encoder.state_dict())
+
+
+def test_the_width_is_that_of_the_states_also_behind_a_convolutional_head(tmp_path):
+    config = FaceConfig(name="mobilenetv3_small_050", image_size=32, architecture={})
+    encoder = FaceEncoder(config, checkpoint=tmp_path).eval()
+    assert encode(encoder, segment(track(2))).states.shape == (1, 2, encoder.dim)
+    with pytest.raises(EmofuseError, match="names no embedding_site"):
+        _ = encoder.embedding_site
+
+
+def test_a_revision_is_of_a_hub_id(tmp_path):
+    with pytest.raises(CheckpointError, match="revision 'v2' is of a hub id, and vit_tiny_patch16_224 is none"):
+        FaceEncoder(FaceConfig(source="vit_tiny_patch16_224", revision="v2"))
+    with pytest.raises(ValidationError, match="is of a hub id"):
+        FaceConfig(source=str(tmp_path), revision="v2")
 
 
 def test_a_configuration_says_where_weights_come_from():

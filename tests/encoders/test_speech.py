@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from transformers import (
+    Data2VecAudioConfig,
+    Data2VecAudioModel,
     HubertConfig,
     HubertModel,
     SeamlessM4TFeatureExtractor,
@@ -25,6 +27,7 @@ from emofuse.batch import PreparedSample, collate
 from emofuse.encoders.config import SpeechConfig
 from emofuse.encoders.mel import log_mel, stack_frames, whisper_log_mel
 from emofuse.encoders.speech import SpeechEncoder, sounding
+from emofuse.errors import CheckpointError
 from emofuse.types import Segment
 
 SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
@@ -44,6 +47,10 @@ FAMILIES = {
     "wavlm": (WavLMModel, WavLMConfig(**SHAPE, **FRONT)),
     "wav2vec2-bert": (Wav2Vec2BertModel, Wav2Vec2BertConfig(**SHAPE, position_embeddings_type="relative_key")),
     "whisper": (WhisperForConditionalGeneration, WhisperConfig(**WHISPER)),
+    "data2vec": (
+        Data2VecAudioModel,
+        Data2VecAudioConfig(**SHAPE, **FRONT | {"num_conv_pos_embeddings": 5, "conv_pos_kernel_size": 9}),
+    ),
 }
 EXTRACTORS = {"wav2vec2-bert": SeamlessM4TFeatureExtractor, "whisper": WhisperFeatureExtractor}
 
@@ -233,3 +240,13 @@ def test_whisper_describes_its_encoder_and_no_more():
 def test_layers_are_summed_or_set_side_by_side_not_both():
     with pytest.raises(ValueError, match="choose one"):
         whisper(layer_sum=True, last_layers=2)
+
+
+def test_a_folder_that_does_not_say_whether_sound_is_normalised_is_asked_about(folder):
+    (folder / "preprocessor_config.json").rename(folder / "kept.json")
+    try:
+        with pytest.raises(CheckpointError, match=r"holds no preprocessor_config\.json.*normalize to true"):
+            SpeechEncoder(SpeechConfig(source=str(folder)))
+        assert SpeechEncoder(SpeechConfig(source=str(folder), normalize=False)).config.normalize is False
+    finally:
+        (folder / "kept.json").rename(folder / "preprocessor_config.json")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from emofuse.data.examples import read_examples
 from emofuse.evaluation.audit import calibration_of, conformal_of
 from emofuse.evaluation.predict import GIVEN, predict_examples
 from emofuse.explain.shapley import task_of
+from emofuse.tasks import EMOTIONS
 
 
 @pytest.mark.slow
@@ -27,3 +30,26 @@ def test_sets_cover_what_was_asked_on_the_other_half_of_dev(shipped, corpora_roo
         assert 1 <= reached["size"] < 4
     after = calibration_of(found, task)[GIVEN]["after"]
     assert after["ece"] < after["ece_by_chance"] + 0.08
+
+
+@pytest.mark.checkpoint
+def test_the_readme_draws_the_heads_that_the_model_has_learnt(repository: Path):
+    """And none that it has not; the card's template holds no count that the reports hold."""
+    folder = repository / "checkpoints" / "emofuse-small"
+    learnt = [task["name"] for task in json.loads((folder / "config.json").read_text("utf-8"))["tasks"]]
+    (drawn,) = re.findall(r"fusion transformer ─ (.*)", (repository / "README.md").read_text("utf-8"))
+    assert drawn.split(" · ") == learnt
+    report = json.loads((folder / "report.json").read_text("utf-8"))
+    card = (repository / "recipes" / "emofuse-small" / "card.md").read_text("utf-8")
+    for run in (report, *report["stages"].values()):
+        assert not [part for part in run["data"] if f"{part['train']:,} train" in card]
+
+
+@pytest.mark.slow
+def test_polarity_never_contradicts_a_sure_emotion_on_dev(shipped, corpora_root: Path):
+    given = read_examples("meld", corpora_root / "meld", "dev", shipped.tasks, frozenset({"text"}), limit=200)
+    found = predict_examples(shipped, given.examples, subsets=[], batch_size=64).values[GIVEN]
+    emotion, polarity = found["emotion"], found["polarity"]
+    assert not (emotion[:, EMOTIONS.index("joy")] > 0.8)[polarity[:, 0] > 0.8].any()
+    sure = emotion[:, [EMOTIONS.index(e) for e in ("sadness", "anger", "fear", "disgust")]].max(axis=1) > 0.8
+    assert not sure[polarity[:, 2] > 0.8].any()

@@ -7,6 +7,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from emofuse.batch import collate
 from emofuse.errors import DataError
@@ -191,3 +192,12 @@ def test_stress_refuses_what_it_does_not_know(tiny_model, samples):
         stress(tiny_model, samples, task="mood")
     with pytest.raises(DataError, match="no sample carries"):
         stress(tiny_model, samples, task="polarity")
+
+
+def test_samples_that_an_attack_leaves_as_they_are_do_not_count_as_changed(tiny_model, samples):
+    (moved,) = stress(tiny_model, samples, only=["adversarial face"], resamples=10).curves
+    assert moved.changed == [1.0] * len(moved.labels)
+    for head in (tiny_model.heads["emotion"], tiny_model.modality_heads["face"].tasks["emotion"]):
+        torch.nn.init.zeros_(head.linear.weight)
+    (still,) = stress(tiny_model, samples, only=["adversarial face"], resamples=10).curves
+    assert still.changed == [0.0] * len(still.labels)

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import nn
 
 from emofuse.batch import Batch
 from emofuse.data.load import load_segment
+from emofuse.data.preparation import Preparation
 from emofuse.errors import OutputError
 from emofuse.files import replacing
 from emofuse.media.transcript import spread
@@ -137,10 +139,14 @@ class InputCache:
 
     def __init__(self, disk: DiskCache, model: EmotionModel, frozen: Iterable[Modality]) -> None:
         self.disk = disk
-        self.model = model
+        self.model: EmotionModel | Preparation = model
         self.modalities = frozenset(m for m in model.modalities if model.encoder(m).reads_media)
         self.frozen = frozenset(frozen) & self.modalities
         self._encoders = {m: self._fingerprint(m) for m in self.modalities}  # type: ignore[arg-type]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a worker is sent: of the weights, those of encoders that do not learn, whose tokens are kept."""
+        return self.__dict__ | {"model": Preparation(self.model, whole=self.frozen)}
 
     def _fingerprint(self, modality: Modality) -> str:
         encoder = self.model.encoder(modality)

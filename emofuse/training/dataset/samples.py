@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -14,7 +15,9 @@ from emofuse.batch import PreparedSample
 from emofuse.data.compose import Composer, Draw
 from emofuse.data.examples import Example, Prepares
 from emofuse.data.load import holds_features, load_segment
+from emofuse.data.preparation import Preparation
 from emofuse.modalities import Modality
+from emofuse.model.model import EmotionModel
 from emofuse.training.dataset.augment.mixup import blend, blend_targets, share
 from emofuse.training.dataset.augment.segment import augment_segment, augmented, streams_of
 from emofuse.training.dataset.augment.speech import mask_features, mask_waveform
@@ -34,6 +37,10 @@ class MediaCache:
         self.load = load
         self._held: OrderedDict[tuple[str, str], Segment] = OrderedDict()
         self._bytes = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a worker is sent: it begins with nothing in memory."""
+        return self.__dict__ | {"_held": OrderedDict(), "_bytes": 0}
 
     def __call__(self, utterance: Utterance) -> Segment:
         key = (utterance.corpus, utterance.id)
@@ -88,8 +95,17 @@ class Samples(Dataset[PreparedSample]):
             for example in filter(_can_blend, examples):
                 self._alike.setdefault(_kind(example), []).append(example)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a worker is sent: the weights stay behind."""
+        bare = Preparation(self.model) if isinstance(self.model, EmotionModel) else self.model
+        return self.__dict__ | {"model": bare}
+
     def __len__(self) -> int:
         return len(self.examples) + (self.composer.size if self.composer else 0)
+
+    def cluster(self, key: Key) -> str:
+        """Whose sample it is: the speaker, dialogue or video; a composed one is its own, whose parts others share."""
+        return self.examples[key[1]].cluster if key[1] < len(self.examples) else f"composed {key[1]}"
 
     def lengths(self, indices: np.ndarray, epoch: int) -> np.ndarray:
         """Rough token counts, to batch samples of like length."""

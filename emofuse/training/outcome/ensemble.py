@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from emofuse.corpora.registry import corpus
+from emofuse.corpora.registry import corpus, protocol_of
 from emofuse.errors import CheckpointError, RecipeError, nearest
 from emofuse.files import replacing, write_file
 from emofuse.metrics.task import task_metrics
@@ -133,7 +133,8 @@ def averaged_metrics(paths: Sequence[Path], tasks: Sequence[Task]) -> dict[str, 
             if len(targets) < len(files) or not same:
                 raise CheckpointError(f"{paths[0]} and its fellows were not measured on the same samples of {dev}")
             task = next(t for t in tasks if t.name == name)
-            found = task_metrics(task, np.mean([f[key] for f in files], axis=0), targets[0])
+            threshold = protocol_of(dev.partition("#")[0]).threshold
+            found = task_metrics(task, np.mean([f[key] for f in files], axis=0), targets[0], threshold=threshold)
             metrics.setdefault(dev, {})[name] = {k: _number(v) for k, v in found.items()}
     return metrics
 

@@ -12,13 +12,11 @@ from safetensors import safe_open
 
 from emofuse.calibration.evidence import evidence_of
 from emofuse.calibration.refit import Calibration, calibrate
-from emofuse.data.batches import batches
 from emofuse.data.examples import read_examples, views_of
 from emofuse.errors import CheckpointError, DataError
-from emofuse.modalities import subsets_of
+from emofuse.evaluation.predict import predict_examples
 from emofuse.model.checkpoint import locate
 from emofuse.model.model import EmotionModel
-from emofuse.model.predict import predict
 from emofuse.model.weights import Stored, stored_as
 from emofuse.training.outcome.report import finite
 from emofuse.training.recipe.read import load_recipe
@@ -55,8 +53,7 @@ def recalibrate(
         examples = read_examples(corpus, root, "dev", tasks, limit=limit, options=options).examples
         if not examples:
             raise DataError(f"no dev utterance of {corpus} carries a label of the model's tasks; choose another corpus")
-        drawn = (batch for _, batch in batches(loaded, examples))
-        found = calibrate(loaded, evidence_of(corpus, predict(loaded, drawn, subsets_of(loaded.modalities))))
+        found = calibrate(loaded, evidence_of(corpus, predict_examples(loaded, examples)))
     if not found:
         raise DataError("too few labelled dev samples to calibrate on; no subset of the modalities has 50")
     texts = {n: (folder / n).read_text("utf-8") for n in ("recipe.yaml", "README.md") if (folder / n).is_file()}

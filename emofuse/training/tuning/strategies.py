@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import TrainerCallback
 
-from emofuse.encoders.encoder import LAYER, Encoder
+from emofuse.encoders.encoder import Encoder, transformer_layers
 from emofuse.encoders.virtual import room
 from emofuse.errors import RecipeError, nearest, require_package
 from emofuse.modalities import Modality
@@ -28,8 +28,8 @@ ANYWHERE = ("full", "top", "frozen", "lora", "adalora", "ia3")
 """Strategies for any transformer backbone; virtual tokens need one that reads words."""
 _PAST_ADAPTERS = {"wavlm": "attention."}
 """Backbones whose attention hands the weights of its projections to a function, past any adapter around them."""
-_KEYS_VALUES = re.compile(r"(?:^|\.)(?:key|value|[kv]_proj|linear_[kv]|[kv]_lin|qkv)$")
-_DOWN = re.compile(r"(?:^|\.)(?:output_dense|fc2|lin2|(?<!attention\.)output\.dense)$")
+_KEYS_VALUES = re.compile(r"(?:^|\.)(?:key|value|[kv]_proj|linear_[kv]|[kv]_lin|qkv|c_attn)$")
+_DOWN = re.compile(r"(?:^|\.)(?:output_dense|fc2|lin2|mlp\.c_proj|(?<!attention\.)output\.dense)$")
 ORTHOGONALITY = 0.5
 """Weight of the penalty that keeps AdaLoRA's singular vectors orthogonal (peft's default)."""
 
@@ -55,10 +55,12 @@ def apply_strategies(model: EmotionModel, strategies: Mapping[Modality, Strategy
                 "features; valid: full, frozen"
             )
         elif strategy.kind == "top":
+            _check_layers(modality, encoder, strategy)
             _freeze_below(encoder, strategy.layers)
         elif strategy.kind in ("prefix", "prompt"):
             _add_virtual(modality, encoder, strategy)
         else:
+            _check_layers(modality, encoder, strategy)
             encoder.backbone = _adapted(modality, cast(nn.Module, encoder.backbone), strategy)
     return frozen
 
@@ -106,6 +108,7 @@ def quiet_peft() -> Iterator[None]:
     """Around building peft models: peft 0.21 still asks transformers for a property under its old name."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to", UserWarning)  # which it finds by itself
         yield
 
 
@@ -132,15 +135,29 @@ def adapter_config(modality: Modality, backbone: nn.Module, strategy: Strategy) 
 def adaptable(backbone: nn.Module) -> list[str]:
     """Linear layers inside transformer layers: the projections of attention and feed-forward."""
     past = _PAST_ADAPTERS.get(getattr(getattr(backbone, "config", None), "model_type", ""))
-    linear = [n for n, m in backbone.named_modules() if isinstance(m, nn.Linear) and LAYER.search(n)]
+    layers = tuple(f"{name}." for name in transformer_layers(backbone))
+    linear = [n for n, m in backbone.named_modules() if _is_linear(m) and n.startswith(layers)]
     return [n for n in linear if past is None or past not in n]
+
+
+def _is_linear(module: nn.Module) -> bool:
+    """Also as GPT-2 has it, with the weight the other way round."""
+    return isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
+
+
+def _check_layers(modality: Modality, encoder: Encoder, strategy: Strategy) -> None:
+    if not encoder.layers:
+        raise RecipeError(
+            f"strategy.{modality}: {strategy.kind} needs transformer layers, and none are known in "
+            f"{type(encoder.backbone).__name__}; valid here: full, frozen"
+        )
 
 
 def _chosen(modality: Modality, names: list[str], targets: list[str]) -> list[str]:
     """The layers whose names end in a target; raises RecipeError for a target that names none."""
     for target in targets:
         if not any(f".{n}".endswith(f".{target}") for n in names):
-            inside = {LAYER.split(n)[-1] for n in names}
+            inside = {re.split(r"\.\d+\.", n)[-1] for n in names}
             raise RecipeError(f"strategy.{modality}.targets: no layer {target!r}; {nearest(target, inside)}")
     return [n for n in names if any(f".{n}".endswith(f".{t}") for t in targets)]
 

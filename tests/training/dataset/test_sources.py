@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from emofuse.corpora.corpus import Reading
 from emofuse.data.examples import Example
 from emofuse.errors import DataError
+from emofuse.metrics.task import task_metrics
+from emofuse.tasks import Task
+from emofuse.training.assemble import dev_sets
 from emofuse.training.dataset.augment.segment import augmented
 from emofuse.training.dataset.cache import DiskCache, InputCache
 from emofuse.training.dataset.samples import MediaCache, Samples, keep_random
-from emofuse.training.dataset.sources import cells, read_source
+from emofuse.training.dataset.sources import SourceExamples, cells, read_source
 from emofuse.training.recipe.read import parse_recipe
-from emofuse.training.recipe.schema import Augment
+from emofuse.training.recipe.schema import Augment, Source
 from emofuse.types import Segment, Utterance
 
 AUGMENT = Augment.model_validate({"text": {"dropout": 0.3}, "speech": {"noise": 1.0, "mask": 1.0}})
@@ -109,6 +114,18 @@ def test_sound_is_not_loaded_again_for_inputs_that_are_kept(examples: list[Examp
     assert Samples(examples, tiny_model, fail, seed=0, store=store)[0, 0].inputs["speech"] is not None
 
 
+def test_a_worker_is_sent_no_weights_but_those_whose_tokens_it_keeps(examples: list[Example], tiny_model, tmp_path):
+    for frozen in ((), ("speech",)):
+        store = InputCache(DiskCache(tmp_path / str(len(frozen)), 1 << 24), tiny_model, frozen)
+        plain = Samples(examples, tiny_model, MediaCache(1 << 24), seed=0, augment=AUGMENT, store=store)
+        expected = plain[1, 2]
+        sent = pickle.loads(pickle.dumps(plain))
+        assert same(sent[1, 2], expected)
+        assert not any(sent.model.encoder(m).state_dict() for m in tiny_model.modalities)
+        kept = {m for m in tiny_model.modalities if sent.store.model.encoder(m).state_dict()}
+        assert kept == set(frozen)
+
+
 def test_modalities_without_a_chance_of_change_are_not_augmented():
     assert augmented(None) == frozenset()
     assert augmented(Augment()) == frozenset()
@@ -173,3 +190,14 @@ def test_cells_hold_classes_then_speakers_and_the_unlabelled_apart():
     ]
     found = [[places.tolist() for places in speakers] for speakers in cells(some, "emotion")]
     assert found == [[[4]], [[1, 3], [2]], [[0]]]
+
+
+def test_the_epoch_is_chosen_at_the_threshold_of_the_corpus(recipe_values: dict[str, Any], tiny_model, samples):
+    recipe = parse_recipe(recipe_values)
+    reading = Reading("goemotions", Path(), (), (), ())
+    found = [SourceExamples(Source(corpus=name), [], samples, 0, 0, reading) for name in ("goemotions", "manifest")]
+    sets = dev_sets(recipe, found, tiny_model, MediaCache(0), None)
+    assert [s.threshold for s in sets] == [0.3, 0.5]
+    task, one = Task("labels", "multilabel", ("a", "b")), np.array([[0.4, 0.1]])
+    assert task_metrics(task, one, np.array([[1.0, 0.0]]), threshold=0.3)["micro_f1"] == 1
+    assert task_metrics(task, one, np.array([[1.0, 0.0]]))["micro_f1"] != 1

@@ -56,6 +56,18 @@ def test_recipes_are_found():
         assert {"base.yaml", "lora.yaml", "small.yaml"} <= {p.name for p in (FOLDER / folder).iterdir()}
 
 
+NOT_RUN = "# Not run yet: no figures of it are known.\n"
+
+
+@pytest.mark.parametrize("path", OF_ONE_CORPUS, ids=name_of)
+def test_a_recipe_that_nobody_ran_says_so(path: Path):
+    """One that was run stands in the table of figures beside it, or its command beside another one."""
+    figures = (path.parent / "README.md").read_text("utf-8")
+    listed = re.search(rf"^\| {re.escape(path.name)} \|", figures, re.MULTILINE) is not None
+    was_run = listed or f"emofuse train recipes/{name_of(path)}" in figures
+    assert (NOT_RUN in path.read_text("utf-8")) != was_run
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=name_of)
 def test_a_recipe_loads_and_dumps(path: Path):
     import yaml

@@ -202,6 +202,40 @@ def test_a_strategy_that_does_not_fit_names_those_that_do(tiny_model, tiny_confi
         apply_strategies(EmotionModel(ModelConfig.model_validate(features)), {"text": Strategy(kind="lora")})
 
 
+@pytest.fixture
+def gpt(tiny_config, tiny_tokenizer: Path) -> EmotionModel:
+    """A model whose words are read by a GPT-2, whose layers and projections have names of their own."""
+    shape = {"model_type": "gpt2", "vocab_size": 120, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 128}
+    values = tiny_config.model_dump() | {
+        "encoders": {"text": {"tokenizer": str(tiny_tokenizer), "architecture": shape}}
+    }
+    return EmotionModel(ModelConfig.model_validate(values)).eval()
+
+
+@pytest.mark.parametrize("kind", ["top", "lora", "adalora", "ia3"])
+def test_a_gpt_is_tuned_in_its_layers_and_nowhere_else(gpt, make_segment, kind):
+    assert len(gpt.encoders["text"].layers) == 2
+    apply_strategies(gpt, {"text": Strategy(kind=kind, layers=1)})
+    backbone = gpt.encoders["text"].backbone
+    learns = {n for n, p in backbone.named_parameters() if p.requires_grad}
+    if kind == "top":
+        assert learns == {n for n, _ in backbone.named_parameters() if n.startswith(("h.1.", "ln_f."))}
+        return
+    assert learns and all("lora" in n or "ia3" in n for n in learns)
+    before = logits(shaken(gpt), make_segment)
+    merge(gpt)
+    torch.testing.assert_close(logits(gpt, make_segment), before, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["top", "lora", "ia3"])
+def test_a_backbone_without_known_layers_is_refused_and_not_trained_whole(tiny_model, kind):
+    tiny_model.encoders["text"].backbone = torch.nn.Sequential(torch.nn.Linear(4, 4))
+    with pytest.raises(
+        RecipeError, match=rf"strategy\.text: {kind} needs transformer layers.*valid here: full, frozen"
+    ):
+        apply_strategies(tiny_model, {"text": Strategy(kind=kind)})
+
+
 def test_adapters_only_where_targets_say(tiny_model):
     apply_strategies(tiny_model, {"face": Strategy(kind="lora", targets=["attn.qkv"])})
     learns = [n for n, p in tiny_model.encoders["face"].backbone.named_parameters() if p.requires_grad]
