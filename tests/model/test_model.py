@@ -173,7 +173,7 @@ def test_every_parameter_gets_a_gradient(tiny_config, make_segment):
 
 def test_what_a_subset_is_not_supported_is_no_number(tiny_model, make_segment):
     batch = collate([tiny_model.prepare(make_segment(0)), tiny_model.prepare(make_segment(1).without("text"))])
-    tiny_model.heads["polarity"].supported_subsets[0b110] = False
+    tiny_model.heads["intensity"].supported_subsets[0b110] = False
     decoded = tiny_model.predict(batch)
-    assert np.isfinite(decoded.tasks["polarity"][0]).all() and np.isnan(decoded.tasks["polarity"][1]).all()
+    assert np.isfinite(decoded.tasks["intensity"][0]).all() and np.isnan(decoded.tasks["intensity"][1]).all()
     assert np.isfinite(decoded.tasks["emotion"]).all()
