@@ -49,6 +49,10 @@ ENGLISH = {
         "the words are in a script that this model's vocabulary hardly has: what is read in them means little; leave "
         "them out, or load a model that knows the language"
     ),
+    "unfamiliar": (
+        "{modality} is unlike what this model was trained on in {segments} of {total} segment(s) ({why}): its answers "
+        "are less sure and its sets wider"
+    ),
     "not_read": "{modality} was there, but this model does not read it",
     "nothing_read": "nothing was left that this model reads: there are no predictions",
     "untaught": "this model has not learnt to tell emotions from {subsets} alone: none are given for it",
@@ -63,6 +67,10 @@ ENGLISH = {
     "sets_uncalibrated": (
         "no sets of emotions: this model was not calibrated for them; emofuse calibrate MODEL OUT --corpus … does it "
         "on data of your own"
+    ),
+    "sets_composed": (
+        "the sets for {subsets} were fitted on samples composed of different people: on one person's words, voice and "
+        "face they may hold the truth less often; emofuse calibrate MODEL OUT --corpus … fits them on clips of your own"
     ),
     "sets_missing": "no sets of emotions for {subsets} alone: the model was not calibrated for that",
 }

@@ -159,6 +159,10 @@ class Prediction:
     """
     embedding: Float32[np.ndarray, " dim"] | None = None
     """The fused state, unit length."""
+    unfamiliarity: dict[Modality, float] = field(default_factory=dict)
+    """The share of development data that was more like training; of a model that knows what it is familiar with."""
+    unfamiliar: dict[Modality, str] = field(default_factory=dict)
+    """Modalities that are unlike training, and what is unusual in them where that can be seen or heard."""
     explanation: Any | None = None
 
     @property

@@ -14,7 +14,7 @@ would have fewer than FEWEST samples both rest on all of them, and `Calibration.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -27,7 +27,7 @@ from emofuse.calibration.temperature import fit_temperature, sigmoid, softmax
 from emofuse.metrics import brier, ece, ece_by_chance, nll
 from emofuse.metrics.undefined import counted_elsewhere
 from emofuse.modalities import Subset, mask_of, subset_name, subsets_of
-from emofuse.model.conformal import ConformalScores
+from emofuse.model.conformal import ConformalScores, Method
 from emofuse.model.model import EmotionModel
 from emofuse.model.polarity import EMOTION, POLARITY, derives, pooled
 from emofuse.tasks import Task
@@ -61,20 +61,33 @@ def calibrate(model: EmotionModel, evidence: Sequence[Evidence]) -> dict[str, di
     stays.
     """
     found: dict[str, dict[str, Calibration]] = {}
+    pooling = model.config.fusion.pool == "mean"
     for task in sorted(model.tasks, key=lambda t: t.name == POLARITY):  # which is answered by the emotions too
         for subset in subsets_of(model.modalities):
             mask, name = mask_of(subset, model.modalities), subset_name(subset)
             for unimodal in (False, True):
                 parts = _chosen([e for e in evidence if (e.task, e.subset, e.unimodal) == (task.name, mask, unimodal)])
                 if parts and task.kind != "scalar":
-                    fitted = _fit(task, [side(e, held=False) for e in parts], sum(map(_held, parts)))
+                    composed = len(subset) > 1 and all(e.composed for e in parts)
+                    coldest = 1.0 if composed and pooling else 0.0
+                    fitted = fit_head(task, [side(e, held=False) for e in parts], sum(map(held_in, parts)), coldest)
                     _head(model, task, subset, unimodal).temperature[mask] = fitted.temperature
                     found.setdefault(f"{name} alone" if unimodal else name, {})[task.name] = fitted
                     if task.kind == "categorical" and not unimodal:
-                        model.conformal.setdefault(name, {})[task.name] = _scores(
+                        model.conformal.setdefault(name, {})[task.name] = fit_scores(
                             model, task, mask, [side(e, held=True) for e in parts]
                         )
     return found
+
+
+def calibrate_in_turn(
+    model: EmotionModel, gather: Callable[[], Sequence[Evidence]], gathered: Sequence[Evidence] | None = None
+) -> dict[str, dict[str, Calibration]]:
+    """`calibrate` on what is gathered, or was; where fused answers are made of tempered parts, on the parts first."""
+    if model.config.fusion.pool != "mean":
+        return calibrate(model, gather() if gathered is None else gathered)
+    calibrate(model, [e for e in gather() if e.unimodal])
+    return calibrate(model, gather())
 
 
 def _chosen(parts: Sequence[Evidence]) -> list[Evidence]:
@@ -88,7 +101,7 @@ def _chosen(parts: Sequence[Evidence]) -> list[Evidence]:
 
 def side(part: Evidence, held: bool) -> Evidence:
     """The samples that are held out, or the others; all of them where either would be fewer than FEWEST."""
-    if not _held(part):
+    if not held_in(part):
         return part
     assert part.held is not None
     rows = part.held if held else ~part.held
@@ -96,7 +109,7 @@ def side(part: Evidence, held: bool) -> Evidence:
     return replace(part, logits=part.logits[rows], targets=part.targets[rows], emotions=emotions, held=None)
 
 
-def _held(part: Evidence) -> int:
+def held_in(part: Evidence) -> int:
     """How many samples are held out."""
     return 0 if part.held is None or not splits(part.held) else int(part.held.sum())
 
@@ -106,13 +119,15 @@ def splits(held: Bool[np.ndarray, " n"]) -> bool:
     return min(int(held.sum()), int((~held).sum())) >= FEWEST
 
 
-def _fit(task: Task, parts: Sequence[Evidence], held: int = 0) -> Calibration:
+def fit_head(task: Task, parts: Sequence[Evidence], held: int = 0, coldest: float = 0.0) -> Calibration:
+    """The temperature of a head, none below `coldest`, and what it does; every source counts the same."""
     logits, targets = (np.concatenate([getattr(e, side) for e in parts]) for side in ("logits", "targets"))
     targets = _leading(targets) if task.kind == "categorical" else targets
     weights = np.concatenate([np.full(len(e.logits), 1 / len(e.logits)) for e in parts])
     kind = "categorical" if task.kind == "categorical" else "multilabel"
     with counted_elsewhere():
         temperature = fit_temperature(logits, targets, kind=kind, weights=weights)
+        temperature = max(temperature, coldest)
         before, after = (_mean([_measures(task, e, at) for e in parts]) for at in (1.0, temperature))
     chance = after.pop("chance")
     before.pop("chance")
@@ -144,11 +159,15 @@ def _mean(measures: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([m[name] for m in measures])) for name in measures[0]}
 
 
-def _scores(model: EmotionModel, task: Task, mask: int, parts: Sequence[Evidence]) -> ConformalScores:
+def fit_scores(
+    model: EmotionModel, task: Task, mask: int, parts: Sequence[Evidence], method: Method = "lac"
+) -> ConformalScores:
+    """What prediction sets need, of the true classes in what the model answers at its temperatures."""
     return ConformalScores.fit(
         np.concatenate([_answers(model, task, mask, e) for e in parts]),
         np.concatenate([e.targets for e in parts]),
         classes=task.classes,
+        method=method,
         sources=np.repeat([e.source for e in parts], [len(e.logits) for e in parts]),
         most=SCORES,
     )

@@ -22,10 +22,11 @@ def calibrate(
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most N utterances.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
-    """Fit temperatures and prediction sets on development data.
+    """Fit temperatures, prediction sets and the pooling of modalities on development data.
 
-    For each subset of the modalities that the dev split has; the weights stay as they are. Without --corpus, --option
-    changes the recipe: data.sources.0.root=elsewhere.
+    For each subset of the modalities that the dev split has at least 50 labelled utterances of; the encoders and heads
+    stay as they are. On 50 to 200 clips of your own (--corpus manifest) a fused answer learns how far to trust each
+    modality there. Without --corpus, --option changes the recipe: data.sources.0.root=elsewhere.
     """
     from emofuse.errors import require_package
     from emofuse.files import check_output_folder

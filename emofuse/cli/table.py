@@ -71,7 +71,10 @@ def _table(analysis: Analysis) -> Table:
     if any("emotion" in p.sets for p in segments):
         columns["one of"] = [" or ".join(p.sets.get("emotion", ())) or "unclear" for p in segments]
     for modality in ordered(m for p in segments for m in p.by_modality):
-        columns[modality] = [_leading(p.by_modality.get(modality)).rpartition(" ")[0] for p in segments]
+        columns[modality] = [
+            _leading(p.by_modality.get(modality)).rpartition(" ")[0] + "?" * (modality in p.unfamiliar)
+            for p in segments
+        ]
     columns["words"] = [analysis.words_of(p) for p in segments]
     table = Table(box=None, pad_edge=False, header_style="dim")
     shown = {name: cells for name, cells in columns.items() if any(cells)}

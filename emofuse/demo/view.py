@@ -48,7 +48,7 @@ def view(analysis: Analysis, extras: Extras, *, kind: str, done: bool, playable:
         "overall": shape(sets.overall) if sets.overall else None,
         "segments": [shape(p) for p in sets.segments],
         "words": words(analysis),
-        "notes": [{"en": note, "zh": note_in("zh", note)} for note in analysis.notes] if done else [],
+        "notes": [{"en": note, "zh": note_in("zh", note)} for note in sets.notes] if done else [],
         "stills": [extras.stills.get(place) for place in places],
         "tracks": tracks(extras),
         "shares": {str(i): value for i, value in extras.shares.items()},

@@ -20,6 +20,8 @@ from emofuse.modalities import Modality
 from emofuse.model.config import SCHEMA_VERSION, ModelConfig
 from emofuse.model.conformal import FILE as CONFORMAL
 from emofuse.model.conformal import ConformalTable, load_conformal, save_conformal
+from emofuse.model.familiarity import FILE as FAMILIARITY
+from emofuse.model.familiarity import load_familiarity, save_familiarity
 from emofuse.model.weights import Stored, pack, read_weights
 from emofuse.tasks import TASKS, Task
 
@@ -27,6 +29,8 @@ ACCEPTED = (
     "a name shipped with emofuse (for example 'emofuse-small'), a folder written by save_pretrained, "
     "or a hub id 'owner/name'"
 )
+_OF_WEIGHTS = (CONFORMAL, FAMILIARITY)
+"""Files that say something of weights, and nothing of others."""
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -37,6 +41,7 @@ class Savable(Protocol):
     config: ModelConfig
     encoders: Any
     conformal: ConformalTable
+    familiarity: Any
 
     @property
     def modalities(self) -> tuple[Modality, ...]: ...
@@ -182,6 +187,8 @@ def load(
         raise CheckpointError(f"{weights} does not fit {folder / 'config.json'}: {error}") from error
     if (folder / CONFORMAL).is_file():
         model.conformal = load_conformal(folder / CONFORMAL)
+    if (folder / FAMILIARITY).is_file():
+        model.familiarity = load_familiarity(folder / FAMILIARITY)
     return model.to(device, torch.float32).eval()
 
 
@@ -194,8 +201,8 @@ def save(
     report: Mapping[str, Any] | None = None,
     card: str | None = None,
 ) -> Path:
-    """Write config.json, model.safetensors, the tokenizer, conformal.json of a calibrated model, and recipe.yaml,
-    report.json, README.md where given.
+    """Write config.json, model.safetensors, the tokenizer, conformal.json and familiarity.safetensors of a calibrated
+    model, and recipe.yaml, report.json, README.md where given.
 
     The folder appears whole or not at all, and replaces an earlier one; files in it that this does not write (plots)
     are kept. `dtype` "float16" halves the size, "compact" a little more (see `emofuse.model.weights`): weights are
@@ -203,7 +210,7 @@ def save(
     """
     from emofuse.version import __version__
 
-    with replacing_folder(folder, keep=lambda old: old.name != CONFORMAL) as building:  # scores of other weights
+    with replacing_folder(folder, keep=lambda old: old.name not in _OF_WEIGHTS) as building:
         encoders = {m: e.config for m, e in model.encoders.items()}
         config = model.config.model_copy(update={"emofuse_version": __version__, "encoders": encoders})
         _write(building / "config.json", config.model_dump_json(indent=2))
@@ -211,6 +218,8 @@ def save(
         (building / "model.safetensors").chmod(0o644)
         if model.conformal:
             save_conformal(model.conformal, building / CONFORMAL)
+        if model.familiarity:
+            save_familiarity(model.familiarity, building / FAMILIARITY)
         for modality in model.modalities:
             model.encoder(modality).save_assets(building)
         if recipe is not None:

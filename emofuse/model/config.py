@@ -27,6 +27,12 @@ class FusionConfig(BaseModel):
     dropout: float = Field(0.1, ge=0, lt=1)
     unimodal: Literal["corrected", "passthrough"] = "corrected"
     """What a sample with a single modality answers: its own head's logits with fusion's correction, or as they are."""
+    pool: Literal["product", "mean"] = "product"
+    """How what the modalities say alone is put together: the weighted sum of their logits, right for parts that err
+    independently, or their weighted mean, no surer than the surest of them until recordings of whole people say so."""
+    correction: Literal["always", "measured", "never"] = "always"
+    """With `pool: mean`, where the transformer corrects the pool: everywhere, where dev recordings say that it helps,
+    or nowhere."""
 
     @model_validator(mode="before")
     @classmethod

@@ -19,6 +19,8 @@ from emofuse.files import write_file
 Method = Literal["lac", "aps"]
 FILE = "conformal.json"
 """Beside the weights of a checkpoint that was calibrated."""
+COMPOSED = "composed"
+"""What the names of sources begin with that were put together from several corpora."""
 DIGITS = 5
 """Of a score on disk."""
 
@@ -71,6 +73,11 @@ class ConformalScores:
     def n(self) -> int:
         """Samples in all."""
         return sum(map(len, self.scores.values()))
+
+    @property
+    def composed(self) -> bool:
+        """Whether no sample was a recording of one person."""
+        return bool(self.scores) and all(source.startswith(COMPOSED) for source in self.scores)
 
     def at(self, coverage: float, *, widest: int | None = None) -> Conformal:
         """The predictor of this coverage: its threshold is the smallest score that enough of the samples stay within.

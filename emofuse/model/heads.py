@@ -40,6 +40,11 @@ class SubsetTables(nn.Module):
         self.register_buffer("temperature", torch.ones(size), persistent=False)
         self.register_buffer("supported_subsets", torch.ones(size, dtype=torch.bool), persistent=False)
 
+    def own(self, table: str) -> Tensor:
+        """The entry of a head that answers for one subset alone."""
+        (mask,) = self.masks.values()
+        return getattr(self, table)[mask]
+
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         for table in TABLES:
@@ -152,5 +157,8 @@ class ModalityHead(nn.Module):
     def forward(
         self, states: Float[Tensor, "batch time dim"], mask: Bool[Tensor, "batch time"]
     ) -> dict[str, Float[Tensor, "batch width"]]:
-        pooled = self.pool(states, mask)
+        return self.read(self.pool(states, mask))
+
+    def read(self, pooled: Float[Tensor, "batch pooled"]) -> dict[str, Float[Tensor, "batch width"]]:
+        """Raw outputs by task, from what `pool` gave."""
         return {name: head(pooled) for name, head in self.tasks.items()}

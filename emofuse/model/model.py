@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor, nn
 
 from emofuse.batch import Batch, PreparedSample
 from emofuse.encoders.encoder import Encoder
 from emofuse.encoders.registry import build_encoder
-from emofuse.modalities import Modality, Subset, bits, mask_of, ordered
+from emofuse.modalities import Modality, Subset, bits, mask_of, ordered, table_size
 from emofuse.model.checkpoint import CheckpointMixin
 from emofuse.model.config import ModelConfig
 from emofuse.model.conformal import ConformalTable
+from emofuse.model.familiarity import Familiarity
 from emofuse.model.fusion import FusionTransformer
 from emofuse.model.heads import Head, ModalityHead
 from emofuse.model.polarity import EMOTION, POLARITY, derives, sources, with_polarity
+from emofuse.model.pool import OpinionPool
 from emofuse.tasks import Task
 from emofuse.types import Segment, Tokens
 
@@ -35,6 +37,10 @@ class Outputs:
     by_modality: dict[Modality, dict[str, Float[Tensor, "batch width"]]]
     state: Float[Tensor, "batch dim"]
     """The fused state of the first task's query, unit length."""
+    pooled: dict[Modality, Float[Tensor, "batch pooled"]] = field(default_factory=dict)
+    """What each modality's own heads read; of absent samples it means nothing."""
+    distance: dict[Modality, Float[Tensor, " batch"]] = field(default_factory=dict)
+    """From what the model was trained on, of the modalities of which that is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,16 +50,19 @@ class Decoded:
     tasks: dict[str, Float32[np.ndarray, "batch width"]]
     by_modality: dict[Modality, dict[str, Float32[np.ndarray, "batch width"]]]
     embedding: Float32[np.ndarray, "batch dim"]
+    unfamiliarity: dict[Modality, Float32[np.ndarray, " batch"]] = field(default_factory=dict)
+    """The share of development data that lies nearer to training; NaN where the modality is absent."""
 
 
 class EmotionModel(CheckpointMixin, nn.Module):
     """Text, speech and face encoders → fusion transformer → heads; any subset of the modalities may be there.
 
-    The fused logits of a task are the sum of what each present modality says alone, each at a learned weight (a
-    logarithmic opinion pool, exact for modalities that are independent given the label), and a correction that the
-    fusion transformer reads from all tokens. The correction starts at zero, so fusion starts from the pool. With
-    `fusion.unimodal: passthrough` it is of what several modalities say together, and a single one answers as its own
-    head.
+    The fused logits of a task are a pool of what each present modality says alone and a correction that the fusion
+    transformer reads from all tokens. With `fusion.pool: mean` the pool is an `OpinionPool`; with `product` it is the
+    weighted sum of the logits, exact for modalities that are independent given the label. The correction starts at
+    zero, so fusion starts from the pool. With `fusion.unimodal: passthrough` it is of what several modalities say
+    together, and a single one answers as its own head. Where the model knows what it was trained on (`familiarity`),
+    the logits of an unlike input are divided by more before they are pooled.
     """
 
     def __init__(self, config: ModelConfig, checkpoint: Path | None = None, lean: bool = False) -> None:
@@ -84,7 +93,13 @@ class EmotionModel(CheckpointMixin, nn.Module):
         )
         self.conformal: ConformalTable = {}
         """What prediction sets need; empty where the model was not calibrated for them."""
-        self.pool_weights = nn.ParameterDict({t.name: nn.Parameter(torch.ones(len(dims))) for t in self.tasks})
+        self.familiarity = nn.ModuleDict()
+        """By modality; empty where nobody measured what the model is familiar with."""
+        if config.fusion.pool == "product":
+            self.pool_weights = nn.ParameterDict({t.name: nn.Parameter(torch.ones(len(dims))) for t in self.tasks})
+        else:
+            size, corrected = table_size(self.modalities), config.fusion.correction != "never"
+            self.pools = nn.ModuleDict({t.name: OpinionPool(t, len(dims), size, corrected) for t in self.tasks})
 
     @property
     def device(self) -> torch.device:
@@ -131,18 +146,27 @@ class EmotionModel(CheckpointMixin, nn.Module):
     def fuse(self, tokens: Mapping[Modality, Tokens], present: Mapping[Modality, Tensor]) -> Outputs:
         """Outputs from tokens; `present` may take away modalities that `tokens` still holds."""
         states = self.fusion(tokens, present)
-        alone: dict[Modality, dict[str, Tensor]] = {
-            m: self.modality_heads[m](t.states, t.mask) for m, t in tokens.items()
-        }
+        pooled: dict[Modality, Tensor] = {m: self.modality_heads[m].pool(t.states, t.mask) for m, t in tokens.items()}
+        known = self.familiarity
+        distance: dict[Modality, Tensor] = {m: known[m](s) for m, s in pooled.items() if m in known}
+        alone: dict[Modality, dict[str, Tensor]] = {m: self._unimodal(m, s, distance.get(m)) for m, s in pooled.items()}
         logits = {}
         corrected = self._corrected(present)
         for i, task in enumerate(self.tasks):
-            fused = self.heads[task.name](states[:, i])
+            correction = self.heads[task.name](states[:, i])
             if corrected is not None:
-                fused = fused * corrected
-            pooled = self._pool(task, {m: out[task.name] for m, out in alone.items()}, present)
-            logits[task.name] = fused + pooled if pooled is not None else fused
-        return Outputs(logits, alone, F.normalize(states[:, 0], dim=-1))
+                correction = correction * corrected
+            own = {m: out[task.name] for m, out in alone.items()}
+            logits[task.name] = self._fused(task, own, present, correction)
+        return Outputs(logits, alone, F.normalize(states[:, 0], dim=-1), pooled, distance)
+
+    def _unimodal(self, modality: Modality, pooled: Tensor, distance: Tensor | None) -> dict[str, Tensor]:
+        """What a modality says alone, of classes the less sharply the further its states are from training."""
+        said = self.modality_heads[modality].read(pooled)
+        if distance is None:
+            return said
+        heat = cast(Familiarity, self.familiarity[modality]).heat(distance)[:, None]
+        return {t.name: said[t.name] if t.kind == "scalar" else said[t.name] / heat for t in self.tasks}
 
     def _corrected(self, present: Mapping[Modality, Tensor]) -> Float[Tensor, "batch 1"] | None:
         """1 for the rows that fusion corrects, 0 for those whose one modality speaks for itself; None = all of them."""
@@ -151,10 +175,40 @@ class EmotionModel(CheckpointMixin, nn.Module):
         number = torch.stack([present[m].float() for m in self.modalities]).sum(0)
         return (number != 1).float()[:, None]
 
-    def _pool(self, task: Task, alone: Mapping[Modality, Tensor], present: Mapping[Modality, Tensor]) -> Tensor | None:
-        """Weighted sum of the modalities' logits, or, for a scalar, their weighted mean."""
+    def _fused(
+        self, task: Task, alone: Mapping[Modality, Tensor], present: Mapping[Modality, Tensor], correction: Tensor
+    ) -> Tensor:
         if not alone:
-            return None
+            return correction
+        if self.config.fusion.pool == "product":
+            return correction + self._product(task, alone, present)
+        parts, has = self._parts(task, alone, present)
+        return self.pools[task.name](parts, has, self._subset(present), correction)
+
+    def _parts(
+        self, task: Task, alone: Mapping[Modality, Tensor], present: Mapping[Modality, Tensor]
+    ) -> tuple[Float[Tensor, "batch m width"], Bool[Tensor, "batch m"]]:
+        """What each modality says at its own temperature, and whether it is there and has learnt the task."""
+        nothing = torch.zeros_like(next(iter(alone.values())))
+        heads = {m: cast(Head, self.modality_heads[m].tasks[task.name]) for m in alone}
+        scale = {m: 1.0 if task.kind == "scalar" else head.own("temperature") for m, head in heads.items()}
+        parts = torch.stack([alone[m] / scale[m] if m in alone else nothing for m in self.modalities], 1)
+        there = torch.stack([present[m] & (m in alone) for m in self.modalities], 1)
+        unknown = torch.zeros((), dtype=torch.bool, device=there.device)
+        learnt = there & torch.stack(
+            [heads[m].own("supported_subsets") if m in heads else unknown for m in self.modalities]
+        )
+        return parts, torch.where(learnt.any(1, keepdim=True), learnt, there)
+
+    def _subset(self, present: Mapping[Modality, Tensor]) -> Int[Tensor, " batch"]:
+        """The bit mask of what is there."""
+        index = torch.zeros_like(present[self.modalities[0]], dtype=torch.long)
+        for modality, bit in bits(self.modalities).items():
+            index = index + present[modality].long() * bit
+        return index
+
+    def _product(self, task: Task, alone: Mapping[Modality, Tensor], present: Mapping[Modality, Tensor]) -> Tensor:
+        """Weighted sum of the modalities' logits, or, for a scalar, their weighted mean."""
         weights = {
             m: self.pool_weights[task.name][self.modalities.index(m)] * present[m].float()[:, None] for m in alone
         }
@@ -192,7 +246,13 @@ class EmotionModel(CheckpointMixin, nn.Module):
             for name, head in self.modality_heads[modality].tasks.items():
                 decoded[name] = _numpy(head.decode(logits[name], single).masked_fill(~there[:, None], torch.nan))
             by_modality[modality] = decoded
-        return Decoded(tasks, by_modality, _numpy(outputs.state))
+        return Decoded(tasks, by_modality, _numpy(outputs.state), self._unfamiliarity(outputs, batch))
+
+    def _unfamiliarity(self, outputs: Outputs, batch: Batch) -> dict[Modality, np.ndarray]:
+        return {
+            m: _numpy(cast(Familiarity, self.familiarity[m]).percentile(d).masked_fill(~batch.present[m], torch.nan))
+            for m, d in outputs.distance.items()
+        }
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> Decoded:

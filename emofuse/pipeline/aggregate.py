@@ -40,6 +40,10 @@ def aggregate(predictions: Sequence[Prediction]) -> Prediction | None:
         derived={name: heads for p in predictions for name, heads in p.derived.items()},
         by_modality={m: _mean_table((p.by_modality.get(m) for p in predictions), seconds) or {} for m in modalities},
         embedding=_mean_direction([p.embedding for p in predictions], weights),
+        unfamiliarity={
+            m: _mean((p.unfamiliarity.get(m) for p in predictions), seconds) or 0.0
+            for m in ordered(m for p in predictions for m in p.unfamiliarity)
+        },
     )
 
 

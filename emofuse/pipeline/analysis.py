@@ -14,7 +14,7 @@ from emofuse.files import write_file
 from emofuse.model.conformal import ConformalTable
 from emofuse.notes import coded
 from emofuse.pipeline import formats
-from emofuse.pipeline.sets import NO_SETS, with_sets
+from emofuse.pipeline.sets import ON_SETS, with_sets
 from emofuse.types import Prediction, Word
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Analysis:
         overall = self.overall
         if overall is not None:
             overall = replace(overall, sets=segments[0].sets if len(segments) == 1 else {})
-        notes = (*(note for note in self.notes if getattr(note, "code", None) not in NO_SETS), *lacking)
+        notes = (*(note for note in self.notes if getattr(note, "code", None) not in ON_SETS), *lacking)
         return replace(self, segments=segments, overall=overall, notes=notes, coverage=coverage)
 
     def to_dict(self) -> dict[str, Any]:

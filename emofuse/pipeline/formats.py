@@ -15,10 +15,12 @@ from emofuse.types import Prediction
 
 def as_dict(p: Prediction) -> dict[str, Any]:
     """One prediction; `others` appears only for a model with heads beyond the standard five, `derived` for a value that
-    rests on other heads too, `sets` where asked for."""
+    rests on other heads too, `sets` where asked for, `unfamiliarity` for a model that knows what it was trained on."""
     further = {"others": p.others} if p.others else {}
     further |= {"derived": {name: list(heads) for name, heads in p.derived.items()}} if p.derived else {}
     further |= {"sets": {task: list(classes) for task, classes in p.sets.items()}} if p.sets else {}
+    further |= {"unfamiliarity": p.unfamiliarity} if p.unfamiliarity else {}
+    further |= {"unfamiliar": p.unfamiliar} if p.unfamiliar else {}
     return {
         "start": milliseconds(p.start),
         "end": milliseconds(p.end),

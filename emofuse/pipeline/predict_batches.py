@@ -12,6 +12,7 @@ from emofuse.batch import collate
 from emofuse.modalities import Modality, Subset, members
 from emofuse.model.model import Decoded, EmotionModel
 from emofuse.model.predict import GIVEN, forward
+from emofuse.pipeline.unfamiliar import UNFAMILIAR, unusual
 from emofuse.tasks import Task
 from emofuse.types import Prediction, Segment
 
@@ -97,6 +98,8 @@ def prediction(
         derived=dict(derived or {}),
         by_modality=unimodal,
         embedding=decoded.embedding[row].copy(),
+        unfamiliarity=(unfamiliarity := {m: float(v[row]) for m, v in decoded.unfamiliarity.items() if m in present}),
+        unfamiliar={m: unusual(segment, m) for m, share in unfamiliarity.items() if share >= UNFAMILIAR},
     )
 
 

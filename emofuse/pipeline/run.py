@@ -18,6 +18,7 @@ from emofuse.pipeline.aggregate import aggregate
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.persons import by_person
 from emofuse.pipeline.predict_batches import predict_batches
+from emofuse.pipeline.unfamiliar import unfamiliar_notes
 from emofuse.types import Prediction, Segment, Word
 
 
@@ -131,6 +132,7 @@ class ClipRun:
             yield Note("several_people", segments=self._shared)
         if self._words and self._foreign(self._words):
             yield Note("foreign_script")
+        yield from unfamiliar_notes(self.predictions)
         for modality in ordered(self._unread):
             yield Note("not_read", modality=modality)
         silent = sorted(

@@ -12,21 +12,23 @@ from emofuse.model.conformal import ConformalTable
 from emofuse.notes import Note
 from emofuse.types import Prediction
 
-NO_SETS = ("sets_uncalibrated", "sets_missing")
-"""The codes of every note on sets that are not there."""
+ON_SETS = ("sets_uncalibrated", "sets_missing", "sets_composed")
+"""The codes of every note on sets that are not there, or are not fitted on recordings."""
 
 
 def with_sets(
     segments: Sequence[Prediction], table: ConformalTable, coverage: float, widest: int | None = None
 ) -> tuple[list[Prediction], list[Note]]:
-    """The predictions with their sets, and notes on what has none; see `Analysis.at_coverage`."""
+    """The predictions with their sets, and notes on what has none or rests on composed samples; see `at_coverage`."""
     if not 0 < coverage < 1:
         raise ValueError(f"coverage {coverage} is not between 0 and 1; 0.9 promises nine of ten")
     found = [replace(p, sets=sets_of(p, table, coverage, widest)) for p in segments]
     lacking = sorted({_subset(p) for p in found if p.emotions and "emotion" not in p.sets})
     if found and not table:
         return found, [Note("sets_uncalibrated")]
-    return found, [Note("sets_missing", subsets=", ".join(lacking))] if lacking else []
+    composed = sorted({s for s in map(_subset, found) if (own := table.get(s, {}).get("emotion")) and own.composed})
+    notes = [Note("sets_missing", subsets=", ".join(lacking))] if lacking else []
+    return found, notes + ([Note("sets_composed", subsets=", ".join(composed))] if composed else [])
 
 
 def sets_of(

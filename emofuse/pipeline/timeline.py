@@ -51,6 +51,8 @@ def rows(predictions: Sequence[Prediction]) -> list[Row]:
 def draw(predictions: Sequence[Prediction], path: str | Path, reason: str = "") -> Path:
     """Write the timeline: stacked probabilities of the emotions over time, valence and arousal below where known.
 
+    What a modality says of a segment that is unlike its training is hatched.
+
     `reason` says why there are no predictions, where there are none.
 
     Raises `MediaError` for an ending it does not know, `MissingExtraError` without matplotlib.
@@ -85,6 +87,10 @@ def figure(predictions: Sequence[Prediction], reason: str = "") -> Figure:
     axes = sheet.subplots(len(strips) + bool(feelings), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (name, spans) in zip(axes, strips, strict=False):
         _stack(axis, name, spans)
+        for p in (p for p in predictions if name in p.unfamiliar):
+            axis.axvspan(
+                p.start, max(p.end, p.start + 1e-3), fill=False, hatch="///", linewidth=0, edgecolor=plots.FAINT
+            )
     if feelings:
         _lines(axes[-1], feelings)
     if not predictions:

@@ -13,7 +13,9 @@ import torch
 from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from emofuse.calibration.refit import calibrate
+from emofuse.calibration.correction import keep_correction
+from emofuse.calibration.evidence import Evidence
+from emofuse.calibration.refit import calibrate_in_turn
 from emofuse.errors import RecipeError, require_package
 from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
@@ -26,6 +28,7 @@ from emofuse.training.objective.objective import Objective
 from emofuse.training.outcome.card import build_card
 from emofuse.training.outcome.ensemble import PREDICTIONS, members, save_predictions, summarise
 from emofuse.training.outcome.report import Progress, RunLog, build_report, plot_curves
+from emofuse.training.put_together import check_parts, put_together
 from emofuse.training.recipe.read import dump_recipe, load_recipe
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.trainer import EmotionTrainer, EpochCallback, EverySteps, is_first, last_complete
@@ -65,6 +68,8 @@ def fit(
     checkpoint of the best dev score is returned. Raises RecipeError, DataError, TrainingError.
     """
     check_metric(recipe.train.metric, recipe.model.all_tasks())
+    if not recipe.train.epochs:
+        check_parts(recipe)
     if recipe.output.wandb:
         require_package("wandb", extra="wandb")
     if recipe.augment.speech.pitch:
@@ -117,6 +122,8 @@ class Run:
         with RunLog(self.folder, resume, is_first()) as log:
             torch.manual_seed(self.seed)
             model, taken = build(self.recipe)
+            if not self.recipe.train.epochs:
+                return self._put_together(model, taken, log, started)
             frozen = apply_strategies(model, self.recipe.strategy)
             data = assemble(self.recipe, self.seed, model, self.limit)
             log.say(f"{self.recipe.name}, seed {self.seed}")
@@ -215,10 +222,16 @@ class Run:
         counts, adapters = parameter_counts(model), adapters_of(model)
         merge(model)
         model.load_state_dict(unpack(pack(model.state_dict(), self.recipe.output.dtype)))
-        predictions = self._predict(model, data.dev)
-        evidence = evidence_of_sets(model, data.dev, predictions, self.recipe.train.eval_batch_size)
+        predictions: list[Predictions] = []
+
+        def gather() -> list[Evidence]:
+            predictions[:] = self._predict(model, data.dev)
+            return evidence_of_sets(model, data.dev, predictions, self.recipe.train.eval_batch_size)
+
+        evidence = gather()
         mark_supported_subsets(model, predictions, whole=self.recipe.data.compose is None)
-        calibration = calibrate(model, evidence)
+        keep_correction(model, gather)
+        calibration = calibrate_in_turn(model, gather, evidence)
         model.config = model.config.with_priors(data.priors)
         metrics = {s.name: metrics_of(model.tasks, c, s.threshold) for s, c in zip(data.dev, predictions, strict=True)}
         report = build_report(
@@ -249,6 +262,30 @@ class Run:
         log.say(
             f"dev {self.recipe.train.metric} {report['score']:.4f} at epoch {report['best_epoch']}; saved in {target}"
         )
+        return target
+
+    def _put_together(self, model: EmotionModel, taken: Sequence[str], log: RunLog, started: float) -> Path:
+        """Calibrate what other runs trained, and save it."""
+        for line in taken:
+            log.say("  " + line)
+        outcome = put_together(model, self.recipe, self.limit, log.say)
+        report = build_report(
+            self.recipe,
+            seed=self.seed,
+            command=self.command,
+            limit=self.limit,
+            data=outcome.data,
+            metrics=outcome.metrics,
+            calibration=outcome.calibration,
+            history=[{"epoch": 0, "eval_score": sign(self.recipe.train.metric) * outcome.score}],
+            seconds=time.time() - started,
+            parameters={part: (0, total) for part, (_, total) in parameter_counts(model).items()},
+        )
+        target = self.folder / "model"
+        recipe = dump_recipe(self.recipe.model_copy(update={"root": None}))
+        card = build_card(self.recipe, model.tasks, report)
+        model.save_pretrained(target, dtype=self.recipe.output.dtype, recipe=recipe, report=report, card=card)
+        log.say(f"dev {self.recipe.train.metric} {outcome.score:.4f}; saved in {target}")
         return target
 
     def _save_apart(self, model: EmotionModel, adapters: dict[Modality, Adapter], folder: Path, log: RunLog) -> None:

@@ -18,6 +18,7 @@ from emofuse.calibration.temperature import decode
 from emofuse.errors import RecipeError, nearest
 from emofuse.metrics.task import LOWER_IS_BETTER, metric_names, task_metrics
 from emofuse.modalities import Subset, bits, mask_of, subsets_of
+from emofuse.model.heads import Head
 from emofuse.model.model import EmotionModel
 from emofuse.model.predict import GIVEN, Predictions, predict
 from emofuse.tasks import Task
@@ -135,7 +136,18 @@ def mark_supported_subsets(model: EmotionModel, predictions: Sequence[Prediction
             bit = bits(model.modalities)[modality]
             own = cast(nn.ModuleDict, model.modality_heads[modality].tasks)[task.name]
             _support(own, bit, bool((labelled & ~np.isnan(alone).any(1)).any()))
+    if model.config.fusion.pool == "mean":
+        mark_pooled(model)
 
 
 def _support(head: Any, mask: int, taught: bool) -> None:
     head.supported_subsets[mask] = taught or (head.inherits and bool(head.supported_subsets[mask]))
+
+
+def mark_pooled(model: EmotionModel) -> None:
+    """Of a model that pools what has learnt a task: a subset is supported where one of its modalities is."""
+    for name, fused in model.heads.items():
+        for subset in subsets_of(model.modalities):
+            own = [cast(nn.ModuleDict, model.modality_heads[m].tasks)[name] for m in subset]
+            supported = any(bool(cast(Head, head).own("supported_subsets")) for head in own)
+            cast(Head, fused).supported_subsets[mask_of(subset, model.modalities)] = supported

@@ -10,7 +10,9 @@ import pytest
 from emofuse.model.conformal import ConformalScores
 from emofuse.pipeline.aggregate import aggregate
 from emofuse.pipeline.analysis import Analysis
+from emofuse.pipeline.sets import with_sets
 from emofuse.tasks import EMOTIONS
+from emofuse.types import Prediction
 
 SCORES = ConformalScores("lac", EMOTIONS, {"dev": tuple(i / 100 for i in range(99))})
 """At a coverage of 0.9, classes of a probability of 0.1 and more are in the set; at 0.7, of 0.3 and more."""
@@ -62,3 +64,14 @@ def test_sets_are_in_every_format(calibrated: Analysis):
     assert dict(zip(header.split(","), first.split(","), strict=False))["source"] == '"a'
     assert "sets.emotion" in header
     assert "[person 0: joy]" in found.to_text(".srt")
+
+
+def test_sets_that_rest_on_composed_samples_say_so_until_recordings_replace_them():
+    shares = dict.fromkeys(EMOTIONS, 1 / 7)
+    found = [Prediction(0, 1, None, frozenset({"text", "face"}), shares)]
+    scores = {"composed face+text": (0.1, 0.5, 0.9)}
+    composed = {"text+face": {"emotion": ConformalScores("lac", EMOTIONS, scores)}}
+    _, (note,) = with_sets(found, composed, 0.5)
+    assert (note.code, note.values) == ("sets_composed", {"subsets": "text+face"})
+    recorded = {"text+face": {"emotion": ConformalScores("lac", EMOTIONS, {**scores, "mine": (0.2, 0.6)})}}
+    assert with_sets(found, recorded, 0.5)[1] == []

@@ -35,7 +35,8 @@ class Graph:
 
 
 class FusionGraph(nn.Module):
-    """Tokens of every modality, present or not → logits of every task, fused and by modality, and the fused state.
+    """Tokens of every modality, present or not → logits of every task, fused and by modality, distances from training
+    where they are known, and the fused state.
 
     All subsets go through one graph: a modality that no row has is one token that is masked.
     """
@@ -43,7 +44,8 @@ class FusionGraph(nn.Module):
     def __init__(self, model: EmotionModel) -> None:
         super().__init__()
         self.fusion, self.heads, self.modality_heads = model.fusion, model.heads, model.modality_heads
-        self.pool_weights = model.pool_weights
+        self.pools = model.pools if model.config.fusion.pool == "mean" else model.pool_weights
+        self.familiarity = model.familiarity
         self.model = [model]  # in a list: its encoders are no part of this graph
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -56,14 +58,16 @@ class FusionGraph(nn.Module):
             tokens[modality], present[modality] = Tokens(states, mask, times), there
         out = EmotionModel.fuse(model, tokens, present)
         alone = (out.by_modality[m][task.name] for m in model.modalities for task in model.tasks)
-        return *(out.logits[task.name] for task in model.tasks), *alone, out.state
+        distances = (out.distance[m] for m in model.modalities if m in model.familiarity)
+        return *(out.logits[task.name] for task in model.tasks), *alone, *distances, out.state
 
 
 def fusion_names(model: EmotionModel) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of the fusion graph's inputs and outputs."""
     inputs = tuple(f"{m}_{part}" for m in model.modalities for part in PARTS)
     tasks = [task.name for task in model.tasks]
-    return inputs, (*tasks, *(f"{m}_{task}" for m in model.modalities for task in tasks), "state")
+    alone = (f"{m}_{task}" for m in model.modalities for task in tasks)
+    return inputs, (*tasks, *alone, *(f"{m}_distance" for m in model.modalities if m in model.familiarity), "state")
 
 
 @torch.no_grad()

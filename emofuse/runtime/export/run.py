@@ -18,6 +18,8 @@ from emofuse.modalities import Modality
 from emofuse.model.checkpoint import locate, read_config
 from emofuse.model.conformal import FILE as CONFORMAL
 from emofuse.model.conformal import load_conformal
+from emofuse.model.familiarity import FILE as FAMILIARITY
+from emofuse.model.familiarity import load_familiarity
 from emofuse.model.model import EmotionModel, Outputs
 from emofuse.runtime.export.graphs import FUSION, PARTS, fusion_names
 from emofuse.runtime.export.write import ENDINGS, HEADS, MANIFEST
@@ -62,6 +64,8 @@ class ExportedModel(EmotionModel):
             raise CheckpointError(f"{folder / HEADS} does not fit {folder / 'config.json'}: {error}") from error
         if (folder / CONFORMAL).is_file():
             self.conformal = load_conformal(folder / CONFORMAL)
+        if (folder / FAMILIARITY).is_file():
+            self.familiarity = load_familiarity(folder / FAMILIARITY)
         self.float().eval().requires_grad_(False)
 
     def fuse(self, tokens: Mapping[Modality, Tokens], present: Mapping[Modality, Tensor]) -> Outputs:
@@ -76,7 +80,8 @@ class ExportedModel(EmotionModel):
         out = dict(zip(names, map(torch.from_numpy, self._fuse(fed)), strict=True))
         tasks = [task.name for task in self.tasks]
         alone: dict[Modality, dict[str, Tensor]] = {m: {task: out[f"{m}_{task}"] for task in tasks} for m in tokens}
-        return Outputs({task: out[task] for task in tasks}, alone, out["state"])
+        distance: dict[Modality, Tensor] = {m: out[f"{m}_distance"] for m in tokens if m in self.familiarity}
+        return Outputs({task: out[task] for task in tasks}, alone, out["state"], distance=distance)
 
     def _nothing(self, modality: Modality, rows: int) -> Tokens:
         dim: Any = self.encoders[modality].dim

@@ -10,9 +10,11 @@ from typing import Any
 
 from safetensors import safe_open
 
-from emofuse.calibration.evidence import evidence_of
-from emofuse.calibration.refit import Calibration, calibrate
-from emofuse.data.examples import read_examples, views_of
+from emofuse.calibration.evidence import Evidence, evidence_of
+from emofuse.calibration.parts import read_parts
+from emofuse.calibration.pools import calibrate_pools
+from emofuse.calibration.refit import Calibration, calibrate_in_turn
+from emofuse.data.examples import Example, read_examples, views_of
 from emofuse.errors import CheckpointError, DataError
 from emofuse.evaluation.predict import predict_examples
 from emofuse.model.checkpoint import locate
@@ -39,8 +41,10 @@ def recalibrate(
     """Write MODEL with new temperatures and prediction sets to the folder `out`, which may be MODEL's own.
 
     Without `corpus`: on the dev sets of the recipe in MODEL, `root` being the recipe's and `options` laid over it. With
-    it: on the dev split of
-    that corpus in `root`; what it has no samples for keeps its temperature, and its prediction sets are those of MODEL.
+    it: on the dev split of that corpus in `root`; what it has no samples for keeps its temperature, and its prediction
+    sets are those of MODEL. With `fusion.pool: mean`, the pool's weights and bias are fitted anew as well; on clips
+    that have a whole subset of the modalities, its answers may then be surer than their parts, and its sets lose their
+    mark.
     The report inside says what was done. Raises CheckpointError without a recipe, DataError when no subset of the
     modalities has enough labelled samples.
     """
@@ -53,7 +57,7 @@ def recalibrate(
         examples = read_examples(corpus, root, "dev", tasks, limit=limit, options=options).examples
         if not examples:
             raise DataError(f"no dev utterance of {corpus} carries a label of the model's tasks; choose another corpus")
-        found = calibrate(loaded, evidence_of(corpus, predict_examples(loaded, examples)))
+        found = _on_recordings(loaded, corpus, examples)
     if not found:
         raise DataError("too few labelled dev samples to calibrate on; no subset of the modalities has 50")
     texts = {n: (folder / n).read_text("utf-8") for n in ("recipe.yaml", "README.md") if (folder / n).is_file()}
@@ -64,21 +68,39 @@ def recalibrate(
     return found
 
 
+def _on_recordings(model: EmotionModel, corpus: str, examples: Sequence[Example]) -> Found:
+    """A few numbers where the model pools what its modalities say, else a temperature a subset."""
+    if pools_alone(model):
+        return calibrate_pools(model, [read_parts(model, corpus, examples)], composed=False)
+    return calibrate_in_turn(model, lambda: evidence_of(corpus, predict_examples(model, examples)))
+
+
+def pools_alone(model: EmotionModel) -> bool:
+    """Whether fused answers are what an opinion pool makes of the parts, and nothing else."""
+    return (model.config.fusion.pool, model.config.fusion.correction) == ("mean", "never")
+
+
 def _on_recipe(model: EmotionModel, folder: Path, values: Mapping[str, Any], limit: int | None) -> Found:
     from emofuse.training.assemble import caches, dev_sets
     from emofuse.training.dataset.sources import read_source
+    from emofuse.training.put_together import calibrate_on
     from emofuse.training.validate import evidence_of_sets, predict_set
 
     if not (folder / "recipe.yaml").is_file():
         raise CheckpointError(f"{folder} holds no recipe.yaml to say what its dev data are; name a corpus of your own")
     recipe = with_values(load_recipe(folder / "recipe.yaml"), values)
+    if pools_alone(model):
+        return calibrate_on(model, recipe, limit, lambda line: None).calibration
     sources = [s for s in recipe.data.sources if s.evaluate]
     gathered = [read_source(recipe, s.model_copy(update={"train": False}), model.tasks, limit) for s in sources]
     cache, _ = caches(recipe, model)
     sets = dev_sets(recipe, gathered, model, cache, limit)
     size = recipe.train.eval_batch_size
-    predictions = [predict_set(model, s, size) for s in sets]
-    return calibrate(model, evidence_of_sets(model, sets, predictions, size))
+
+    def gather() -> list[Evidence]:
+        return evidence_of_sets(model, sets, [predict_set(model, s, size) for s in sets], size)
+
+    return calibrate_in_turn(model, gather)
 
 
 def _report(folder: Path, found: Found) -> dict[str, Any] | None:

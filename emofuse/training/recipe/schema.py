@@ -238,6 +238,8 @@ class Optim(Section):
     """Of fusion and heads."""
     encoder_lr: dict[Modality, Annotated[float, Field(gt=0)]] = {}
     """Of the top layer of an encoder; `lr` where not named."""
+    pool_lr: Annotated[float, Field(gt=0)] | None = None
+    """Of the few numbers that weigh what modalities say alone; None = `lr`."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Each encoder layer below the top learns at this times the rate of the one above it."""
     weight_decay: NonNegativeFloat = 0.01
@@ -252,7 +254,8 @@ class Optim(Section):
 class Train(Section):
     """How long, in what batches, on what machine."""
 
-    epochs: PositiveInt = 10
+    epochs: Annotated[int, Field(ge=0)] = 10
+    """0 = no gradient steps: trained encoders with their heads are put together, and their pool is calibrated."""
     batch_size: PositiveInt = 32
     eval_batch_size: PositiveInt = 64
     accumulation: PositiveInt = 1

@@ -91,7 +91,7 @@ def _take_over(model: EmotionModel, part: str, folder: Path) -> str:
     """
     prefixes = {
         "all": ("",),
-        "fusion": ("fusion.", "heads.", "pool_weights."),
+        "fusion": ("fusion.", "heads.", "pool_weights.", "pools."),
     }.get(part, (f"encoders.{part}.", f"modality_heads.{part}.", f"fusion.project.{part}."))
     path = folder / "model.safetensors"
     if not path.is_file():

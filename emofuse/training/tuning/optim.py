@@ -10,9 +10,15 @@ from torch import nn
 from emofuse.model.model import EmotionModel
 from emofuse.training.recipe.schema import Optim
 
+POOLS = ("pools.", "pool_weights.")
+"""Names of the parameters that weigh what modalities say alone begin so."""
+
 
 def decays(name: str, parameter: nn.Parameter) -> bool:
-    """Whether weight decay applies: not to norms, biases, single vectors (IA3's too), positions or queries."""
+    """Whether weight decay applies: not to norms, biases, single vectors (IA3's too), positions or queries.
+
+    An opinion pool decays towards the plain mean of its parts, which is all zeros.
+    """
     plain = ("queries", "pos_embed", "cls_token", "reg_token", "pool_weights", "ia3_", "backbone.learned")
     return parameter.ndim > 1 and not any(part in name for part in plain)
 
@@ -34,6 +40,8 @@ def parameter_groups(model: EmotionModel, options: Optim, prefix: str = "") -> l
             _, modality, rest = name.split(".", 2)
             below = layers[modality] + 1 - depths[modality][rest]
             lr = rates[modality] * options.layer_decay**below
+        if name.startswith(POOLS):
+            lr = options.pool_lr or options.lr
         key = (lr, decays(name, parameter))
         group = groups.setdefault(
             key, {"params": [], "names": [], "lr": lr, "weight_decay": options.weight_decay if key[1] else 0.0}
