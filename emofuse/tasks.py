@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 EMOTIONS = ("neutral", "joy", "sadness", "anger", "fear", "disgust", "surprise")
 POLARITIES = ("negative", "neutral", "positive")
@@ -24,6 +24,9 @@ FERPLUS = ("neutral", "joy", "surprise", "sadness", "anger", "disgust", "fear", 
 MOSEI_EMOTIONS = ("joy", "sadness", "anger", "surprise", "disgust", "fear")
 IEMOCAP4 = ("neutral", "joy", "sadness", "anger")
 IEMOCAP6 = ("neutral", "joy", "sadness", "anger", "excited", "frustrated")
+
+POSITIVE = 0.5
+"""A share of annotators at or above this counts as the label being there."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,23 @@ class Task:
     def width(self) -> int:
         """Length of the target vector."""
         return len(self.classes) or 1
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether exactly one of its classes holds."""
+        return self.kind == "categorical"
+
+    def flat(self, values: Float[np.ndarray, "n width"]) -> np.ndarray:
+        """n × width as the metrics take it: n numbers for a scalar, else as it is."""
+        return values if self.classes else values[:, 0]
+
+    def truth(self, targets: Float[np.ndarray, "n width"]) -> Bool[np.ndarray, "n width"]:
+        """The classes that hold: the leading one (the first of a tie), or each at POSITIVE or more."""
+        return np.eye(self.width)[targets.argmax(axis=1)] > 0 if self.exclusive else targets >= POSITIVE
+
+    def stratum(self, target: Float[np.ndarray, " width"]) -> int:
+        """Index of the leading class; for a scalar, of the tenth of its range."""
+        return int(target.argmax()) if self.classes else int(10 * (target[0] - self.low) / (self.high - self.low))
 
     @property
     def leading_metric(self) -> str:

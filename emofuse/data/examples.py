@@ -254,6 +254,5 @@ def _stratum(utterance: Utterance, tasks: Sequence[Task], overrides: Overrides |
     for task in tasks:
         target = _folded(utterance, task, overrides)
         if not np.isnan(target).any():
-            tenth = int(10 * (target[0] - task.low) / (task.high - task.low)) if task.kind == "scalar" else 0
-            return task.name, tenth if task.kind == "scalar" else int(target.argmax())
+            return task.name, task.stratum(target)
     return UNLABELLED

@@ -59,8 +59,12 @@ class Encoder(nn.Module, ABC):
     """False where features that someone else extracted come in place of media."""
     has_lean: ClassVar[bool] = False
     """Whether it is also built without the libraries that its weights come from."""
-    depth_key: ClassVar[str] = "num_hidden_layers"
-    """What the configuration's architecture calls its number of layers."""
+    depth_keys: ClassVar[tuple[str, ...]] = ("num_hidden_layers", "encoder_layers")
+    """What an architecture may call its number of layers, its usual name first."""
+    input_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields of the configuration that decide what `prepare` gives …"""
+    input_shape: ClassVar[tuple[str, ...]] = ()
+    """… and those of its architecture."""
     axes: ClassVar[dict[int, str] | None] = {0: "batch", 1: "time"}
     """Axes of what `feed` gives that vary in an exported graph; None = it is not exported."""
 
@@ -147,9 +151,18 @@ class Encoder(nn.Module, ABC):
             return True
         return _ABOVE.search(inside.removeprefix("encoder.")) is not None
 
+    @classmethod
+    def depth_key(cls, architecture: Mapping[str, Any]) -> str:
+        """What this architecture calls its number of layers."""
+        return next((key for key in cls.depth_keys if key in architecture), cls.depth_keys[0])
+
     def takes_virtual_tokens(self, kind: Literal["prompt", "prefix"]) -> bool:
         """Whether `add_virtual_tokens` can put learned tokens of this kind beside the input's."""
         return False
+
+    def spare_positions(self) -> int | None:
+        """Virtual tokens for which the backbone has positions beside the longest input; None where it has no limit."""
+        return None
 
     def add_virtual_tokens(self, kind: Literal["prompt", "prefix"], tokens: int) -> None:
         """Let the backbone attend to learned tokens as well."""
@@ -169,6 +182,13 @@ class Encoder(nn.Module, ABC):
     def shape_in(cls, folder: Path, values: Mapping[str, Any]) -> dict[str, Any] | None:
         """Fields that, beside `values`, give the shape of a folder's weights from scratch; None where it lacks them."""
         return None
+
+    def reading(self) -> dict[str, Any]:
+        """What of the configuration decides what `prepare` gives: equal where two encoders can be fed the same."""
+        values = self.config.model_dump()
+        architecture = values.get("architecture") or {}
+        shape = {k: architecture[k] for k in self.input_shape if k in architecture}
+        return {k: values[k] for k in self.input_fields if k in values} | shape
 
     def fingerprint(self) -> str:
         """Text that differs where `prepare` would give something else for the same segment."""

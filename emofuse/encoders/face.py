@@ -121,7 +121,8 @@ class FaceEncoder(Encoder):
     modality: Modality = "face"
     has_lean = True
     continuous = ("pixels",)
-    depth_key = "depth"
+    depth_keys = ("depth",)
+    input_fields = ("image_size", "grayscale")
     axes: ClassVar[dict[int, str] | None] = {0: "frames"}
     mean: Tensor
     std: Tensor

@@ -26,6 +26,7 @@ class FeaturesEncoder(Encoder):
 
     Config = FeaturesConfig
     continuous = ("features",)
+    input_fields = ("width",)
     reads_media = False
     mean: Tensor
     deviation: Tensor

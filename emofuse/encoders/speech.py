@@ -89,6 +89,8 @@ class SpeechEncoder(Encoder):
     modality: Modality = "speech"
     has_lean = True
     continuous = ("values",)
+    input_fields = ("normalize", "trim")
+    input_shape = ("feature_projection_input_dim",)
 
     def __init__(self, config: SpeechConfig, checkpoint: Path | None = None, lean: bool = False) -> None:
         super().__init__()

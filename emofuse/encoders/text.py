@@ -114,6 +114,8 @@ class TextEncoder(Encoder):
     modality: Modality = "text"
     has_lean = True
     continuous = ("inputs_embeds", "lexicon")
+    input_fields = ("max_length", "context_turns", "lexicon")
+    input_shape = ("vocab_size",)
     axes: ClassVar[dict[int, str] | None] = {0: "batch", 1: "pieces"}
 
     def __init__(self, config: TextConfig, checkpoint: Path | None = None, lean: bool = False) -> None:
@@ -166,6 +168,13 @@ class TextEncoder(Encoder):
         from emofuse.encoders.virtual import takes
 
         return takes(self.backbone, kind)
+
+    def spare_positions(self) -> int | None:
+        """Those beside `max_length` word pieces."""
+        from emofuse.encoders.virtual import room
+
+        positions = room(self.backbone)
+        return None if positions is None else positions - self.config.max_length
 
     def add_virtual_tokens(self, kind: Literal["prompt", "prefix"], tokens: int) -> None:
         """Let the backbone attend to learned tokens as well; the configuration says so, for a checkpoint to load."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from emofuse.calibration.temperature import softmax
 from emofuse.data.examples import Example
-from emofuse.evaluation.predict import GIVEN, Predictions, scalar
+from emofuse.evaluation.predict import GIVEN, Predictions
 from emofuse.metrics import bootstrap, brier, ece, ece_by_chance, nll, reliability_curve
 from emofuse.metrics.task import scores_of
 from emofuse.metrics.undefined import counted_elsewhere
@@ -73,10 +73,10 @@ def conformal_of(probs: np.ndarray, targets: np.ndarray, task: Task, coverage: f
 def curves_of(targets: np.ndarray, values: np.ndarray, task: Task) -> dict[str, Any]:
     """`answered`: the accuracy if only the surest share of the samples were answered; `roc`: by class, false against
     true positives. Empty for a scalar; a class with or without which there is no sample has no ROC."""
-    if task.kind == "scalar" or not len(targets):
+    if not task.classes or not len(targets):
         return {}
     found: dict[str, Any] = {"roc": {}}
-    truth = targets >= 0.5 if task.kind == "multilabel" else np.eye(task.width)[targets.argmax(axis=1)] > 0
+    truth = task.truth(targets)
     for k, name in enumerate(task.classes):
         if truth[:, k].any() and not truth[:, k].all():
             order = np.argsort(-values[:, k], kind="stable")
@@ -85,7 +85,7 @@ def curves_of(targets: np.ndarray, values: np.ndarray, task: Task) -> dict[str, 
             kept = np.flatnonzero(last)[:: max(1, int(last.sum()) // POINTS)]
             true, false = np.cumsum(hits)[kept] / hits.sum(), np.cumsum(~hits)[kept] / (~hits).sum()
             found["roc"][name] = {"false": [0.0, *false.tolist(), 1.0], "true": [0.0, *true.tolist(), 1.0]}
-    if task.kind == "categorical":
+    if task.exclusive:
         order = np.argsort(-values.max(axis=1), kind="stable")
         right = (values.argmax(axis=1) == targets.argmax(axis=1))[order]
         counts = np.unique(np.ceil(np.linspace(0.02, 1, 50) * len(right)).astype(int))
@@ -122,7 +122,7 @@ def groups_of(
             several = clusters if len(set(clusters)) > 1 else None
             with counted_elsewhere():
                 interval = bootstrap(
-                    score, scalar(task, targets), scalar(task, values), clusters=several, resamples=resamples
+                    score, task.flat(targets), task.flat(values), clusters=several, resamples=resamples
                 )
             found[kind][group] = {"n": len(places), "metric": metric, "interval": interval}
     return found

@@ -12,7 +12,7 @@ import numpy as np
 from emofuse.corpora.registry import protocol_of
 from emofuse.errors import DataError
 from emofuse.evaluation.evaluate import Evaluation, plain
-from emofuse.evaluation.predict import GIVEN, Predictions, load, scalar
+from emofuse.evaluation.predict import GIVEN, Predictions, load
 from emofuse.metrics import Comparison, compare_paired, mcnemar
 from emofuse.metrics.task import LABELS, LOWER_IS_BETTER, scores_of
 from emofuse.metrics.undefined import counted_elsewhere
@@ -164,8 +164,8 @@ def _task(
     kept = a.rows(GIVEN, task.name)[rows_a] & b.rows(GIVEN, task.name)[rows_b]
     if not kept.any():
         return None
-    targets = scalar(task, targets[kept])
-    left, right = (scalar(task, c.values[GIVEN][task.name][r][kept]) for c, r in ((a, rows_a), (b, rows_b)))
+    targets = task.flat(targets[kept])
+    left, right = (task.flat(c.values[GIVEN][task.name][r][kept]) for c, r in ((a, rows_a), (b, rows_b)))
     clusters = np.array(a.clusters)[rows_a][kept]
     several = clusters if len(set(clusters)) > 1 else None
     with counted_elsewhere():
@@ -174,7 +174,7 @@ def _task(
             for metric, score in scores_of(task, protocol.threshold).items()
         }
         p = None
-        if task.kind == "categorical":
+        if task.exclusive:
             truth = targets.argmax(axis=1)
             p = mcnemar(left.argmax(axis=1) == truth, right.argmax(axis=1) == truth)
     return TaskComparison(task.name, lead, len(targets), len(set(clusters)), compared, p)

@@ -17,7 +17,7 @@ from emofuse.data.examples import Example, read_examples, views_of
 from emofuse.data.pairing import read_paired
 from emofuse.errors import DataError
 from emofuse.evaluation.audit import calibration_of, conformal_of, curves_of, groups_of
-from emofuse.evaluation.predict import GIVEN, Predictions, predict_examples, scalar
+from emofuse.evaluation.predict import GIVEN, Predictions, predict_examples
 from emofuse.evaluation.worst import worst_of
 from emofuse.metrics import Interval, MetricWarning, bootstrap, multilabel_f1, task_report, tune_thresholds
 from emofuse.metrics.intervals import FEW
@@ -195,15 +195,12 @@ def _task(
     clusters = np.array(predictions.clusters)[rows]
     with counted_elsewhere():
         intervals = {
-            metric: bootstrap(
-                score, scalar(task, targets), scalar(task, values), clusters=clusters, resamples=resamples
-            )
+            metric: bootstrap(score, task.flat(targets), task.flat(values), clusters=clusters, resamples=resamples)
             for metric, score in scores_of(task, threshold).items()
         }
     _warn_of_few(clusters)
-    categorical = task.kind == "categorical"
     thresholds = decided = None
-    if task.kind == "multilabel":
+    if task.classes and not task.exclusive:
         thresholds, decided = _tuned(targets, values, threshold)
     return TaskEvaluation(
         task=task,
@@ -211,8 +208,8 @@ def _task(
         report=task_report(task, values, targets, threshold=threshold, quiet=True),
         intervals=intervals,
         subsets=_subsets(predictions, task, lead, threshold, min(resamples, 300)),
-        calibration=calibration_of(predictions, task) if categorical else {},
-        conformal=conformal_of(values, targets, task, coverage) if categorical else {},
+        calibration=calibration_of(predictions, task) if task.exclusive else {},
+        conformal=conformal_of(values, targets, task, coverage) if task.exclusive else {},
         groups=groups_of(predictions, samples, task, lead, threshold, min(resamples, 300)),
         worst=worst_of(predictions, samples, task, threshold=threshold),
         thresholds=thresholds,
@@ -248,9 +245,7 @@ def _subsets(
         with counted_elsewhere():
             score = scores_of(task, threshold)[lead]
             clusters = np.array(predictions.clusters)[rows]
-            interval = bootstrap(
-                score, scalar(task, targets), scalar(task, values), clusters=clusters, resamples=resamples
-            )
+            interval = bootstrap(score, task.flat(targets), task.flat(values), clusters=clusters, resamples=resamples)
         found[condition] = {"n": int(rows.sum()), **kept, "interval": interval}
     return found
 

@@ -20,7 +20,7 @@ from emofuse.model.predict import GIVEN, Predictions, predict
 from emofuse.tasks import Task
 from emofuse.types import Segment
 
-__all__ = ["GIVEN", "Predictions", "load", "predict_examples", "save", "scalar"]
+__all__ = ["GIVEN", "Predictions", "load", "predict_examples", "save"]
 
 
 def predict_examples(
@@ -102,8 +102,3 @@ def load(path: Path) -> Predictions:
         )
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} holds no predictions of an evaluation ({error}); run the evaluation again") from error
-
-
-def scalar(task: Task, values: np.ndarray) -> np.ndarray:
-    """n × 1 as n where the task is a number; the rest as it is."""
-    return values[:, 0] if task.kind == "scalar" else values

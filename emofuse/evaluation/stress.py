@@ -17,7 +17,7 @@ from emofuse.data.examples import Example
 from emofuse.errors import DataError, nearest
 from emofuse.evaluation.evaluate import plain, read_evaluation
 from emofuse.evaluation.perturb.catalogue import Perturbation, catalogue
-from emofuse.evaluation.predict import GIVEN, Predictions, predict_examples, scalar
+from emofuse.evaluation.predict import GIVEN, Predictions, predict_examples
 from emofuse.metrics import Interval, bootstrap
 from emofuse.metrics.task import scores_of
 from emofuse.metrics.undefined import counted_elsewhere
@@ -247,8 +247,8 @@ class _Runner:
         return self.left[modality]
 
     def _score(self, predictions: Predictions, condition: str, rows: np.ndarray) -> Interval:
-        targets = scalar(self.task, predictions.targets[self.task.name][rows])
-        values = scalar(self.task, predictions.values[condition][self.task.name][rows])
+        targets = self.task.flat(predictions.targets[self.task.name][rows])
+        values = self.task.flat(predictions.values[condition][self.task.name][rows])
         clusters = np.array(predictions.clusters)[rows]
         several = clusters if len(set(clusters)) > 1 else None
         with counted_elsewhere():

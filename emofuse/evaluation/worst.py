@@ -10,6 +10,7 @@ import numpy as np
 from emofuse.data.examples import Example
 from emofuse.evaluation.predict import GIVEN, Predictions
 from emofuse.media.transcript import join
+from emofuse.metrics.task import row_errors
 from emofuse.modalities import members, ordered
 from emofuse.tasks import Task
 
@@ -23,15 +24,8 @@ def worst_of(
     modality's own view where more than one is there."""
     rows = predictions.rows(GIVEN, task.name)
     targets, values = predictions.targets[task.name], predictions.values[GIVEN][task.name]
-    if task.kind == "categorical":
-        lost = -np.sum(targets * np.log(np.maximum(values, 1e-12)), axis=1) + np.sum(
-            targets * np.log(np.maximum(targets, 1e-12)), axis=1
-        )
-        wrong = rows & (targets.argmax(axis=1) != values.argmax(axis=1))
-    else:
-        lost = np.abs(targets - values).mean(axis=1)
-        wrong = rows & (lost > 0)
-    places = np.flatnonzero(wrong)
+    lost, wrong = row_errors(task, values, targets)
+    places = np.flatnonzero(rows & wrong)
     chosen = places[np.argsort(-lost[places], kind="stable")][:count]
     return [_error(predictions, samples[i], task, int(i), threshold) for i in chosen]
 
@@ -59,9 +53,9 @@ def _error(predictions: Predictions, sample: Example, task: Task, i: int, thresh
     found: dict[str, Any] = {"id": sample.id, "groups": dict(sample.groups)}
     found["present"] = list(ordered(members(int(predictions.present[i]), predictions.modalities)))
     found["evidence"] = evidence_of(sample)
-    if task.kind == "scalar":
+    if not task.classes:
         return found | {"truth": float(target[0]), "predicted": float(value[0])}
-    if task.kind == "multilabel":
+    if not task.exclusive:
         found["truth"] = [c for c, t in zip(task.classes, target, strict=True) if t >= 0.5]
         found["predicted"] = [c for c, v in zip(task.classes, value, strict=True) if v >= threshold]
         return found

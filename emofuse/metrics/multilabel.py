@@ -9,9 +9,7 @@ from jaxtyping import Bool, Float
 
 from emofuse.metrics.classification import auroc, mean_where_defined
 from emofuse.metrics.undefined import warn
-
-POSITIVE = 0.5
-"""A share of annotators at or above this counts as the label being there."""
+from emofuse.tasks import POSITIVE
 
 
 def multilabel_f1(

@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from emofuse.metrics import classification, confidence, multilabel, regression
 from emofuse.metrics.undefined import MetricWarning, counted_elsewhere
-from emofuse.tasks import Task
+from emofuse.tasks import POSITIVE, Task
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 """(targets, values) → a number."""
@@ -72,10 +72,22 @@ def task_metrics(task: Task, values: np.ndarray, targets: np.ndarray, *, thresho
     values, targets = values[kept], targets[kept]
     if not len(values):
         return {"n": 0}
-    shaped = (targets[:, 0], values[:, 0]) if task.kind == "scalar" else (targets, values)
+    shaped = task.flat(targets), task.flat(values)
     with counted_elsewhere():
         found = {"n": len(values), **{name: score(*shaped) for name, score in scores_of(task, threshold).items()}}
         return found | ({"nll": confidence.nll(targets, values)} if task.kind == "categorical" else {})
+
+
+def row_errors(task: Task, values: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each row, how far it is off and whether it is wrong; both n × width, NaN stays NaN.
+
+    Of exclusive classes the divergence from the target, wrong where another class leads; else the mean difference.
+    """
+    if not task.exclusive:
+        off = np.abs(targets - values).mean(axis=1)
+        return off, off > 0
+    off = np.sum(targets * (np.log(np.maximum(targets, 1e-12)) - np.log(np.maximum(values, 1e-12))), axis=1)
+    return off, targets.argmax(axis=1) != values.argmax(axis=1)
 
 
 def task_report(
@@ -149,7 +161,7 @@ def multilabel_report(
 ) -> dict[str, Any]:
     """Macro and micro F1 at `thresholds` (from `tune_thresholds` on dev), AUROC, and F1 per class."""
     probs, targets, unlabelled = _labelled(probs, targets, len(classes))
-    present = targets >= multilabel.POSITIVE
+    present = targets >= POSITIVE
     notes = ["nothing to score: every metric is undefined"] if not len(targets) else []
     notes += [f"{name}: no sample has it" for k, name in enumerate(classes) if len(targets) and not present[:, k].any()]
     with counted_elsewhere():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -160,3 +161,30 @@ def class_weights(kind: Weighting, counts: Float[np.ndarray, " classes"], beta: 
         return np.ones(len(counts), np.float32)
     scale = counts.sum() / (raw * counts).sum()
     return np.where(seen, raw * scale, 1.0).astype(np.float32)
+
+
+def mean_logits(task: Task, logits: Sequence[Float[Tensor, "batch width"]]) -> Float[Tensor, "batch width"]:
+    """Outputs that decode to the mean of what several decode to; those of one stay as they are."""
+    if len(logits) == 1:
+        return logits[0]
+    stacked = torch.stack([x.float() for x in logits])
+    if task.kind == "scalar":
+        return stacked.mean(0)
+    if task.kind == "categorical":
+        return stacked.log_softmax(-1).logsumexp(0)
+    return stacked.sigmoid().mean(0).logit(eps=1e-6)
+
+
+def distillation_loss(
+    task: Task, logits: Float[Tensor, "batch width"], target: Float[Tensor, "batch width"], temperature: float
+) -> Float[Tensor, " batch"]:
+    """Divergence of softened answers, times the temperature squared (Hinton et al. 2015, §2); squares for scalars."""
+    if task.kind == "scalar":
+        return ((logits - target) / (task.high - task.low)).square().mean(-1)
+    if task.kind == "categorical":
+        ours, theirs = (x.div(temperature).log_softmax(-1) for x in (logits, target))
+        return (theirs.exp() * (theirs - ours)).sum(-1) * temperature**2
+    ours, theirs = logits / temperature, (target / temperature).sigmoid()
+    kept = F.binary_cross_entropy_with_logits(ours, theirs, reduction="none")
+    least = F.binary_cross_entropy(theirs, theirs, reduction="none")
+    return (kept - least).mean(-1) * temperature**2

@@ -178,7 +178,7 @@ def dropout_on(model: nn.Module, seed: int) -> Iterator[None]:
 
 
 def _task(model: EmotionModel, name: str) -> Task:
-    found = {t.name: t for t in model.tasks if t.kind == "categorical"}
+    found = {t.name: t for t in model.tasks if t.exclusive}
     if name not in found:
         raise DataError(f"the model has no task with one class a row called {name!r}; {nearest(name, found)}")
     return found[name]

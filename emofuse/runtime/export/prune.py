@@ -18,7 +18,7 @@ from emofuse.files import replacing_folder
 from emofuse.modalities import Modality
 from emofuse.model.checkpoint import locate, read_config
 
-_LAYER = re.compile(r"(?<=\.)(encoder\.layers?|blocks)\.(\d+)\.")
+_LAYER = re.compile(r"(?<=\.)((?:encoder\.|transformer\.)?layers?|blocks)\.(\d+)\.")
 _LEFT_BEHIND = ("model.safetensors", "config.json", "report.json", "README.md", "conformal.json")
 """Of the whole model: measured quality and promises do not hold for the pruned one."""
 
@@ -65,7 +65,7 @@ def _pruned(state: dict[str, Tensor], config: dict[str, Any], modality: Modality
     architecture = dict(encoder.get("architecture") or {})
     if "virtual_tokens" in architecture:
         raise EmofuseError(f"the {modality} encoder has virtual tokens for each of its layers: prune before tuning")
-    architecture[encoder_class(encoder["kind"]).depth_key] = keep
+    architecture[encoder_class(encoder["kind"]).depth_key(architecture)] = keep
     encoder["architecture"] = architecture
     place = {old: new for new, old in enumerate(spaced(layers, keep))}
     out: dict[str, Tensor] = {}

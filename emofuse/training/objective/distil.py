@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from emofuse.batch import Batch
 from emofuse.errors import CheckpointError, RecipeError
+from emofuse.model.losses import distillation_loss, mean_logits
 from emofuse.model.model import EmotionModel, Outputs
 from emofuse.tasks import Task
 from emofuse.training.recipe.schema import Distil
@@ -38,18 +37,18 @@ class Teacher:
             theirs = [model.to(device).eval()(batch.knowing(model.modalities)) for model in self.models]
         everyone = torch.ones(len(batch), dtype=torch.bool, device=device)
         terms = [
-            self._distance(t, outputs.logits[t.name], mean_answer(t, [o.logits[t.name] for o in theirs]), everyone)
+            self._distance(t, outputs.logits[t.name], mean_logits(t, [o.logits[t.name] for o in theirs]), everyone)
             for t in self.tasks
         ]
         for modality, logits in outputs.by_modality.items():
             there = batch.present[modality]
             for task in self.tasks:
-                answer = mean_answer(task, [o.by_modality[modality][task.name] for o in theirs])
+                answer = mean_logits(task, [o.by_modality[modality][task.name] for o in theirs])
                 terms.append(self._distance(task, logits[task.name], answer, there) / len(outputs.by_modality))
         return self.options.weight * torch.stack(terms).sum()
 
     def _distance(self, task: Task, logits: Tensor, target: Tensor, rows: Tensor) -> Float[Tensor, ""]:
-        per_row = distance(task, logits.float(), target.float(), self.options.temperature)
+        per_row = distillation_loss(task, logits.float(), target.float(), self.options.temperature)
         return (per_row * rows).sum() / rows.sum().clamp(min=1)
 
 
@@ -61,46 +60,10 @@ def _teacher(name: str, student: EmotionModel) -> EmotionModel:
     for modality in student.modalities:
         if modality not in model.modalities:
             raise RecipeError(f"loss.distil.teacher: {name} does not read {modality}")
-        pair = [_reading(m, modality) for m in (student, model)]
+        pair = [m.encoder(modality).reading() for m in (student, model)]
         if pair[0] != pair[1]:
             raise RecipeError(
                 f"loss.distil.teacher: {name} reads {modality} in another way ({pair[1]}) than the model that learns "
                 f"({pair[0]}); start it from the teacher, for example with emofuse prune"
             )
     return model
-
-
-def mean_answer(task: Task, logits: Sequence[Float[Tensor, "batch width"]]) -> Float[Tensor, "batch width"]:
-    """Outputs that decode to the mean of what several decode to; those of one stay as they are."""
-    if len(logits) == 1:
-        return logits[0]
-    stacked = torch.stack([x.float() for x in logits])
-    if task.kind == "scalar":
-        return stacked.mean(0)
-    if task.kind == "categorical":
-        return stacked.log_softmax(-1).logsumexp(0)
-    return stacked.sigmoid().mean(0).logit(eps=1e-6)
-
-
-def distance(
-    task: Task, logits: Float[Tensor, "batch width"], target: Float[Tensor, "batch width"], temperature: float
-) -> Float[Tensor, " batch"]:
-    """Divergence of softened answers, times the temperature squared (Hinton et al. 2015, §2); squares for scalars."""
-    if task.kind == "scalar":
-        return ((logits - target) / (task.high - task.low)).square().mean(-1)
-    if task.kind == "categorical":
-        ours, theirs = (x.div(temperature).log_softmax(-1) for x in (logits, target))
-        return (theirs.exp() * (theirs - ours)).sum(-1) * temperature**2
-    ours, theirs = logits / temperature, (target / temperature).sigmoid()
-    kept = torch.nn.functional.binary_cross_entropy_with_logits(ours, theirs, reduction="none")
-    least = torch.nn.functional.binary_cross_entropy(theirs, theirs, reduction="none")
-    return (kept - least).mean(-1) * temperature**2
-
-
-def _reading(model: EmotionModel, modality: str) -> dict[str, object]:
-    """What of an encoder's configuration decides what it is fed."""
-    values = model.encoders[modality].config.model_dump()  # type: ignore[union-attr,operator]
-    architecture = values.get("architecture") or {}
-    kept = ("max_length", "context_turns", "lexicon", "normalize", "trim", "image_size", "grayscale", "width")
-    inputs = ("vocab_size", "feature_projection_input_dim")
-    return {k: values[k] for k in kept if k in values} | {k: architecture[k] for k in inputs if k in architecture}

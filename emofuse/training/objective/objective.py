@@ -66,7 +66,7 @@ class Objective(nn.Module):
         self.vectors = singular_vectors(model)
         self.teacher = Teacher(options.distil, model) if options.distil else None  # no module: not trained, not saved
         for task in model.tasks:
-            if task.kind == "scalar":
+            if not task.classes:
                 continue
             seen = np.asarray(counts[task.name], np.float64)
             weights = class_weights(options.class_weights, seen)
@@ -117,7 +117,7 @@ class Objective(nn.Module):
 
     def _parts(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         parts: dict[str, Tensor] = {}
-        alone = self.options.auxiliary / max(1, len(outputs.by_modality))
+        auxiliary = self.options.auxiliary / max(1, len(outputs.by_modality))
         for task in self.model.tasks:
             weight = self.options.weights.get(task.name, 1.0)
             target = batch.targets[task.name]
@@ -125,7 +125,7 @@ class Objective(nn.Module):
             parts[task.name] = weight * self.task_loss(task, outputs.logits[task.name], target, mask)
             for modality, logits in outputs.by_modality.items():
                 loss = self.task_loss(task, logits[task.name], target, mask & batch.present[modality])
-                parts[f"{modality}_{task.name}"] = weight * alone * loss
+                parts[f"{modality}_{task.name}"] = weight * auxiliary * loss
         if self.teacher:
             parts["distil"] = self.teacher.loss(outputs, batch)
         if self.options.contrastive:
@@ -146,13 +146,13 @@ class Objective(nn.Module):
         terms = [
             rdrop_loss(first.logits[t.name].float(), second.logits[t.name].float(), labelled(batch.targets[t.name]))
             for t in self.model.tasks
-            if t.kind == "categorical"
+            if t.exclusive
         ]
         return torch.stack(terms).sum() if terms else first.state.sum() * 0
 
     def _contrast(self, outputs: Outputs, batch: Batch) -> Tensor:
         """On the first task with classes: its query's state is the fused state."""
-        task = next((t for t in self.model.tasks if t.kind == "categorical"), None)
+        task = next((t for t in self.model.tasks if t.exclusive), None)
         if task is None:
             return outputs.state.sum() * 0
         target = batch.targets[task.name]

@@ -90,7 +90,7 @@ def _counts(g: SourceExamples, tasks: Sequence[Task]) -> Iterator[str]:
             rows = [e.targets[task.name] for e in examples if not np.isnan(e.targets[task.name]).any()]
             if not rows:
                 continue
-            if task.kind == "scalar":
+            if not task.classes:
                 values = np.concatenate(rows)
                 yield f"  {task.name}, {split}: {len(rows)}, {values.mean():.2f} ± {values.std():.2f}"
             else:

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from transformers import TrainerCallback
 
 from emofuse.encoders.encoder import Encoder, transformer_layers
-from emofuse.encoders.virtual import room
 from emofuse.errors import RecipeError, nearest, require_package
 from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
@@ -78,18 +77,19 @@ def _freeze_below(encoder: Encoder, layers: int) -> None:
             parameter.requires_grad_(False)
 
 
-def _add_virtual(modality: Modality, encoder: Any, strategy: Strategy) -> None:
+def _add_virtual(modality: Modality, encoder: Encoder, strategy: Strategy) -> None:
     kind: Any = strategy.kind
     if not encoder.takes_virtual_tokens(kind):
         raise RecipeError(
             f"strategy.{modality}: {kind} needs a transformers text backbone that takes it; valid here: "
             + ", ".join(ANYWHERE)
         )
-    limit, longest = room(encoder.backbone), encoder.config.max_length
-    if limit is not None and strategy.tokens + longest > limit:
+    spare = encoder.spare_positions()
+    if spare is not None and strategy.tokens > spare:
         raise RecipeError(
-            f"strategy.{modality}: {strategy.tokens} virtual tokens and {longest} word pieces are more than the "
-            f"{limit} positions of this encoder; set model.encoders.{modality}.max_length={limit - strategy.tokens}"
+            f"strategy.{modality}: this encoder has {max(spare, 0)} positions beside its longest input, fewer than the "
+            f"{strategy.tokens} virtual tokens; make model.encoders.{modality}.max_length smaller by "
+            f"{strategy.tokens - spare}"
         )
     encoder.backbone.requires_grad_(False)
     encoder.add_virtual_tokens(kind, strategy.tokens)

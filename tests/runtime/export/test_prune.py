@@ -7,11 +7,13 @@ import torch
 
 from emofuse.batch import collate
 from emofuse.errors import EmofuseError, RecipeError
+from emofuse.model.config import ModelConfig
 from emofuse.model.heads import Head
+from emofuse.model.losses import distillation_loss, mean_logits
 from emofuse.model.model import EmotionModel
 from emofuse.runtime.export.prune import prune, spaced
 from emofuse.tasks import TASKS, Task
-from emofuse.training.objective.distil import Teacher, distance, mean_answer
+from emofuse.training.objective.distil import Teacher
 from emofuse.training.objective.objective import Objective
 from emofuse.training.recipe.schema import Distil, Loss
 
@@ -35,6 +37,21 @@ def test_a_pruned_model_is_a_model_of_the_layers_that_stayed(tiny_model, make_se
     assert not (folder / "README.md").exists(), "what was measured was another model"
 
 
+@pytest.mark.parametrize("lean", [False, True])
+def test_whisper_is_pruned_by_its_own_name_for_layers(tiny_config, tmp_path, lean):
+    whisper = {"model_type": "whisper", "d_model": 16, "encoder_layers": 3, "encoder_attention_heads": 2}
+    whisper |= {"encoder_ffn_dim": 24, "num_mel_bins": 80, "max_source_positions": 40}
+    values = tiny_config.model_dump()
+    values["encoders"] = {"speech": {"architecture": whisper}}
+    model = EmotionModel(ModelConfig.model_validate(values))
+    folder = prune(model.save_pretrained(tmp_path / "whole"), tmp_path / "less", {"speech": 2})
+    pruned = EmotionModel.from_pretrained(folder, lean=lean).encoder("speech")
+    assert len(pruned.layers) == 2
+    for kept, layer in zip((0, 2), pruned.layers, strict=True):
+        whole = model.encoder("speech").layers[kept].state_dict()
+        assert all(torch.equal(whole[name], tensor) for name, tensor in layer.state_dict().items())
+
+
 def test_all_layers_kept_is_the_same_model(tiny_model, tmp_path):
     whole = tiny_model.save_pretrained(tmp_path / "whole")
     same = EmotionModel.from_pretrained(prune(whole, tmp_path / "same", {"text": 2})).state_dict()
@@ -56,8 +73,8 @@ def test_what_cannot_be_pruned_says_why(tiny_model, tmp_path):
 def test_the_distance_is_zero_at_the_teachers_answer_and_nowhere_less(task):
     torch.manual_seed(0)
     theirs = torch.randn(4, task.width)
-    assert distance(task, theirs, theirs, 2.0) == pytest.approx(torch.zeros(4), abs=1e-6)
-    assert (distance(task, theirs + torch.randn(4, task.width), theirs, 2.0) > 1e-4).all()
+    assert distillation_loss(task, theirs, theirs, 2.0) == pytest.approx(torch.zeros(4), abs=1e-6)
+    assert (distillation_loss(task, theirs + torch.randn(4, task.width), theirs, 2.0) > 1e-4).all()
 
 
 def test_a_student_comes_to_answer_like_its_teacher(tiny_model, make_segment, tmp_path):
@@ -85,8 +102,8 @@ def test_several_teachers_teach_the_mean_of_their_answers(task):
     head, subset = Head(task, 3), torch.ones(4, dtype=torch.long)
     logits = [torch.rand(4, 1) if task.kind == "scalar" else 3 * torch.randn(4, task.width) for _ in range(3)]
     mean = torch.stack([head.decode(one, subset) for one in logits]).mean(0)
-    torch.testing.assert_close(head.decode(mean_answer(task, logits), subset), mean, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(mean_answer(task, logits[:1]), logits[0])
+    torch.testing.assert_close(head.decode(mean_logits(task, logits), subset), mean, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(mean_logits(task, logits[:1]), logits[0])
 
 
 def test_two_teachers_are_nearer_than_either(tiny_model, make_segment, tmp_path):
