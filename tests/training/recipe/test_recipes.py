@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(FOLDER))
 
 
-PARTS = frozenset(
+SMALL_ONLY = frozenset(
     (
         "ased",
         "brighter",
@@ -46,14 +47,24 @@ PARTS = frozenset(
         "xed",
     )
 )
-"""Corpora that the shipped model's stages learn from beside others, without recipes of their own."""
+"""Corpora too small, or of too few classes, for base encoders of their own: one small recipe each."""
 
 
-def test_recipes_are_found():
+def test_every_corpus_has_its_recipes():
     folders = {p.parent.name for p in OF_ONE_CORPUS}
-    assert folders == set(names()) - {"manifest", "mosi_features"} - PARTS
+    assert folders == set(names()) - {"manifest", "mosi_features"}
     for folder in folders:
-        assert {"base.yaml", "lora.yaml", "small.yaml"} <= {p.name for p in (FOLDER / folder).iterdir()}
+        expected = {"small.yaml"} if folder in SMALL_ONLY else {"base.yaml", "lora.yaml", "small.yaml"}
+        assert expected <= {p.name for p in (FOLDER / folder).iterdir()}
+
+
+@pytest.mark.parametrize("name", sorted(SMALL_ONLY))
+def test_the_page_of_a_corpus_says_what_its_reader_declares(name: str):
+    page = (FOLDER / name / "README.md").read_text("utf-8")
+    for part in ("**Get it.**", "**Licence.**", "**Options.**", "**Groups.**", "**Protocol.**", "**Pitfalls.**"):
+        assert part in page
+    (layout,) = re.findall(r"\*\*Layout\.\*\*\n\n((?:    .*\n)+)", page)
+    assert textwrap.dedent(layout).strip() == textwrap.dedent(corpus(name).layout).strip()
 
 
 NOT_RUN = "# Not run yet: no figures of it are known.\n"
