@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from emofuse.cli.options import Options, read_options
+from emofuse.cli.options import ModelArgument, Options, read_options
 
 
 def calibrate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model, a folder, or a hub id.")],
+    model: ModelArgument,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The output folder; may be MODEL itself.")],
     root: Annotated[Path, typer.Option(help="The data folder, or the manifest file.")],
     corpus: Annotated[

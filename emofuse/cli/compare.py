@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from emofuse.cli.options import Options, read_options
+from emofuse.cli.options import Device, Options, read_options
 from emofuse.cli.outputs import put
 from emofuse.errors import DataError
 from emofuse.files import check_outputs
@@ -27,7 +27,7 @@ def compare(
     resamples: Annotated[int, typer.Option(min=10, help="Resamples of the bootstrap and the permutation test.")] = 1000,
     json: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write JSON; - is stdout.")] = None,
     md: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write Markdown; - is stdout.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Test whether B is better than A on the same samples.
 

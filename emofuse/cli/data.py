@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from emofuse.cli.options import DEFAULT_MODEL, Device, ModelOption
 from emofuse.cli.outputs import complain
 from emofuse.errors import DataError, require_package
 
@@ -68,10 +69,8 @@ def suggest(
     n: Annotated[int, typer.Option("-n", min=1, help="Number of rows.")] = 50,
     by: Annotated[str, typer.Option(help="Acquisition function: entropy, margin or bald.")] = "entropy",
     task: Annotated[str, typer.Option(help="The label column.")] = "emotion",
-    model: Annotated[
-        str, typer.Option(metavar="NAME", help="A shipped model, a folder, or a hub id.")
-    ] = "emofuse-small",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    model: ModelOption = DEFAULT_MODEL,
+    device: Device = "auto",
 ) -> None:
     """Select the rows whose labels are most informative for a model (active learning)."""
     from typing import Any, cast
@@ -93,10 +92,8 @@ def label(
     most: Annotated[int | None, typer.Option(min=1, help="Keep the N most confident rows per class.")] = None,
     soft: Annotated[bool, typer.Option("--soft", help="Write probabilities instead of the class.")] = False,
     task: Annotated[str, typer.Option(help="The label column.")] = "emotion",
-    model: Annotated[
-        str, typer.Option(metavar="NAME", help="A shipped model, a folder, or a hub id.")
-    ] = "emofuse-small",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    model: ModelOption = DEFAULT_MODEL,
+    device: Device = "auto",
 ) -> None:
     """Pseudo-label the rows that a model is confident of."""
     from emofuse.files import check_outputs

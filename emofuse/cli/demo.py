@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
+from emofuse.cli.options import DEFAULT_MODEL, Asr, Device, Language, ModelOption
 from emofuse.errors import require_package
 
 
 def demo(
-    model: Annotated[
-        str, typer.Option(metavar="NAME", help="A shipped model, a folder, or a hub id.")
-    ] = "emofuse-small",
+    model: ModelOption = DEFAULT_MODEL,
     host: Annotated[str, typer.Option(help="Address to bind; 0.0.0.0 accepts other machines.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: the first free port from 7860.")] = None,
     share: Annotated[bool, typer.Option("--share", help="Request a public address from Gradio's relay.")] = False,
@@ -26,18 +25,9 @@ def demo(
     name: Annotated[
         list[str] | None, typer.Option(metavar="HOST", help="A further name of this machine, for example a proxy's.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    asr: Annotated[
-        str,
-        typer.Option(
-            metavar="MODEL",
-            help="Transcribe speech: auto (Whisper tiny.en, where the extra asr is installed), none, or a "
-            "faster-whisper model such as small.",
-        ),
-    ] = "auto",
-    language: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Language of the speech, e.g. en; default: guessed.")
-    ] = None,
+    device: Device = "auto",
+    asr: Asr = "auto",
+    language: Language = None,
 ) -> None:
     """Serve the web demo: upload a clip, record speech or type a text.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emofuse.cli.options import Options, read_options
+from emofuse.cli.options import Device, ModelArgument, Options, read_options
 from emofuse.errors import DataError
 from emofuse.files import check_output_folder
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model, a folder, or a hub id.")],
+    model: ModelArgument,
     corpus: Annotated[str, typer.Option(help="Corpus reader: ravdess, meld, …, manifest.")],
     root: Annotated[Path, typer.Option(help="The corpus folder, or the manifest file.")],
     split: Annotated[str, typer.Option(help="train, dev or test.")] = "dev",
@@ -41,7 +41,7 @@ def evaluate(
     compare: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Report folder of an earlier evaluation to compare with.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Evaluate a model on a split of a corpus.
 

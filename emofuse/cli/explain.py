@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from emofuse.cli.options import DEFAULT_MODEL, Device, ModelOption
 from emofuse.cli.outputs import put
 from emofuse.errors import MediaError
 from emofuse.files import check_outputs
@@ -26,10 +27,8 @@ def explain(
         str | None, typer.Option(metavar="CLASS", help="Explain this class instead of the most probable one.")
     ] = None,
     most: Annotated[int, typer.Option(min=1, help="Explain at most N segments, from the start.")] = 20,
-    model: Annotated[
-        str, typer.Option(metavar="NAME", help="A shipped model, a folder, or a hub id.")
-    ] = "emofuse-small",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    model: ModelOption = DEFAULT_MODEL,
+    device: Device = "auto",
 ) -> None:
     """Attribute a prediction to words, moments of the voice and regions of the face.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from emofuse.cli.options import ModelArgument
 from emofuse.errors import DataError
 from emofuse.files import check_output_folder
 
@@ -19,7 +20,7 @@ CALIBRATION = 256
 
 
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model, a folder, or a hub id.")],
+    model: ModelArgument,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The output folder.")],
     format: Annotated[Format, typer.Option(help="onnx, openvino or torch.")] = "onnx",
     int8: Annotated[
@@ -51,7 +52,7 @@ def export(
 
 
 def prune(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A shipped model, a folder, or a hub id.")],
+    model: ModelArgument,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The output folder.")],
     keep: Annotated[list[str], typer.Option(metavar="MODALITY=LAYERS", help="Layers to keep: text=3; repeatable.")],
 ) -> None:

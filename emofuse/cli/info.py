@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
+from emofuse.cli.options import DEFAULT_MODEL, ModelArgument
 from emofuse.errors import CheckpointError
 
 
 def info(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A shipped model, a folder, or a hub id.")
-    ] = "emofuse-small",
+    model: ModelArgument = DEFAULT_MODEL,
 ) -> None:
     """Print a model's labels, licence and measured quality."""
     from rich.console import Console

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emofuse.cli.options import DEFAULT_MODEL, Asr, Device, Language, ModelOption
 from emofuse.cli.outputs import Outputs, complain
 from emofuse.errors import EmofuseError, MediaError
 
 if TYPE_CHECKING:
     from emofuse.pipeline.analysis import Analysis
-
-DEFAULT_MODEL = "emofuse-small"
 
 
 def predict(
@@ -30,19 +29,10 @@ def predict(
     srt: Annotated[Path | None, typer.Option(metavar="PATH", help="Write SubRip captions.")] = None,
     vtt: Annotated[Path | None, typer.Option(metavar="PATH", help="Write WebVTT captions.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Plot the timeline.")] = None,
-    model: Annotated[str, typer.Option(metavar="NAME", help="A shipped model, a folder, or a hub id.")] = DEFAULT_MODEL,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    asr: Annotated[
-        str,
-        typer.Option(
-            metavar="MODEL",
-            help="Transcribe speech: auto (Whisper tiny.en, where the extra asr is installed), none, or a "
-            "faster-whisper model such as small.",
-        ),
-    ] = "auto",
-    language: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Language of the speech, e.g. en; default: guessed.")
-    ] = None,
+    model: ModelOption = DEFAULT_MODEL,
+    device: Device = "auto",
+    asr: Asr = "auto",
+    language: Language = None,
     coverage: Annotated[
         float | None,
         typer.Option(metavar="SHARE", help="Return sets that contain the true emotion with this probability."),

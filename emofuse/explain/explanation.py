@@ -99,9 +99,9 @@ class Explanation:
             parts += _what_words(self.words, self.target or self.task)
         if self.speech_scores.size and self.speech_scores.max() > 0:
             moment = float(self.speech_times[int(self.speech_scores.argmax())])
-            parts.append(f"In the voice, the moment around {moment:.1f} s spoke for it most.")
+            parts.append(f"In the voice, the moment around {moment:.1f} s contributed most.")
         if self.regions and max(self.regions.values()) > 0:
-            parts.append(f"In the face, {max(self.regions, key=lambda r: self.regions[r])} spoke for it most.")
+            parts.append(f"In the face, {max(self.regions, key=lambda r: self.regions[r])} contributed most.")
         if not self.complete:
             parts.append("The scores do not quite add up to the answer, so take the details with caution.")
         return " ".join(parts)
@@ -261,24 +261,24 @@ def _who(shares: Shapley, target: str) -> str:
     names = {m: PHRASES.get(m, f"the {m}") for m in shares.values}
     ranked = sorted(shares.values, key=lambda m: -shares.values[m])
     if len(ranked) == 1:
-        return f"Only {names[ranked[0]]} could be weighed."
+        return f"Only {names[ranked[0]]} was there to contribute."
     top, last = ranked[0], ranked[-1]
     if shares.values[top] <= 0:
-        return f"Nothing that is there speaks for {target}: the answer is what the model expects of anyone."
-    text = f"{names[top].capitalize()} spoke for it most"
-    return text + (f"; {names[last]} spoke against it." if shares.values[last] < -0.02 else ".")
+        return f"No modality contributed to {target}: its probability is what the model expects without input."
+    text = f"{names[top].capitalize()} contributed most"
+    return text + (f"; {names[last]} counted against it." if shares.values[last] < -0.02 else ".")
 
 
 def _what_words(words: tuple[WordEvidence, ...], target: str) -> list[str]:
     ranked = sorted(words, key=lambda w: -w.score)
     strongest = [f"“{w.text}”" for w in ranked[:3] if w.score > 0.25 * max(ranked[0].score, 1e-9)]
-    parts = [f"Among the words, {_listed(strongest)} spoke for {target}."] if ranked[0].score > 0 else []
+    parts = [f"Of the words, {_listed(strongest)} contributed most to {target}."] if ranked[0].score > 0 else []
     if ranked[-1].score < 0 and -ranked[-1].score > 0.5 * ranked[0].score:
-        parts.append(f"“{ranked[-1].text}” spoke against it.")
+        parts.append(f"“{ranked[-1].text}” counted against it.")
     known = [w for w in words if w.valence]
     if known:
         listed = _listed([f"“{w.text}” ({'pleasant' if w.valence > 0 else 'unpleasant'})" for w in known[:6]])
-        parts.append(f"The lexicon knows {listed}.")
+        parts.append(f"In the lexicon: {listed}.")
     return parts
 
 

@@ -26,7 +26,7 @@ class Shapley:
     full: float
     """The answer with everything that is there."""
     none: float
-    """The answer with nothing: what the model expects of anyone; see `from_prior`."""
+    """The answer without any modality: what the model expects without input; see `from_prior`."""
     coalitions: dict[str, float]
     """'text+face' → the answer from these alone; 'none' too."""
     untaught: tuple[str, ...] = ()

@@ -173,7 +173,7 @@ def test_one_modality_can_be_explained(tiny_model, make_segment, kept):
     assert (bool(found.words), bool(found.speech_scores.size), bool(found.faces)) == tuple(
         m in kept for m in MODALITIES
     )
-    assert "<h3>Who said it</h3>" not in page_of([(found, segment)])
+    assert "<h3>Contributions of the modalities</h3>" not in page_of([(found, segment)])
 
 
 def test_what_cannot_be_explained_is_refused(tiny_model, make_segment):

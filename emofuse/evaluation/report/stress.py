@@ -1,4 +1,4 @@
-"""The robustness report: curves by severity, what costs most, and whether fusion compensates."""
+"""The robustness report: curves by severity, the largest losses, and whether fusion compensates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INTRO = (
     "where samples have them. Adversarial steps are in the space of embeddings, relative to their length, "
     "against the answer to everything that is there. Bands are 95 % intervals: a rise within them is chance."
 )
-WORST_INTRO = "At its most severe, what each perturbation costs, the worst first."
+WORST_INTRO = "What each perturbation costs at its most severe, the largest loss first."
 COMPENSATES = (
     "Does fusion compensate? As the only one, the corrupted modality keeps {unimodal:.0%} of its score on average; "
     "with the others left whole, {both:.0%} is kept. In {worse} of {all} leaving it out would have been better."
@@ -57,8 +57,8 @@ def html(found: Stress) -> str:
 
 def markdown(found: Stress) -> str:
     """The same numbers as tables."""
-    lines = [f"# {_title(found)}", "", _intro(found), "", "## What costs most", "", _verdict(found), ""]
-    lines += [*_table(*costs(found)), "", "## The numbers", ""]
+    lines = [f"# {_title(found)}", "", _intro(found), "", "## Largest losses", "", _verdict(found), ""]
+    lines += [*_table(*costs(found)), "", "## All scores", ""]
     lines += _table(HEADER, [row for curve in found.curves for row in _rows(curve)])
     return "\n".join(lines) + "\n"
 

@@ -1,6 +1,7 @@
-"""The results table of a corpus's README, rewritten from trained runs: `python -m emofuse.training.outcome.results`.
+"""The results table in the README of a corpus's recipes, rewritten from trained runs.
 
-Used by recipes/run.sh after training; every figure of the table has the command that made it.
+`python -m emofuse.training.outcome.results RECIPE root=ROOT`: recipes/run.sh calls it after training. Every figure of
+the table has the command that made it.
 """
 
 from __future__ import annotations
