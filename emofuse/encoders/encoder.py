@@ -160,12 +160,8 @@ class Encoder(nn.Module, ABC):
         """Whether `add_virtual_tokens` can put learned tokens of this kind beside the input's."""
         return False
 
-    def spare_positions(self) -> int | None:
-        """Virtual tokens for which the backbone has positions beside the longest input; None where it has no limit."""
-        return None
-
     def add_virtual_tokens(self, kind: Literal["prompt", "prefix"], tokens: int) -> None:
-        """Let the backbone attend to learned tokens as well."""
+        """Let the backbone attend to learned tokens as well; raises RecipeError where they do not fit."""
         raise EmofuseError(f"the {self.modality} encoder takes no {kind} tokens")
 
     # files

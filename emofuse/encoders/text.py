@@ -18,6 +18,7 @@ from emofuse.encoders.encoder import Encoder, Inputs
 from emofuse.encoders.hf import described
 from emofuse.encoders.lexicon import LEXICON_FEATURES, lexicon_features
 from emofuse.encoders.sources import resolve_source
+from emofuse.errors import RecipeError
 from emofuse.modalities import Modality
 from emofuse.types import Segment, Tokens, Word
 
@@ -169,17 +170,16 @@ class TextEncoder(Encoder):
 
         return takes(self.backbone, kind)
 
-    def spare_positions(self) -> int | None:
-        """Those beside `max_length` word pieces."""
-        from emofuse.encoders.virtual import room
-
-        positions = room(self.backbone)
-        return None if positions is None else positions - self.config.max_length
-
     def add_virtual_tokens(self, kind: Literal["prompt", "prefix"], tokens: int) -> None:
         """Let the backbone attend to learned tokens as well; the configuration says so, for a checkpoint to load."""
-        from emofuse.encoders.virtual import VirtualTokens
+        from emofuse.encoders.virtual import VirtualTokens, room
 
+        limit, longest = room(self.backbone), self.config.max_length
+        if limit is not None and tokens + longest > limit:
+            raise RecipeError(
+                f"{tokens} virtual tokens and {longest} word pieces are more than the {limit} positions of this "
+                f"encoder; set model.encoders.{self.modality}.max_length={limit - tokens}"
+            )
         self.backbone = VirtualTokens(self.backbone, kind, tokens)
         architecture = dict(self.config.architecture or {}) | {VIRTUAL: {"kind": kind, "tokens": tokens}}
         self.config = self.config.model_copy(update={"architecture": architecture})

@@ -84,15 +84,11 @@ def _add_virtual(modality: Modality, encoder: Encoder, strategy: Strategy) -> No
             f"strategy.{modality}: {kind} needs a transformers text backbone that takes it; valid here: "
             + ", ".join(ANYWHERE)
         )
-    spare = encoder.spare_positions()
-    if spare is not None and strategy.tokens > spare:
-        raise RecipeError(
-            f"strategy.{modality}: this encoder has {max(spare, 0)} positions beside its longest input, fewer than the "
-            f"{strategy.tokens} virtual tokens; make model.encoders.{modality}.max_length smaller by "
-            f"{strategy.tokens - spare}"
-        )
     encoder.backbone.requires_grad_(False)
-    encoder.add_virtual_tokens(kind, strategy.tokens)
+    try:
+        encoder.add_virtual_tokens(kind, strategy.tokens)
+    except RecipeError as error:
+        raise RecipeError(f"strategy.{modality}: {error}") from error
 
 
 def _adapted(modality: Modality, backbone: nn.Module, strategy: Strategy) -> nn.Module:
