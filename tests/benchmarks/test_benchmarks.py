@@ -63,3 +63,15 @@ def test_a_process_is_weighed_without_whoever_measures_it():
     assert 60 < mib < 160 and ballast
     with pytest.raises(subprocess.CalledProcessError):
         weigh("-c", "raise SystemExit(3)")
+
+
+@pytest.mark.slow
+def test_sides_of_the_products_have_the_same_weights(monkeypatch, capsys):
+    from benchmarks import products
+
+    monkeypatch.setattr(sys, "argv", ["products", "--tiny", "--rounds", "1", "--seconds", "0.5"])
+    products.main()
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    change = {name: float(off) for name, _, _, off in rows}
+    assert change["own, float32"] < 1e-4
+    assert 0 < change["own, own 8 bits"] < 0.05 and 0 < change["transformers, own 8 bits"] < 0.05
