@@ -27,6 +27,7 @@ ENGLISH = {
     "nothing_found": "nothing was found to go by, neither words nor a voice nor a face: there are no segments",
     "words_spread": "the transcript has no times: its words were spread over the clip by their length",
     "words_read_aloud": "the text has no times: seconds are those of reading it at {rate:g} characters a second",
+    "speakers_named": "what stands before a colon was taken for who speaks, not for words: {names}",
     "cues_after_end": "{count} parts of the transcript begin after the clip's end ({end:.1f} s) and were left out",
     "whole_picture": (
         "no face was detected in a small, near-square picture: the whole picture was taken as a face crop"

@@ -245,9 +245,13 @@ class SegmentReader:
         return heard.words
 
     def _explain(self) -> None:
-        """Says of each modality that never came why it did not."""
+        """Says of each modality that never came why it did not, and which words were taken for names."""
         why = {"text": self._no_words, "speech": self._no_voice, "face": self._no_face}
         self.notes += [Note(reason()) for modality, reason in why.items() if modality not in self.had]
+        transcript = self.clip.transcript
+        if transcript is not None and not transcript.timed:
+            names = dict.fromkeys(cue.speaker for cue in transcript.cues if cue.speaker)
+            self.notes += [Note("speakers_named", names=", ".join(names))] if names else []
         if self.doubtful:
             self.notes.append(Note("words_doubtful", stretches=self.doubtful))
         if not self.count:

@@ -147,7 +147,8 @@ def test_text_files(tmp_path: Path) -> None:
 def test_dialogue_keeps_its_speakers_as_context() -> None:
     found, _ = run(transcript="ANNA: I never want to see you again.\nBOB: Please wait a moment.\nANNA: Why should I?")
     assert [s.context for s in found][-1] == ("ANNA: I never want to see you again.", "BOB: Please wait a moment.")
-    found, _ = run(text="ANNA: I never want to see you again.\nBOB: Please wait a moment.\nANNA: Why should I?")
+    found, notes = run(text="ANNA: I never want to see you again.\nBOB: Please wait a moment.\nANNA: Why should I?")
+    assert "what stands before a colon was taken for who speaks, not for words: ANNA, BOB" in notes
     assert [s.context for s in found][-1] == ("ANNA: I never want to see you again.", "BOB: Please wait a moment.")
     assert [w.text for w in found[1].words or ()] == ["Please", "wait", "a", "moment."]
     found, _ = run(text="One sentence here. " * 6, options=MediaOptions(context=0))

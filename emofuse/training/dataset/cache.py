@@ -162,9 +162,10 @@ class InputCache:
         key = digest("inputs", modality, self._encoders[modality], source_of(utterance))
         found = self.disk.get(key)
         if found is None:
-            prepared = self.model.encoders[modality].prepare(load())
+            encoder = self.model.encoder(modality)
+            prepared = encoder.prepare(load())
             if prepared is not None and modality in self.frozen:
-                prepared = tokens_of(self.model.encoders[modality], prepared)
+                prepared = tokens_of(encoder, prepared)
             found = prepared or {}
             self.disk.put(key, found)
         return found or None

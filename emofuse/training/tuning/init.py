@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,8 @@ def build(recipe: Recipe) -> tuple[EmotionModel, list[str]]:
     lines = []
     for part in ("all", *config.encoders, "fusion"):
         if part in recipe.model.init:
-            lines.append(_take_over(model, part, _folder(recipe, part)))
+            rest = [m for m in config.encoders if part == "all" and m not in recipe.model.init]
+            lines.append(_take_over(model, part, _folder(recipe, part), rest or [part]))
     return model, lines
 
 
@@ -83,11 +84,12 @@ def _folder(recipe: Recipe, part: str) -> Path:
         raise RecipeError(f"model.init.{part}: {error}") from error
 
 
-def _take_over(model: EmotionModel, part: str, folder: Path) -> str:
+def _take_over(model: EmotionModel, part: str, folder: Path, encoders: Sequence[str]) -> str:
     """Copy the weights of a part from a checkpoint; those of tasks it does not know start anew.
 
     With all of a checkpoint, or all of a modality, comes what its heads were taught and how they were calibrated: it
-    stays where the run has too little to teach or calibrate anew. What the model has no room for is said.
+    stays where the run has too little to teach or calibrate anew. What the model has no room for is said. `encoders`
+    are those that must fit as a whole.
     """
     prefixes = {
         "all": ("",),
@@ -101,8 +103,8 @@ def _take_over(model: EmotionModel, part: str, folder: Path) -> str:
     own = model.state_dict()
     saved = {n: t for n, t in read_weights(path).items() if n.startswith(prefixes)}
     fitting = {n: t for n, t in saved.items() if n in own and own[n].shape == t.shape and not is_table(n)}
-    encoder = "encoders." if part == "all" else f"encoders.{part}."
-    lacking = [n for n in own if n.startswith(encoder) and n not in fitting]
+    whole = tuple(f"encoders.{m}." for m in encoders)
+    lacking = [n for n in own if n.startswith(whole) and n not in fitting]
     if lacking or not fitting:
         named = f", for example {lacking[0]}" if lacking else ""
         raise RecipeError(f"model.init.{part}: the checkpoint's weights do not fit ({len(lacking)} missing{named})")

@@ -74,3 +74,14 @@ def test_all_of_a_checkpoint_must_fit(few):
     few["model"]["encoders"]["text"] = {"architecture": shape}
     with pytest.raises(RecipeError, match="do not fit"):
         build(parse_recipe(few))
+
+
+def test_an_encoder_of_its_own_start_need_not_be_that_of_all(few, base, tmp_path):
+    """Of `all` only what no other entry starts must fit."""
+    model = EmotionModel.from_pretrained(base)
+    wide = model.config.encoders["text"].architecture | {"num_hidden_layers": 1}
+    text = model.config.encoders["text"].model_copy(update={"architecture": wide, "tokenizer": str(base)})
+    other = EmotionModel(model.config.model_copy(update={"encoders": {"text": text}}))
+    few["model"]["init"]["text"] = str(other.save_pretrained(tmp_path / "other"))
+    built, lines = build(parse_recipe(few))
+    assert len(lines) == 2 and len(built.encoders["text"].layers) == 1
