@@ -78,7 +78,7 @@ def test_prediction_sets_rest_on_speakers_who_chose_neither_epoch_nor_temperatur
     probs = softmax(logits[held], found.temperature)
     odd = np.sort(1 - probs[np.arange(len(probs)), targets[held].argmax(1)])
     kept = np.array(tiny_model.conformal["text"]["emotion"].scores["dev"])
-    assert len(kept) == min(SCORES, held.sum()) and np.abs(kept[:, None] - odd).min(axis=1).max() < 1e-9
+    assert len(kept) == min(SCORES, held.sum()) and np.abs(kept[:, None] - odd).min(axis=1).max() < 1e-6
 
 
 def test_too_few_to_hold_any_out_are_all_used_which_is_said(tiny_model):

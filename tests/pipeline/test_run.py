@@ -78,7 +78,7 @@ def test_all_else_is_the_mean_of_its_segments(pipeline, inputs):
 def test_a_segment_carries_the_turns_that_its_model_learnt_with(pipeline):
     said = "\n".join(f"{'AB'[i % 2]}NN: This is what I have to say, number {i}." for i in range(8))
     turns = pipeline.model.encoder("text").config.context_turns
-    last = list(pipeline.watch(text=said).segments())[-1][1]
+    last = list(pipeline.run(text=said).segments())[-1][1]
     assert len(last.context) == turns == 5
     assert last.context[-1] == "ANN: This is what I have to say, number 6."
     assert "BNN:" not in [word.text for word in last.words or ()]

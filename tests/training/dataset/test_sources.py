@@ -192,10 +192,10 @@ def test_cells_hold_classes_then_speakers_and_the_unlabelled_apart():
     assert found == [[[4]], [[1, 3], [2]], [[0]]]
 
 
-def test_the_epoch_is_chosen_at_the_threshold_of_the_corpus(recipe_values: dict[str, Any], tiny_model, samples):
+def test_the_epoch_is_chosen_at_the_threshold_of_the_corpus(recipe_values: dict[str, Any], tiny_model, examples):
     recipe = parse_recipe(recipe_values)
     reading = Reading("goemotions", Path(), (), (), ())
-    found = [SourceExamples(Source(corpus=name), [], samples, 0, 0, reading) for name in ("goemotions", "manifest")]
+    found = [SourceExamples(Source(corpus=name), [], examples, 0, 0, reading) for name in ("goemotions", "manifest")]
     sets = dev_sets(recipe, found, tiny_model, MediaCache(0), None)
     assert [s.threshold for s in sets] == [0.3, 0.5]
     task, one = Task("labels", "multilabel", ("a", "b")), np.array([[0.4, 0.1]])
