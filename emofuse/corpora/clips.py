@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any
 
 from emofuse.corpora.corpus import Kind, Log
 
-_SOUND = {".wav", ".flac"}
-_IMAGE = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+_IMAGE = re.compile(rb"\x89PNG|\xff\xd8|BM|II\*\0|MM\0\*|RIFF....WEBP", re.DOTALL)
+_SOUND = re.compile(rb"RIFF....WAVE|fLaC", re.DOTALL)
+"""How files begin that are checked without a container; the ending says nothing here."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,11 @@ def look(path: Path, verify: bool = True) -> Clip:
         return Clip(path)
     if _is_pointer(path):
         return Clip(path, kind="missing", what="a Git LFS pointer stands in for the file (git lfs pull fetches it)")
-    suffix = path.suffix.lower()
-    if suffix in _IMAGE:
+    with path.open("rb") as file:
+        head = file.read(12)
+    if _IMAGE.match(head):
         return _look_image(path)
-    return _look_sound(path) if suffix in _SOUND else _look_container(path)
+    return _look_sound(path) if _SOUND.match(head) else _look_container(path)
 
 
 def usable(path: Path, log: Log, verify: bool = True, mend: str = "fetch the file again") -> Clip | None:
@@ -68,8 +71,6 @@ def _look_image(path: Path) -> Clip:
         return Clip(path, kind="truncated", what="the PNG has no end")
     if data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-64:]:
         return Clip(path, kind="truncated", what="the JPEG has no end")
-    if not data.startswith((b"\x89PNG", b"\xff\xd8", b"BM", b"RIFF")):
-        return Clip(path, kind="unreadable", what="neither PNG, JPEG, BMP nor WebP")
     return Clip(path)
 
 
@@ -109,6 +110,8 @@ def _look_container(path: Path) -> Clip:
 
     try:
         with av.open(str(path)) as container:
+            if container.format.name == "image2":  # told from its ending
+                return Clip(path, kind="unreadable", what="it does not begin as a picture does")
             if not container.streams.audio and not container.streams.video:
                 return Clip(path, kind="unreadable", what="the file has neither sound nor picture")
             seconds = container.duration / av.time_base if container.duration else None

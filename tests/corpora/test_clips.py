@@ -73,6 +73,12 @@ def test_pictures(make, tmp_path, name):
     assert look(make.truncate(tmp_path / name, 0.9)).kind == "truncated"
 
 
+def test_the_content_and_not_the_ending_says_how_a_file_is_checked(make, tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((48, 48, 3), np.uint8))
+    assert look((tmp_path / "a.png").rename(tmp_path / "a.wav")).usable
+    assert look(make.sound(tmp_path / "b.wav", 0.75).rename(tmp_path / "b.png")).seconds == pytest.approx(0.75)
+
+
 def test_without_verification_only_presence_counts(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"hello")
     assert look(tmp_path / "a.wav", verify=False).usable
