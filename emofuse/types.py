@@ -144,6 +144,8 @@ class Prediction:
     emotions: dict[str, float] | None
     polarity: dict[str, float] | None = None
     intensity: float | None = None
+    intensity_level: Literal["weak", "medium", "strong"] | None = None
+    """The third of the model's answers on development data that the intensity is in."""
     valence: float | None = None
     arousal: float | None = None
     others: dict[str, dict[str, float] | float] = field(default_factory=dict)

@@ -55,6 +55,7 @@ def _headline(overall: Prediction) -> Text:
     parts = [f"{name} {share:.0%}" for name, share in ranked]
     if overall.polarity:
         parts.append(_leading(overall.polarity))
+    parts += [f"{overall.intensity_level} intensity"] if overall.intensity_level else []
     parts += [
         f"{name} {value:+.2f}" for name in ("valence", "arousal") if (value := getattr(overall, name)) is not None
     ]

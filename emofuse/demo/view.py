@@ -68,6 +68,7 @@ def shape(p: Prediction) -> dict[str, Any]:
         "possible": possible(p),
         "polarity": p.polarity,
         "intensity": p.intensity,
+        "level": p.intensity_level,
         "valence": p.valence,
         "arousal": p.arousal,
         "alone": {m: row(p.by_modality[m]) for m in ordered(p.by_modality)},

@@ -61,6 +61,8 @@ class TaskConfig(BaseModel):
     high: float = 1.0
     prior: tuple[float, ...] | None = None
     """Mean target of the training data: the classes' shares, or a scalar's mean; None = not known."""
+    terciles: tuple[float, float] | None = None
+    """Of a scalar: what a third, and two thirds, of its answers on development data lie below; None = not known."""
 
     def task(self) -> Task:
         return Task(self.name, self.kind, self.classes, self.low, self.high)
@@ -81,6 +83,11 @@ class ModelConfig(BaseModel):
         """The same with the mean targets of training data; a task that has none there keeps its own."""
         known = {name: tuple(map(float, prior)) for name, prior in priors.items()}
         tasks = tuple(t.model_copy(update={"prior": known.get(t.name, t.prior)}) for t in self.tasks)
+        return self.model_copy(update={"tasks": tasks})
+
+    def with_terciles(self, found: Mapping[str, tuple[float, float]]) -> ModelConfig:
+        """The same with what divides the answers of scalars into thirds; a task that has none there keeps its own."""
+        tasks = tuple(t.model_copy(update={"terciles": found.get(t.name, t.terciles)}) for t in self.tasks)
         return self.model_copy(update={"tasks": tasks})
 
     @field_validator("tasks", mode="before")

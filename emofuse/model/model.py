@@ -109,6 +109,10 @@ class EmotionModel(CheckpointMixin, nn.Module):
         """The mean target of a task in the training data, None where the checkpoint does not hold it."""
         return next(t.prior for t in self.config.tasks if t.name == task)
 
+    def terciles(self, task: str) -> tuple[float, float] | None:
+        """What divides the answers of a scalar into thirds, None where that is not known or there is no such task."""
+        return next((t.terciles for t in self.config.tasks if t.name == task), None)
+
     @property
     def context_turns(self) -> int:
         """Earlier turns of a dialogue that its encoders read, and learnt with."""

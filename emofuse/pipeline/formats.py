@@ -18,6 +18,7 @@ def as_dict(p: Prediction) -> dict[str, Any]:
     rests on other heads too, `sets` where asked for, `unfamiliarity` for a model that knows what it was trained on."""
     further = {"others": p.others} if p.others else {}
     further |= {"derived": {name: list(heads) for name, heads in p.derived.items()}} if p.derived else {}
+    further |= {"intensity_level": p.intensity_level} if p.intensity_level else {}
     further |= {"sets": {task: list(classes) for task, classes in p.sets.items()}} if p.sets else {}
     further |= {"unfamiliarity": p.unfamiliarity} if p.unfamiliarity else {}
     further |= {"unfamiliar": p.unfamiliar} if p.unfamiliar else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -49,7 +50,8 @@ def predict_batches(
             for row, i in enumerate(bucket):
                 _, person, segment = chunk[i]
                 present = members(masks[row], model.modalities)
-                answers[i] = prediction(model.tasks, decoded, row, present, segment, person, model.derived(present))
+                found_here = prediction(model.tasks, decoded, row, present, segment, person, model.derived(present))
+                answers[i] = with_level(found_here, model.terciles("intensity"))
         yield from ((key, answers[i]) for i, (key, _, _) in enumerate(chunk))
 
 
@@ -101,6 +103,15 @@ def prediction(
         unfamiliarity=(unfamiliarity := {m: float(v[row]) for m, v in decoded.unfamiliarity.items() if m in present}),
         unfamiliar={m: unusual(segment, m) for m, share in unfamiliarity.items() if share >= UNFAMILIAR},
     )
+
+
+def with_level(found: Prediction | None, terciles: tuple[float, float] | None) -> Prediction | None:
+    """The same with the level of its intensity, where that is known."""
+    if found is None or found.intensity is None or terciles is None:
+        return found
+    weak, medium = terciles
+    level = "weak" if found.intensity < weak else "medium" if found.intensity < medium else "strong"
+    return replace(found, intensity_level=level)
 
 
 _FIELDS = {

@@ -17,7 +17,7 @@ from emofuse.notes import Note
 from emofuse.pipeline.aggregate import aggregate
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.persons import by_person
-from emofuse.pipeline.predict_batches import predict_batches
+from emofuse.pipeline.predict_batches import predict_batches, with_level
 from emofuse.pipeline.unfamiliar import unfamiliar_notes
 from emofuse.types import Prediction, Segment, Word
 
@@ -94,7 +94,7 @@ class ClipRun:
             self.source,
             self._duration,
             self.model_name,
-            self._overall(),
+            with_level(self._overall(), self.model.terciles("intensity")),
             list(self.predictions),
             None if self._words is None else tuple(self._words),
             tuple(self._all_notes()),

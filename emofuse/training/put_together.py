@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from emofuse.calibration.familiarity import REFERENCE, fit_familiarity
+from emofuse.calibration.levels import INTENSITY, terciles
 from emofuse.calibration.parts import Parts, read_parts
 from emofuse.calibration.pools import Found, calibrate_pools
 from emofuse.calibration.temperature import decode
@@ -65,7 +66,7 @@ def calibrate_on(model: EmotionModel, recipe: Recipe, limit: int | None, say: Ca
     for modality, slope in fit_familiarity(model, train, dev).items():
         say(f"  {modality}: the temperature grows by {np.expm1(slope):.0%} a spread of distance from training")
     calibration = calibrate_pools(model, dev)
-    model.config = model.config.with_priors(priors(model, gathered))
+    model.config = model.config.with_priors(priors(model, gathered)).with_terciles(_levels(model, dev))
     metrics = {p.source: measure(model, p.heated(model)) for p in dev}
     return Outcome(gathered, calibration, metrics, _score(recipe, metrics))
 
@@ -104,6 +105,17 @@ def _named(gathered: Sequence[SourceExamples]) -> list[tuple[str, SourceExamples
         if g.dev:
             found.append((f"{g.source.corpus}#{taken + 1}" if taken else g.source.corpus, g))
     return found
+
+
+def _levels(model: EmotionModel, dev: Sequence[Parts]) -> dict[str, tuple[float, float]]:
+    """Terciles of what the heads that learnt an intensity say of the dev samples that have one."""
+    task = next((t for t in model.tasks if t.name == INTENSITY), None)
+    if task is None:
+        return {}
+    heads = {m: cast(Head, cast(nn.ModuleDict, model.modality_heads[m].tasks)[INTENSITY]) for m in model.modalities}
+    learnt = [m for m, head in heads.items() if bool(head.own("supported_subsets"))]
+    said = [p.logits[m][INTENSITY][p.rows(INTENSITY, m), 0].clip(task.low, task.high) for p in dev for m in learnt]
+    return {INTENSITY: found} if (found := terciles(said)) else {}
 
 
 def priors(model: EmotionModel, gathered: Sequence[SourceExamples]) -> dict[str, list[float]]:

@@ -15,6 +15,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from emofuse.calibration.correction import keep_correction
 from emofuse.calibration.evidence import Evidence
+from emofuse.calibration.levels import terciles_of
 from emofuse.calibration.refit import calibrate_in_turn
 from emofuse.errors import RecipeError, require_package
 from emofuse.modalities import Modality
@@ -232,7 +233,7 @@ class Run:
         mark_supported_subsets(model, predictions, whole=self.recipe.data.compose is None)
         keep_correction(model, gather)
         calibration = calibrate_in_turn(model, gather, evidence)
-        model.config = model.config.with_priors(data.priors)
+        model.config = model.config.with_priors(data.priors).with_terciles(terciles_of(predictions))
         metrics = {s.name: metrics_of(model.tasks, c, s.threshold) for s, c in zip(data.dev, predictions, strict=True)}
         report = build_report(
             self.recipe,

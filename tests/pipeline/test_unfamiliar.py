@@ -97,3 +97,19 @@ def test_the_table_marks_what_is_unfamiliar(capsys):
     said = capsys.readouterr().out
     assert "anger?" in said
     assert "unlike" in said
+
+
+def test_an_intensity_has_a_level_where_the_model_knows_its_thirds(tiny_model, capsys):
+    from emofuse.cli.table import show
+
+    pipeline = Pipeline(tiny_model, options=MediaOptions(voice="always"))
+    plain = pipeline(audio=(RATE, voice(2.0)))
+    value = plain.overall.intensity
+    assert plain.overall.intensity_level is None and "intensity_level" not in plain.to_dict()["overall"]
+    for terciles, level in (((value + 0.1, 1.0), "weak"), ((value - 0.1, 1.0), "medium"), ((-1.0, value), "strong")):
+        tiny_model.config = tiny_model.config.with_terciles({"intensity": terciles})
+        found = pipeline(audio=(RATE, voice(2.0)))
+        assert found.overall.intensity_level == found.segments[0].intensity_level == level
+        assert found.to_dict()["segments"][0]["intensity_level"] == level
+    show(found)
+    assert "strong intensity" in capsys.readouterr().out

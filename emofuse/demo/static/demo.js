@@ -345,6 +345,8 @@
         const at = clamp((p[name] - low) / (1 - low), 0, 1),
           from = low < 0 ? Math.min(0.5, at) : 0;
         const size = low < 0 ? Math.abs(at - 0.5) : at;
+        const value = low < 0 && p[name] > 0 ? `+${p[name].toFixed(2)}` : p[name].toFixed(2);
+        const level = name === "intensity" && p.level ? t(`level_${p.level}`) : value;
         rows.push(
           h(
             "div",
@@ -362,7 +364,7 @@
               },
               h("i", { style: { left: `${100 * from}%`, width: `${100 * size}%` } }),
             ),
-            h("b", {}, low < 0 && p[name] > 0 ? `+${p[name].toFixed(2)}` : p[name].toFixed(2)),
+            h("b", { title: value }, level),
           ),
         );
       }
