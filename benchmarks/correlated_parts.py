@@ -17,7 +17,7 @@ from scipy import special, stats
 
 from emofuse.calibration.composition import compose, opinions_of
 from emofuse.calibration.pools import SIZE, Drawn, fit_pool, pooled_evidence
-from emofuse.calibration.refit import fit_head, fit_scores
+from emofuse.calibration.refit import fit_head
 from emofuse.calibration.temperature import softmax
 from emofuse.metrics import ece, nll
 from emofuse.model.conformal import ConformalScores
@@ -88,7 +88,8 @@ def mean() -> tuple[Answer, ConformalScores]:
         said = pooled_evidence(pool, task, 7, places, Drawn("people", given, np.empty((len(given), CLASSES))))
         return softmax(said.logits, temperature)
 
-    return answer, fit_scores(task, [evidence], temperature, "aps")
+    probs = softmax(evidence.logits, temperature)
+    return answer, ConformalScores.fit(probs, evidence.targets, classes=task.classes, method="aps")
 
 
 def lines(n: int = 20_000) -> Iterator[Line]:

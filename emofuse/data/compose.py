@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from emofuse.data.examples import Example
@@ -16,7 +17,21 @@ from emofuse.errors import DataError
 from emofuse.modalities import Modality, ordered, subsets_of
 from emofuse.types import Segment, Utterance
 
-TASK = "emotion"
+TASK, INTENSITY = "emotion", "intensity"
+CANDIDATES = 6
+"""Samples among which a part is chosen that is to be like the others."""
+
+
+def confusion(examples: Sequence[Example]) -> Float[np.ndarray, "classes classes"]:
+    """How often raters who see one class see another in its samples, by class; rows sum to 1, even without votes."""
+    targets = [t for e in examples if (t := e.targets.get(TASK)) is not None and not np.isnan(t).any()]
+    table = np.zeros((len(targets[0]), len(targets[0])))
+    for target in targets:
+        table[int(target.argmax())] += target
+    np.fill_diagonal(table, 0)
+    table[table.sum(1) == 0] = 1
+    np.fill_diagonal(table, 0)
+    return table / table.sum(1, keepdims=True)
 
 
 class Compose(BaseModel):
@@ -34,6 +49,8 @@ class Compose(BaseModel):
     """A single picture is shown 1 to this many times, each with its own augmentation, as a face in a video is."""
     conflict: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of samples in which one modality carries another emotion; the target is then the mean of both."""
+    alike: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of samples whose parts are as alike as one person's: of like intensity, and leaning to one near miss."""
     fewest: Annotated[int, Field(ge=1, le=2)] = 1
     """2 = training samples of a single modality come from the sources alone, with their own frequencies."""
 
@@ -65,6 +82,8 @@ class Composer:
         counts = np.array([sum(len(pool[c]) for pool in self.pools.values()) for c in self.classes], np.float64)
         odds = (counts / counts.sum()) ** (1 - options.balance)
         self.odds = odds / odds.sum()
+        self.targets = [{t: e.targets[t] for t in (TASK, INTENSITY) if t in e.targets} for e in examples]
+        self.confusion = confusion(examples)
 
     def draw(self, rng: np.random.Generator, number: int) -> Draw:
         """The composition `number`: subsets take turns, so that each occurs equally often."""
@@ -75,11 +94,33 @@ class Composer:
         labels = [label] * len(order)
         if len(order) > 1 and rng.random() < self.options.conflict:
             labels[rng.integers(len(order))] = self.classes[rng.choice(len(self.classes), p=self.odds)]
+        near_miss = None
+        if len(order) > 1 and rng.random() < self.options.alike:
+            near_miss = int(rng.choice(len(self.confusion), p=self.confusion[label]))
         parts: dict[Modality, int] = {}
         for modality, own in zip(order, labels, strict=True):
             pool = self.pools[modality][own]
-            parts[modality] = pool[int(rng.integers(len(pool)))]
+            if near_miss is None:
+                parts[modality] = pool[int(rng.integers(len(pool)))]
+            else:
+                candidates = [pool[i] for i in rng.integers(len(pool), size=CANDIDATES)]
+                parts[modality] = self._most_alike(candidates, near_miss, list(parts.values()))
         return Draw(parts)
+
+    def _most_alike(self, candidates: Sequence[int], near_miss: int, parts: Sequence[int]) -> int:
+        """The first of those that lean most to the near miss and are nearest in intensity to the parts so far."""
+        known = [x for i in parts if (x := self._intensity(i)) is not None]
+
+        def unlike(place: int) -> float:
+            own = self._intensity(place)
+            apart = abs(own - float(np.mean(known))) if known and own is not None else 0.0
+            return apart - float(self.targets[place][TASK][near_miss])
+
+        return min(candidates, key=unlike)
+
+    def _intensity(self, place: int) -> float | None:
+        target = self.targets[place].get(INTENSITY)
+        return None if target is None or np.isnan(target).any() else float(target[0])
 
     def build(
         self,

@@ -75,3 +75,16 @@ def test_sides_of_the_products_have_the_same_weights(monkeypatch, capsys):
     change = {name: float(off) for name, _, _, off in rows}
     assert change["own, float32"] < 1e-4
     assert 0 < change["own, own 8 bits"] < 0.05 and 0 < change["transformers, own 8 bits"] < 0.05
+
+
+def test_parts_that_err_together_cost_the_product_its_coverage_and_the_mean_not():
+    from benchmarks.correlated_parts import lines
+
+    found = {(line.pool, round(line.correlation, 1)): line for line in lines(4000)}
+    correlations = sorted({r for _, r in found})
+    assert correlations == pytest.approx([0.0, 0.25, 0.5], abs=0.1)
+    worst = correlations[-1]
+    product, mean = found["product", worst], found["mean", worst]
+    assert product.coverage < 0.85 < 0.9 <= mean.coverage
+    assert mean.ece < product.ece / 2 and mean.nll < product.nll
+    assert mean.accuracy >= product.accuracy - 0.01

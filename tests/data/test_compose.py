@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from emofuse.data.compose import Compose, Composer
+from emofuse.data.compose import Compose, Composer, confusion
 from emofuse.data.examples import Example
 from emofuse.data.join import join
 from emofuse.errors import DataError
@@ -87,3 +87,37 @@ def test_single_modalities_can_be_left_to_the_sources(examples: list[Example]):
     composer = Composer(examples, Compose(fewest=2))
     sizes = Counter(len(composer.draw(np.random.default_rng(n), n).parts) for n in range(400))
     assert sizes == {2: 300, 3: 100}
+
+
+def voted(name: str, modality: str, votes: dict[int, float], intensity: float) -> Example:
+    target = np.zeros(7, np.float32)
+    target[list(votes)] = list(votes.values())
+    targets = {"emotion": target, "intensity": np.array([intensity], np.float32)}
+    return Example(name, Utterance(name, "manifest", "train", name), targets, frozenset([modality]), name)
+
+
+def test_raters_say_which_classes_are_near_misses(examples: list[Example]):
+    votes = [voted("a", "face", {0: 0.6, 3: 0.4}, 0.5), voted("b", "face", {0: 0.8, 1: 0.2}, 0.5)]
+    table = confusion(votes)
+    assert table[0] == pytest.approx([0, 1 / 3, 0, 2 / 3, 0, 0, 0])
+    assert table[1] == pytest.approx([1 / 6, 0, *[1 / 6] * 5])
+    np.testing.assert_allclose(confusion(examples).sum(1), 1)
+
+
+def test_parts_that_are_alike_share_intensity_and_near_miss():
+    rng = np.random.default_rng(0)
+    found = []
+    for modality in ("speech", "face"):
+        for i in range(60):
+            lean = 3 if i % 2 else 1
+            found.append(voted(f"{modality}{i}", modality, {0: 0.7, lean: 0.3}, float(rng.random())))
+    apart, together = {}, {}
+    for alike in (0.0, 1.0):
+        composer = Composer(found, Compose(alike=alike, fewest=2))
+        pairs = [list(composer.draw(np.random.default_rng(n), n).parts.values()) for n in range(400)]
+        shown = [[found[i].targets for i in pair] for pair in pairs]
+        apart[alike] = np.mean([abs(a["intensity"] - b["intensity"]) for a, b in shown])
+        together[alike] = np.mean([a["emotion"][3] == b["emotion"][3] for a, b in shown])
+        assert all(a["emotion"].argmax() == b["emotion"].argmax() == 0 for a, b in shown)
+    assert together[1.0] > 0.8 > 0.6 > together[0.0]
+    assert apart[1.0] < 0.7 * apart[0.0]
