@@ -17,10 +17,21 @@ PathOrName = str | os.PathLike[str]
 
 def write_file(path: PathOrName, content: str | bytes) -> Path:
     """Write bytes, or a text as UTF-8, as a whole. Raises OutputError."""
-    data = content if isinstance(content, bytes) else content.encode()
+    data = content if isinstance(content, bytes) else well_formed(content).encode()
     with replacing(path) as temporary:
         temporary.write_bytes(data)
     return Path(path)
+
+
+def well_formed(text: str) -> str:
+    """The text as Unicode: bytes that Python could not decode as UTF-8 read as it after all, or as U+FFFD.
+
+    They stand in names of files, and in arguments where the locale is C; halves of characters become U+FFFD too.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @contextmanager

@@ -32,6 +32,13 @@ ENGLISH = {
     "whole_picture": (
         "no face was detected in a small, near-square picture: the whole picture was taken as a face crop"
     ),
+    "first_of_many": "the file holds {count} pictures: the first was taken",
+    "other_tracks": "the file has {count} {kind} tracks: number {taken}, which players play, was taken",
+    "channels_cancel": (
+        "the channels of the sound cancel each other, or their mix is nearly empty: the loudest of them was taken"
+    ),
+    "quiet": "the sound is very quiet ({level:.0f} dB of full scale): it was raised by up to {gain:.0f} dB",
+    "cues_left_out": "{count} parts of the transcript have no times that can be read and were left out: {first}",
     "damaged": "{count} damaged {kind} packets or frames were passed over",
     "sound_gaps": "the sound has gaps of {seconds:.0f} s in all, in which nothing was listened to",
     "timestamps_jump": (

@@ -68,6 +68,8 @@ class FaceTrack:
     """x, y, width, height in pixels of the upright source frame."""
     quality: Float[np.ndarray, " frames"]
     """0 to 1, from size, sharpness and frontality; higher is better."""
+    seconds: float = 0.0
+    """How long the person is in view, of which the crops are a choice; 0 = only what the crops span is known."""
 
 
 @dataclass(frozen=True, eq=False)

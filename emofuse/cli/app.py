@@ -16,7 +16,7 @@ from emofuse.cli.evaluate import evaluate
 from emofuse.cli.explain import explain
 from emofuse.cli.export import export, prune
 from emofuse.cli.info import info
-from emofuse.cli.outputs import complain
+from emofuse.cli.outputs import complain, lenient_terminal, written_to_stdout
 from emofuse.cli.predict import predict
 from emofuse.cli.train import average, train, tune
 from emofuse.errors import EmofuseError
@@ -60,12 +60,15 @@ def common(
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """The exit code of a command: errors that the caller can fix become one line on stderr and a 2."""
+    lenient_terminal()
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     if debug:
         given = ["--debug", *(word for word in given if word != "--debug")]
     try:
-        return app(args=given, prog_name="emofuse", standalone_mode=False) or 0
+        code = app(args=given, prog_name="emofuse", standalone_mode=False) or 0
+        with written_to_stdout():
+            return code
     except UsageError as error:
         return complain(error.format_message())
     except EmofuseError as error:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import io
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emofuse.errors import EmofuseError, MediaError, require_package
-from emofuse.files import check_outputs, write_file
+from emofuse.errors import EmofuseError, MediaError, OutputError, require_package
+from emofuse.files import check_outputs, well_formed, write_file
 
 if TYPE_CHECKING:
     from emofuse.pipeline.analysis import Analysis
@@ -18,8 +23,51 @@ if TYPE_CHECKING:
 
 def complain(message: str) -> int:
     """One line on stderr, whatever lines the message came in; the exit code that goes with it."""
-    sys.stderr.write(f"emofuse: {' '.join(message.split())}\n")
+    if sys.stderr is not None:
+        sys.stderr.write(f"emofuse: {' '.join(message.split())}\n")
     return 2
+
+
+def lenient_terminal() -> None:
+    """Let what a terminal's encoding lacks be printed as its nearest ASCII or a question mark; a closed stdout is
+    nowhere."""
+    codecs.register_error("emofuse", _nearest_ascii)
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="emofuse")
+
+
+def _nearest_ascii(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    wrong = error.object[error.start : error.end]
+    return "".join(_ASCII.get(character, "?") for character in wrong), error.end
+
+
+_ASCII = {"–": "-", "—": "-", "…": "...", "±": "+-", "’": "'", "“": '"', "”": '"', "·": "-", "→": "->"}
+
+
+@contextmanager
+def written_to_stdout() -> Iterator[None]:
+    """Whatever is printed in the block has arrived when it ends. Raises `OutputError`, as for a disk that is full.
+
+    A reader that has seen enough, as `head` has, is no error.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _let_go_of_stdout()
+    except OSError as error:
+        _let_go_of_stdout()
+        raise OutputError(f"cannot write to stdout: {error.strerror or error}; write to a file instead") from error
+
+
+def _let_go_of_stdout() -> None:
+    """Let what is still buffered go nowhere, since Python would fail on it once more at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @dataclass(frozen=True)
@@ -88,8 +136,15 @@ class Outputs:
 
 
 def put(target: str, text: str) -> None:
-    """Text to stdout, or to a file as a whole."""
-    if target == "-":
-        sys.stdout.write(text)
-    else:
+    """Text to stdout, there as UTF-8 whatever the terminal's encoding is, or to a file as a whole."""
+    if target != "-":
         write_file(target, text)
+        return
+    with written_to_stdout():
+        binary = getattr(sys.stdout, "buffer", None)
+        if binary is None:
+            sys.stdout.write(text)
+        else:
+            sys.stdout.flush()
+            binary.write(well_formed(text).encode())
+            binary.flush()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emofuse.cli.options import DEFAULT_MODEL, Asr, Device, Language, ModelOption
-from emofuse.cli.outputs import Outputs, complain
+from emofuse.cli.outputs import Outputs, complain, written_to_stdout
 from emofuse.errors import EmofuseError, MediaError
 
 if TYPE_CHECKING:
@@ -106,5 +106,6 @@ def _report(results: Iterable[Analysis | EmofuseError], table: bool) -> int:
         if isinstance(result, EmofuseError):
             code = complain(str(result))
         elif table:
-            show(result)
+            with written_to_stdout():
+                show(result)
     return code

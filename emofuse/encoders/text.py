@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -17,6 +18,7 @@ from emofuse.encoders.config import TextConfig
 from emofuse.encoders.encoder import Encoder, Inputs
 from emofuse.encoders.hf import described
 from emofuse.encoders.lexicon import LEXICON_FEATURES, lexicon_features
+from emofuse.encoders.script import Script
 from emofuse.encoders.sources import resolve_source
 from emofuse.errors import RecipeError
 from emofuse.modalities import Modality
@@ -25,8 +27,6 @@ from emofuse.types import Segment, Tokens, Word
 VIRTUAL = "virtual_tokens"
 """Where an architecture says which learned tokens stand before the words."""
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
-_LOOKED_AT, _FEWEST = 500, 8
-"""Pieces by which the script of a text is told, and letters below which it is not."""
 
 
 class TextProcessor:
@@ -79,19 +79,13 @@ class TextProcessor:
             )
         return arrays
 
+    @cached_property
+    def _script(self) -> Script:
+        return Script(self.tokenizer)
+
     def foreign(self, words: Sequence[Word]) -> bool:
-        """Whether the words are in a script that the vocabulary hardly has: unknown letters, or words spelt letter by
-        letter. Told from the first 500 pieces; fewer than 8 letters never are."""
-        text = _join(words)[0][: 4 * _LOOKED_AT]
-        encoded = self.tokenizer(text, truncation="longest_first", max_length=_LOOKED_AT, return_offsets_mapping=True)
-        pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
-        pieces = [(index, text[start:end].strip()) for index, (start, end) in pairs]
-        pieces = [(index, piece) for index, piece in pieces if any(map(str.isalpha, piece))]
-        if sum(map(str.isalpha, text)) < _FEWEST or not pieces:
-            return False
-        unknown = sum(index == self.tokenizer.unk_token_id for index, _ in pieces)
-        spelt = sum(len(piece) == 1 and not piece.isascii() and not _is_ideograph(piece) for _, piece in pieces)
-        return unknown > 0.35 * len(pieces) or spelt > 0.6 * len(pieces)
+        """Whether the words are in a script that the vocabulary hardly has: see `Script`."""
+        return self._script.foreign(_join(words)[0])
 
     def _context(self, turns: Sequence[str]) -> str:
         """The latest turns, newest first, so that truncation on the right forgets the oldest."""
@@ -267,10 +261,6 @@ def _join(words: Sequence[Word]) -> tuple[str, list[int]]:
         text += word.text
         owner += [index] * len(word.text)
     return text, owner
-
-
-def _is_ideograph(character: str) -> bool:
-    return unicodedata.name(character, "").startswith("CJK")
 
 
 def _is_cjk(character: str) -> bool:

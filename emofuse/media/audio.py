@@ -12,7 +12,10 @@ from jaxtyping import Float32
 
 from emofuse.errors import MediaError
 from emofuse.media.formats import ACCEPTED
+from emofuse.media.level import SILENCE, gain_of, loudness, raised
 from emofuse.media.limits import GAP
+from emofuse.media.mixdown import RESAMPLER, Mixdown
+from emofuse.notes import Note
 from emofuse.types import SAMPLE_RATE
 
 LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000
@@ -25,10 +28,6 @@ _SLACK = 0.05
 """Seconds a timestamp may disagree with the running count of samples before it is believed to be a gap."""
 _LAYOUTS = ("mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1")
 """What 1 to 8 unlabelled channels are taken to be, as in a WAV file without a channel mask."""
-_RESAMPLER = {"rematrix_maxval": "1.0", "filter_size": "64", "cutoff": "0.96"}
-"""A downmix that cannot overflow (stereo is the mean), flat to 7 kHz, 90 dB down above 8.5 kHz."""
-SILENCE = 1e-3
-"""Root mean square (60 dB under full scale) below which there is no sound."""
 _SCALES = {"int16": (0.0, 2.0**15), "int32": (0.0, 2.0**31), "uint8": (128.0, 128.0)}
 """Integer sample formats: the value of silence and of full scale."""
 
@@ -52,6 +51,8 @@ class SoundBuffer:
     """The last seconds of sound, until the segment they belong to is known."""
 
     def __init__(self) -> None:
+        self.softest = float("inf")
+        """Loudness of the quietest sound that was raised."""
         self._blocks: deque[AudioBlock] = deque()
 
     def push(self, block: AudioBlock) -> None:
@@ -64,24 +65,24 @@ class SoundBuffer:
             self._blocks.popleft()
 
     def cut(self, start: float, end: float) -> np.ndarray | None:
-        """The sound between two moments; None where there is none, or only silence."""
+        """The sound between two moments, raised where it is quiet; None where there is none, or only silence."""
         pieces = []
         for block in self._blocks:
             first = max(0, round((start - block.start) * SAMPLE_RATE))
             last = max(0, round((end - block.start) * SAMPLE_RATE))
             pieces.append(block.samples[first:last])
         samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
-        return samples if samples.size and loudness(samples) >= SILENCE else None
+        level = loudness(samples)
+        if level < SILENCE:
+            return None
+        if gain_of(level) > 1:
+            self.softest = min(self.softest, level)
+        return raised(samples, gain_of(level))
 
     @property
     def seconds(self) -> float:
         """How much is kept."""
         return sum(block.samples.size for block in self._blocks) / SAMPLE_RATE
-
-
-def loudness(samples: Float32[np.ndarray, " samples"]) -> float:
-    """Root mean square."""
-    return float(np.sqrt(np.mean(np.square(samples)))) if samples.size else 0.0
 
 
 class Assembler:
@@ -96,6 +97,7 @@ class Assembler:
         self._origin = origin
         self._stop = None if end is None else round((end - origin) * SAMPLE_RATE)
         self._longest = longest
+        self.mixdown = Mixdown()
         self._resampler: av.AudioResampler | None = None
         self._setup: tuple[str, str, int] | None = None
         self._expected: float | None = None
@@ -125,10 +127,11 @@ class Assembler:
             if jumped or self._expected is None:
                 self._expected = self._origin if time is None or not jumped else time
             self._position = round((self._expected - self._origin) * SAMPLE_RATE)
-            self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE, options=_RESAMPLER)
+            self._resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE, options=RESAMPLER)
             self._setup = setup
         assert self._resampler is not None and self._expected is not None
         self._expected += length
+        frame = frame if frame.layout.nb_channels == 1 else self.mixdown(frame)
         frame.pts = None
         for resampled in self._resampler.resample(frame):
             yield from self._place(resampled.to_ndarray()[0])
@@ -209,11 +212,12 @@ def within_scale(samples: np.ndarray) -> Float32[np.ndarray, " samples"]:
     return np.clip(samples, -1.0, 1.0).astype(np.float32, copy=False)
 
 
-def as_waveform(rate: int, array: np.ndarray) -> Float32[np.ndarray, " samples"]:
+def as_waveform(rate: int, array: np.ndarray, notes: list[Note] | None = None) -> Float32[np.ndarray, " samples"]:
     """Sound in memory, as Gradio's microphone gives it, to the waveform that the same sound in a file would give.
 
     `rate` in Hz, 8 000 to 192 000; `array` int16, int32, uint8 (128 is silence) or float in [-1, 1], of shape
-    (samples,), (samples, channels) or (channels, samples), 1 to 8 channels. Raises MediaError for anything else.
+    (samples,), (samples, channels) or (channels, samples), 1 to 8 channels. `notes` says of channels that cancel.
+    Raises MediaError for anything else.
     """
     rate = _valid_rate(rate)
     channels = _channels_first(array)
@@ -225,6 +229,8 @@ def as_waveform(rate: int, array: np.ndarray) -> Float32[np.ndarray, " samples"]
         frame.sample_rate = rate
         blocks += [block.samples for block in assembler.push(frame)]
     blocks += [block.samples for block in assembler.finish()]
+    if notes is not None and assembler.mixdown.cancelled:
+        notes.append(Note("channels_cancel"))
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 

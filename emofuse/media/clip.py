@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
-from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from emofuse.errors import MediaError
+from emofuse.files import well_formed
 from emofuse.media.audio import BLOCK, AudioBlock, as_waveform
-from emofuse.media.decode import ClipInfo, VideoFrame, probe, stream
-from emofuse.media.formats import ACCEPTED, TEXT_SUFFIXES, existing_file
+from emofuse.media.decode import ClipInfo, Reach, VideoFrame, probe, stream
+from emofuse.media.formats import ACCEPTED, TEXT_SUFFIXES, existing_file, is_picture
 from emofuse.media.image import read_image
 from emofuse.media.limits import UNLIMITED, Limits
 from emofuse.media.transcript import Cue, Transcript, read_transcript, with_speakers
+from emofuse.notes import Note
 from emofuse.types import SAMPLE_RATE
 
 PathOrName = str | PathLike[str]
@@ -38,9 +39,6 @@ class ClipInputs(TypedDict, total=False):
     """The words of the clip, as a string or as a file of them; `read_transcript` says how the two are told apart."""
 
 
-_STILL_MARKS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM")
-
-
 @dataclass(frozen=True, eq=False)
 class Clip:
     """One thing to analyse: any of sound, moving pictures, a still and words."""
@@ -52,6 +50,8 @@ class Clip:
     """Of sound in memory."""
     still: UInt8[np.ndarray, "h w 3"] | None = None
     transcript: Transcript | None = None
+    notes: tuple[Note, ...] = ()
+    """What was changed or left out of the inputs when they were opened."""
 
     @property
     def has_audio(self) -> bool:
@@ -76,11 +76,18 @@ class Clip:
         video: bool = True,
         notes: list[str] | None = None,
         limits: Limits = UNLIMITED,
+        reach: Reach | None = None,
     ) -> Iterator[AudioBlock | VideoFrame]:
         """Sound and pictures in one pass, as `decode.stream` gives them."""
         if self.info is not None:
-            pictures = video and self.has_video
-            yield from stream(self.info.path, video=pictures, frame_interval=frame_interval, notes=notes, limits=limits)
+            yield from stream(
+                self.info.path,
+                video=video and self.has_video,
+                frame_interval=frame_interval,
+                notes=notes,
+                limits=limits,
+                reach=reach,
+            )
         elif self.waveform is not None:
             for i in range(0, self.waveform.size, BLOCK):
                 yield AudioBlock(i / SAMPLE_RATE, self.waveform[i : i + BLOCK])
@@ -101,13 +108,13 @@ def open_clip(
     """
     if all(given is None for given in (source, audio, image, text, transcript)):
         raise MediaError(f"nothing was handed in; {ACCEPTED}")
+    notes: list[Note] = []
     words = _words(text, transcript)
-    waveform = _sound(audio)
-    still = None if image is None else read_image(image)
+    waveform = _sound(audio, notes)
+    still = None if image is None else read_image(image, notes)
     if source is None:
-        return Clip(
-            "audio" if audio is not None else "image" if image is not None else "text", None, waveform, still, words
-        )
+        name = "audio" if audio is not None else "image" if image is not None else "text"
+        return _noted(Clip(name, None, waveform, still, words), notes)
     for name, given in (("audio", audio), ("image", image)):
         if given is not None:
             raise MediaError(f"source= and {name}= were both given; a clip is one file, or audio=, image= and text=")
@@ -115,10 +122,15 @@ def open_clip(
     if path.suffix.lower() in TEXT_SUFFIXES:
         if words is not None:
             raise MediaError(f"{path} is a text, and text= or transcript= was given too; give one of them")
-        return Clip(path.name, transcript=read_transcript(path))
-    if _is_still(path):
-        return Clip(path.name, still=read_image(path), transcript=words)
-    return Clip(path.name, probe(path), transcript=words)
+        return _noted(Clip(path.name, transcript=read_transcript(path)), notes)
+    if is_picture(path):
+        return _noted(Clip(path.name, still=read_image(path, notes), transcript=words), notes)
+    return _noted(Clip(path.name, probe(path), transcript=words), notes)
+
+
+def _noted(clip: Clip, notes: Sequence[Note]) -> Clip:
+    """The clip with what there is to say of its inputs."""
+    return replace(clip, notes=(*notes, *(clip.transcript.notes if clip.transcript is not None else ())))
 
 
 def _words(text: str | None, transcript: PathOrName | None) -> Transcript | None:
@@ -134,19 +146,13 @@ def _words(text: str | None, transcript: PathOrName | None) -> Transcript | None
         raise MediaError(
             f"text is a string, not {type(text).__name__}; a text file is a source or a transcript; {ACCEPTED}"
         )
-    return Transcript(tuple(with_speakers([Cue(" ".join(line.split())) for line in text.splitlines() if line.strip()])))
+    lines = [" ".join(line.split()) for line in well_formed(text).splitlines()]
+    return Transcript(tuple(with_speakers([Cue(line) for line in lines if line])))
 
 
-def _sound(audio: object) -> np.ndarray | None:
+def _sound(audio: object, notes: list[Note]) -> np.ndarray | None:
     if audio is None:
         return None
     if not isinstance(audio, (tuple, list)) or len(audio) != 2:
         raise MediaError(f"audio is a pair (rate in Hz, array), not {type(audio).__name__}; a sound file is a source")
-    return as_waveform(*audio)
-
-
-def _is_still(path: Path) -> bool:
-    """Whether a file begins as a picture does, whatever its name says."""
-    with path.open("rb") as file:
-        head = file.read(16)
-    return head.startswith(_STILL_MARKS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    return as_waveform(*audio, notes=notes)

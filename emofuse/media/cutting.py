@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from emofuse.media.audio import AudioBlock
+from emofuse.media.level import Hearing
 from emofuse.media.segmentation import SegmentOptions, Span, Timeline, VoiceSpans
 
 
@@ -74,11 +75,11 @@ class Cutter:
 
 def spoken_spans(blocks: Iterator[AudioBlock], options: SegmentOptions, gap: float) -> list[Span]:
     """Where somebody speaks, from the sound alone; more than `gap` seconds without any end what was being said."""
-    voice, heard = VoiceSpans(options), 0.0
+    voice, hearing, heard = VoiceSpans(options), Hearing(), 0.0
     spans: list[Span] = []
     for block in blocks:
         if block.start - heard > gap:
             spans, voice = [*spans, *voice.finish()], VoiceSpans(options, block.start)
-        spans += voice.push(block)
+        spans += voice.push(replace(block, samples=hearing.push(block.start, block.samples)))
         heard = block.end
     return [*spans, *voice.finish()]

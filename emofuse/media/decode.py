@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -18,7 +18,7 @@ from jaxtyping import Float32
 
 from emofuse.errors import MediaError
 from emofuse.media.audio import AudioBlock, as_waveform
-from emofuse.media.formats import ACCEPTED, existing_file, open_media, unreadable
+from emofuse.media.formats import ACCEPTED, ESTIMATED, existing_file, open_media, unreadable
 from emofuse.media.image import VideoFrame, orientation_of, read_image
 from emofuse.media.limits import UNLIMITED, Limits
 from emofuse.media.prefetch import ahead
@@ -30,6 +30,14 @@ __all__ = ["AudioBlock", "ClipInfo", "VideoFrame", "as_waveform", "probe", "read
 
 _FRAMES_AHEAD = 4
 """Pictures decoded beside the work on those before; one of 4K takes 12 MB."""
+
+
+@dataclass
+class Reach:
+    """How far a file has been read; filled in at its end."""
+
+    pictures: float = 0.0
+    """Seconds of the clip at which the last picture ends."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,8 @@ def probe(source: str | PathLike[str]) -> ClipInfo:
     with open_media(path) as container:
         audio, video = usable_streams(container, path)
         picture = _first_picture(container, video) if video is not None else None
-        duration = container.duration / av.time_base if container.duration else None
+        known = container.duration and container.format.name not in ESTIMATED
+        duration = container.duration / av.time_base if container.duration and known else None
         fps = float(video.average_rate or video.guessed_rate or 0) if video is not None else 0.0
     return ClipInfo(
         path=path,
@@ -89,6 +98,7 @@ def stream(
     frame_interval: float = 0.0,
     notes: list[str] | None = None,
     limits: Limits = UNLIMITED,
+    reach: Reach | None = None,
 ) -> Iterator[AudioBlock | VideoFrame]:
     """The sound and the pictures of a file as they are read, in one pass and in order of time.
 
@@ -96,8 +106,9 @@ def stream(
     `start` on; where the track has none there is silence, or no block where it has none for longer than `GAP`.
     Timestamps that jump by more than `LONGEST_GAP` are not believed. Pictures come at least `frame_interval` seconds
     apart, the others are not even converted, nor, where the codec allows it, decoded. `start` and `end` are seconds of
-    the clip. Damaged parts are passed over, and `notes` receives a line that counts them. Raises LimitError beyond
-    `limits`, MediaError when the file is not media, has none of what was asked for, or nothing in it can be decoded.
+    the clip. Damaged parts are passed over, and `notes` receives a line that counts them, and one that says which track
+    was taken where there are several; `reach` receives where the file ends. Raises LimitError beyond `limits`,
+    MediaError when the file is not media, has none of what was asked for, or nothing in it can be decoded.
     """
     path = existing_file(source)
     begin = start or 0.0
@@ -120,6 +131,8 @@ def stream(
             raise unreadable(path, why, "copy, record or convert it again")
         if notes is not None:
             notes += _notes(tracks, whole=end is None)
+        if reach is not None:
+            reach.pictures = max((track.ended for track in tracks if isinstance(track, VideoTrack)), default=0.0)
 
 
 def read_audio(
@@ -149,17 +162,26 @@ def _when(item: AudioBlock | VideoFrame) -> float:
 
 def _notes(tracks: list[AudioTrack | VideoTrack], whole: bool) -> list[Note]:
     """What was passed over, and where the file ended before it should have."""
-    notes = [Note("damaged", count=t.damaged, kind=t.kind) for t in tracks if t.damaged]
+    notes = [note for track in tracks for note in track.others()]
+    notes += [Note("channels_cancel")] if any(getattr(track, "cancelled", False) for track in tracks) else []
+    notes += [Note("damaged", count=t.damaged, kind=t.kind) for t in tracks if t.damaged]
     silent = sum(track.gaps for track in tracks if track.kind == "audio")
     notes += [Note("sound_gaps", seconds=silent)] if silent else []
     notes += [Note("timestamps_jump", kind=t.kind, seconds=t.broken) for t in tracks if t.broken]
-    reached, announced = max(track.reached for track in tracks), tracks[0].duration or 0.0
-    announced -= max((track.broken for track in tracks), default=0.0)
-    short = whole and reached < announced - max(1.0, 0.05 * announced)
+    reached, announced = max(track.reached for track in tracks), _announced(tracks)
+    ended = max([reached, *(track.ended for track in tracks if isinstance(track, VideoTrack))])
+    short = whole and ended < announced - max(1.0, 0.05 * announced)
     if short or any(track.cut for track in tracks):
         known = Note("cut_off", reached=reached, announced=announced) if announced else None
         notes.append(known or Note("cut_off_somewhere", reached=reached))
     return notes
+
+
+def _announced(tracks: Sequence[AudioTrack | VideoTrack]) -> float:
+    """Seconds that the file's header says it holds, less what its timestamps jump by; 0 where it only estimates."""
+    if tracks[0].format in ESTIMATED:
+        return 0.0
+    return (tracks[0].duration or 0.0) - max(track.broken for track in tracks)
 
 
 def _first_picture(container: av.container.InputContainer, stream: Any) -> VideoFrame | None:
@@ -173,12 +195,16 @@ def _first_picture(container: av.container.InputContainer, stream: Any) -> Video
 
 
 def _counted_duration(path: Path) -> float:
-    """Seconds between the first and the last timestamp of a file whose header does not say."""
+    """Seconds between the first and the last timestamp of a file whose header does not say; without any, their sum."""
     first, last = float("inf"), float("-inf")
+    lengths: dict[int, float] = {}
     with open_media(path) as container, contextlib.suppress(av.error.FFmpegError):
         for packet in container.demux():
-            if packet.size and packet.pts is not None:
+            if not packet.size:
+                continue
+            length = float((packet.duration or 0) * packet.time_base)
+            lengths[packet.stream_index] = lengths.get(packet.stream_index, 0.0) + length
+            if packet.pts is not None:
                 begin = float(packet.pts * packet.time_base)
-                first = min(first, begin)
-                last = max(last, begin + float((packet.duration or 0) * packet.time_base))
-    return max(0.0, last - first) if last > first else 0.0
+                first, last = min(first, begin), max(last, begin + length)
+    return last - first if last > first else max(lengths.values(), default=0.0)

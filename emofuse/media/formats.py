@@ -3,30 +3,73 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
+import warnings
 from pathlib import Path
 
 import av
 import av.container
 import av.error
+from PIL import Image
 
 from emofuse.errors import MediaError
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".ts", ".wmv")
-AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aiff", ".aif", ".wma")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".mov", ".m4v", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".vob", ".ts", ".m2ts", ".mts"),
+    *(".wmv", ".ogv", ".mxf", ".gif", ".h264", ".hevc", ".mjpeg", ".y4m"),
+)
+AUDIO_SUFFIXES = (
+    *(".wav", ".flac", ".mp3", ".mp2", ".ogg", ".oga", ".opus", ".m4a", ".mka", ".aac", ".ac3", ".aiff", ".aif"),
+    *(".wma", ".caf", ".au", ".wv", ".tta", ".amr", ".w64", ".sph"),
+)
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".jp2", ".ppm")
 TEXT_SUFFIXES = (".txt", ".srt", ".vtt")
 MEDIA_SUFFIXES = VIDEO_SUFFIXES + AUDIO_SUFFIXES + IMAGE_SUFFIXES + TEXT_SUFFIXES
 
 ACCEPTED = (
-    "valid: the path of a video (mp4, mov, mkv, webm, avi, flv, mpg, ts, wmv), of sound (wav, flac, mp3, ogg, opus, "
-    "m4a, aac, aiff, wma), of a picture (jpg, png, webp, bmp) or of a text (txt, srt, vtt); or by keyword "
+    "valid: the path of a video (mp4, mov, mkv, webm, avi, flv, mpg, ts, wmv, gif), of sound (wav, flac, mp3, ogg, "
+    "opus, m4a, aac, ac3, aiff, wma, caf, au, wv), of a picture (jpg, png, webp, bmp, tif, avif) or of a text (txt, "
+    "srt, vtt); or by keyword "
     "text=a string, audio=(rate in Hz, array of int16, int32, uint8 or float in [-1, 1], 1 to 8 channels), image=an "
     "array of uint8 (RGB, RGBA or grey)"
 )
 """Every accepted input; what a message says when something else came."""
 
-_FORMATS = "mov,matroska,avi,flv,mpegts,mpeg,mpegvideo,asf,wav,w64,flac,mp3,ogg,aac,aiff"
+UNTIMED = ("h264", "hevc", "mjpeg", "mpegvideo", "m4v", "obu")
+"""Demuxers of pictures without a container: nothing in them says when, so that every one must be counted."""
+ESTIMATED = (*UNTIMED, "aac", "mp3", "ac3", "eac3", "dts", "amr", "truehd", "loas")
+"""Demuxers that tell the length of a file from its size: what they announce proves nothing."""
+_FORMATS = ",".join(
+    (
+        *("mov", "matroska", "avi", "flv", "mpegts", "asf", "wav", "w64", "flac", "ogg", "aiff", "caf", "au", "wv"),
+        *("tta", "nistsphere", "mxf", "nut", "ivf", "yuv4mpegpipe", "gif", "apng", "mpeg"),
+        *ESTIMATED,
+    )
+)
 """Demuxers a file may be opened with: containers that hold their own media, no playlists that point elsewhere."""
+_PICTURES = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM")
+"""Pillow's readers of pictures that may be handed in."""
+_PICTURE_MARKS = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|BM|II\*\0|MM\0\*|GIF8[79]a|RIFF....WEBP|....ftypavi[fs]|"
+    rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51|P[1-6]\s",
+    re.DOTALL,
+)
+_STREAMED = (".mjpeg", ".mjpg")
+"""Endings of rows of pictures, which begin as one does."""
+_OTHERS = (
+    (rb"....ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)", "a HEIC picture", "export it as jpg"),
+    (rb"%PDF", "a PDF", "export its pictures or its text"),
+    (rb"PK\x03\x04|Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ", "an archive (or an Office document)", "unpack it"),
+    (rb"\s*(#EXTM3U|ffconcat|\[playlist\])", "a playlist, which only points at media", "give the files it names"),
+    (rb"(?i)\s*(<!doctype html|<html)", "a web page", "download the media themselves"),
+    (rb"(?i)\s*(<\?xml|<svg)", "XML or a drawing", "export it as png"),
+    (rb"MThd", "MIDI: notes, no sound", "play and record it, for example as wav"),
+    (rb"8BPS", "a Photoshop document", "export it as png"),
+    (rb"\x93NUMPY", "a NumPy array", "load it and hand the array in by keyword"),
+    (rb"\.RMF|\.ra\xfd", "RealMedia", "convert it to mp4 or wav"),
+)
+"""How kinds that are not read begin, what they are called, and what to do."""
 
 
 def unreadable(path: object, why: str, mend: str) -> MediaError:
@@ -49,7 +92,9 @@ def existing_file(source: object) -> Path:
         raise unreadable(repr(str(path)), str(error), "give the path of a file that this user may read") from None
     if path.is_dir():
         raise unreadable(path, "it is a folder", f"name a file in it; {ACCEPTED}")
-    if size == 0 and path.is_file():
+    if not path.is_file():
+        raise unreadable(path, *_no_file(path))
+    if size == 0:
         raise unreadable(path, "the file is empty (0 bytes)", "record, copy or download it again")
     if not os.access(path, os.R_OK):
         raise unreadable(path, "permission denied", "make the file readable for this user")
@@ -60,10 +105,52 @@ def open_media(path: Path) -> av.container.InputContainer:
     """A container ready to demux, opened without network and without following playlists; errors as MediaError."""
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     try:
-        return av.open(str(path), options=options, metadata_errors="replace")
+        return av.open(f"file:{path}", options=options, metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        why = f"it is not media, or was cut off before its index was written, as a truncated mp4 is ({reason(error)})"
-        raise unreadable(path, why, f"copy, record or convert it again; {ACCEPTED}") from None
+        raise unreadable(path, *_no_media(path, error)) from None
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file begins as a still picture does, whatever its name says; what moves as a gif does is a video."""
+    if path.suffix.lower() in _STREAMED or not _PICTURE_MARKS.match(head(path)):
+        return False
+    if not head(path).startswith((b"GIF", b"\x89PNG")):
+        return True
+    try:
+        with open_picture(path) as image:
+            return not getattr(image, "is_animated", False)
+    except (OSError, ValueError, SyntaxError, Warning, Image.DecompressionBombError):
+        return True  # reading it says what is wrong with it
+
+
+def open_picture(path: Path) -> Image.Image:
+    """A picture of a kind that is read, not decoded yet. Raises what Pillow raises, its warning of a bomb too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(path, formats=_PICTURES)
+
+
+def head(path: Path) -> bytes:
+    """How a file begins."""
+    with path.open("rb") as file:
+        return file.read(64)
+
+
+def _no_file(path: Path) -> tuple[str, str]:
+    """What something that is neither a file nor a folder is, and what to do."""
+    mode = path.stat().st_mode
+    kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+    return f"it is {kind}, not a file, and media are read more than once", "write it to a file and give its path"
+
+
+def _no_media(path: Path, error: BaseException) -> tuple[str, str]:
+    """What a file that cannot be opened is instead, and what to do."""
+    begin = head(path) if path.is_file() else b""
+    for mark, kind, mend in _OTHERS:
+        if re.match(mark, begin, re.DOTALL):
+            return f"it is {kind}, which is not read", f"{mend}; {ACCEPTED}"
+    why = f"it is not media, or was cut off before its index was written, as a truncated mp4 is ({reason(error)})"
+    return why, f"copy, record or convert it again; {ACCEPTED}"
 
 
 def reason(error: BaseException) -> str:

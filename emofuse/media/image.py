@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import cached_property
 from os import PathLike
 from typing import Any
@@ -15,10 +14,14 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from emofuse.errors import MediaError
-from emofuse.media.formats import ACCEPTED, existing_file, unreadable
+from emofuse.media.formats import ACCEPTED, existing_file, open_picture, unreadable
+from emofuse.notes import Note
 
 _LARGEST = 80_000_000
 """Pixels a picture may have; more is an error rather than a machine without memory."""
+
+_SAME_AGAIN = ("MPO", "JPEG")
+"""Formats whose further pictures are previews, or the other eye's view, of the first."""
 
 Orientation = tuple[bool, bool, bool]
 """Transpose, then flip left-right, then flip up-down: the eight ways a picture can lie."""
@@ -97,22 +100,23 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     return UPRIGHT
 
 
-def read_image(source: str | PathLike[str] | np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
+def read_image(source: str | PathLike[str] | np.ndarray, notes: list[Note] | None = None) -> UInt8[np.ndarray, "h w 3"]:
     """A picture as upright RGB: EXIF orientation applied, transparency laid on white, greys and palettes spread to RGB.
 
-    `source` is a path, or an array (h, w), (h, w, 1), (h, w, 3) RGB or (h, w, 4) RGBA of uint8. Raises MediaError.
+    `source` is a path, or an array (h, w), (h, w, 1), (h, w, 3) RGB or (h, w, 4) RGBA of uint8. `notes` says of a file
+    of several pictures that the first was taken. Raises MediaError.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
     path = existing_file(source)
     too_large = unreadable(path, f"it has more than {_LARGEST:,} pixels", "shrink it")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path)
-        with image:
+        with open_picture(path) as image:
             if image.width * image.height > _LARGEST:
                 raise too_large
+            count = getattr(image, "n_frames", 1)
+            if count > 1 and image.format not in _SAME_AGAIN and notes is not None:
+                notes.append(Note("first_of_many", count=count))
             return _as_rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError:
         raise unreadable(path, "it is not a picture", f"save it as jpg or png; {ACCEPTED}") from None

@@ -12,11 +12,13 @@ import numpy as np
 from emofuse.errors import require_package
 from emofuse.media.alignment import CHARACTERS_PER_SECOND, CueReader, by_sentence, laid_out
 from emofuse.media.asr import transcribe
-from emofuse.media.audio import SILENCE, AudioBlock, SoundBuffer, loudness
+from emofuse.media.audio import AudioBlock, SoundBuffer
 from emofuse.media.clip import Clip, ClipInputs, PathOrName, open_clip
 from emofuse.media.cutting import Cutter, spoken_spans
+from emofuse.media.decode import Reach
 from emofuse.media.faces.collect import FaceCollector, FaceOptions, faces_in_image
 from emofuse.media.faces.detect import FaceDetector
+from emofuse.media.level import RAISED, SILENCE, Hearing, decibels
 from emofuse.media.limits import GAP, UNLIMITED, Limits
 from emofuse.media.segmentation import SegmentOptions, Span, cue_spans
 from emofuse.media.transcript import Cue, join
@@ -86,19 +88,22 @@ class SegmentReader:
                           │       └────────────── more items ─────────────┘           │
                           └──────────── no sound and no moving pictures ──────────────┘
 
-    `clock` is the second up to which all has been read; `heard` and `seen` are those that sound and pictures have
-    reached. Sound and faces are kept from the first span on that has not become a segment.
+    `clock` is the second up to which all has been read, `heard` the one that sound has reached, and `end` the one at
+    which the clip ends, once that is known. Sound and faces are kept from the first span on that has not become
+    a segment.
     """
 
     def __init__(self, clip: Clip, options: MediaOptions, notes: list[str], progress: Progress | None) -> None:
         self.clip, self.options, self.notes, self.progress = clip, options, notes, progress
+        self.notes += clip.notes
         self.cutter = Cutter(options.segment)
         self.sound = SoundBuffer()
         self.faces = FaceCollector(options.detector, options.faces)
         self.still: tuple[FaceTrack, ...] = ()
         self.cues = CueReader(())
         self.turns: deque[str] = deque(maxlen=TURNS if options.context is None else max(0, options.context))
-        self.clock = self.heard = self.seen = self.loudest = 0.0
+        self.hearing, self.reach = Hearing(), Reach()
+        self.clock = self.heard = self.end = 0.0
         self.count, self.had, self.doubtful = 0, frozenset[str](), 0
         """Segments that have come out, the modalities that were in any of them, stretches whose words were doubted."""
 
@@ -117,13 +122,14 @@ class SegmentReader:
         self.still = self._still()
         self._plan()
         last_told = 0.0
-        for item in self.clip.items(self.options.faces.frame_interval, notes=self.notes, limits=self.options.limits):
+        interval, limits = self.options.faces.frame_interval, self.options.limits
+        for item in self.clip.items(interval, notes=self.notes, limits=limits, reach=self.reach):
             if isinstance(item, AudioBlock):
                 self._hear(item)
                 self.clock = item.start
             else:
                 self.faces.push(item)
-                self.clock = self.seen = item.time
+                self.clock = item.time
             self._keep_pace()
             yield from self._due(self.clock)
             if self.progress is not None and self.clock - last_told >= 0.5:
@@ -131,7 +137,7 @@ class SegmentReader:
                 self.progress(self.clock, self.clip.duration)
         yield from self._rest()
         if self.progress is not None:
-            self.progress(max(self.heard, self.seen), max(self.heard, self.seen))
+            self.progress(self.end, self.end)
         self._explain()
 
     @property
@@ -173,10 +179,9 @@ class SegmentReader:
 
     def _hear(self, block: AudioBlock) -> None:
         self._quiet(block.start)
-        self.loudest = max(self.loudest, loudness(block.samples))
         self.sound.push(block)
         self.heard = block.end
-        self.cutter.push(block)
+        self.cutter.push(replace(block, samples=self.hearing.push(block.start, block.samples)))
 
     def _quiet(self, until: float) -> None:
         """Takes a stretch without sound for silence; a gap is passed over, and what was being said ends before it."""
@@ -203,11 +208,10 @@ class SegmentReader:
 
     def _rest(self) -> Iterator[Segment]:
         """What the end of the clip leaves open."""
-        fps = self.clip.info.fps if self.clip.info is not None else None
-        end = max(self.heard, self.seen + 1 / (fps or 25.0) if self.clip.has_video else 0.0)
-        late = self.cutter.finish(end)
+        self.end = max(self.heard, self.reach.pictures, self.clock)
+        late = self.cutter.finish(self.end)
         if late:
-            self.notes.append(Note("cues_after_end", count=late, end=float(end)))
+            self.notes.append(Note("cues_after_end", count=late, end=float(self.end)))
         yield from self._due()
 
     def _segment(self, span: Span) -> Iterator[Segment]:
@@ -245,7 +249,9 @@ class SegmentReader:
         return heard.words
 
     def _explain(self) -> None:
-        """Says of each modality that never came why it did not, and which words were taken for names."""
+        """Says of each modality that never came why it did not, what was raised, and which words were taken for names."""
+        if (softest := self.sound.softest) < float("inf"):
+            self.notes.append(Note("quiet", level=decibels(softest), gain=decibels(RAISED / softest)))
         why = {"text": self._no_words, "speech": self._no_voice, "face": self._no_face}
         self.notes += [Note(reason()) for modality, reason in why.items() if modality not in self.had]
         transcript = self.clip.transcript
@@ -265,7 +271,7 @@ class SegmentReader:
     def _no_voice(self) -> str:
         if not self.clip.has_audio:
             return "no_audio_track" if self.clip.info is not None else "no_sound"
-        return "silent" if self.loudest < SILENCE else "no_speech"
+        return "silent" if self.hearing.loudest < SILENCE else "no_speech"
 
     def _no_face(self) -> str:
         if self.clip.has_video or self.clip.still is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
 from emofuse.media.audio import Assembler, AudioBlock
-from emofuse.media.formats import ACCEPTED, open_media, reason, unreadable
+from emofuse.media.formats import ACCEPTED, ESTIMATED, UNTIMED, open_media, reason, unreadable
 from emofuse.media.image import UPRIGHT, VideoFrame, orientation_of
 from emofuse.media.limits import GAP, LONGEST_GAP, Limits
+from emofuse.notes import Note
 
 _SEEKABLE = ("mov", "matroska", "avi", "wav", "flac", "ogg")
 """Containers whose index lands where it says; the others are decoded from their start."""
@@ -24,6 +25,11 @@ _PREROLL = 1.0
 """Seconds decoded and thrown away before `start`, for decoders that need to warm up."""
 _TICK = 2e-3
 """Seconds by which a timestamp may be rounded (mkv counts in milliseconds)."""
+_SKIPPED = 8
+"""Pictures at the end that may not have been decoded because nobody looks at them."""
+_NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
+_ASIDE = Disposition.comment | Disposition.visual_impaired | Disposition.clean_effects | Disposition.karaoke
+"""Tracks that are there for a few: commentary, audio description, sound without voices."""
 _SPARSE = 4.0
 """Source frames per wanted frame from which frames nobody refers to need not be decoded at all."""
 
@@ -44,10 +50,12 @@ class Track:
     ) -> None:
         self.container, self.stream, self.zero, self.start, self.end = container, stream, zero, start, end
         self.limits, self.packets_read = limits, 0
+        self.format = container.format.name
         self.duration = container.duration / av.time_base if container.duration else None
         self.damaged = self.decoded = 0
-        self.reached = self.broken = self.gaps = 0.0
+        self.reached = self.broken = self.gaps = self.widest = 0.0
         self.cut: str | None = None
+        self._last_packet = 0.0
 
     def packets(self) -> Iterator[av.Packet | None]:
         """The track's packets from `start` on, then None, for what the decoder still holds."""
@@ -57,6 +65,7 @@ class Track:
                 if packet.size:
                     self.packets_read += 1
                     self.limits.check(self.packets_read if self.kind == "video" else 0, self.reached)
+                    self._last_packet = max(self._last_packet, self._end_of(packet))
                     yield packet
         except av.error.FFmpegError as error:
             self.cut = reason(error)
@@ -94,6 +103,19 @@ class Track:
             self.gaps += ahead_by
         return time
 
+    def others(self) -> Iterator[Note]:
+        """Says which track was taken where there are several of its kind."""
+        tracks = candidates(self.container, self.kind)
+        if len(tracks) > 1:
+            taken = tracks.index(self.stream) + 1
+            yield Note("other_tracks", count=len(tracks), kind=self.kind, taken=taken)
+
+    def _end_of(self, packet: av.Packet) -> float:
+        """The second of the clip at which a packet ends, as far as it says."""
+        if packet.pts is None:
+            return 0.0
+        return float((packet.pts + (packet.duration or 0)) * self.stream.time_base) - self.zero - self.broken
+
     def _seek(self) -> None:
         target = self.start - _PREROLL
         if target <= 0 or not any(name in self.container.format.name.split(",") for name in _SEEKABLE):
@@ -109,9 +131,13 @@ class AudioTrack(Track):
 
     kind = "audio"
 
+    cancelled = False
+    """Whether channels cancelled each other, so that one stood in for all."""
+
     def items(self) -> Iterator[AudioBlock]:
         """Blocks without gap from `start` on."""
-        assembler = Assembler(self.start, self.end, None if self.duration is None else self.duration + 60.0)
+        known = self.duration is not None and self.format not in ESTIMATED
+        assembler = Assembler(self.start, self.end, self.duration + 60.0 if self.duration and known else None)
         decoded = 0.0
         for frame in self.frames():
             time = self.when(frame)
@@ -122,6 +148,7 @@ class AudioTrack(Track):
                 if self.reached < self.start - 0.2:
                     continue
             yield from assembler.push(frame, time)
+            self.cancelled = assembler.mixdown.cancelled
             if assembler.finished:
                 return
         yield from assembler.finish()
@@ -147,7 +174,9 @@ class VideoTrack(Track):
         self.interval = interval
         self.fps = float(stream.average_rate or stream.guessed_rate or 25)
         stream.thread_type = "AUTO"
-        if interval * self.fps >= _SPARSE:
+        self.length = 1 / self.fps
+        untimed = self.format in UNTIMED
+        if interval * self.fps >= _SPARSE and not untimed:
             stream.codec_context.skip_frame = "NONREF"
 
     def items(self) -> Iterator[VideoFrame]:
@@ -157,7 +186,10 @@ class VideoTrack(Track):
         for count, frame in enumerate(self.frames()):
             time = self.when(frame)
             time = max(0.0, count / self.fps if time is None else time)
+            if count:
+                self.widest = max(self.widest, time - self.reached)
             self.reached = max(self.reached, time)
+            self.length = float((frame.duration or 0) * self.stream.time_base) or 1 / self.fps
             if self.end is not None and time >= self.end:
                 return
             if time < self.start or time + _TICK < due:
@@ -167,6 +199,16 @@ class VideoTrack(Track):
             if frame.rotation != rotation:  # a look at the side data keeps a frame until cycles are collected
                 rotation, orientation = frame.rotation, orientation_of(frame)
             yield VideoFrame(time, frame, orientation=orientation, aspect=aspect, reformatter=reformatter)
+
+    @property
+    def ended(self) -> float:
+        """The second at which the last picture ends; one that stands as long as those before until the file does."""
+        last = max(self.reached + self.length, min(self._last_packet, self.reached + _SKIPPED * self.length))
+        if self.duration is None or self.format in ESTIMATED:
+            return last
+        left = self.duration - self.broken - last
+        stands = LONGEST_GAP if self.decoded == 1 else 1.5 * self.widest
+        return last + left if 0 < left <= stands else last
 
 
 def opened_track(stack: contextlib.ExitStack, path: Path, kind: str) -> tuple[Any, Any, float] | None:
@@ -178,18 +220,27 @@ def opened_track(stack: contextlib.ExitStack, path: Path, kind: str) -> tuple[An
 
 
 def usable_streams(container: av.container.InputContainer, path: Path) -> tuple[Any, Any]:
-    """The audio and the video track to use: the first of each that has a decoder; cover pictures are not video."""
-    usable: list[Any] = [s for s in container.streams if getattr(s, "codec_context", None) is not None]
-    sound = next((s for s in usable if s.type == "audio" and s.codec_context.sample_rate), None)
-    pictures = next((s for s in usable if s.type == "video" and not _is_cover(s)), None)
+    """The audio and the video track that a player would play: see `_best`. Raises MediaError where there is neither."""
+    sound, pictures = (_best(candidates(container, kind)) for kind in ("audio", "video"))
     if sound is None and pictures is None:
         held = ", ".join(sorted({s.type for s in container.streams})) or "none"
         raise unreadable(path, f"it has neither sound nor pictures that can be decoded (tracks: {held})", ACCEPTED)
     return sound, pictures
 
 
-def _is_cover(stream: Any) -> bool:
-    return bool(stream.disposition & Disposition.attached_pic)
+def candidates(container: av.container.InputContainer, kind: str) -> list[Any]:
+    """The tracks of a kind that have a decoder; cover pictures and previews are not video."""
+    usable: list[Any] = [s for s in container.streams if s.type == kind and getattr(s, "codec_context", None)]
+    if kind == "audio":
+        return [s for s in usable if s.codec_context.sample_rate]
+    return [s for s in usable if not s.disposition & _NO_VIDEO]
+
+
+def _best(tracks: Sequence[Any]) -> Any:
+    """The first track flagged as default, else the first; commentaries and the like come last. None for none."""
+    return min(
+        tracks, key=lambda s: (bool(s.disposition & _ASIDE), not s.disposition & Disposition.default), default=None
+    )
 
 
 def _zero(container: av.container.InputContainer, *streams: Any) -> float:

@@ -12,7 +12,9 @@ from os import PathLike
 from pathlib import Path
 
 from emofuse.errors import MediaError
+from emofuse.files import well_formed
 from emofuse.media.formats import TEXT_SUFFIXES, existing_file, unreadable
+from emofuse.notes import Note
 from emofuse.types import Word
 
 LARGEST_TEXT = 2_000_000
@@ -56,6 +58,8 @@ class Transcript:
     """The cues of a whole clip, in order of time where they have times."""
 
     cues: tuple[Cue, ...]
+    notes: tuple[Note, ...] = ()
+    """What of it was left out."""
 
     @property
     def timed(self) -> bool:
@@ -91,11 +95,15 @@ def parse_transcript(text: str, name: str = "the transcript") -> Transcript:
     """Cues from the text of an srt or vtt file, else a cue without times for each line; `name` is for errors."""
     if len(text.encode("utf-8", "replace")) > LARGEST_TEXT:
         raise _too_large(name, len(text))
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
+    text = well_formed(text).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
     lines = text.split("\n")
     if lines[0].startswith("WEBVTT") or any(map(_is_time_line, lines)):
-        cues = with_speakers(_timed_cues(lines, name))
-        return Transcript(tuple(sorted(cues, key=lambda cue: cue.start or 0.0)))
+        wrong: list[MediaError] = []
+        cues = with_speakers(_timed_cues(lines, name, wrong))
+        if wrong and not cues:
+            raise wrong[0]
+        notes = (Note("cues_left_out", count=len(wrong), first=str(wrong[0])),) if wrong else ()
+        return Transcript(tuple(sorted(cues, key=lambda cue: cue.start or 0.0)), notes)
     return Transcript(tuple(with_speakers([Cue(_visible(line)) for line in lines if _visible(line)])))
 
 
@@ -150,7 +158,8 @@ def join(words: Sequence[Word]) -> str:
     return text
 
 
-def _timed_cues(lines: list[str], name: str) -> list[Cue]:
+def _timed_cues(lines: list[str], name: str, wrong: list[MediaError]) -> list[Cue]:
+    """The cues whose times can be read; `wrong` receives an error for each of the others."""
     outside = _outside_comments(lines)
     marks = [i for i in outside if _is_time_line(lines[i])]
     parts: list[tuple[float, float, list[str]]] = []
@@ -158,7 +167,10 @@ def _timed_cues(lines: list[str], name: str) -> list[Cue]:
         body = [lines[i] for i in outside if mark < i < following]
         if following < len(lines):
             _drop_number(body)
-        parts.append((*_times(lines[mark], mark + 1, name), [line for line in body if line.strip()]))
+        try:
+            parts.append((*_times(lines[mark], mark + 1, name), [line for line in body if line.strip()]))
+        except MediaError as error:
+            wrong.append(error)
     cues = [(start, end, _cue(" ".join(body))) for start, end, body in _unrolled(parts)]
     return [
         replace(cue, start=start, end=end if end > start else start + len(cue.text) / 15)

@@ -27,6 +27,6 @@ def by_person(segment: Segment) -> Sequence[tuple[int | None, Segment]]:
 
 
 def _in_view(track: FaceTrack) -> float:
-    """Mean area of the face in pixels times the seconds it is seen for; a single glimpse counts as a frame of video."""
+    """Mean area of the face in pixels times the seconds it is in view; a single glimpse counts as a frame of video."""
     area = float(np.mean(track.boxes[:, 2] * track.boxes[:, 3]))
-    return area * max(float(np.ptp(track.times)), 0.04)
+    return area * max(track.seconds or float(np.ptp(track.times)), 0.04)

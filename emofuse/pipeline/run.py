@@ -52,7 +52,7 @@ class ClipRun:
         self._words: list[Word] | None = None
         self._notes: list[str] = []
         self._unread: set[Modality] = set()
-        self._shared = 0
+        self._shared, self._strange = 0, False
         self._text_alone: list[Segment] | None = []
         """The segments of a clip that is nothing but one voice's words so far; None once it is more."""
 
@@ -82,6 +82,7 @@ class ClipRun:
             if segment.words is not None:
                 self._words = self._words or []
                 self._words += segment.words
+                self._strange = self._strange or self._foreign(segment.words)
             self._unread |= segment.present - set(self.model.modalities)
             self._gather_text(segment)
             about = by_person(segment)
@@ -130,7 +131,7 @@ class ClipRun:
         yield from self._notes
         if self._shared:
             yield Note("several_people", segments=self._shared)
-        if self._words and self._foreign(self._words):
+        if self._strange:
             yield Note("foreign_script")
         yield from unfamiliar_notes(self.predictions)
         for modality in ordered(self._unread):

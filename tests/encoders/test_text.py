@@ -171,11 +171,25 @@ def test_lexicon_features_know_negation_boosting_emphasis_and_emoji():
         ("我很高兴 我很高兴 我很高兴", False),
         ("今天天气不好所以他们没来", True),
         ("здравствуйте как дела", True),
-        ("привет", False),
+        ("привет", True),
+        ("я", True),
+        ("今", True),
+        ("é", False),
+        ("o", False),
+        ("!?", False),
     ],
 )
 def test_words_in_a_script_that_the_vocabulary_hardly_has(encoder, said, foreign):
     assert encoder.processor.foreign(segment(*said.split()).words) is foreign
+
+
+@pytest.mark.checkpoint
+@pytest.mark.parametrize(
+    ("said", "foreign"),
+    [("我很难过。", True), ("我", True), ("я", True), ("ok", False), ("très", False), ("ø", False), ("I am 我", False)],
+)
+def test_the_shipped_vocabulary_says_so_from_one_letter_on(shipped, said, foreign):
+    assert shipped.encoder("text").foreign(segment(*said.split()).words) is foreign
 
 
 @pytest.mark.checkpoint

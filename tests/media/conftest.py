@@ -32,6 +32,25 @@ CODECS = {
     ".aac": (None, "aac"),
     ".aiff": (None, "pcm_s16be"),
     ".wma": (None, "wmav2"),
+    ".3gp": ("mpeg4", "aac"),
+    ".vob": ("mpeg2video", "mp2"),
+    ".m2ts": ("libx264", "ac3"),
+    ".ogv": ("libvpx", "libopus"),
+    ".mxf": ("mpeg2video", "pcm_s16le"),
+    ".gif": ("gif", None),
+    ".h264": ("libx264", None),
+    ".hevc": ("libx265", None),
+    ".mjpeg": ("mjpeg", None),
+    ".y4m": ("wrapped_avframe", None),
+    ".mp2": (None, "mp2"),
+    ".mka": (None, "flac"),
+    ".ac3": (None, "ac3"),
+    ".caf": (None, "pcm_s16be"),
+    ".au": (None, "pcm_s16be"),
+    ".wv": (None, "wavpack"),
+    ".tta": (None, "tta"),
+    ".amr": (None, "libopencore_amrnb"),
+    ".w64": (None, "pcm_s16le"),
 }
 
 
@@ -50,6 +69,9 @@ def plain(time: float, width: int = 160, height: int = 120) -> np.ndarray:
     return picture
 
 
+_PIXELS = {"gif": "rgb8", "mjpeg": "yuvj420p"}
+"""Pixel formats of encoders that do not take yuv420p."""
+
 Timed = list[tuple[float, av.Packet]]
 
 
@@ -61,7 +83,7 @@ def _pictures(video: Any, pictures: Picture | None, times: Sequence[float]) -> T
     packets: Timed = []
     if video is not None and pictures is not None:
         for time in times:
-            frame = av.VideoFrame.from_ndarray(pictures(time), format="rgb24").reformat(format="yuv420p")
+            frame = av.VideoFrame.from_ndarray(pictures(time), format="rgb24").reformat(format=video.pix_fmt)
             frame.pts, frame.time_base = round(time / video.codec_context.time_base), video.codec_context.time_base
             packets += _timed(video.encode(frame))
         packets += _timed(video.encode(None))
@@ -104,7 +126,7 @@ def write_clip(
             video = container.add_stream(video_codec or default_video, rate=25)
             first = pictures(times[0])
             video.height, video.width = first.shape[:2]
-            video.pix_fmt = "yuv420p"
+            video.pix_fmt = _PIXELS.get(video_codec or default_video, "yuv420p")
             video.bit_rate = 1_000_000
             video.codec_context.time_base = Fraction(1, 1000) if path.suffix in (".mkv", ".mp4") else Fraction(1, 25)
             if rotation is not None:

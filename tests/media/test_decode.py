@@ -16,8 +16,15 @@ from emofuse.media.decode import AudioBlock, VideoFrame, probe, read_audio, stre
 from emofuse.media.formats import ACCEPTED, AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from emofuse.types import SAMPLE_RATE
 
-WITH_VIDEO = [".mp4", ".mov", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".ts", ".wmv"]
-SOUND_ONLY = [".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aiff", ".wma"]
+WITH_VIDEO = [
+    *(".mp4", ".mov", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".ts", ".wmv"),
+    *(".3gp", ".vob", ".m2ts", ".ogv", ".mxf"),
+]
+PICTURES_ONLY = [".gif", ".h264", ".hevc", ".mjpeg", ".y4m"]
+SOUND_ONLY = [
+    *(".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aiff", ".wma"),
+    *(".mp2", ".mka", ".ac3", ".caf", ".au", ".wv", ".tta", ".w64"),
+]
 
 
 def split(items) -> tuple[list[AudioBlock], list[VideoFrame]]:
@@ -64,10 +71,36 @@ def test_every_sound_container(make: SimpleNamespace, suffix: str) -> None:
     assert frequency(samples[8000:24000]) == pytest.approx(440, abs=2)
 
 
+@pytest.mark.parametrize("suffix", PICTURES_ONLY)
+def test_every_kind_of_pictures_without_sound(make: SimpleNamespace, suffix: str) -> None:
+    """Rows of pictures without a container have no seconds: every one is counted, and none is taken for a still."""
+    path = make.clip(f"clip{suffix}", pictures=make.picture, times=make.times(2.0))
+    info, notes = probe(path), []
+    assert info.has_video and not info.has_audio and info.duration == pytest.approx(2.0, abs=0.1)
+    _, pictures = split(stream(path, notes=notes, frame_interval=0.2))
+    assert [picture.time for picture in pictures] == pytest.approx(np.arange(0, 2, 0.2), abs=0.02) and notes == []
+    assert pictures[0].rgb[60, 40, 0] > 200 and pictures[0].rgb[60, 120, 2] > 200
+
+
+def test_telephone_sound(make: SimpleNamespace) -> None:
+    path = make.clip("clip.amr", sound=make.tone(2.0, rate=8_000), rate=8_000)
+    assert probe(path).duration == pytest.approx(2.0, abs=0.05)
+    assert frequency(read_audio(path)[8000:24000]) == pytest.approx(440, abs=2)
+
+
+def test_sphere_sound(make: SimpleNamespace, tmp_path: Path) -> None:
+    fields = ["NIST_1A", "   1024", "sample_rate -i 16000", "channel_count -i 1", "sample_n_bytes -i 2"]
+    fields += ["sample_byte_format -s2 01", "sample_count -i 32000", "sample_coding -s3 pcm", "end_head", ""]
+    samples = (make.tone(2.0, rate=16_000)[0] * 2**15).astype("<i2")
+    path = tmp_path / "clip.sph"
+    path.write_bytes("\n".join(fields).encode().ljust(1024) + samples.tobytes())
+    assert read_audio(path) == pytest.approx(samples / 2**15, abs=1e-4)
+
+
 def test_every_suffix_the_package_claims_was_tried() -> None:
-    aliases = {".m4v": ".mp4", ".mpeg": ".mpg", ".aif": ".aiff"}
-    assert {aliases.get(s, s) for s in VIDEO_SUFFIXES} == set(WITH_VIDEO)
-    assert {aliases.get(s, s) for s in AUDIO_SUFFIXES} == set(SOUND_ONLY)
+    aliases = {".m4v": ".mp4", ".mpeg": ".mpg", ".aif": ".aiff", ".mts": ".m2ts", ".oga": ".ogg"}
+    assert {aliases.get(s, s) for s in VIDEO_SUFFIXES} == {*WITH_VIDEO, *PICTURES_ONLY}
+    assert {aliases.get(s, s) for s in AUDIO_SUFFIXES} == {*SOUND_ONLY, ".amr", ".sph"}
 
 
 def test_blocks_are_short_and_join_without_gap(make: SimpleNamespace) -> None:

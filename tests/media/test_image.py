@@ -12,7 +12,7 @@ from emofuse.errors import MediaError
 from emofuse.media.decode import VideoFrame, read_image
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tif", ".avif", ".jp2", ".ppm"])
 def test_every_format(tmp_path: Path, portrait: np.ndarray, suffix: str) -> None:
     path = tmp_path / f"face{suffix}"
     Image.fromarray(portrait).save(path)

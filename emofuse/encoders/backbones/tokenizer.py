@@ -63,6 +63,10 @@ class FastTokenizer:
         """Markers around a text, or around a pair of them."""
         return self.backend_tokenizer.num_special_tokens_to_add(pair)
 
+    def get_vocab(self) -> dict[str, int]:
+        """Piece → id."""
+        return self.backend_tokenizer.get_vocab()
+
     @property
     def all_special_ids(self) -> list[int]:
         """Ids of the markers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -35,6 +36,8 @@ _CONTRAST = 16
 """Difference between pixels, in any colour, below which a picture shows nothing."""
 _STILL = 640
 """Longest side, in pixels, a still is shrunk to for detection."""
+_STANDS = 1.0
+"""Seconds from which a picture that no other follows is seen for as long as it stands."""
 WHOLE_PICTURE = Note("whole_picture")
 
 
@@ -45,43 +48,73 @@ class FaceCollector:
         self.tracker = FaceTracker(detector, options)
         self._crops: dict[int, list[Crop]] = {}
         self._numbers: dict[int, int] = {}
+        self._standing: list[_Standing] = []
 
     def push(self, frame: VideoFrame) -> None:
         """Looks at one more frame."""
+        if self._standing:
+            self._standing[-1].until = frame.time
+            if frame.time - self._standing[-1].time <= _STANDS:
+                self._standing.pop()
         for person, crop in self.tracker.push(frame):
             self._crops.setdefault(person, []).append(crop)
+        since = frame.time - self.tracker.options.detect_interval
+        last = {person: crops[-1] for person, crops in self._crops.items() if crops and crops[-1].time > since}
+        self._standing.append(_Standing(frame.time, last))
 
     def tracks(self, start: float, end: float) -> tuple[FaceTrack, ...]:
         """The faces between two moments, the most often seen first; forgets everything before `end`.
 
-        People are numbered in the order in which they first come out.
+        People are numbered in the order in which they are first seen, however the clip is cut. A picture is seen until
+        the next one: where it stands for long, its faces are taken again and again.
         """
-        there: dict[int, list[Crop]] = {}
-        for person, crops in self._crops.items():
-            within = [crop for crop in crops if start <= crop.time < end or crop.time == start == end]
-            if within and self.tracker.confirmed(person):
-                there[person] = within
-        self.forget(end)
         options = self.tracker.options
+        there: dict[int, list[Crop]] = {}
+        for person in sorted(self._crops.keys() | {p for stand in self._standing for p in stand.crops}):
+            within = [c for c in self._crops.get(person, ()) if start <= c.time < end or c.time == start == end]
+            again = [c for stand in self._standing for c in stand.within(person, start, end, options.detect_interval)]
+            if (again or self.tracker.confirmed(person)) and (within or again or self._crops[person][0].time < end):
+                self._numbers.setdefault(person, len(self._numbers))
+                there |= {person: within + again} if within or again else {}
+        self.forget(end)
         most = min(options.max_crops, max(2, math.ceil((end - start) / options.crop_interval)))
-        ordered = sorted(there, key=lambda person: (-len(there[person]), person))
-        numbers = [self._numbers.setdefault(person, len(self._numbers)) for person in ordered]
-        return tuple(as_track(n, chosen(there[person], most)) for n, person in zip(numbers, ordered, strict=True))
+        return tuple(
+            as_track(self._numbers[person], chosen(crops, most), len(crops) * options.detect_interval)
+            for person, crops in sorted(there.items(), key=lambda pair: (-len(pair[1]), pair[0]))
+        )
 
     def forget(self, before: float) -> None:
         """Drops the crops of what is final."""
         kept = {person: [crop for crop in crops if crop.time >= before] for person, crops in self._crops.items()}
         self._crops = {person: crops for person, crops in kept.items() if crops}
+        self._standing = [stand for stand in self._standing if stand.until > before]
 
 
-def as_track(person: int, crops: Sequence[Crop]) -> FaceTrack:
-    """The crops of one person as arrays."""
+@dataclass
+class _Standing:
+    """A picture that stays until the next one, with the last crops of whoever is in it."""
+
+    time: float
+    crops: dict[int, Crop]
+    until: float = math.inf
+
+    def within(self, person: int, start: float, end: float, step: float) -> list[Crop]:
+        """The person's crop every `step` seconds of a stretch in which nothing but this picture is seen."""
+        if person not in self.crops or min(self.until, end) - self.time <= _STANDS:
+            return []
+        first, last = max(start, self.time + step), min(end, self.until)
+        return [replace(self.crops[person], time=float(time)) for time in np.arange(first, last, step)]
+
+
+def as_track(person: int, crops: Sequence[Crop], seconds: float = 0.0) -> FaceTrack:
+    """The crops of one person, who is in view for so many seconds, as arrays."""
     return FaceTrack(
         person=person,
         crops=np.stack([crop.picture for crop in crops]),
         times=np.array([crop.time for crop in crops], float),
         boxes=np.stack([crop.box for crop in crops]).astype(float),
         quality=np.array([crop.quality for crop in crops], float),
+        seconds=seconds,
     )
 
 

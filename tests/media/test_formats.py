@@ -1,0 +1,85 @@
+"""What a file is, told by its content, and the error of one that is not read: true, and with a way out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emofuse.errors import MediaError
+from emofuse.media.clip import open_clip
+from emofuse.media.formats import IMAGE_SUFFIXES
+
+
+@pytest.mark.parametrize("suffix", [*IMAGE_SUFFIXES, ".gif"])
+def test_a_picture_is_a_still_whatever_its_name_says(tmp_path: Path, portrait: np.ndarray, suffix: str) -> None:
+    kind = {".jp2": "JPEG2000", ".tif": "TIFF"}.get(suffix, Image.registered_extensions()[suffix])
+    path = tmp_path / "face.mp4"
+    Image.fromarray(portrait).save(path, format=kind)
+    clip = open_clip(path)
+    assert clip.still is not None and clip.still.shape == portrait.shape and clip.notes == ()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG"])
+def test_a_picture_that_moves_is_a_video(tmp_path: Path, portrait: np.ndarray, kind: str) -> None:
+    path = tmp_path / f"moves.{kind.lower()}"
+    frames = [Image.fromarray(np.roll(portrait, 8 * i, axis=1)) for i in range(6)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=500, format=kind)
+    clip = open_clip(path)
+    assert clip.still is None and clip.has_video
+    assert [item.time for item in clip.items(0.2)] == pytest.approx(np.arange(0, 3, 0.5), abs=0.02)
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "TIFF"])
+def test_the_first_of_several_pictures_is_taken_with_a_note(tmp_path: Path, portrait: np.ndarray, kind: str) -> None:
+    path = tmp_path / f"several.{kind.lower()}"
+    frames = [Image.fromarray(np.roll(portrait, 8 * i, axis=1)) for i in range(3)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], format=kind)
+    clip = open_clip(path)
+    assert clip.still is not None and clip.notes == ("the file holds 3 pictures: the first was taken",)
+
+
+@pytest.mark.parametrize(
+    ("begin", "told"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "it is a HEIC picture, which is not read; export it as jpg"),
+        (b"%PDF-1.7\n", "it is a PDF, which is not read; export"),
+        (b"PK\x03\x04\x14\0", "it is an archive"),
+        (b"#EXTM3U\n#EXTINF:10,\na.ts\n", "it is a playlist, which only points at media"),
+        (b"<!DOCTYPE html>\n<html>", "it is a web page"),
+        (b"<svg xmlns=", "it is XML or a drawing"),
+        (b"MThd\0\0\0\x06", "it is MIDI: notes, no sound"),
+    ],
+)
+def test_kinds_that_are_not_read_are_called_by_their_name(tmp_path: Path, begin: bytes, told: str) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(begin + bytes(4000))
+    with pytest.raises(MediaError, match=f"clip.mp4: {told}"):
+        open_clip(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system")
+def test_a_pipe_and_a_device_are_told_from_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, kind in ((tmp_path / "pipe", "a pipe"), ("/dev/zero", "a device"), ("/dev/null", "a device")):
+        with pytest.raises(MediaError, match=f"it is {kind}, not a file.*; write it to a file and give its path"):
+            open_clip(path)
+
+
+def test_what_comes_through_a_pipe_is_not_called_damaged() -> None:
+    code = "from emofuse.media.clip import open_clip; open_clip('/dev/stdin')"
+    done = subprocess.run([sys.executable, "-c", code], input=b"fLaC" * 99, capture_output=True, timeout=100)
+    assert b"it is a pipe" in done.stderr
+
+
+def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = np.zeros((100, 100, 3), np.uint8)
+    frames = [Image.fromarray(samples + i) for i in (0, 50)]
+    monkeypatch.chdir(tmp_path)
+    frames[0].save("concat:part 1.gif", save_all=True, append_images=frames[1:], duration=100)
+    assert open_clip("concat:part 1.gif").has_video
