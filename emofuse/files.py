@@ -139,7 +139,7 @@ def _resolved(path: Path) -> Path:
     """The path that links lead to."""
     try:
         return path.resolve()
-    except (RuntimeError, ValueError) as error:  # links in a circle, a zero byte
+    except (RuntimeError, ValueError, OSError) as error:  # links in a circle, a zero byte, a folder that is gone
         raise OutputError(f"cannot write {str(path)!r}: {error}; name another file") from error
 
 

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and leave with its exit code: 0, or 2 with one line on stderr."""
+    """Run a command and leave with its exit code: 0, 2 with one line on stderr, or 3 where some clips failed."""
     from emofuse.cli.app import run
 
     raise SystemExit(run(arguments))

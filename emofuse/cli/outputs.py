@@ -114,25 +114,35 @@ class Outputs:
         return "-" in (self.json, self.csv)
 
     def write(self, results: Mapping[Path | None, Analysis | EmofuseError]) -> None:
-        """Write what was asked for; of several clips, one that failed stands in the JSON array with its error."""
+        """Write what was asked for; of several clips, one that failed stands in JSON and CSV with its error."""
         from emofuse.pipeline import formats
         from emofuse.pipeline.analysis import Analysis
 
         good = {source: result for source, result in results.items() if isinstance(result, Analysis)}
         if self.json and (good or self.several):
             shapes = [
-                result.to_dict() if isinstance(result, Analysis) else {"source": str(source), "error": str(result)}
+                result.to_dict() if isinstance(result, Analysis) else _failed(source, result)
                 for source, result in results.items()
             ]
             put(self.json, formats.dump(shapes if self.several else shapes[0]))
         if self.csv and (good or self.several):
-            put(self.csv, formats.csv_text([row for result in good.values() for row in result.rows()]))
+            rows = [
+                row
+                for source, result in results.items()
+                for row in (result.rows() if isinstance(result, Analysis) else [_failed(source, result)])
+            ]
+            put(self.csv, formats.csv_text(rows))
         for source, result in good.items():
             for ending, path in self._files_of(source):
                 if ending == ".png":
                     result.plot(path)
                 else:
                     write_file(path, result.to_text(ending))
+
+
+def _failed(source: Path | None, error: EmofuseError) -> dict[str, str]:
+    """What stands in JSON and CSV for a clip that could not be read."""
+    return {"source": str(source), "error": str(error)}
 
 
 def put(target: str, text: str) -> None:

@@ -15,6 +15,9 @@ from emofuse.errors import EmofuseError, MediaError
 if TYPE_CHECKING:
     from emofuse.pipeline.analysis import Analysis
 
+SOME_FAILED = 3
+"""Exit code where some clips were analysed and others could not be read."""
+
 
 def predict(
     clips: Annotated[
@@ -77,12 +80,23 @@ def predict(
 
 def _expand(clips: Sequence[Path]) -> list[Path]:
     """Files as they are, folders as the media in them, each once. Raises `MediaError` for a folder without any."""
-    from emofuse.media.formats import existing_file
     from emofuse.pipeline.sources import media_in
 
     if len(clips) == 1 and not clips[0].is_dir():
-        return [existing_file(clips[0])]
+        return [_one_file(clips[0])]
     return list(dict.fromkeys(path for clip in clips for path in (media_in(clip) if clip.is_dir() else [clip])))
+
+
+def _one_file(clip: Path) -> Path:
+    """The file; an error of a name that reads like words says how words are given."""
+    from emofuse.media.formats import existing_file
+
+    try:
+        return existing_file(clip)
+    except MediaError as error:
+        if " " not in str(clip) or clip.suffix:
+            raise
+        raise MediaError(f"{error}; if these are words, give them with --text") from None
 
 
 def _check_words(sources: Sequence[Path], text: str | None, transcript: Path | None) -> None:
@@ -98,14 +112,16 @@ def _check_words(sources: Sequence[Path], text: str | None, transcript: Path | N
 
 
 def _report(results: Iterable[Analysis | EmofuseError], table: bool) -> int:
-    """Tables on stdout, a line on stderr for each clip that failed; the exit code."""
+    """Tables on stdout, a line on stderr for each clip that failed; the exit code: 2 where all failed, 3 where some."""
     from emofuse.cli.table import show
 
-    code = 0
+    done = failed = 0
     for result in results:
+        failed += isinstance(result, EmofuseError)
+        done += not isinstance(result, EmofuseError)
         if isinstance(result, EmofuseError):
-            code = complain(str(result))
+            complain(str(result))
         elif table:
             with written_to_stdout():
                 show(result)
-    return code
+    return 0 if not failed else SOME_FAILED if done else 2

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 
 from emofuse.batch import Batch, collate
@@ -18,6 +17,7 @@ from emofuse.modalities import PHRASES, Modality, Subset, members, subset_name
 from emofuse.model.model import EmotionModel
 from emofuse.notes import Note, coded
 from emofuse.tasks import Task
+from emofuse.torch_state import plain_torch
 from emofuse.types import Segment
 
 WINDOW = 0.1
@@ -130,7 +130,7 @@ class Explanation:
         } | ({"moments": {m: _timed(*found) for m, found in self.moments.items()}} if self.moments else {})
 
 
-@torch.inference_mode(False)
+@plain_torch()
 def explain(
     model: EmotionModel, segment: Segment, task: str = "emotion", target: str | None = None, *, steps: int | None = None
 ) -> Explanation:

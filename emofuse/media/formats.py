@@ -55,6 +55,8 @@ _PICTURE_MARKS = re.compile(
     rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51|P[1-6]\s",
     re.DOTALL,
 )
+_ADDRESS = re.compile(r"^([a-z][a-z\d+.-]+):/+")
+"""How a URL begins, with one slash too, as it has once it was taken for a path."""
 _STREAMED = (".mjpeg", ".mjpg")
 """Endings of rows of pictures, which begin as one does."""
 _OTHERS = (
@@ -81,9 +83,12 @@ def existing_file(source: object) -> Path:
     """The path of a file that is there, is a file and holds something; MediaError says what is not so."""
     if not isinstance(source, (str, os.PathLike)):
         raise MediaError(f"a source is a path, not {type(source).__name__}; {ACCEPTED}")
-    if "://" in os.fspath(source):
-        raise unreadable(source, "it is an address, not a file", "download it and give the path of the file")
     path = Path(os.fspath(source)).expanduser()
+    if "://" in os.fspath(source) or (_ADDRESS.match(str(path)) and not path.exists()):
+        address = _ADDRESS.sub(r"\1://", os.fspath(source))
+        raise unreadable(address, "it is an address, not a file", "download it and give the path of the file")
+    if str(path) == "-":
+        raise unreadable("-", "stdin is not read, and media are read more than once", "write it to a file")
     try:
         size = path.stat().st_size
     except (FileNotFoundError, NotADirectoryError):

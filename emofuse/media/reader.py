@@ -249,7 +249,7 @@ class SegmentReader:
         return heard.words
 
     def _explain(self) -> None:
-        """Says of each modality that never came why it did not, what was raised, and which words were taken for names."""
+        """Says of each modality that never came why not, what was raised, and which words were taken for names."""
         if (softest := self.sound.softest) < float("inf"):
             self.notes.append(Note("quiet", level=decibels(softest), gain=decibels(RAISED / softest)))
         why = {"text": self._no_words, "speech": self._no_voice, "face": self._no_face}

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from emofuse.torch_state import plain_torch
 from emofuse.types import SAMPLE_RATE
 
 CHUNK = 512
@@ -52,7 +53,7 @@ class SileroNet(nn.Module):
 
 
 @lru_cache(maxsize=1)
-@torch.inference_mode(False)
+@plain_torch()
 def _network() -> SileroNet:
     spec = importlib.util.find_spec("silero_vad")
     assert spec is not None and spec.submodule_search_locations
@@ -82,7 +83,7 @@ class VoiceActivity:
         sound = np.concatenate([self._context, whole])
         self._context = sound[-_CONTEXT:]
         chunks = np.lib.stride_tricks.sliding_window_view(sound, CHUNK + _CONTEXT)[::CHUNK]
-        with torch.inference_mode():
+        with plain_torch(), torch.inference_mode():
             probabilities, self._state = self._network(torch.from_numpy(chunks.copy()), self._state)
         return probabilities.numpy()
 

@@ -24,6 +24,7 @@ from emofuse.model.familiarity import FILE as FAMILIARITY
 from emofuse.model.familiarity import load_familiarity, save_familiarity
 from emofuse.model.weights import Stored, pack, read_weights
 from emofuse.tasks import TASKS, Task
+from emofuse.torch_state import plain_torch
 
 ACCEPTED = (
     "a name shipped with emofuse (for example 'emofuse-small'), a folder written by save_pretrained, "
@@ -155,7 +156,7 @@ def _space(task: Task) -> list[str] | tuple[float, float]:
     return list(task.classes) or (task.low, task.high)
 
 
-@torch.inference_mode(False)
+@plain_torch()
 def load(
     kind: type[Model],
     name_or_path: str | Path,

@@ -26,6 +26,7 @@ from emofuse.model.heads import Head, ModalityHead
 from emofuse.model.polarity import EMOTION, POLARITY, derives, sources, with_polarity
 from emofuse.model.pool import OpinionPool
 from emofuse.tasks import Task
+from emofuse.torch_state import plain_torch
 from emofuse.types import Segment, Tokens
 
 
@@ -238,6 +239,8 @@ class EmotionModel(CheckpointMixin, nn.Module):
         rests = sources(taught[POLARITY], taught[EMOTION]) if derives(self.tasks) else ()
         return {POLARITY: rests} if rests else {}
 
+    @plain_torch()
+    @torch.no_grad()
     def decode(self, outputs: Outputs, batch: Batch) -> Decoded:
         """Calibrated arrays; rows of `by_modality` are NaN where the modality is absent."""
         subset = batch.subset_index()
@@ -258,6 +261,7 @@ class EmotionModel(CheckpointMixin, nn.Module):
             for m, d in outputs.distance.items()
         }
 
+    @plain_torch()
     @torch.no_grad()
     def predict(self, batch: Batch) -> Decoded:
         """Encode, fuse and decode on the model's device; the module must be in evaluation mode."""

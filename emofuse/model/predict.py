@@ -13,6 +13,7 @@ from torch import Tensor
 from emofuse.batch import Batch
 from emofuse.modalities import Modality, Subset, mask_of, subset_name
 from emofuse.model.model import EmotionModel, Outputs
+from emofuse.torch_state import plain_torch
 from emofuse.types import Tokens
 
 GIVEN = "as given"
@@ -97,6 +98,7 @@ def forward(
             model.train()
 
 
+@plain_torch()
 @torch.no_grad()
 def _next(
     model: EmotionModel, drawn: Iterator[Batch], subsets: Sequence[Subset], encode: Encode

@@ -24,6 +24,7 @@ from emofuse.pipeline.progress import Report, bar
 from emofuse.pipeline.run import ClipRun
 from emofuse.runtime.int8 import full_precision
 from emofuse.runtime.precision import CHANGE, Precision, apply, choose, quantise_within
+from emofuse.torch_state import plain_torch
 from emofuse.types import Prediction, Segment
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 Backend = Literal["torch", "onnx", "openvino"]
 
 
+@plain_torch()
 def load(
     model: PathOrName = "emofuse-small",
     device: str | torch.device | None = "auto",

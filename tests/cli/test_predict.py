@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shlex
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -77,19 +81,21 @@ def test_a_folder_with_a_bad_file_in_it(predict, folder, tmp_path):
     captions = tmp_path / "captions"
     captions.mkdir()
     code, out, err = predict(folder, "--json", "-", "--csv", tmp_path / "all.csv", "--srt", captions)
-    assert code == 2 and "broken.mp4" in one_line(err)
+    assert code == 3 and "broken.mp4" in one_line(err)
     read = json.loads(out)
     assert [entry["source"].rpartition("/")[2] for entry in read] == ["a.mp4", "broken.mp4", "b.mp4"]
     assert "error" in read[1] and read[0]["overall"]["emotions"] == pytest.approx(read[2]["overall"]["emotions"])
     rows = list(csv.DictReader((tmp_path / "all.csv").read_text().splitlines()))
-    assert {row["source"] for row in rows} == {str(folder / "a.mp4"), str(folder / "later" / "b.mp4")}
+    failed = {row["source"]: row["error"] for row in rows if row["error"]}
+    assert {row["source"] for row in rows} - {*failed} == {str(folder / "a.mp4"), str(folder / "later" / "b.mp4")}
+    assert [*failed] == [str(folder / "broken.mp4")] and "not media" in failed[str(folder / "broken.mp4")]
     assert sorted(path.name for path in captions.iterdir()) == ["a.srt", "b.srt"]
 
 
 @pytest.mark.slow
 def test_a_table_for_each_of_several_clips(predict, folder):
     code, out, err = predict(folder / "a.mp4", folder / "nowhere.mp4", folder / "later")
-    assert code == 2 and "nowhere.mp4" in one_line(err)
+    assert code == 3 and "nowhere.mp4" in one_line(err)
     assert out.count("overall: ") == 2
 
 
@@ -221,3 +227,47 @@ def test_english_speech_is_transcribed_by_default(run, model_folder, sample):
     code, out, _ = run("predict", sample, "--model", model_folder, "--json", "-")
     words = " ".join(word["text"] for word in json.loads(out)["transcript"]).lower()
     assert code == 0 and "never been so happy" in words
+
+
+@pytest.mark.parametrize(
+    ("clip", "told"),
+    [
+        ("I am happy", "no such file; check the spelling and the folder of the path; if these are words, give"),
+        ("https://example.org/clip.mp4", "https://example.org/clip.mp4: it is an address"),
+        ("-", "stdin is not read"),
+    ],
+)
+def test_what_is_no_file_says_what_it_is(predict, clip, told):
+    code, out, err = predict(clip)
+    assert (code, out) == (2, "") and told in one_line(err)
+
+
+PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.slow
+def test_bytes_and_encodings_at_the_edges(model_folder, tmp_path):
+    """Words and names that are no text where the locale is C, a stdout that is not UTF-8, closed, or full."""
+    named = tmp_path / os.fsdecode("happy \N{SNOWMAN}".encode() + b"\xff.txt")
+    named.write_bytes("I am so happy – 我很高兴".encode())
+    command = [sys.executable, "-m", "emofuse", "predict", "--model", str(model_folder), "--device", "cpu"]
+
+    def call(*more: str, shell: str = "", **state: str) -> tuple[int, bytes, bytes]:
+        line = shlex.join([*command, *more]) + shell
+        done = subprocess.run(line, shell=True, capture_output=True, env=os.environ | PLAIN | state, timeout=300)
+        return done.returncode, done.stdout, done.stderr
+
+    code, out, err = call("--text", "I am “happy” 我", "--json", "-", PYTHONIOENCODING="latin-1")
+    assert (code, err) == (0, b"") and [w["text"] for w in json.loads(out)["transcript"]] == [
+        "I",
+        "am",
+        "“happy”",
+        "我",
+    ]
+    code, out, err = call(str(named), PYTHONIOENCODING="ascii")
+    assert (code, err) == (0, b"") and b"0:00.0-0:" in out and b"?" in out
+    code, _, err = call(str(named), "--json", str(tmp_path / "a.json"))
+    assert (code, err) == (0, b"") and "happy ☃�.txt" in (tmp_path / "a.json").read_text("utf-8")
+    code, _, err = call("--text", "hi", "--json", "-", shell=" > /dev/full")
+    assert code == 2 and err.decode() == one_line(err.decode()) + "\n" and b"cannot write to stdout" in err
+    assert call("--text", "hi", shell=" >&- 2>&-")[0] == 0

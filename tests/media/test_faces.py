@@ -303,3 +303,17 @@ def test_a_picture_too_thin_for_a_face_has_none(shape):
 def test_a_plain_picture_of_any_colour_shows_no_face(colour):
     notes: list[str] = []
     assert faces_in_image(np.full((200, 200, 3), colour, np.uint8), notes=notes) == () and not notes
+
+
+def test_people_have_the_same_numbers_however_the_clip_is_cut(portrait: np.ndarray, man: np.ndarray) -> None:
+    """Who was seen first is number 0, also where the first stretch that is asked for shows somebody else."""
+
+    def numbers(*spans: tuple[float, float]) -> list[set[int]]:
+        collector = FaceCollector()
+        for i in range(40):
+            picture = portrait[0:240, 60:380] if i < 15 else man
+            collector.push(VideoFrame(i / 5, rgb=picture))
+        return [{track.person for track in collector.tracks(*span)} for span in spans]
+
+    assert numbers((0.0, 3.0), (3.0, 8.0)) == [{0}, {1}]
+    assert numbers((3.4, 8.0)) == [{1}]

@@ -239,8 +239,12 @@ def test_sound_that_ends_early_and_sound_that_comes_late(film, voice: np.ndarray
 
 
 def test_a_single_picture_under_long_sound(film, voice: np.ndarray) -> None:
-    found, _ = run(film("cover.mkv", times=[0.0], sound=np.tile(voice, 8)[None]))
-    assert len(found) == 8 and all("speech" in s.present for s in found)
+    """A still with speech: the picture is on the screen until the end, and so is the face in it."""
+    path = film("cover.mkv", times=[0.0], sound=np.tile(voice, 8)[None])
+    found, notes = run(path)
+    assert len(found) == 8 and all(s.present == {"speech", "face"} for s in found)
+    assert {track.person for s in found for track in s.faces} == {0}
+    assert [note for note in notes if "face" in note or "cut off" in note] == []
 
 
 def test_progress_reaches_the_end(film) -> None:

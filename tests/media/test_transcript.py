@@ -211,6 +211,26 @@ def test_bad_times_name_the_line(tmp_path: Path, line: str, message: str) -> Non
         read_transcript(path)
 
 
+@pytest.mark.parametrize(
+    "wrong", ["00:00:0x,000 --> 00:00:02,000", "00:00:05,000 --> 00:00:02,000", "00:00:01,000 -->"]
+)
+def test_one_bad_cue_is_left_out_with_a_note(tmp_path: Path, wrong: str) -> None:
+    path = tmp_path / "bad.srt"
+    path.write_text(
+        f"1\n00:00:01,000 --> 00:00:02,000\nbefore\n\n2\n{wrong}\nlost\n\n3\n00:00:06,000 --> 00:00:07,000\nafter\n"
+    )
+    found = read_transcript(path)
+    assert [(cue.text, cue.start) for cue in found.cues] == [("before", 1.0), ("after", 6.0)]
+    (note,) = found.notes
+    assert note.startswith("1 parts of the transcript have no times that can be read and were left out: ")
+    assert "bad.srt, line 6: " in note
+
+
+def test_halves_of_characters_become_signs_of_what_was_lost() -> None:
+    assert parse_transcript("bad \ud800 text").text == "bad \ufffd text"
+    assert parse_transcript("我很高兴".encode().decode("ascii", "surrogateescape")).text == "我很高兴"
+
+
 def test_a_subtitle_file_without_times_says_so(tmp_path: Path) -> None:
     path = tmp_path / "bad.srt"
     path.write_text("1\n00:00:01,000 -> 00:00:02,000\nhello\n")

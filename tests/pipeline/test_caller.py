@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import locale
+import multiprocessing
+import os
+import random
+import signal
+import warnings
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -34,6 +42,99 @@ def test_the_default_dtype_changes_no_answer(pipeline, folder, sample, words, wh
         found = model(sample, transcript=words)
         assert found.overall.emotions == pytest.approx(whole.overall.emotions, abs=1e-5)
     assert {p.dtype for p in emofuse.load(folder, device="cpu").model.parameters()} == {torch.float32}
+
+
+def deterministic():
+    """Algorithms that are deterministic, as reproducible research asks for."""
+    stack = contextlib.ExitStack()
+    torch.use_deterministic_algorithms(True)
+    stack.callback(torch.use_deterministic_algorithms, False)
+    return stack
+
+
+@contextlib.contextmanager
+def warnings_as_errors():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+@contextlib.contextmanager
+def gone(folder):
+    """A working folder that has been deleted."""
+    before = os.getcwd()
+    folder.mkdir()
+    os.chdir(folder)
+    folder.rmdir()
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+STATES = {
+    "a default device": lambda tmp: torch.device("meta"),
+    "no gradients": lambda tmp: torch.no_grad(),
+    "inference mode": lambda tmp: torch.inference_mode(),
+    "autocast": lambda tmp: torch.autocast("cpu", torch.bfloat16),
+    "deterministic algorithms": lambda tmp: deterministic(),
+    "warnings as errors": lambda tmp: warnings_as_errors(),
+    "arithmetic that raises": lambda tmp: np.errstate(all="raise"),
+    "no working folder": lambda tmp: gone(tmp / "gone"),
+}
+
+
+def state() -> tuple:
+    """What a caller has set, and what a library may not move."""
+    return (
+        torch.get_default_dtype(),
+        torch.get_default_device(),
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.is_autocast_enabled("cpu"),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.get_rng_state().sum().item() if torch.get_default_device().type == "cpu" else None,
+        np.geterr(),
+        np.random.get_state()[1].tolist(),
+        random.getstate(),
+        warnings.filters[:],
+        cv2.getNumThreads(),
+        signal.getsignal(signal.SIGINT),
+        locale.setlocale(locale.LC_ALL),
+    )
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_no_state_of_the_caller_changes_an_answer_or_is_moved(folder, sample, words, whole, tmp_path, name):
+    vad._network.cache_clear()
+    clip, folder = sample.resolve(), folder.resolve()
+    with STATES[name](tmp_path):
+        before = state()
+        model = emofuse.load(folder, device="cpu")
+        found = model(clip, transcript=words)
+        (why,) = model.explain(text="i am so happy")
+        assert state() == before
+    vad._network.cache_clear()
+    assert found.overall.emotions == pytest.approx(whole.overall.emotions, abs=1e-5)
+    assert [(p.start, p.end, p.person, p.present) for p in found.segments] == [
+        (p.start, p.end, p.person, p.present) for p in whole.segments
+    ]
+    (plain,) = emofuse.load(folder, device="cpu").explain(text="i am so happy")
+    assert why[0].to_dict() == plain[0].to_dict()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_any_start_method_of_processes(folder, whole, method):
+    context = multiprocessing.get_context(method)
+    with context.Pool(1) as pool:
+        top = pool.apply_async(_judged, (str(folder),)).get(timeout=200)
+    assert top == emofuse.load(folder, device="cpu")(text="i am so happy").overall.top
+
+
+def _judged(folder):
+    torch.set_num_threads(1)  # threads of a parent's pool are not there after a fork
+    return emofuse.load(folder, device="cpu")(text="i am so happy").overall.top
 
 
 def test_inference_mode_is_no_hindrance(folder):

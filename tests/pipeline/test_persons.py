@@ -39,3 +39,11 @@ def test_whoever_is_in_view_most_has_the_words_and_the_voice(make_segment, small
 def test_a_track_without_crops_is_nobody(make_segment):
     segment = replace(make_segment(1), faces=(track(3, 10, []),))
     assert [person for person, _ in by_person(segment)] == [None]
+
+
+def test_the_crops_that_were_chosen_do_not_decide_who_speaks(make_segment):
+    """Two people in view all the time: the larger face has the voice, however far apart its best pictures are."""
+    larger = replace(track(4, 100, [1.4, 1.5]), seconds=3.0)
+    smaller = replace(track(2, 80, [1.0, 3.9]), seconds=3.0)
+    segment = replace(make_segment(1), faces=(smaller, larger))
+    assert [person for person, _ in by_person(segment)] == [4, 2]
