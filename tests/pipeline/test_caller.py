@@ -10,6 +10,7 @@ import random
 import signal
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -62,7 +63,7 @@ def warnings_as_errors():
 @contextlib.contextmanager
 def gone(folder):
     """A working folder that has been deleted."""
-    before = os.getcwd()
+    before = Path.cwd()
     folder.mkdir()
     os.chdir(folder)
     folder.rmdir()
