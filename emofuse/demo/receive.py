@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from emofuse.demo.uploads import Uploads
 
-log = logging.getLogger("emofuse.demo")
 FRAME = 65_536
 """Bytes that a request may have beyond its file: boundaries and headers."""
 
