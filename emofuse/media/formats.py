@@ -48,7 +48,7 @@ _FORMATS = ",".join(
     )
 )
 """Demuxers a file may be opened with: containers that hold their own media, no playlists that point elsewhere."""
-_PICTURES = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM")
+_PICTURES = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM")
 """Pillow's readers of pictures that may be handed in."""
 _PICTURE_MARKS = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|BM|II\*\0|MM\0\*|GIF8[79]a|RIFF....WEBP|....ftypavi[fs]|"

@@ -189,12 +189,13 @@ def _drop_number(body: list[str]) -> None:
 def _unrolled(parts: Sequence[tuple[float, float, list[str]]]) -> list[tuple[float, float, list[str]]]:
     """Cues of captions that roll, each without the line that still stands from the cue before; others as they are.
 
-    Captions roll where words have times of their own, or where a line is held for a moment on its own, as YouTube's do.
+    Captions roll where words have times of their own, or where a line is held for a moment on its own and then stands
+    above the next one, as YouTube's do.
     """
     plain = [[_cue(line).text for line in body] for *_, body in parts]
     held = any(
-        end - start <= _HELD and after and before and after[0] == before[-1]
-        for before, after, (start, end, _) in zip(plain, plain[1:], parts[1:], strict=False)
+        end - start <= _HELD and before and now and now[0] == before[-1] and len(after) > 1 and after[0] == now[0]
+        for before, now, after, (start, end, _) in zip(plain, plain[1:], plain[2:], parts[1:], strict=False)
     )
     if not held and not any(_INLINE_STAMP.search(line) for *_, body in parts for line in body):
         return list(parts)
