@@ -16,7 +16,7 @@ LARGEST = 350
 """Lines of the largest module."""
 
 ROOMS = (
-    ("version", "errors"),
+    ("version", "errors", "torch_state"),
     ("files",),
     ("modalities",),
     ("notes", "types", "tasks", "plots", "pages"),
