@@ -54,6 +54,8 @@ class TextConfig(BackboneConfig):
     """How many earlier turns are shown."""
     lexicon: bool = True
     """Join VADER features through a zero-initialised projection."""
+    languages: tuple[str, ...] = ()
+    """Codes (ISO 639-1) of the languages it was trained on; () = not said. Words in none of their scripts are named."""
 
 
 class SpeechConfig(BackboneConfig):

@@ -37,6 +37,7 @@ def predict_batches(
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; at least 1 segment must be predicted at a time")
     source, size = iter(segments), FIRST
+    languages = getattr(model.encoder("text").config, "languages", ()) if "text" in model.modalities else ()
     while chunk := list(islice(source, min(size, batch_size))):
         size *= 2
         answers: dict[int, Prediction | None] = {}
@@ -50,8 +51,9 @@ def predict_batches(
             for row, i in enumerate(bucket):
                 _, person, segment = chunk[i]
                 present = members(masks[row], model.modalities)
-                found_here = prediction(model.tasks, decoded, row, present, segment, person, model.derived(present))
-                answers[i] = with_level(found_here, model.terciles("intensity"))
+                derived = model.derived(present)
+                one = prediction(model.tasks, decoded, row, present, segment, person, derived, languages)
+                answers[i] = with_level(one, model.terciles("intensity"))
         yield from ((key, answers[i]) for i, (key, _, _) in enumerate(chunk))
 
 
@@ -76,10 +78,11 @@ def prediction(
     segment: Segment,
     person: int | None,
     derived: Mapping[str, tuple[str, ...]] | None = None,
+    languages: Sequence[str] = (),
 ) -> Prediction | None:
     """One row of a decoded batch with its names; None when none of the model's modalities is present in it.
 
-    `derived`: see `Prediction`.
+    `derived`: see `Prediction`; `languages`: those that the model reads words in.
     """
     if not present:
         return None
@@ -101,7 +104,7 @@ def prediction(
         by_modality=unimodal,
         embedding=decoded.embedding[row].copy(),
         unfamiliarity=(unfamiliarity := {m: float(v[row]) for m, v in decoded.unfamiliarity.items() if m in present}),
-        unfamiliar={m: unusual(segment, m) for m, share in unfamiliarity.items() if share >= UNFAMILIAR},
+        unfamiliar={m: unusual(segment, m, languages) for m, share in unfamiliarity.items() if share >= UNFAMILIAR},
     )
 
 

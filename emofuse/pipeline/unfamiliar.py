@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -15,6 +16,19 @@ UNFAMILIAR = 0.975
 SHARE = 0.25
 """Of the segments that have a modality: from which on a note speaks of it."""
 UNKNOWN = "it is not known what is unusual"
+SCRIPTS: Mapping[str, tuple[str, ...]] = {
+    "zh": ("CJK",),
+    "ja": ("CJK", "HIRAGANA", "KATAKANA"),
+    "ko": ("HANGUL",),
+    "he": ("HEBREW",),
+    "el": ("GREEK",),
+    "th": ("THAI",),
+    "am": ("ETHIOPIC",),
+    **dict.fromkeys(("ru", "uk", "bg", "sr", "be", "mk"), ("CYRILLIC",)),
+    **dict.fromkeys(("ar", "fa", "ur"), ("ARABIC",)),
+    **dict.fromkeys(("hi", "mr", "ne"), ("DEVANAGARI",)),
+}
+"""Code of a language → first words of Unicode's names of its letters; Latin for all others."""
 TELEPHONE = 3800.0
 """Hz above which a telephone lets nothing pass …"""
 SILENT_BAND = 1e-5
@@ -29,13 +43,26 @@ POOR = 0.3
 """Quality of a face's best crop (size, sharpness, frontality)."""
 
 
-def unusual(segment: Segment, modality: Modality) -> str:
-    """What can be measured of a modality that would make it unlike most: UNKNOWN where nothing does."""
+def unusual(segment: Segment, modality: Modality, languages: Sequence[str] = ()) -> str:
+    """What can be measured of a modality that would make it unlike most: UNKNOWN where nothing does.
+
+    `languages`: those that the words were learnt in.
+    """
+    if modality == "text" and segment.words:
+        return unusual_script("".join(word.text for word in segment.words), languages)
     if modality == "speech" and segment.waveform is not None and segment.waveform.size:
         return unusual_sound(segment.waveform)
     if modality == "face" and segment.faces:
         return unusual_faces(segment.faces)
     return UNKNOWN
+
+
+def unusual_script(text: str, languages: Sequence[str]) -> str:
+    """Whether most letters are of a script that no language of training is written in."""
+    known = {script for code in languages for script in SCRIPTS.get(code, ("LATIN",))}
+    letters = [unicodedata.name(c, "").partition(" ")[0] for c in text if c.isalpha()]
+    strange = sum(script not in known for script in letters)
+    return "a language it was not trained on" if known and 2 * strange > len(letters) else UNKNOWN
 
 
 def unusual_sound(waveform: np.ndarray) -> str:

@@ -15,7 +15,7 @@ from emofuse.media.reader import MediaOptions
 from emofuse.model.familiarity import Familiarity
 from emofuse.notes import Note
 from emofuse.pipeline.pipeline import Pipeline
-from emofuse.pipeline.unfamiliar import UNKNOWN, unfamiliar_notes, unusual, unusual_faces, unusual_sound
+from emofuse.pipeline.unfamiliar import UNKNOWN, unfamiliar_notes, unusual, unusual_faces, unusual_script, unusual_sound
 from emofuse.types import FaceTrack, Prediction
 
 RATE = 16_000
@@ -47,8 +47,25 @@ def test_what_is_unusual_in_a_face_is_named(side, quality, said):
     assert unusual_faces([track]) == said
 
 
-def test_words_have_no_measure_of_their_own(make_segment):
+@pytest.mark.parametrize(
+    ("text", "languages", "strange"),
+    [
+        ("Мне очень грустно сегодня", ["en", "zh", "de"], True),
+        ("मैं बहुत दुखी हूँ", ["en", "ru"], True),
+        ("ich bin so traurig", ["en", "zh"], False),
+        ("我今天很难过 OK", ["en", "zh"], False),
+        ("Мне грустно", ["en", "uk"], False),
+        ("Мне грустно", [], False),
+        ("123 !?", ["zh"], False),
+    ],
+)
+def test_words_in_no_script_of_the_languages_learnt_are_named(text, languages, strange):
+    assert unusual_script(text, languages) == ("a language it was not trained on" if strange else UNKNOWN)
+
+
+def test_words_of_unsaid_languages_have_no_measure(make_segment):
     assert unusual(make_segment(0), "text") == UNKNOWN
+    assert unusual(make_segment(0), "text", ["zh"]) == "a language it was not trained on"
 
 
 def test_a_note_comes_from_a_quarter_of_the_segments_on():
