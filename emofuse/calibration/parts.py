@@ -38,10 +38,8 @@ class Parts:
 
     def rows(self, task: str, *modalities: Modality) -> Bool[np.ndarray, " n"]:
         """Which samples are labelled for the task and have all of these modalities."""
-        known = ~np.isnan(self.targets[task]).any(axis=1)
-        for modality in modalities:
-            known &= ~np.isnan(self.states[modality][:, 0])
-        return known
+        there = [~np.isnan(self.states[modality][:, 0]) for modality in modalities]
+        return np.logical_and.reduce([~np.isnan(self.targets[task]).any(axis=1), *there])
 
     def heated(self, model: EmotionModel) -> Parts:
         """With logits divided by what the distance of each row from training asks for."""

@@ -188,14 +188,15 @@ class EmotionModel(CheckpointMixin, nn.Module):
         if self.config.fusion.pool == "product":
             return correction + self._product(task, alone, present)
         parts, has = self._parts(task, alone, present)
-        return self.pools[task.name](parts, has, self._subset(present), correction)
+        pool = cast(OpinionPool, self.pools[task.name])
+        return pool(parts, has, self._subset(present), correction)
 
     def _parts(
         self, task: Task, alone: Mapping[Modality, Tensor], present: Mapping[Modality, Tensor]
     ) -> tuple[Float[Tensor, "batch m width"], Bool[Tensor, "batch m"]]:
         """What each modality says at its own temperature, and whether it is there and has learnt the task."""
         nothing = torch.zeros_like(next(iter(alone.values())))
-        heads = {m: cast(Head, self.modality_heads[m].tasks[task.name]) for m in alone}
+        heads = {m: cast(Head, cast(nn.ModuleDict, self.modality_heads[m].tasks)[task.name]) for m in alone}
         scale = {m: 1.0 if task.kind == "scalar" else head.own("temperature") for m, head in heads.items()}
         parts = torch.stack([alone[m] / scale[m] if m in alone else nothing for m in self.modalities], 1)
         there = torch.stack([present[m] & (m in alone) for m in self.modalities], 1)

@@ -242,10 +242,19 @@ def _unpacked(utterance: Utterance, arrays: Arrays) -> Segment:
     start, end = (float(v) for v in arrays["span"])
     count = sum(name.endswith(".person") for name in arrays)
     faces = tuple(
-        FaceTrack(int(arrays[f"{i}.person"]), **{name: arrays[f"{i}.{name}"] for name in TRACK}) for i in range(count)
+        FaceTrack(int(arrays[f"{i}.person"]), *(arrays[f"{i}.{name}"] for name in TRACK)) for i in range(count)
     )
     words = spread(utterance.text, start, end) if utterance.text else None
     waveform = arrays.get("waveform")
     return Segment(
-        utterance.id, start, end, words, waveform, faces, utterance.context, utterance.labels, extras=utterance.extras
+        utterance.id,
+        start,
+        end,
+        words,
+        waveform,
+        faces,
+        utterance.context,
+        utterance.speaker,
+        utterance.labels,
+        extras=utterance.extras,
     )
