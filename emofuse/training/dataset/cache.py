@@ -238,12 +238,15 @@ def _packed(segment: Segment) -> Arrays:
     return arrays
 
 
+def _track(arrays: Arrays, i: int) -> FaceTrack:
+    crops, times, boxes, quality = (arrays[f"{i}.{name}"] for name in TRACK)
+    return FaceTrack(int(arrays[f"{i}.person"]), crops, times, boxes, quality)
+
+
 def _unpacked(utterance: Utterance, arrays: Arrays) -> Segment:
     start, end = (float(v) for v in arrays["span"])
     count = sum(name.endswith(".person") for name in arrays)
-    faces = tuple(
-        FaceTrack(int(arrays[f"{i}.person"]), *(arrays[f"{i}.{name}"] for name in TRACK)) for i in range(count)
-    )
+    faces = tuple(_track(arrays, i) for i in range(count))
     words = spread(utterance.text, start, end) if utterance.text else None
     waveform = arrays.get("waveform")
     return Segment(
