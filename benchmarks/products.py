@@ -13,6 +13,7 @@ import copy
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +62,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--tiny", action="store_true", help="a model of a few thousand weights")
     given = parser.parse_args()
-    tiny = {"hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 512}
+    tiny: dict[str, Any] = {
+        "hidden_size": 256,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 512,
+    }
     config = Wav2Vec2Config(**(tiny if given.tiny else {}))
     sound = torch.randn(1, round(given.seconds * RATE), generator=torch.Generator().manual_seed(0))
     modules = dict(sides(config))

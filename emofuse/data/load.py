@@ -11,14 +11,18 @@ from emofuse.corpora.features import ARRAYS, Features, read_features
 from emofuse.media.audio import AudioBlock
 from emofuse.media.decode import stream
 from emofuse.media.faces.collect import FaceCollector, FaceOptions, faces_in_image
-from emofuse.media.formats import AUDIO_SUFFIXES, IMAGE_SUFFIXES
+from emofuse.media.formats import kind_of
 from emofuse.media.image import read_image
 from emofuse.media.transcript import spread
 from emofuse.modalities import Modality
 from emofuse.types import FaceTrack, Segment, Utterance
 
-PICTURES = frozenset({*IMAGE_SUFFIXES, ".tif", ".tiff"})
-SOUNDS = frozenset({*AUDIO_SUFFIXES, ".sph"})
+HOLDS: dict[str, frozenset[Modality]] = {
+    "picture": frozenset({"face"}),
+    "sound": frozenset({"speech"}),
+    "video": frozenset({"speech", "face"}),
+}
+"""Kind of a file → the modalities that are looked for in it."""
 FEATURES = ".npz"
 """Features that someone else extracted, in place of media."""
 
@@ -32,7 +36,7 @@ def load_segment(utterance: Utterance) -> Segment:
     waveform, faces, features, end = None, (), None, start
     if holds_features(utterance):
         features = features_of(utterance)
-    elif utterance.media is not None and utterance.media.suffix.lower() in PICTURES:
+    elif utterance.media is not None and kind_of(utterance.media) == "picture":
         faces = _picture(utterance.media, cropped=utterance.face_crop)
     elif utterance.media is not None:
         waveform, faces, end = _clip(utterance.media, start, utterance.end)
@@ -59,15 +63,14 @@ def modalities_of(utterance: Utterance) -> frozenset[Modality]:
     if utterance.text:
         found.add("text")
     if utterance.media is not None:
-        kind = utterance.media.suffix.lower()
-        found |= {"face"} if kind in PICTURES else {"speech"} if kind in SOUNDS else {"speech", "face"}
+        found |= HOLDS[kind_of(utterance.media)]
     return frozenset(found)
 
 
 def takes_long(utterance: Utterance) -> bool:
     """Whether decoding is worth keeping on disk: videos, in which faces are looked for."""
-    plain = PICTURES | SOUNDS | {FEATURES}
-    return utterance.media is not None and utterance.media.suffix.lower() not in plain
+    media = utterance.media
+    return media is not None and kind_of(media) == "video" and not holds_features(utterance)
 
 
 def holds_features(utterance: Utterance) -> bool:

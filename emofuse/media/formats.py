@@ -7,6 +7,7 @@ import re
 import stat
 import warnings
 from pathlib import Path
+from typing import Literal
 
 import av
 import av.container
@@ -113,6 +114,12 @@ def open_media(path: Path) -> av.container.InputContainer:
         return av.open(f"file:{path}", options=options, metadata_errors="replace")
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise unreadable(path, *_no_media(path, error)) from None
+
+
+def kind_of(path: Path) -> Literal["picture", "sound", "video"]:
+    """What a file's ending says it holds, unread; one that is no picture's and no sound's is taken for a video's."""
+    ending = path.suffix.lower()
+    return "picture" if ending in IMAGE_SUFFIXES else "sound" if ending in AUDIO_SUFFIXES else "video"
 
 
 def is_picture(path: Path) -> bool:

@@ -79,6 +79,7 @@ def test_what_an_utterance_has_is_told_from_its_file():
     assert told("a.png") == {"face"}
     assert told("a.FLAC", "hello") == {"speech", "text"}
     assert told("a.aac") == {"speech"}
+    assert told("a.tif") == {"face"} and told("a.sph") == {"speech"}
     assert told("a.mp4") == {"speech", "face"}
     assert told(None, "hello") == {"text"}
     assert told("a.npz") == {"text", "speech", "face"}
