@@ -44,9 +44,9 @@ def sides(config: Wav2Vec2Config) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _by_torchao(module: nn.Module) -> nn.Module:
-    from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
+    from torchao import quantization  # pyright: ignore[reportMissingImports]
 
-    quantize_(module, Int8DynamicActivationInt8WeightConfig())
+    quantization.quantize_(module, quantization.Int8DynamicActivationInt8WeightConfig())
     return module
 
 
