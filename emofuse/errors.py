@@ -44,6 +44,11 @@ def require_package(module: str, extra: str) -> None:
         )
 
 
+def first_line(error: BaseException) -> str:
+    """What an error of another package says, in one line."""
+    return next(iter(str(error).strip().splitlines()), "no reason given")
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """A clause for error messages: the valid names, the closest one first when there is a close one."""
     names = sorted(valid)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field
 
 from emofuse.data.examples import Example
 from emofuse.data.join import join
@@ -39,13 +39,13 @@ class Compose(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    size: PositiveInt = 6000
+    size: Annotated[int, Field(gt=0, le=100_000_000)] = 6000
     """Composed samples in one epoch."""
-    dev_size: PositiveInt = 300
+    dev_size: Annotated[int, Field(gt=0, le=1_000_000)] = 300
     """Composed dev samples for each subset of modalities; the same ones every epoch."""
     balance: Annotated[float, Field(ge=0, le=1)] = 1.0
     """0 = classes as frequent as in the data, 1 = all classes equally frequent."""
-    frames: PositiveInt = 1
+    frames: Annotated[int, Field(gt=0, le=1_000)] = 1
     """A single picture is shown 1 to this many times, each with its own augmentation, as a face in a video is."""
     conflict: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of samples in which one modality carries another emotion; the target is then the mean of both."""

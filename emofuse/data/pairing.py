@@ -92,6 +92,8 @@ def by_class(examples: Sequence[Example], task: str, modality: Modality | None =
         target = example.targets.get(task)
         if target is None or np.isnan(target).any() or (modality and modality not in example.modalities):
             continue
+        if len(target) > 1 and not target.any():  # of labels beside each other, none
+            continue
         pool.setdefault(int(target.argmax()), []).append(place)
     return pool
 

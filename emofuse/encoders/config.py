@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+LARGEST = 10_000_000
+"""No number of an architecture is larger: a vocabulary, at most."""
+DEEPEST = 1_000
+"""No backbone has more layers."""
+_DIVIDES = (("hidden_size", "num_attention_heads"), ("d_model", "encoder_attention_heads"), ("embed_dim", "num_heads"))
+"""Pairs of a width and the number of heads that share it."""
+_COUNTS_LAYERS = ("layers", "depth", "depths", "n_layer", "num_blocks")
+"""Endings of the names by which architectures say how many layers they have."""
 
 _LOCAL = (".", "/", "~", "package:", "local-dir:")
 """What sources begin with that are on this disk."""
@@ -41,6 +51,18 @@ class BackboneConfig(EncoderConfig):
             raise ValueError("give a source (hub id, folder, package:NAME) or an architecture to start from scratch")
         return self
 
+    @field_validator("architecture")
+    @classmethod
+    def _bounded(cls, architecture: dict[str, Any] | None) -> dict[str, Any] | None:
+        for name, number in _numbers(architecture or {}):
+            most = DEEPEST if name.endswith(_COUNTS_LAYERS) else LARGEST
+            if abs(number) > most:
+                raise ValueError(f"architecture: {name} is {number}; at most {most:,} is built")
+        for width, heads in _DIVIDES:
+            if architecture and width in architecture and heads in architecture:
+                _check_heads(width, architecture[width], heads, architecture[heads])
+        return architecture
+
 
 class TextConfig(BackboneConfig):
     """BERT family through transformers' auto classes."""
@@ -48,9 +70,9 @@ class TextConfig(BackboneConfig):
     kind: Literal["text"] = "text"  # type: ignore[assignment]
     tokenizer: str | None = None
     """Hub id or folder of the tokenizer where it is not that of `source`."""
-    max_length: int = Field(128, ge=8)
+    max_length: int = Field(128, ge=8, le=1 << 20)
     """Word pieces in an utterance with its context; the oldest context goes first."""
-    context_turns: int = Field(5, ge=0)
+    context_turns: int = Field(5, ge=0, le=LARGEST)
     """How many earlier turns are shown."""
     lexicon: bool = True
     """Join VADER features through a zero-initialised projection."""
@@ -64,7 +86,7 @@ class SpeechConfig(BackboneConfig):
     kind: Literal["speech"] = "speech"  # type: ignore[assignment]
     layer_sum: bool = False
     """A learned weighted sum of all hidden layers in place of the last (Yang et al. 2021, SUPERB)."""
-    last_layers: int = Field(1, ge=1)
+    last_layers: int = Field(1, ge=1, le=DEEPEST)
     """States of this many last layers side by side in each token: lower ones keep more of how a thing was said."""
     normalize: bool | None = None
     """Zero mean and unit variance: of the waveform (raw front ends), of each mel bin (wav2vec2-BERT). Of Whisper's
@@ -73,7 +95,7 @@ class SpeechConfig(BackboneConfig):
     None = as the source's feature extractor says; True from scratch. With a `stem` only the utterance's mean level
     over all bins is taken away, so that a recording's gain does not matter but spectral tilt and dynamics stay.
     """
-    stem: tuple[int, ...] = ()
+    stem: tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...] = ()
     """Channels of residual convolutions over the spectrogram, for a wav2vec2-BERT from scratch (see `MelStem`)."""
     trim: bool = True
     """Leave out what is 30 dB below the loudest at either end, so that how a clip was cut does not matter."""
@@ -101,7 +123,7 @@ class FaceConfig(BackboneConfig):
     kind: Literal["face"] = "face"  # type: ignore[assignment]
     name: str | None = None
     """timm architecture; None for one from scratch."""
-    image_size: int = Field(224, ge=16)
+    image_size: int = Field(224, ge=16, le=1 << 13)
     grayscale: bool = False
     """Show the network luma only, three times over: a model that learnt on grey faces then meets no colour."""
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
@@ -112,9 +134,9 @@ class FeaturesConfig(EncoderConfig):
     """Features that someone else extracted, a vector or a sequence of vectors a segment."""
 
     kind: Literal["features"] = "features"
-    width: int = Field(ge=1)
+    width: int = Field(ge=1, le=LARGEST)
     """Length of one feature vector."""
-    dim: int = Field(64, ge=1)
+    dim: int = Field(64, ge=1, le=1 << 16)
     dropout: float = Field(0.1, ge=0, lt=1)
 
 
@@ -123,3 +145,21 @@ def with_kind(encoders: Any) -> Any:
     if not isinstance(encoders, dict):
         return encoders
     return {m: {"kind": m, **c} if isinstance(c, dict) else c for m, c in encoders.items()}
+
+
+def _numbers(values: Any, name: str = "") -> Iterator[tuple[str, int]]:
+    """Every integer within plain values, with the name of the field that it stands in."""
+    if isinstance(values, Mapping):
+        for key, value in values.items():
+            yield from _numbers(value, str(key))
+    elif isinstance(values, list | tuple):
+        for value in values:
+            yield from _numbers(value, name)
+    elif isinstance(values, int):
+        yield name, values
+
+
+def _check_heads(width_name: str, width: Any, heads_name: str, heads: Any) -> None:
+    whole = isinstance(width, int) and isinstance(heads, int) and width > 0 and heads > 0
+    if not whole or width % heads:
+        raise ValueError(f"architecture: {width_name} {width!r} is no multiple of {heads_name} {heads!r}")

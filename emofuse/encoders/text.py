@@ -20,13 +20,15 @@ from emofuse.encoders.hf import described
 from emofuse.encoders.lexicon import LEXICON_FEATURES, lexicon_features
 from emofuse.encoders.script import Script
 from emofuse.encoders.sources import resolve_source
-from emofuse.errors import RecipeError
+from emofuse.errors import CheckpointError, RecipeError
 from emofuse.modalities import Modality
 from emofuse.types import Segment, Tokens, Word
 
 VIRTUAL = "virtual_tokens"
 """Where an architecture says which learned tokens stand before the words."""
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "tokenizer_config.json")
+_PROBE = "a \U00013000"
+"""A letter, and a hieroglyph that hardly a vocabulary has."""
 
 
 class TextProcessor:
@@ -120,7 +122,7 @@ class TextEncoder(Encoder):
         if checkpoint is not None:
             # virtual tokens stand in a transformers backbone's cache
             backbone = hf.loadable(architecture, lean and virtual is None)
-            tokenizer = hf.tokenizer(checkpoint, lean=lean)
+            tokenizer = _fitting(hf.tokenizer(checkpoint, lean=lean), backbone, checkpoint)
         elif config.source is not None:
             source = resolve_source(config.source)
             backbone = hf.pretrained(source, config.revision)
@@ -242,6 +244,21 @@ class TextEncoder(Encoder):
     def foreign(self, words: Sequence[Word]) -> bool:
         """See `TextProcessor.foreign`."""
         return self.processor.foreign(words)
+
+
+def _fitting(tokenizer: Any, backbone: nn.Module, folder: Path) -> Any:
+    """The tokenizer of a checkpoint, once it has read a text; raises CheckpointError for a piece beyond the weights."""
+    read = tokenizer(_PROBE, text_pair=_PROBE, truncation="only_second", max_length=16, return_offsets_mapping=True)
+    if not read["input_ids"]:
+        raise CheckpointError(f"{folder}: the tokenizer makes nothing of a text: it is damaged; fetch or save it again")
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    rows = backbone.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
+    if largest >= rows:
+        raise CheckpointError(
+            f"{folder}: the tokenizer knows a piece of number {largest:,}, the model has {rows:,}: one of them is "
+            "damaged or of another model; fetch or save it again"
+        )
+    return tokenizer
 
 
 def _drop_pooler(backbone: nn.Module) -> None:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from emofuse.encoders.encoder import Encoder
-from emofuse.errors import CheckpointError
+from emofuse.errors import CheckpointError, EmofuseError, first_line
 from emofuse.files import replacing_folder
 from emofuse.modalities import Modality
 from emofuse.model.config import SCHEMA_VERSION, ModelConfig
@@ -119,7 +119,7 @@ def read_config(folder: Path) -> ModelConfig:
         raise CheckpointError(f"{folder} holds no config.json: it is not a model folder; give {ACCEPTED}")
     try:
         raw = json.loads(path.read_text("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not valid JSON ({error}); save the model again, or fetch it again") from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if version is None:
@@ -177,20 +177,46 @@ def load(
         raise CheckpointError(f"{folder} holds no model.safetensors; fetch or save the model again")
     try:
         state = read_weights(weights)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(
             f"{weights} cannot be read ({error}); the file is damaged: fetch or save it again"
         ) from error
-    model: Any = cast(Any, kind)(config, checkpoint=folder, lean=lean)
+    model = _built(kind, config, folder, lean)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise CheckpointError(f"{weights} does not fit {folder / 'config.json'}: {error}") from error
     if (folder / CONFORMAL).is_file():
-        model.conformal = load_conformal(folder / CONFORMAL)
+        model.conformal = _fitting(load_conformal(folder / CONFORMAL), config, folder / CONFORMAL)
     if (folder / FAMILIARITY).is_file():
         model.familiarity = load_familiarity(folder / FAMILIARITY)
     return model.to(device, torch.float32).eval()
+
+
+def _built(kind: Any, config: ModelConfig, folder: Path, lean: bool) -> Any:
+    """The model without its weights; whatever a damaged tokenizer or architecture raises is a CheckpointError."""
+    try:
+        return kind(config, checkpoint=folder, lean=lean)
+    except (EmofuseError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # tokenizers raises Exception itself
+        raise CheckpointError(
+            f"{folder} cannot be built into a model ({type(error).__name__}: {first_line(error)}): its config.json or "
+            "its tokenizer is damaged or was edited by hand; fetch or save it again"
+        ) from error
+
+
+def _fitting(table: ConformalTable, config: ModelConfig, path: Path) -> ConformalTable:
+    """Scores of prediction sets; raises CheckpointError where they are of other classes than the model's."""
+    classes = {task.name: task.classes for task in config.tasks}
+    for subset, each in table.items():
+        for task, scores in each.items():
+            if scores.classes != classes.get(task):
+                raise CheckpointError(
+                    f"{path}: the scores of {subset} are of {task} {list(scores.classes)}, the model's classes are "
+                    f"{list(classes.get(task, ()))}; write it with emofuse calibrate, or delete it"
+                )
+    return table
 
 
 def save(

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
-from emofuse.encoders.config import EncoderConfig, with_kind
+from emofuse.encoders.config import DEEPEST, EncoderConfig, with_kind
 from emofuse.encoders.registry import described, encoder_class
 from emofuse.modalities import Modality, ordered
 from emofuse.tasks import TASKS, Task
@@ -19,10 +19,10 @@ class FusionConfig(BaseModel):
     """Size of the fusion transformer."""
 
     model_config = ConfigDict(extra="forbid")
-    dim: int = Field(192, ge=8)
-    layers: int = Field(2, ge=1)
-    heads: int = Field(4, ge=1)
-    feedforward: int = Field(2, ge=1)
+    dim: int = Field(192, ge=8, le=1 << 16)
+    layers: int = Field(2, ge=1, le=DEEPEST)
+    heads: int = Field(4, ge=1, le=1 << 12)
+    feedforward: int = Field(2, ge=1, le=1 << 8)
     """Width of the feed-forward layers, in multiples of `dim`."""
     dropout: float = Field(0.1, ge=0, lt=1)
     unimodal: Literal["corrected", "passthrough"] = "corrected"
@@ -54,11 +54,11 @@ class TaskConfig(BaseModel):
     """A task as it stands in a checkpoint, whole, so that a later change of label space is noticed."""
 
     model_config = ConfigDict(extra="forbid")
-    name: str
+    name: str = Field(pattern=r"^[^.]+$")
     kind: Literal["categorical", "multilabel", "scalar"]
     classes: tuple[str, ...] = ()
-    low: float = 0.0
-    high: float = 1.0
+    low: float = Field(0.0, allow_inf_nan=False)
+    high: float = Field(1.0, allow_inf_nan=False)
     prior: tuple[float, ...] | None = None
     """Mean target of the training data: the classes' shares, or a scalar's mean; None = not known."""
     terciles: tuple[float, float] | None = None
@@ -94,6 +94,8 @@ class ModelConfig(BaseModel):
     @classmethod
     def _named(cls, tasks: Any) -> Any:
         """Let a task of `tasks.TASKS` be given by its name."""
+        if not isinstance(tasks, list | tuple):
+            return tasks
         out = []
         for task in tasks:
             if isinstance(task, str):
@@ -112,6 +114,8 @@ class ModelConfig(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> ModelConfig:
         for modality, config in self.encoders.items():
+            if not modality or "." in modality:
+                raise ValueError(f"a modality is named by a word without dots, not {modality!r}")
             if not encoder_class(config.kind).encodes(modality):
                 raise ValueError(
                     f"a {config.kind} encoder cannot encode {modality}; use kind {modality!r} or 'features'"

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -124,21 +124,22 @@ def load_conformal(path: Path) -> ConformalTable:
     """The inverse of `save_conformal`; raises CheckpointError when the file is not that."""
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            subset: {
-                task: ConformalScores(
-                    s["method"],
-                    tuple(s["classes"]),
-                    {source: tuple(map(float, own)) for source, own in s["scores"].items()},
-                )
-                for task, s in each.items()
-            }
-            for subset, each in table.items()
-        }
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        return {subset: {task: _scores_from(s) for task, s in each.items()} for subset, each in table.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"{path} holds no conformal scores ({error}); write it with emofuse calibrate, or delete it"
         ) from error
+
+
+def _scores_from(plain: Mapping[str, Any]) -> ConformalScores:
+    """Raises ValueError, TypeError or KeyError for what `save_conformal` never writes."""
+    method, classes = plain["method"], tuple(plain["classes"])
+    scores = {str(source): tuple(map(float, own)) for source, own in plain["scores"].items()}
+    if method not in get_args(Method) or not all(isinstance(name, str) for name in classes):
+        raise ValueError(f"method {method!r} over the classes {list(classes)}")
+    if not all(math.isfinite(score) for own in scores.values() for score in own):
+        raise ValueError("some scores are no finite numbers")
+    return ConformalScores(method, classes, scores)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def load_familiarity(path: Path) -> nn.ModuleDict:
         tensors = load_file(path)
         modalities = dict.fromkeys(name.rpartition(".")[0] for name in tensors)
         return nn.ModuleDict({m: Familiarity({n: tensors[f"{m}.{n}"] for n in TENSORS}) for m in modalities})
-    except (OSError, SafetensorError, KeyError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, AttributeError) as error:
         raise CheckpointError(
             f"{path} does not say what is familiar ({error!r}); write it with emofuse calibrate, or delete it"
         ) from error

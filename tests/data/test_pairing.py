@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from emofuse.data.pairing import paired
+from emofuse.data.pairing import by_class, mean_targets, paired
 from emofuse.errors import DataError
 from emofuse.evaluation.evaluate import evaluate_checkpoint
 
@@ -50,3 +51,25 @@ def test_labels_that_may_stand_beside_each_other_pair_with_one_class(tiny_model,
     )
     assert found.protocol["paired"] == {"text": "goemotions", "speech": "manifest"}
     assert found.tasks["emotion"].report["n"] == 4
+
+
+def test_samples_of_several_labels_are_paired_by_the_leading_one_and_never_by_none(samples):
+    """A text that carries no label at all is not one of the first class."""
+    labels = {"a": [1.0, 1.0, 0.0], "b": [0.0, 0.0, 0.0], "c": [0.0, 1.0, 1.0], "d": [np.nan] * 3}
+    texts, voices = (
+        [replace(samples[1], id=m + i, targets={"both": np.array(t, np.float32)}) for i, t in labels.items()]
+        for m in ("text ", "speech ")
+    )
+    assert by_class(texts, "both") == {0: [0], 1: [2]}
+    found = paired({"text": texts, "speech": voices}, 4, task="both")
+    assert [sample.id for sample in found] == [f"text {i}+speech {i}+#{n}" for n, i in enumerate("acac")]
+    assert [sample.targets["both"].tolist() for sample in found] == [labels["a"], labels["c"]] * 2
+    with pytest.raises(DataError, match="labelled samples of both of two modalities at least"):
+        paired({"text": texts[1:2], "speech": voices}, 1, task="both")
+
+
+def test_targets_of_a_pair_are_the_mean_of_what_is_known(samples):
+    known, unknown = np.array([1.0, 0.0], np.float32), np.full(2, np.nan, np.float32)
+    parts = [replace(samples[1], targets={"t": t}) for t in (known, unknown, known[::-1])]
+    assert mean_targets(parts)["t"].tolist() == [0.5, 0.5]
+    assert np.isnan(mean_targets([parts[1], parts[1]])["t"]).all()

@@ -135,6 +135,92 @@ def test_damaged_folders_are_clear_errors(saved, spoil, message):
         EmotionModel.from_pretrained(saved)
 
 
+def rewritten(name, change):
+    """Changes a JSON file of the folder."""
+
+    def spoil(folder):
+        path = folder / name
+        path.write_text(json.dumps(change(json.loads(path.read_text()))))
+
+    return spoil
+
+
+def cut(name, share=0.5):
+    """Cuts a file of the folder off."""
+
+    def spoil(folder):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: int(len(content) * share)])
+
+    return spoil
+
+
+def architecture(modality, **changes):
+    def change(config):
+        config["encoders"][modality]["architecture"] |= changes
+        return config
+
+    return rewritten("config.json", change)
+
+
+def without_unknown(tokenizer):
+    del tokenizer["model"]["vocab"]["[UNK]"]
+    return tokenizer
+
+
+def beyond_the_weights(tokenizer):
+    tokenizer["model"]["vocab"]["happy"] = 400
+    return tokenizer
+
+
+SCORES = {"text": {"emotion": {"method": "lac", "classes": ["a"], "scores": {"": [0.5]}}}}
+
+
+@pytest.mark.parametrize("lean", [True, False])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (cut("tokenizer.json"), "cannot be built into a model .*tokenizer is damaged"),
+        (cut("tokenizer.json", 0.0), "cannot be built into a model"),
+        (lambda f: (f / "tokenizer.json").write_bytes(b"\xff\x00" * 99), "cannot be built into a model"),
+        (rewritten("tokenizer.json", lambda _: {}), "cannot be built into a model"),
+        (rewritten("tokenizer.json", lambda _: []), "cannot be built into a model"),
+        (rewritten("tokenizer.json", without_unknown), "cannot be built into a model"),
+        (rewritten("tokenizer.json", beyond_the_weights), "knows a piece of number 400, the model has 120"),
+        (cut("tokenizer_config.json"), "cannot be built into a model"),
+        (rewritten("tokenizer_config.json", lambda _: [1]), "cannot be built into a model"),
+        (lambda f: (f / "tokenizer_config.json").write_text("[" * 100_000), "cannot be built into a model"),
+        (lambda f: [p.unlink() for p in f.glob("token*")], "cannot be built into a model"),
+        (lambda f: (f / "config.json").write_text("[" * 100_000), "not valid JSON"),
+        (lambda f: (f / "config.json").write_text('{"schema_version": ' + "9" * 5000 + "}"), "not valid JSON"),
+        (lambda f: (f / "config.json").write_bytes(b"\xff\xfe"), "not valid JSON"),
+        (lambda f: edit(f, tasks=None), "tasks: .*the folder is damaged"),
+        (lambda f: edit(f, tasks=[{"name": "a.b", "kind": "scalar"}]), "tasks.0.name: .*the folder is damaged"),
+        (lambda f: edit(f, encoders={"fa.ce": {"kind": "features", "width": 3}}), "a modality is named by a word"),
+        (architecture("text", num_hidden_layers=10**20), "num_hidden_layers is 10{20}; at most 1,000 is built"),
+        (architecture("text", hidden_size=10**9), "hidden_size is 10{9}; at most 10,000,000 is built"),
+        (architecture("text", num_attention_heads=0), "hidden_size 16 is no multiple of num_attention_heads 0"),
+        (architecture("text", hidden_size="wide"), "hidden_size 'wide' is no multiple"),
+        (architecture("text", model_type="nothing"), "cannot be built into a model"),
+        (architecture("text", hidden_act="nothing"), "cannot be built into a model"),
+        (architecture("speech", conv_depthwise_kernel_size="wide"), "cannot be built into a model"),
+        (architecture("face", patch_size=0), "cannot be built into a model"),
+        (architecture("face", depth=10**12), "depth is 10{12}; at most 1,000 is built"),
+        (cut("model.safetensors", 0.9), "the file is damaged"),
+        (cut("model.safetensors", 0.001), "the file is damaged"),
+        (lambda f: (f / "conformal.json").write_text(json.dumps(SCORES)), r"are of emotion \['a'\], the model's"),
+        (lambda f: (f / "conformal.json").write_text(json.dumps(SCORES)[:-9]), "holds no conformal scores"),
+        (lambda f: (f / "conformal.json").write_text("[" * 100_000), "holds no conformal scores"),
+        (lambda f: (f / "conformal.json").write_text(json.dumps(SCORES).replace("lac", "raps")), "method 'raps'"),
+        (lambda f: (f / "conformal.json").write_text(json.dumps(SCORES).replace("0.5", "NaN")), "no finite numbers"),
+    ],
+)
+def test_whatever_is_damaged_in_a_folder_is_a_clear_error(saved, spoil, message, lean):
+    spoil(saved)
+    with pytest.raises(CheckpointError, match=message):
+        EmotionModel.from_pretrained(saved, lean=lean)
+
+
 def test_a_name_that_is_nowhere_says_what_is_valid():
     with pytest.raises(CheckpointError, match=r"no model 'emofuse-huge': give a name shipped with emofuse"):
         locate("emofuse-huge")

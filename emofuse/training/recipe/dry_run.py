@@ -24,7 +24,7 @@ from emofuse.training.dataset.sources import SourceExamples, read_source
 from emofuse.training.outcome.ensemble import members
 from emofuse.training.recipe.schema import Recipe, Source, Strategy
 from emofuse.training.trainer import last_complete
-from emofuse.training.tuning.init import model_config, parameter_counts
+from emofuse.training.tuning.init import describing_model, model_config, parameter_counts
 from emofuse.training.tuning.optim import parameter_groups
 from emofuse.training.tuning.strategies import apply_strategies
 
@@ -203,7 +203,7 @@ def _model(recipe: Recipe, encoders: Mapping[Modality, dict[str, Any]]) -> Itera
 
 def _built(recipe: Recipe, encoders: Mapping[Modality, dict[str, Any]]) -> EmotionModel:
     """The model in shape alone; nothing is allocated."""
-    with torch.device("meta"):
+    with describing_model(), torch.device("meta"):
         return EmotionModel(model_config(_only(recipe, encoders, {})))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeFloat, model_validator
 
 from emofuse.data.compose import Compose
 from emofuse.errors import RecipeError, nearest
@@ -19,6 +19,9 @@ from emofuse.tasks import TASKS, Task
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[float, float]
+Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
+Size = Annotated[int, Field(gt=0, le=1 << 16)]  # of what is there at once
+Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
 
 
 class Section(BaseModel):
@@ -66,7 +69,7 @@ class Data(Section):
     compose: Compose | None = None
     modality_dropout: Probability = 0.0
     """Probability that a sample with several modalities keeps only a random one of its subsets."""
-    cache_mb: Annotated[int, Field(ge=0)] = 2048
+    cache_mb: Annotated[int, Field(ge=0, le=1_000_000_000)] = 2048
     """Memory for decoded media, in MiB; the oldest entries leave first."""
     cache: Cache | None = None
     """None = nothing is kept on disk."""
@@ -97,12 +100,12 @@ class Strategy(Section):
     """How one encoder is tuned."""
 
     kind: Literal["full", "top", "frozen", "lora", "adalora", "prefix", "prompt", "ia3"] = "full"
-    layers: PositiveInt = 2
+    layers: Size = 2
     """`top`: how many last layers learn."""
-    rank: PositiveInt = 8
-    alpha: PositiveInt = 16
+    rank: Size = 8
+    alpha: Size = 16
     dropout: Probability = 0.05
-    tokens: PositiveInt = 16
+    tokens: Size = 16
     """`prefix`, `prompt`: virtual tokens."""
     targets: list[str] | None = None
     """Names of the linear layers that get adapters; None = attention and feed-forward projections."""
@@ -141,7 +144,7 @@ class SpeechAugment(Section):
     keep: Range = (0.6, 1.0)
     mask: Probability = 0.0
     """SpecAugment: `masks` spans of time and of frequency set to zero, on features or on the raw waveform."""
-    masks: PositiveInt = 2
+    masks: Size = 2
     mask_time: Probability = 0.1
     mask_frequency: Probability = 0.15
 
@@ -227,7 +230,7 @@ class Loss(Section):
     adversarial: Literal["none", "fgm", "pgd"] = "none"
     epsilon: Annotated[float, Field(gt=0)] = 0.5
     """Length of the adversarial step on the embeddings."""
-    adversarial_steps: PositiveInt = 3
+    adversarial_steps: Size = 3
     distil: Distil | None = None
 
 
@@ -254,24 +257,24 @@ class Optim(Section):
 class Train(Section):
     """How long, in what batches, on what machine."""
 
-    epochs: Annotated[int, Field(ge=0)] = 10
+    epochs: Annotated[int, Field(ge=0, le=1_000_000_000)] = 10
     """0 = no gradient steps: trained encoders with their heads are put together, and their pool is calibrated."""
-    batch_size: PositiveInt = 32
-    eval_batch_size: PositiveInt = 64
-    accumulation: PositiveInt = 1
+    batch_size: Size = 32
+    eval_batch_size: Size = 64
+    accumulation: Size = 1
     bf16: bool = False
     """Mixed precision in the encoders; fusion, heads and losses stay in float32."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay of an exponential moving average of the weights; the average is evaluated and saved."""
     metric: str = "emotion.uar"
     """`task.metric`, averaged over the dev sets: what chooses the epoch."""
-    patience: PositiveInt | None = None
+    patience: Count | None = None
     """Epochs without a better dev score before training stops."""
-    save_steps: PositiveInt | None = None
+    save_steps: Count | None = None
     """Also save a resumable state every so many steps; None = each epoch only."""
-    threads: PositiveInt | None = None
+    threads: Size | None = None
     """CPU threads of the computation; None = as the environment says."""
-    workers: Annotated[int, Field(ge=0)] = 0
+    workers: Annotated[int, Field(ge=0, le=1 << 16)] = 0
     """Processes that prepare samples; 0 = in the training process."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -298,8 +301,8 @@ class Recipe(Section):
     """All of a training run."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
-    seed: int = 0
-    seeds: list[int] | None = None
+    seed: Seed = 0
+    seeds: list[Seed] | None = None
     """Train once per seed and report mean ± standard deviation; `seed` alone otherwise."""
     folds: Literal["all"] | list[str | int] | None = None
     """Train once per fold of the corpus (its reader's option `fold`), for the recipes of one corpus that has them."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 from torch import Tensor
 
 from emofuse.encoders.registry import encoder_class
-from emofuse.errors import CheckpointError, RecipeError, nearest
+from emofuse.errors import CheckpointError, EmofuseError, RecipeError, first_line, nearest
 from emofuse.modalities import Modality, subset_name, subsets_of
 from emofuse.model.checkpoint import locate, read_config
 from emofuse.model.config import FusionConfig, ModelConfig
@@ -67,13 +69,28 @@ def build(recipe: Recipe) -> tuple[EmotionModel, list[str]]:
     begun = [m for m in config.encoders if m in recipe.model.init or "all" in recipe.model.init]
     complete = len(begun) == len(config.encoders)
     folder = _folder(recipe, begun[0]) if complete else None
-    model = EmotionModel(config, checkpoint=folder)
+    with describing_model():
+        model = EmotionModel(config, checkpoint=folder)
     lines = []
     for part in ("all", *config.encoders, "fusion"):
         if part in recipe.model.init:
             rest = [m for m in config.encoders if part == "all" and m not in recipe.model.init]
             lines.append(_take_over(model, part, _folder(recipe, part), rest or [part]))
     return model, lines
+
+
+@contextmanager
+def describing_model() -> Iterator[None]:
+    """Raise RecipeError for what building a model makes of numbers that do not go together."""
+    try:
+        yield
+    except (EmofuseError, OSError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # transformers raises Exceptions of its own
+        raise RecipeError(
+            f"model: the encoders cannot be built as they are described ({type(error).__name__}: {first_line(error)}); "
+            "see model.encoders"
+        ) from error
 
 
 def _folder(recipe: Recipe, part: str) -> Path:

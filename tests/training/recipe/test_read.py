@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from emofuse.errors import RecipeError
+from emofuse.training.recipe.dry_run import show_plan
 from emofuse.training.recipe.read import dump_recipe, load_recipe, parse_recipe
-from emofuse.training.tuning.init import model_config
+from emofuse.training.tuning.init import build, model_config
 
 PLAIN = {
     "name": "plain",
@@ -44,6 +45,67 @@ def written(tmp_path: Path) -> Path:
 def test_what_does_not_exist_is_named_with_what_does(written, override, message):
     with pytest.raises(RecipeError, match=message):
         load_recipe(written, [override])
+
+
+HUGE = 99999999999999999999
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "seed", "seeds", "data.cache_mb", "data.compose.size", "data.compose.frames", "strategy.text.rank",
+        "strategy.text.tokens", "train.epochs", "train.batch_size", "train.eval_batch_size", "train.accumulation",
+        "train.patience", "train.save_steps", "train.threads", "train.workers", "augment.speech.masks",
+    ],
+)  # fmt: skip
+def test_every_size_of_a_recipe_has_a_bound(written, key):
+    value = f"[{HUGE}]" if key == "seeds" else HUGE
+    with pytest.raises(RecipeError, match=rf"{key}.*less than"):
+        load_recipe(written, [f"{key}={value}"])
+    with pytest.raises(RecipeError, match=r"seed.*greater than or equal to 0"):
+        load_recipe(written, ["seed=-1"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (f"encoders.text.architecture={{num_hidden_layers: {HUGE}}}", f"num_hidden_layers is {HUGE}; at most 1,000"),
+        ("encoders.text.architecture={depths: [2, 2000]}", "depths is 2000; at most 1,000 is built"),
+        (f"encoders.text.architecture={{inner: {{hidden_size: -{HUGE}}}}}", f"hidden_size is -{HUGE}; at most"),
+        (f"encoders.text.max_length={HUGE}", "max_length: .*less than"),
+        (f"encoders.text.context_turns={HUGE}", "context_turns: .*less than"),
+        (f"encoders.speech={{architecture: {{}}, last_layers: {HUGE}}}", "last_layers: .*less than"),
+        (f"encoders.face={{architecture: {{}}, image_size: {HUGE}}}", "image_size: .*less than"),
+        (f"encoders.face={{kind: features, width: {HUGE}}}", "width: .*less than"),
+        (f"encoders.face={{kind: features, width: 1, dim: {HUGE}}}", "dim: .*less than"),
+        (f"fusion.dim={8 * HUGE}", "dim: .*less than"),
+        (f"fusion.layers={HUGE}", "layers: .*less than"),
+        (f"fusion.heads={HUGE}", "heads: .*less than"),
+        (f"fusion.feedforward={HUGE}", "feedforward: .*less than"),
+    ],
+)
+def test_every_size_of_a_model_has_a_bound(written, override, message):
+    """One layer more than memory holds would be built for ever, and not be refused."""
+    with pytest.raises(RecipeError, match=message):
+        model_config(load_recipe(written, [f"model.{override}"]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("num_attention_heads=0", "hidden_size 16 is no multiple of num_attention_heads 0"),
+        ("hidden_size=17", "hidden_size 17 is no multiple of num_attention_heads 2"),
+        ("model_type=nothing", r"model: the encoders cannot be built as they are described \("),
+        ("vocab_size=many", r"model: the encoders cannot be built as they are described \("),
+    ],
+)
+def test_numbers_that_do_not_go_together_are_refused_before_any_weight(written, tiny_tokenizer, change, message):
+    values = "{model_type: bert, vocab_size: 120, hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2}"
+    given = [f"model.encoders.text={{tokenizer: '{tiny_tokenizer}', architecture: {values}}}"]
+    recipe = load_recipe(written, [*given, f"model.encoders.text.architecture.{change}"])
+    for build_it in (build, show_plan):
+        with pytest.raises(RecipeError, match=message):
+            build_it(recipe)
 
 
 def test_overrides_reach_lists_and_strategies(written):
