@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emofuse.media.alignment import CueReader, by_sentence, laid_out
+from emofuse.media.cutting import Cutter
 from emofuse.media.decode import AudioBlock, read_audio
 from emofuse.media.segmentation import Joiner, SegmentOptions, Span, Timeline, VoiceSpans, cue_spans, sentences
 from emofuse.media.transcript import Cue
@@ -254,3 +255,177 @@ def test_text_is_laid_over_what_is_spoken() -> None:
     alone = laid_out(cues)
     assert alone[0].start == 0.0 and alone[1].end == pytest.approx(22 / 15)
     assert laid_out([]) == []
+
+
+STEP = CHUNK / SAMPLE_RATE
+"""Seconds of one decision, 0.032."""
+WORD, HUSH, BETWEEN = 0.25, 0.0999, 0.2
+"""A probability that begins speech, one that ends it, one that does neither."""
+
+
+def decided(
+    *parts: tuple[float, int], options: SegmentOptions | None = None, loudness: list[float] | None = None
+) -> list[Span]:
+    """Stretches of speech for (probability, number of chunks) one after the other, whatever network decided so."""
+    probabilities = np.concatenate([np.full(count, p, np.float32) for p, count in parts])
+    voice = VoiceSpans(options)
+    if loudness is not None:
+        voice._sound = np.repeat(np.array(loudness, np.float32), CHUNK)
+    return [*voice._chunked(probabilities.astype(float)), *voice.finish()]
+
+
+def seconds(spans: list[Span]) -> list[tuple[float, float]]:
+    return [(pytest.approx(span.start), pytest.approx(span.end)) for span in spans]
+
+
+def test_speech_begins_at_the_threshold_and_is_padded() -> None:
+    assert [(s.start, s.end) for s in decided((0, 10), (WORD, 20), (0, 20))] == seconds(
+        [Span(10 * STEP - 0.1, 30 * STEP + 0.1)]
+    )
+    assert decided((0, 10), (0.2499, 20), (0, 20)) == []
+    assert [s.start for s in decided((WORD, 20), (0, 20))] == [0.0], "and never before the clip"
+
+
+def test_speech_is_lost_below_the_threshold_for_long_enough() -> None:
+    """12 chunks of silence are 0.384 s, 13 are 0.416 s: only these end a stretch of speech."""
+    far = SegmentOptions(join_gap=0.0, short=0.0)
+    assert len(decided((WORD, 20), (HUSH, 12), (WORD, 20), (0, 20), options=far)) == 1
+    apart = decided((WORD, 20), (HUSH, 13), (WORD, 20), (0, 20), options=far)
+    assert [(s.start, s.end) for s in apart] == seconds(
+        [Span(0.0, 20 * STEP + 0.1), Span(33 * STEP - 0.1, 53 * STEP + 0.1)]
+    )
+    assert len(decided((WORD, 20), (BETWEEN, 40), (WORD, 20), (0, 20), options=far)) == 1
+    assert len(decided((WORD, 20), (HUSH, 1), (BETWEEN, 12), (WORD, 20), (0, 20), options=far)) == 2
+
+
+def test_bursts_shorter_than_a_quarter_of_a_second_are_no_speech() -> None:
+    """7 chunks are 0.224 s, 8 are 0.256 s; what is neither loud nor lost counts for none of it."""
+    assert decided((0, 10), (WORD, 7), (0, 20)) == []
+    assert len(decided((0, 10), (WORD, 8), (0, 20))) == 1
+    assert decided((0, 10), (WORD, 4), (BETWEEN, 10), (WORD, 3), (0, 20)) == []
+
+
+def test_what_is_said_at_the_end_ends_with_the_clip() -> None:
+    """The pad after speech never reaches beyond the last sample."""
+    assert [s.end for s in decided((0, 10), (WORD, 20))] == [pytest.approx(30 * STEP)]
+    assert [s.end for s in decided((0, 10), (WORD, 20), (0, 1))] == [pytest.approx(31 * STEP)]
+    assert [s.end for s in decided((0, 10), (WORD, 20), (0, 5))] == [pytest.approx(30 * STEP + 0.1)]
+    voice = VoiceSpans(start=5.0)
+    spans = [*voice._chunked(np.full(20, 0.9)), *voice.finish()]
+    assert [(s.start, s.end) for s in spans] == seconds([Span(5.0, 5.0 + 20 * STEP)])
+
+
+def test_the_rest_of_a_split_stretch_comes_out_however_short_it_is() -> None:
+    """Cut at the quietest point, four chunks before its end; the eighth of a second after it is speech all the same."""
+    options = SegmentOptions(longest=2.0, join_gap=0.0, short=0.0)
+    length = 57  # 57 chunks are 1.824 s, the first to reach longest - 2 * pad
+    loudness = [1.0] * (length - 4) + [0.01] * 4
+    found = decided((WORD, length), (0, 20), options=options, loudness=loudness)
+    assert len(found) == 2
+    assert found[0].start == 0.0 and found[0].end == found[1].start
+    assert 50 * STEP <= found[0].end <= 54 * STEP
+    assert found[1].end == pytest.approx(length * STEP + 0.1)
+
+
+def test_a_long_stretch_is_cut_where_it_is_quietest_in_its_second_half() -> None:
+    options = SegmentOptions(longest=2.0, join_gap=0.0, short=0.0)
+    loudness = [1.0] * 80
+    loudness[10], loudness[37:44] = 0.0, [0.2] * 7
+    found = decided((WORD, 70), (0, 20), options=options, loudness=loudness)
+    assert [(s.start, s.end) for s in found] == seconds([Span(0.0, 40 * STEP), Span(40 * STEP, 70 * STEP + 0.1)])
+
+
+def joined(*spans: Span, **options: float) -> list[Span]:
+    joiner = Joiner(SegmentOptions(**options))
+    return [s for span in spans for s in joiner.push(span)] + list(joiner.finish())
+
+
+def test_an_overlap_of_a_twentieth_of_a_second_is_none() -> None:
+    """Captions overlap by a frame; people who talk at once overlap by more, and are then nobody in particular."""
+    one, two = Span(0.0, 4.0, "cue", "A"), Span(3.96, 8.0, "cue", "B")
+    assert joined(one, two) == [one, two]
+    assert joined(one, Span(3.94, 8.0, "cue", "B")) == [Span(0.0, 8.0, "cue", None)]
+    assert joined(one, Span(1.0, 2.0, "cue", "B")) == [Span(0.0, 4.0, "cue", None)]
+    assert joined(one, Span(3.0, 8.0, "cue", "A")) == [Span(0.0, 8.0, "cue", "A")]
+
+
+def test_short_neighbours_join_up_to_the_gap_and_the_length() -> None:
+    exact = {"join_gap": 0.5, "short": 1.0, "longest": 8.0}
+    short = Span(0.0, 0.75)
+    assert joined(short, Span(1.25, 4.0), **exact) == [Span(0.0, 4.0)]
+    assert joined(short, Span(1.2501, 4.0), **exact) == [short, Span(1.2501, 4.0)]
+    assert joined(short, Span(1.25, 8.0), **exact) == [Span(0.0, 8.0)]
+    assert joined(short, Span(1.25, 8.0001), **exact) == [short, Span(1.25, 8.0001)]
+    assert joined(Span(0.0, 1.0), Span(1.25, 2.25), **exact) == [Span(0.0, 1.0), Span(1.25, 2.25)]
+    assert joined(Span(0.0, 1.0), Span(1.25, 2.2), **exact) == [Span(0.0, 2.2)]
+    apart = (Span(0.0, 0.5, "cue", "A"), Span(0.5, 1.0, "cue", "B"))
+    assert joined(*apart, **exact) == list(apart)
+
+
+def test_a_span_waits_for_what_may_still_join_it() -> None:
+    """A long span and a new stretch that is still short: it may end short, and then they are one."""
+    options = SegmentOptions(join_gap=0.5, short=1.0, longest=10.0)
+    for held, begin, now, out in (
+        (3.0, 3.25, 4.0, False), (3.0, 3.25, 4.25, True), (0.5, 0.75, 5.0, False), (0.5, 0.75, 10.01, True),
+        (3.0, 3.51, 3.6, True), (3.0, 3.5, 3.6, False),
+    ):  # fmt: skip
+        joiner = Joiner(options)
+        assert list(joiner.push(Span(0.0, held))) == []
+        assert list(joiner.meet(begin, now)) == ([Span(0.0, held)] if out else []), (held, begin, now)
+        assert joiner.since == (float("inf") if out else 0.0)
+    joiner = Joiner(options)
+    assert list(joiner.meet(0.0, 99.0)) == list(joiner.settle(99.0)) == list(joiner.finish()) == []
+    assert list(joiner.push(Span(1.0, 2.0))) == list(joiner.settle(2.5)) == []
+    assert list(joiner.settle(2.5001)) == [Span(1.0, 2.0)]
+    assert joiner.since == float("inf") and list(joiner.finish()) == []
+
+
+def test_windows_cover_gaps_by_hand() -> None:
+    def windows(*bounds: float) -> list[Span]:
+        return [Span(a, b, "window") for a, b in itertools.pairwise(bounds)]
+
+    timeline = Timeline()
+    assert list(timeline.windows(5.99)) == []
+    assert list(timeline.windows(6.0)) == windows(0.0, 4.0)
+    assert list(timeline.windows(7.0)) == []
+    said = Span(7.0, 8.0)
+    assert list(timeline.push(said)) == [*windows(4.0, 7.0), said]
+    assert list(timeline.push(Span(7.5, 9.0))) == [Span(8.0, 9.0)]
+    assert list(timeline.push(Span(8.0, 9.0))) == []
+    assert list(timeline.push(Span(10.9, 11.0))) == [Span(10.9, 11.0)], "a gap below 2 s has no window"
+    assert list(timeline.finish(12.9)) == []
+    assert list(timeline.finish(13.0)) == windows(11.0, 13.0)
+    assert list(timeline.finish(13.0)) == []
+    assert list(Timeline(start=3.0).finish(14.0)) == windows(3.0, 7.0, 11.0, 14.0)
+    assert list(Timeline(start=3.0).finish(2.0)) == []
+    assert list(Timeline().finish(1.9)) == windows(0.0, 1.9)
+
+
+def test_long_cues_are_cut_where_a_word_begins() -> None:
+    found = cue_spans([Cue("aa bb cc dd", 0.0, 12.0, "A")], SegmentOptions(longest=6.0))
+    assert [(s.start, s.end, s.speaker, s.kind) for s in found] == [(0.0, 6.0, "A", "cue"), (6.0, 12.0, "A", "cue")]
+    assert cue_spans([Cue("aa bb", 0.0, 6.0)], SegmentOptions(longest=6.0)) == [Span(0.0, 6.0, "cue")]
+    one = cue_spans([Cue("aaaaaa", 0.0, 12.0)], SegmentOptions(longest=6.0))
+    assert [(s.start, s.end) for s in one] == [(0.0, 6.0), (6.0, 12.0)], (
+        "and in the middle of one where there is no other"
+    )
+    assert cue_spans([Cue("no time")]) == []
+    late, early = Cue("late", 4.0, 6.0), Cue("early", 0.0, 2.0)
+    assert [s.start for s in cue_spans([late, early])] == [0.0, 4.0]
+
+
+def test_what_is_spoken_comes_out_in_order_and_is_clamped_to_the_clip() -> None:
+    """Of known spans, those that begin within the clip end with it at the latest; later ones are counted."""
+    known = [Span(0.5, 2.0, "cue"), Span(2.0, 9.0, "cue"), Span(8.0, 9.5, "cue")]
+    cutter = Cutter(SegmentOptions(), known)
+    cutter.advance(2.0)
+    assert list(cutter.due(1.9)) == []
+    assert list(cutter.due(2.0)) == [known[0]]
+    assert cutter.since == 2.0
+    assert cutter.finish(8.0) == 1
+    assert list(cutter.due()) == [Span(2.0, 8.0, "cue")]
+    windows = Cutter(SegmentOptions())
+    windows.advance(6.0)
+    assert list(windows.due()) == [Span(0.0, 4.0, "window")]
+    assert windows.finish(7.0) == 0
+    assert list(windows.due()) == [Span(4.0, 7.0, "window")]
