@@ -59,7 +59,8 @@ def _network() -> SileroNet:
     assert spec is not None and spec.submodule_search_locations
     weights = load_file(Path(next(iter(spec.submodule_search_locations))) / "data" / "silero_vad_16k.safetensors")
     weights = {name.replace("lstm_cell", "lstm") + "_l0" * ("lstm" in name): w for name, w in weights.items()}
-    network = SileroNet()
+    with torch.random.fork_rng(devices=[]):  # no draw of the weights before they are read is the caller's
+        network = SileroNet()
     network.load_state_dict(weights)
     return network.float().eval().requires_grad_(False)
 

