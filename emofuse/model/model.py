@@ -199,12 +199,12 @@ class EmotionModel(CheckpointMixin, nn.Module):
         heads = {m: cast(Head, cast(nn.ModuleDict, self.modality_heads[m].tasks)[task.name]) for m in alone}
         scale = {m: 1.0 if task.kind == "scalar" else head.own("temperature") for m, head in heads.items()}
         parts = torch.stack([alone[m] / scale[m] if m in alone else nothing for m in self.modalities], 1)
-        there = torch.stack([present[m] & (m in alone) for m in self.modalities], 1)
+        there = torch.stack([present[m] if m in alone else torch.zeros_like(present[m]) for m in self.modalities], 1)
         unknown = torch.zeros((), dtype=torch.bool, device=there.device)
         learnt = there & torch.stack(
             [heads[m].own("supported_subsets") if m in heads else unknown for m in self.modalities]
         )
-        return parts, torch.where(learnt.any(1, keepdim=True), learnt, there)
+        return parts, learnt | (there & ~learnt.any(1, keepdim=True))
 
     def _subset(self, present: Mapping[Modality, Tensor]) -> Int[Tensor, " batch"]:
         """The bit mask of what is there."""

@@ -13,7 +13,7 @@ from emofuse.batch import collate
 from emofuse.modalities import Modality, Subset, members
 from emofuse.model.model import Decoded, EmotionModel
 from emofuse.model.predict import GIVEN, forward
-from emofuse.pipeline.unfamiliar import UNFAMILIAR, unusual
+from emofuse.pipeline.unfamiliar import unfamiliar_in
 from emofuse.tasks import Task
 from emofuse.types import Prediction, Segment
 
@@ -104,7 +104,7 @@ def prediction(
         by_modality=unimodal,
         embedding=decoded.embedding[row].copy(),
         unfamiliarity=(unfamiliarity := {m: float(v[row]) for m, v in decoded.unfamiliarity.items() if m in present}),
-        unfamiliar={m: unusual(segment, m, languages) for m, share in unfamiliarity.items() if share >= UNFAMILIAR},
+        unfamiliar=unfamiliar_in(segment, unfamiliarity, present, languages),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from emofuse.modalities import Modality, ordered
+from emofuse.modalities import Modality, Subset, ordered
 from emofuse.notes import Note
 from emofuse.types import SAMPLE_RATE, FaceTrack, Prediction, Segment
 
@@ -41,6 +41,17 @@ SMALL = 40.0
 """Pixels of a face's shorter side."""
 POOR = 0.3
 """Quality of a face's best crop (size, sharpness, frontality)."""
+
+
+def unfamiliar_in(
+    segment: Segment, unfamiliarity: Mapping[Modality, float], present: Subset, languages: Sequence[str]
+) -> dict[Modality, str]:
+    """What is unlike training, and why: far from its states, or in a script of none of its languages, which an
+    encoder need not show: unknown letters all look alike to it."""
+    found = {m: unusual(segment, m, languages) for m, share in unfamiliarity.items() if share >= UNFAMILIAR}
+    if "text" in present and (why := unusual(segment, "text", languages)) != UNKNOWN:
+        found["text"] = why
+    return found
 
 
 def unusual(segment: Segment, modality: Modality, languages: Sequence[str] = ()) -> str:
@@ -89,7 +100,7 @@ def unusual_faces(faces: Sequence[FaceTrack]) -> str:
 def unfamiliar_notes(predictions: Sequence[Prediction]) -> Iterator[Note]:
     """One a modality that is unfamiliar in enough of its segments, with what is unusual in most of them."""
     for modality in ordered(m for p in predictions for m in p.unfamiliar):
-        having = [p for p in predictions if modality in p.unfamiliarity]
+        having = [p for p in predictions if modality in p.present]
         why = [p.unfamiliar[modality] for p in having if modality in p.unfamiliar]
         if len(why) >= SHARE * len(having):
             most = max(sorted(set(why)), key=why.count)

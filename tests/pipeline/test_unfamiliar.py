@@ -15,7 +15,15 @@ from emofuse.media.reader import MediaOptions
 from emofuse.model.familiarity import Familiarity
 from emofuse.notes import Note
 from emofuse.pipeline.pipeline import Pipeline
-from emofuse.pipeline.unfamiliar import UNKNOWN, unfamiliar_notes, unusual, unusual_faces, unusual_script, unusual_sound
+from emofuse.pipeline.unfamiliar import (
+    UNKNOWN,
+    unfamiliar_in,
+    unfamiliar_notes,
+    unusual,
+    unusual_faces,
+    unusual_script,
+    unusual_sound,
+)
 from emofuse.types import FaceTrack, Prediction
 
 RATE = 16_000
@@ -66,6 +74,9 @@ def test_words_in_no_script_of_the_languages_learnt_are_named(text, languages, s
 def test_words_of_unsaid_languages_have_no_measure(make_segment):
     assert unusual(make_segment(0), "text") == UNKNOWN
     assert unusual(make_segment(0), "text", ["zh"]) == "a language it was not trained on"
+    said = unfamiliar_in(make_segment(0), {"text": 0.4, "face": 0.99}, frozenset(("text", "face")), ["zh"])
+    assert said == {"text": "a language it was not trained on", "face": UNKNOWN}
+    assert unfamiliar_in(make_segment(0), {"text": 0.4}, frozenset(("text",)), ["en"]) == {}
 
 
 def test_a_note_comes_from_a_quarter_of_the_segments_on():

@@ -13,6 +13,7 @@ from emofuse.batch import collate
 from emofuse.errors import CheckpointError, EmofuseError
 from emofuse.modalities import MODALITIES
 from emofuse.model.config import ModelConfig
+from emofuse.model.familiarity import Familiarity
 from emofuse.model.model import EmotionModel
 from emofuse.runtime.export.examples import spoken
 from emofuse.runtime.export.write import export
@@ -45,6 +46,24 @@ def raw(tiny_config, tmp_path_factory):
     return saved(ModelConfig.model_validate(values), tmp_path_factory.mktemp("export") / "raw")
 
 
+@pytest.fixture(scope="module")
+def pooled(tiny_config, tmp_path_factory):
+    """A model that pools opinions, uneven ones, and knows what voices it is familiar with."""
+    fusion = {"pool": "mean", "correction": "never", "unimodal": "passthrough"}
+    config = tiny_config.model_copy(update={"fusion": tiny_config.fusion.model_copy(update=fusion)})
+    folder = tmp_path_factory.mktemp("export") / "pooled"
+    model = saved(config, folder)
+    for pool in model.pools.values():
+        torch.nn.init.normal_(pool.weights)
+        torch.nn.init.normal_(pool.bias)
+        pool.recorded[6] = True
+    width = model.modality_heads["speech"].pool.dim
+    known = {"components": torch.randn(width, 4), "offset": torch.randn(4), "reference": torch.randn(9, 4)}
+    known |= {"quantiles": torch.linspace(0, 9, 101), "slope": torch.tensor(0.4)}
+    model.familiarity = torch.nn.ModuleDict({"speech": Familiarity(known)})
+    return EmotionModel.from_pretrained(model.save_pretrained(folder), lean=True)
+
+
 def largest_difference(one, other, segments):
     """Between the decoded outputs of two models, one batch for all segments; NaN must stand in the same places."""
     found, expected = (m.predict(collate([m.prepare(s) for s in segments])) for m in (one, other))
@@ -52,13 +71,15 @@ def largest_difference(one, other, segments):
     pairs = [(found.tasks[t], expected.tasks[t]) for t in expected.tasks]
     pairs += [(found.by_modality[m][t], v) for m, each in expected.by_modality.items() for t, v in each.items()]
     pairs.append((found.embedding, expected.embedding))
+    assert found.unfamiliarity.keys() == expected.unfamiliarity.keys()
+    pairs += [(found.unfamiliarity[m], v) for m, v in expected.unfamiliarity.items()]
     for a, b in pairs:
         assert (np.isnan(a) == np.isnan(b)).all()
     return max(float(np.nanmax(np.abs(a - b))) for a, b in pairs)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reads", ["spectral", "raw"])
+@pytest.mark.parametrize("reads", ["spectral", "raw", "pooled"])
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])
 def test_parity_for_all_subsets_and_lengths(backend, reads, request, make_segment, tmp_path):
     model = request.getfixturevalue(reads)
@@ -85,7 +106,7 @@ def test_the_exported_pipeline_answers_like_the_first(backend, spectral, make_se
 
 
 @pytest.mark.filterwarnings("ignore:The given buffer is not writable:UserWarning")  # of torch.export.load
-@pytest.mark.parametrize("reads", ["spectral", "raw"])
+@pytest.mark.parametrize("reads", ["spectral", "raw", "pooled"])
 def test_torch_programs_take_other_lengths(reads, request, make_segment, tmp_path):
     from emofuse.runtime.export.graphs import graphs
 
