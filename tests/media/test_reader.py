@@ -69,7 +69,7 @@ def test_the_real_clip(real_clip: Path) -> None:
     (segment,), notes = run(real_clip)
     assert segment.present == {"speech", "face"}
     assert segment.start == pytest.approx(1.0, abs=0.1) and segment.end == pytest.approx(2.5, abs=0.15)
-    assert notes == ["no transcript was given and no ASR model: text is absent"]
+    assert notes == ["no transcript was given and no speech recogniser (extra asr): text is absent"]
 
 
 def test_a_video_in_one_pass(film) -> None:
@@ -77,7 +77,7 @@ def test_a_video_in_one_pass(film) -> None:
     assert [s.present for s in found] == [{"speech", "face"}] * 2
     assert found[1].start - found[0].start == pytest.approx(3.3, abs=0.15)
     assert {track.person for s in found for track in s.faces} == {0}
-    assert notes == ["no transcript was given and no ASR model: text is absent"]
+    assert notes == ["no transcript was given and no speech recogniser (extra asr): text is absent"]
 
 
 @pytest.mark.slow
