@@ -163,7 +163,23 @@ class EmotionModel(CheckpointMixin, nn.Module):
                 correction = correction * corrected
             own = {m: out[task.name] for m, out in alone.items()}
             logits[task.name] = self._fused(task, own, present, correction)
-        return Outputs(logits, alone, F.normalize(states[:, 0], dim=-1), pooled, distance)
+        return Outputs(logits, alone, self._state(states, pooled, present), pooled, distance)
+
+    def _state(
+        self,
+        states: Float[Tensor, "batch queries dim"],
+        pooled: Mapping[Modality, Tensor],
+        present: Mapping[Modality, Tensor],
+    ) -> Float[Tensor, "batch state"]:
+        """At unit length; of a transformer that never learnt, the modalities' own states side by side."""
+        if self.config.fusion.correction != "never":
+            return F.normalize(states[:, 0], dim=-1)
+        parts = []
+        for modality in self.modalities:
+            width = cast(ModalityHead, self.modality_heads[modality]).pool.dim
+            own = pooled.get(modality, states.new_zeros(len(states), width))
+            parts.append(F.normalize(own, dim=-1) * present[modality].float()[:, None])
+        return F.normalize(torch.cat(parts, -1), dim=-1)
 
     def _unimodal(self, modality: Modality, pooled: Tensor, distance: Tensor | None) -> dict[str, Tensor]:
         """What a modality says alone, of classes the less sharply the further its states are from training."""

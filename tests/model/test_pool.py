@@ -141,3 +141,19 @@ def test_the_correction_counts_only_where_it_was_kept(pooling_config, make_segme
     assert (with_it - without).abs().max() > 1e-3
     torch.nn.init.zeros_(model.heads["emotion"].linear.weight)
     torch.testing.assert_close(without, model(batch).logits["emotion"])
+
+
+def test_the_state_of_a_transformer_that_never_learnt_is_the_parts_side_by_side(pooling_config, make_segment):
+    """Near where the parts are near: whatever the untrained transformer would say has no place in it."""
+    fusion = pooling_config.fusion.model_copy(update={"correction": "never"})
+    model = EmotionModel(pooling_config.model_copy(update={"fusion": fusion})).eval()
+    segments = [make_segment(0), make_segment(1), make_segment(0).without("face")]
+    with torch.no_grad():
+        state = model(collate([model.prepare(s) for s in segments])).state
+        torch.nn.init.normal_(model.fusion.queries)
+        again = model(collate([model.prepare(s) for s in segments])).state
+    torch.testing.assert_close(state.norm(dim=1), torch.ones(3))
+    torch.testing.assert_close(again, state)
+    width = model.modality_heads["face"].pool.dim
+    assert not state[2, -width:].any() and state[0, -width:].any()
+    torch.testing.assert_close(state[2, :-width], torch.nn.functional.normalize(state[0, :-width], dim=0))
