@@ -311,7 +311,11 @@ def test_people_have_the_same_numbers_however_the_clip_is_cut(portrait: np.ndarr
     def numbers(*spans: tuple[float, float]) -> list[set[int]]:
         collector = FaceCollector()
         for i in range(40):
-            picture = portrait[0:240, 60:380] if i < 15 else man
+            picture = np.full((270, 640, 3), 128, np.uint8)
+            if i < 15:
+                picture[0:240, 0:320] = portrait[0:240, 60:380]
+            else:
+                picture[:, 370:] = man
             collector.push(VideoFrame(i / 5, rgb=picture))
         return [{track.person for track in collector.tracks(*span)} for span in spans]
 
