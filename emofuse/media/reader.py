@@ -43,7 +43,7 @@ class MediaOptions:
     segment: SegmentOptions = field(default_factory=SegmentOptions)
     faces: FaceOptions = field(default_factory=FaceOptions)
     detector: FaceDetector | None = None
-    """None = OpenCV's cascades."""
+    """None = BlazeFace, whose weights come with the package."""
     voice: Literal["auto", "always"] = "auto"
     """`auto`: sound is a voice where somebody speaks; `always`: everywhere it is not silent."""
     asr: str | None = None

@@ -23,7 +23,8 @@ from emofuse.media.faces.collect import (
     faces_in_image,
 )
 from emofuse.media.faces.crop import Crop, appearance, chosen, cut, quality, squared
-from emofuse.media.faces.detect import from_yunet, overlap
+from emofuse.media.faces.detect import overlap
+from emofuse.media.faces.yunet import from_yunet
 
 FACE = np.array([175.0, 64.0, 100.0, 100.0])
 """Where the portrait's face is."""
@@ -213,6 +214,72 @@ def test_the_real_clip(real_clip: Path) -> None:
     assert (track.quality > 0.7).all()
     for box in track.boxes:
         assert overlap(box, np.array([440, 145, 380, 380])) > 0.7
+
+
+def test_two_people_in_one_spot_are_two(portrait: np.ndarray, man: np.ndarray) -> None:
+    """A call's speaker view: nothing changes but the head, by turns, and it is known again."""
+    size = (200, 200)
+    one = cv2.resize(portrait[30:210, 130:310], size, interpolation=cv2.INTER_AREA)
+    two = cv2.resize(man[20:240, 25:245], size, interpolation=cv2.INTER_AREA)
+    frames = []
+    for i in range(30):
+        picture = np.full((480, 640, 3), 128, np.uint8)
+        x = 220 + round(3 * np.sin(i))
+        picture[140:340, x : x + 200] = (one, two)[i // 10 % 2]
+        frames.append(VideoFrame(i * 0.2, rgb=picture))
+    collector = collected(frames)
+    people = [[t.person for t in collector.tracks(start, start + 2.0)] for start in (0.0, 2.0, 4.0)]
+    assert people == [[0], [1], [0]]
+
+
+@pytest.mark.parametrize("changed", ["tilted", "small", "dark"])
+def test_video_finds_what_a_still_finds(portrait: np.ndarray, changed: str) -> None:
+    """Leaning by 20 degrees, 50 pixels of 1280, a fifth of the light: found in each second, by nobody else's name."""
+    head = bust(portrait)
+    if changed == "tilted":
+        turn = cv2.getRotationMatrix2D((225, 114), 20, 1.0)
+        head = cv2.warpAffine(portrait, turn, (512, 512), borderMode=cv2.BORDER_REPLICATE)[0:260, 90:360]
+    if changed == "small":
+        head = cv2.resize(head, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    frames = []
+    for i in range(15):
+        picture = scene((head, 300 + 9 * i, 200), width=1280, height=720)
+        frames.append(VideoFrame(i * 0.2, rgb=(picture * 0.2).astype(np.uint8) if changed == "dark" else picture))
+    assert len(faces_in_image(frames[0].rgb)) == 1
+    collector = collected(frames)
+    for second in range(3):
+        (track,) = collector.tracks(second, second + 1)
+        assert track.person == 0
+
+
+def test_a_face_in_eleven_of_twelve_frames_is_found(portrait: np.ndarray) -> None:
+    """Whichever frame lacks it, and however few frames are looked at."""
+    face, empty = scene((bust(portrait), 100, 60)), scene()
+    for missing in range(0, 12, 3):
+        for step in (0.04, 0.2):
+            frames = [VideoFrame(i * step, rgb=empty if i == missing else face) for i in range(12)]
+            (track,) = collected(frames).tracks(0, 12 * step)
+            assert track.person == 0 and len(track.crops) >= 2
+
+
+@pytest.mark.parametrize("colour", [(255, 0, 0), (0, 0, 255), (250, 220, 0)])
+def test_a_plain_colour_is_no_face(colour: tuple[int, int, int]) -> None:
+    notes: list[str] = []
+    assert faces_in_image(np.full((200, 200, 3), colour, np.uint8), notes=notes) == () and notes == []
+
+
+def test_crops_are_turned_until_eyes_are_level(portrait: np.ndarray) -> None:
+    turn = cv2.getRotationMatrix2D((225, 114), 25, 1.0)
+    leaning = cv2.warpAffine(portrait, turn, (512, 512), borderMode=cv2.BORDER_REPLICATE)
+    (upright,) = faces_in_image(portrait)
+    (plain,) = faces_in_image(leaning)
+    (level,) = faces_in_image(leaning, options=FaceOptions(align=True))
+
+    def alike(track) -> float:
+        one, two = (cv2.resize(t.crops[0], (32, 32)).astype(float).ravel() for t in (upright, track))
+        return float(np.corrcoef(one, two)[0, 1])
+
+    assert alike(level) > max(0.8, alike(plain) + 0.2)
 
 
 def crop(time: float, good: float) -> Crop:

@@ -10,14 +10,18 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from emofuse.media.faces.blazeface import BlazeFaceDetector
 from emofuse.media.faces.crop import Crop, chosen, cut, quality, squared
-from emofuse.media.faces.detect import FaceDetector, Faces, HaarDetector, YuNetDetector, overlap
+from emofuse.media.faces.detect import FaceDetector, Faces, believed, default_detector, overlap
+from emofuse.media.faces.haar import HaarDetector
 from emofuse.media.faces.track import FaceOptions, FaceTracker
+from emofuse.media.faces.yunet import YuNetDetector
 from emofuse.media.image import VideoFrame
 from emofuse.notes import Note
 from emofuse.types import FaceTrack
 
 __all__ = [
+    "BlazeFaceDetector",
     "FaceCollector",
     "FaceDetector",
     "FaceOptions",
@@ -132,24 +136,25 @@ def faces_in_image(
     face fills is taken whole, and so is one without a detected face, at half the quality it would have, and `notes`
     says so.
     """
-    detector, options = detector or HaarDetector(), options or FaceOptions()
+    detector, options = detector or default_detector(), options or FaceOptions()
     height, width = rgb.shape[:2]
     found = _found(rgb, detector, options)
     order = np.argsort(-found.boxes[:, 2])[: options.most_people] if len(found) else []
     boxes = [squared(found.boxes[i], options.margin) for i in order]
     frontal = [float(found.frontal[i]) for i in order]
+    tilts = [found.tilt(i) if options.align else 0.0 for i in order]
     tight = max(height, width) <= _TIGHT and max(height, width) <= 1.5 * min(height, width)
     whole = squared(np.array([0.0, 0.0, width, height]), 0.0)
     if tight and boxes and overlap(boxes[0], whole) >= _FILLED:
-        boxes, frontal = [whole], frontal[:1]
+        boxes, frontal, tilts = [whole], frontal[:1], [0.0]
     trust = 1.0
     if tight and not boxes and _contrast(rgb) >= _CONTRAST:
-        boxes, frontal, trust = [whole], [1.0], 0.5
+        boxes, frontal, tilts, trust = [whole], [1.0], [0.0], 0.5
         if notes is not None:
             notes.append(WHOLE_PICTURE)
     tracks = []
-    for person, (box, ahead) in enumerate(zip(boxes, frontal, strict=True)):
-        picture = cut(rgb, box, options.crop_size)
+    for person, (box, ahead, tilt) in enumerate(zip(boxes, frontal, tilts, strict=True)):
+        picture = cut(rgb, box, options.crop_size, tilt)
         side = float(box[2]) / (1 + 2 * options.margin)
         good = trust * quality(picture, side, ahead, options.crop_size)
         tracks.append(as_track(person, [Crop(time, picture, box, good)]))
@@ -176,5 +181,6 @@ def _found(rgb: np.ndarray, detector: FaceDetector, options: FaceOptions) -> Fac
         scale = 1.0
     if not detector.colour:
         picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    smallest = options.smallest / 2 if longest > _TIGHT else 0.25
-    return detector.detect(picture, smallest, effort="exhaustive").moved(scale, -border, -border)
+    smallest = options.smallest if longest > _TIGHT else 0.25
+    found = detector.detect(picture, smallest, effort="exhaustive").moved(scale, -border, -border)
+    return believed(detector, rgb, found)
