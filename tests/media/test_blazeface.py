@@ -13,7 +13,8 @@ import pytest
 from emofuse.errors import MediaError
 from emofuse.media.faces import blazeface as module
 from emofuse.media.faces.blazeface import BlazeFaceDetector, anchors, blended, framed
-from emofuse.media.faces.detect import FaceDetector, default_detector, looked_at, merged, overlap
+from emofuse.media.faces.default import default_detector
+from emofuse.media.faces.detect import FaceDetector, looked_at, merged, overlap
 
 FACE = np.array([175.0, 64.0, 100.0, 100.0])
 """Where the portrait's face is."""

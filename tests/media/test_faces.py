@@ -190,6 +190,14 @@ def test_a_face_seen_once_is_no_face_unless_there_was_one_look(portrait: np.ndar
     assert len(alone.tracks(0.0, 0.04)) == 1
 
 
+def test_flashes_of_other_sizes_do_not_confirm_each_other(portrait: np.ndarray) -> None:
+    """What is taken for the same person again, once each time and in another size, is often no face."""
+    near = cv2.resize(bust(portrait), None, fx=1.9, fy=1.9, interpolation=cv2.INTER_LINEAR)
+    shown = {3: scene((bust(portrait), 300, 60)), 9: scene((near, 200, 20))}
+    frames = [VideoFrame(i * 0.4, rgb=shown.get(i, scene())) for i in range(14)]
+    assert collected(frames).tracks(0, 6) == ()
+
+
 @pytest.mark.slow
 def test_people_come_and_memory_does_not(portrait: np.ndarray) -> None:
     """Crops of what is final are dropped, people are forgotten beyond a number, frames are never kept."""

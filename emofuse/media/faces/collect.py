@@ -12,7 +12,8 @@ from jaxtyping import UInt8
 
 from emofuse.media.faces.blazeface import BlazeFaceDetector
 from emofuse.media.faces.crop import Crop, chosen, cut, quality, squared
-from emofuse.media.faces.detect import FaceDetector, Faces, believed, default_detector, overlap
+from emofuse.media.faces.default import default_detector
+from emofuse.media.faces.detect import FaceDetector, Faces, believed, overlap
 from emofuse.media.faces.haar import HaarDetector
 from emofuse.media.faces.track import FaceOptions, FaceTracker
 from emofuse.media.faces.yunet import YuNetDetector
@@ -75,7 +76,8 @@ class FaceCollector:
         options = self.tracker.options
         there: dict[int, list[Crop]] = {}
         for person in sorted(self._crops.keys() | {p for stand in self._standing for p in stand.crops}):
-            within = [c for c in self._crops.get(person, ()) if start <= c.time < end or c.time == start == end]
+            seen = [c for c in self._crops.get(person, ()) if self.tracker.counts(c)]
+            within = [c for c in seen if start <= c.time < end or c.time == start == end]
             again = [c for stand in self._standing for c in stand.within(person, start, end, options.detect_interval)]
             if (again or self.tracker.confirmed(person)) and (within or again or self._crops[person][0].time < end):
                 self._numbers.setdefault(person, len(self._numbers))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -18,6 +18,13 @@ _FEATURES = 48
 """Side, in pixels, of the picture in which one face is told from another."""
 
 
+@dataclass(eq=False)
+class Sightings:
+    """In how many looks the detector found a face, in one stretch of frames."""
+
+    count: int = 1
+
+
 @dataclass(frozen=True, eq=False)
 class Crop:
     """One square picture of one face, with where and when it was taken."""
@@ -29,6 +36,8 @@ class Crop:
     """x, y, width, height in pixels of the upright frame; the square that was cut."""
     quality: float
     """0 to 1."""
+    sightings: Sightings = field(default_factory=Sightings)
+    """Of the face in the stretch that it was taken from."""
 
 
 def squared(box: Float[np.ndarray, "4"], margin: float) -> Float[np.ndarray, "4"]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal, Protocol, runtime_checkable
 
 import cv2
@@ -105,14 +104,6 @@ def believed(detector: FaceDetector, rgb: UInt8[np.ndarray, "h w 3"], found: Fac
         if len(face) and overlap(face.boxes[0], box) >= 0.3 and (face.scores[0] + score) / 2 >= detector.sure
     ]
     return merged(there)
-
-
-@lru_cache(maxsize=1)
-def default_detector() -> FaceDetector:
-    """The detector where none is asked for: BlazeFace, whose weights come with the package."""
-    from emofuse.media.faces.blazeface import BlazeFaceDetector
-
-    return BlazeFaceDetector()
 
 
 def merged(parts: Sequence[Faces]) -> Faces:

@@ -9,13 +9,14 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from emofuse.media.faces.crop import Crop, appearance, cut, features, quality, resemblance, squared
+from emofuse.media.faces.crop import Crop, Sightings, appearance, cut, features, quality, resemblance, squared
+from emofuse.media.faces.default import default_detector
 from emofuse.media.faces.detect import (
     NEAR,
+    Effort,
     FaceDetector,
     Faces,
     believed,
-    default_detector,
     looked_at,
     merged,
     overlap,
@@ -45,7 +46,8 @@ class FaceOptions:
     scan_interval: float = 3.0
     """Between looks at the whole frame while somebody is followed; the others look around the known faces."""
     deep_interval: float = 12.0
-    """Between looks at the whole frame in 2.5 times the size, for small faces; the first of a shot is one, too."""
+    """Between looks at the whole frame in 2.5 times the size, for small faces; where nobody is there, every third look
+    is one, too."""
     coast: float = 0.8
     """How long a face that the detector does not see is followed by its looks alone."""
     smallest: float = 0.03
@@ -83,13 +85,15 @@ class _Sight:
 
 @dataclass(eq=False)
 class _Track:
+    """One person in one stretch of frames, from appearing to being lost."""
+
     person: int
     sight: _Sight
     looks: Float[np.ndarray, " features"]
     patch: UInt8[np.ndarray, "h w"]
     seen: float
     box: Float[np.ndarray, "4"]
-    sightings: int = 1
+    sightings: Sightings = field(default_factory=Sightings)
     velocity: Float[np.ndarray, "2"] = field(default_factory=lambda: np.zeros(2))
     """Pixels a second."""
     frontal: float = 1.0
@@ -105,8 +109,8 @@ class FaceTracker:
     """Frames in, crops by person out; no frame is kept.
 
     The detector looks around each known face, and at the whole frame every `scan_interval`, where one is missed, and
-    where nobody is known; a face that it misses is followed by template matching for a while. A person counts once seen
-    a second time, unless there was only one look.
+    where nobody is known; a face that it misses is followed by template matching for a while. A track counts once seen
+    a second time, unless there was only one look: what looks like a face once is often none.
     """
 
     def __init__(self, detector: FaceDetector | None = None, options: FaceOptions | None = None) -> None:
@@ -120,8 +124,12 @@ class FaceTracker:
 
     def confirmed(self, person: int) -> bool:
         """Whether this person was seen more than once, or could not have been."""
-        sightings = [track.sightings for track in (*self._tracks, *self._gone) if track.person == person]
-        return max(sightings, default=2) >= min(2, self._looks)
+        counts = [track.sightings.count for track in (*self._tracks, *self._gone) if track.person == person]
+        return max(counts, default=2) >= min(2, self._looks)
+
+    def counts(self, crop: Crop) -> bool:
+        """Whether the face of a crop was seen more than once in its stretch of frames, or could not have been."""
+        return crop.sightings.count >= min(2, self._looks)
 
     def push(self, frame: VideoFrame) -> list[tuple[int, Crop]]:
         """The crops of everybody in this frame, with the number of the person; none where it is not looked at."""
@@ -148,21 +156,27 @@ class FaceTracker:
         return (merged([*near, self._scan(frame)]) if scan else merged(near)), missed
 
     def _scan(self, frame: VideoFrame) -> Faces:
-        """The faces of the whole frame, in pixels of it."""
-        options, detector = self.options, self.detector
-        deep = frame.time >= self._next_deep - 1e-6
+        """The faces of the whole frame, in pixels of it: at a glance, and closely where that shows nobody."""
+        options = self.options
         self._next_scan = frame.time + options.scan_interval
-        small = frame.shrunk(round(detector.longest * (_DEEP if deep else 1)), detector.colour)
-        found = detector.detect(small, options.smallest, effort="deep" if deep else "quick")
-        found = found.moved(small.shape[1] / frame.width, 0, 0)
-        new = [all(shared(box, track.ahead(frame.time)) < 0.3 for track in self._tracks) for box in found.boxes]
-        found = merged([found[~np.array(new, bool)], believed(detector, frame.rgb, found[np.array(new, bool)])])
+        found, due = self._glance(frame), frame.time >= self._next_deep - 1e-6
+        if due and (self._tracks or not len(found)):
+            found = merged([found, self._glance(frame, "deep")])
         self._idle = 0 if len(found) or self._tracks else self._idle + 1
         if self._idle:
             self._next_deep = frame.time + 3 * options.frame_interval
-        elif deep:
+        elif due:
             self._next_deep = frame.time + options.deep_interval
         return found
+
+    def _glance(self, frame: VideoFrame, effort: Effort = "quick") -> Faces:
+        """Known faces, and new ones that are believed."""
+        detector = self.detector
+        small = frame.shrunk(round(detector.longest * (_DEEP if effort == "deep" else 1)), detector.colour)
+        found = detector.detect(small, self.options.smallest, effort=effort)
+        found = found.moved(small.shape[1] / frame.width, 0, 0)
+        new = [all(shared(box, track.ahead(frame.time)) < 0.3 for track in self._tracks) for box in found.boxes]
+        return merged([found[~np.array(new, bool)], believed(detector, frame.rgb, found[np.array(new, bool)])])
 
     def _update(self, found: Faces, frame: VideoFrame) -> None:
         sights = [self._sight(found, i, frame) for i in range(len(found))]
@@ -191,7 +205,7 @@ class FaceTracker:
 
     def _doubles(self) -> list[_Track]:
         """Tracks that came to lie on one which was seen more often."""
-        ranked = sorted(self._tracks, key=lambda t: (-t.seen, -t.sightings))
+        ranked = sorted(self._tracks, key=lambda t: (-t.seen, -t.sightings.count))
         return [t for i, t in enumerate(ranked) if any(shared(t.box, o.box) >= 0.4 for o in ranked[:i])]
 
     def _sight(self, found: Faces, i: int, frame: VideoFrame) -> _Sight:
@@ -212,7 +226,7 @@ class FaceTracker:
         track.box = _steadied(track.box, sight.box)
         track.patch, track.seen, track.sight, track.frontal = _patch(frame, track.box), frame.time, sight, sight.frontal
         track.at = frame.time
-        track.sightings += 1
+        track.sightings.count += 1
 
     def _followed(self, track: _Track, frame: VideoFrame) -> bool:
         """Moves a track to where its last picture fits best nearby; whether it fits anywhere."""
@@ -238,11 +252,12 @@ class FaceTracker:
         known = [track for track in self._gone if track.person not in here]
         likeness = [self._likeness(track, sight, looks, frame.time) for track in known]
         best = int(np.argmax(likeness)) if known else -1
-        person, sightings = self._people, 1
+        person, sightings = self._people, Sightings()
         if known and likeness[best] >= self.options.alike:
             before = known[best]
             self._gone.remove(before)
-            person, sightings = before.person, before.sightings + 1
+            person = before.person
+            sightings.count += before.sightings.count if 0.6 < sight.box[2] / before.box[2] < 1.6 else 0
         else:
             self._people += 1
         patch = _patch(frame, sight.box)
@@ -262,7 +277,8 @@ class FaceTracker:
         square = squared(track.box, options.margin)
         picture = cut(frame.rgb, square, options.crop_size, track.sight.tilt if options.align else 0.0)
         side = float(square[2] / (1 + 2 * options.margin))
-        return Crop(frame.time, picture, square, quality(picture, side, track.frontal, options.crop_size))
+        good = quality(picture, side, track.frontal, options.crop_size)
+        return Crop(frame.time, picture, square, good, track.sightings)
 
 
 def _steadied(old: np.ndarray, new: np.ndarray) -> np.ndarray:
