@@ -81,9 +81,9 @@ def transcripts(folder: Path) -> Seeds:
 
 
 def recipes(folder: Path) -> Seeds:
-    """Recipes that come with the project, those that stand alone."""
+    """Recipes that come with the project, those that stand alone; no search spaces."""
     found = {f"{p.parent.name}-{p.name}": p.read_bytes() for p in sorted((REPOSITORY / "recipes").glob("*/*.yaml"))}
-    return {name: text for name, text in found.items() if b"extends:" not in text}
+    return {name: text for name, text in found.items() if b"extends:" not in text and b"\nmodel:" in text}
 
 
 def manifests(folder: Path) -> Seeds:
