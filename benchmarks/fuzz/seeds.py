@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,8 +49,8 @@ def _write(path: Path, sound: np.ndarray, picture: np.ndarray | None, video: str
     import av
 
     with av.open(str(path), "w") as container:
-        pictures = container.add_stream(video, rate=10) if video and picture is not None else None
-        voice = container.add_stream(audio, rate=16_000 if audio != "libopus" else 48_000, layout="mono")
+        pictures: Any = container.add_stream(video, rate=10) if video and picture is not None else None
+        voice: Any = container.add_stream(audio, rate=16_000 if audio != "libopus" else 48_000, layout="mono")
         if pictures is not None and picture is not None:
             pictures.height, pictures.width = picture.shape[:2]
             pictures.pix_fmt = "yuv420p"
