@@ -28,6 +28,7 @@ once() {
 once runs/e5-small e5_small.py "$root" runs/e5-small
 stage text-first.yaml "$root" data.sources.9.root="$here/contrast" "$@"
 stage text.yaml "$root" data.sources.9.root="$here/contrast" data.sources.10.root="$here/everyday" "$@"
+stage text-last.yaml "$root" data.sources.8.root="$here/contrast" data.sources.9.root="$here/everyday" "$@"
 once runs/whisper-tiny-en whisper_tiny_en.py runs/whisper-tiny-en
 stage speech.yaml "$root" "$@"
 once runs/emofuse-small-voice speech_heads.py "$root" --to runs/emofuse-small-voice
