@@ -39,9 +39,11 @@ def test_an_error_leaves_what_was_there_and_nothing_beside_it(tmp_path):
     with pytest.raises(RuntimeError, match="half way"), files.replacing(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError("half way")
-    with pytest.raises(UnicodeEncodeError):
-        files.write_file(path, "\ud800")
     assert path.read_text() == "old" and entries(tmp_path) == ["a.json"]
+
+
+def test_half_a_character_is_written_as_the_sign_of_what_is_none(tmp_path):
+    assert files.write_file(tmp_path / "a.txt", "a\ud800b").read_text("utf-8") == "a\N{REPLACEMENT CHARACTER}b"
 
 
 def test_the_temporary_name_has_the_ending_and_fits_wherever_the_name_fits(tmp_path):

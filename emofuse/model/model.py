@@ -177,7 +177,7 @@ class EmotionModel(CheckpointMixin, nn.Module):
         parts = []
         for modality in self.modalities:
             width = cast(ModalityHead, self.modality_heads[modality]).pool.dim
-            own = pooled.get(modality, states.new_zeros(len(states), width))
+            own = pooled[modality] if modality in pooled else states.new_zeros(states.shape[0], width)
             parts.append(F.normalize(own, dim=-1) * present[modality].float()[:, None])
         return F.normalize(torch.cat(parts, -1), dim=-1)
 

@@ -48,6 +48,8 @@ class Part:
     measures: tuple[tuple[str, str], ...]
     """(task, metric)."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    folder: str | None = None
+    """Below the root; None = as the corpus is called."""
 
 
 def emotion(corpus: str, modality: Modality, what: str, metric: str, **options: Any) -> Part:
@@ -75,7 +77,12 @@ PARTS = (
     emotion("smp2020", "text", "Weibo, a quarter of one labelled part", "accuracy", share=0.75),
     Part("emobank", "text", "EmoBank dev", (("valence", "pearson"), ("arousal", "pearson"))),
     Part(
-        "mosi_features", "text", "MOSI, raw words of held-out videos", (("intensity", "pearson"),), {"features": False}
+        "mosi_features",
+        "text",
+        "MOSI, raw words of held-out videos",
+        (("intensity", "pearson"),),
+        {"features": False},
+        "mosi",
     ),
 )
 
@@ -83,7 +90,13 @@ PARTS = (
 def measure(model: EmotionModel, part: Part, root: Path, limit: int | None) -> Evaluation:
     """The evaluation of one part."""
     return evaluate_checkpoint(
-        model, part.corpus, root / part.corpus, "dev", limit=limit, options=part.options, resamples=RESAMPLES
+        model,
+        part.corpus,
+        root / (part.folder or part.corpus),
+        "dev",
+        limit=limit,
+        options=part.options,
+        resamples=RESAMPLES,
     )
 
 

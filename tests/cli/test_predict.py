@@ -269,5 +269,5 @@ def test_bytes_and_encodings_at_the_edges(model_folder, tmp_path):
     code, _, err = call(str(named), "--json", str(tmp_path / "a.json"))
     assert (code, err) == (0, b"") and "happy ☃�.txt" in (tmp_path / "a.json").read_text("utf-8")
     code, _, err = call("--text", "hi", "--json", "-", shell=" > /dev/full")
-    assert code == 2 and err.decode() == one_line(err.decode()) + "\n" and b"cannot write to stdout" in err
+    assert code == 2 and "cannot write to stdout" in one_line(err.decode())
     assert call("--text", "hi", shell=" >&- 2>&-")[0] == 0

@@ -49,6 +49,7 @@ def test_a_clip_with_its_words(here, served, pipeline, clip):
     expect(answer.locator("[data-testid=leading]")).to_have_text(name)
     expect(answer.locator(".emo-head")).to_contain_text(f"{share:.0%}")
     expect(answer.locator("button.emo-bar")).to_have_count(7)
+    tab.locator("#emo-answer-clip video").evaluate("video => { video.currentTime = 1.0 }")
     expect(answer.locator(".emo-name").first).to_contain_text("Person 1")
     lines = answer.locator(".emo-lane path.emo-line")
     assert {line.get_attribute("class").split("-")[-1] for line in lines.all()} == {"fused", "text", "speech", "face"}

@@ -103,7 +103,8 @@ def test_cues_with_times_cut_the_clip(film, tmp_path: Path) -> None:
         assert [(s.start, s.end) for s in found] == [(0.9, 2.6), (4.2, 6.0)]
         assert [s.present for s in found] == [{"text", "speech", "face"}] * 2
         assert found[0].context == () and found[1].context == (f"ANNA: {SENTENCE}",)
-        assert len(notes) == 1 and notes[0].startswith("1 parts of the transcript begin after the clip's end (6.6 s)")
+        assert [note.code for note in notes] == ["cues_after_end", "quiet"]
+        assert notes[0].startswith("1 parts of the transcript begin after the clip's end (6.6 s)")
 
 
 def test_seven_subsets(film, make: SimpleNamespace, voice: np.ndarray, portrait: np.ndarray) -> None:

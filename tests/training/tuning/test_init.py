@@ -70,7 +70,7 @@ def test_what_the_recipe_has_no_room_for_is_said(few, base):
 
 
 def test_all_of_a_checkpoint_must_fit(few):
-    shape = {"model_type": "bert", "vocab_size": 99, "hidden_size": 16, "num_attention_heads": 2}
+    shape = {"model_type": "bert", "vocab_size": 999, "hidden_size": 16, "num_attention_heads": 2}
     few["model"]["encoders"]["text"] = {"architecture": shape}
     with pytest.raises(RecipeError, match="do not fit"):
         build(parse_recipe(few))
