@@ -11,6 +11,13 @@ SMALL = "emofuse-small"
 TOKENIZER = Path(__file__).resolve().parents[1] / "checkpoints" / SMALL
 
 
+def pieces() -> int:
+    """Word pieces of the tokenizer that ships: the rows that a model of its own needs."""
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(TOKENIZER / "tokenizer.json")).get_vocab_size()
+
+
 @dataclass(frozen=True)
 class Sources:
     """Folders in the formats the libraries themselves write, and the emofuse checkpoint made of them."""
@@ -53,7 +60,7 @@ def _save_parts(sources: Sources, tiny: bool) -> None:
     )
     conv: dict[str, Any] = {"conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16} if tiny else {}
     labels: dict[str, Any] = {"num_labels": 7}
-    text = BertForSequenceClassification(BertConfig(**small, **labels))
+    text = BertForSequenceClassification(BertConfig(vocab_size=pieces(), **small, **labels))
     text.save_pretrained(sources.text)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy2(TOKENIZER / name, sources.text / name)

@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 
 from benchmarks.clips import make_clip
 from benchmarks.measure import Line, Setting
-from benchmarks.models import TOKENIZER
+from benchmarks.models import TOKENIZER, pieces
 from emofuse.modalities import MODALITIES
 from emofuse.training.assemble import Data, assemble
 from emofuse.training.dataset.sampler import Buckets
@@ -91,7 +91,7 @@ def _recipe(home: Path, table: Path, size: int, frozen: bool, cache: bool) -> Re
     speech = {"model_type": "wav2vec2-bert", "hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
     speech |= {"intermediate_size": 192, "feature_projection_input_dim": 320, "position_embeddings_type": "rotary"}
     face = {"patch_size": 8, "embed_dim": 96, "depth": 3, "num_heads": 4, "mlp_ratio": 2.0, "stem": [16, 32, 64]}
-    bert = {"model_type": "bert", "vocab_size": 30522, "hidden_size": 96, "num_hidden_layers": 2}
+    bert = {"model_type": "bert", "vocab_size": pieces(), "hidden_size": 96, "num_hidden_layers": 2}
     bert |= {"num_attention_heads": 4, "intermediate_size": 192}
     values: dict[str, Any] = {
         "name": "throughput",

@@ -71,9 +71,9 @@ PARTS = (
     emotion("ferplus", "face", "FER+ Valid, majority of 7 classes", "accuracy"),
     emotion("goemotions", "text", "GoEmotions dev, folded to 7 classes, first label", "macro_f1"),
     Part("meld", "text", "MELD dev, five earlier turns", (("emotion", "weighted_f1"), ("polarity", "weighted_f1"))),
-    emotion("brighter", "text", "BRIGHTER dev, English", "macro_f1", languages=["eng"]),
-    emotion("brighter", "text", "BRIGHTER dev, Chinese", "macro_f1", languages=["chn"]),
-    emotion("brighter", "text", "BRIGHTER dev, German", "macro_f1", languages=["deu"]),
+    emotion("brighter", "text", "BRIGHTER English", "macro_f1", languages=["eng"]),
+    emotion("brighter", "text", "BRIGHTER Chinese", "macro_f1", languages=["chn"]),
+    emotion("brighter", "text", "BRIGHTER German", "macro_f1", languages=["deu"]),
     emotion("smp2020", "text", "Weibo, a quarter of one labelled part", "accuracy", share=0.75),
     Part("emobank", "text", "EmoBank dev", (("valence", "pearson"), ("arousal", "pearson"))),
     Part(
@@ -177,6 +177,11 @@ def end_to_end_rows(rows: Sequence[Mapping[str, Any]]) -> str:
     return table(["files through `emofuse.load()`", "n", "accuracy", "UAR", "without a prediction"], body)
 
 
+def short(part: Mapping[str, Any]) -> str:
+    """What a legend calls a part."""
+    return str(part["what"]).partition(" dev")[0].partition(",")[0]
+
+
 def draw(kept: Sequence[Mapping[str, Any]], found: Sequence[Evaluation], folder: Path) -> None:
     """confusion.png and reliability.png."""
     pictures = []
@@ -191,8 +196,8 @@ def draw(kept: Sequence[Mapping[str, Any]], found: Sequence[Evaluation], folder:
     _montage(pictures, folder / "confusion.png", columns=3)
     for modality in dict.fromkeys(part["modality"] for part in kept):
         own = [part for part in kept if part["modality"] == modality and "curve" in part]
-        curves = {p["what"]: tuple(p["curve"][k] for k in ("confidence", "accuracy", "count")) for p in own}
-        eces = {p["what"]: p["calibration"]["after"]["ece"] for p in own}
+        curves = {short(p): tuple(p["curve"][k] for k in ("confidence", "accuracy", "count")) for p in own}
+        eces = {short(p): p["calibration"]["after"]["ece"] for p in own}
         (folder / f"reliability-{modality}.png").write_bytes(
             plots.png(plots.reliability_diagram(curves, eces=eces, title=f"Reliability, {modality}"))
         )

@@ -184,13 +184,12 @@ def test_words_in_a_script_that_the_vocabulary_hardly_has(encoder, said, foreign
 
 
 @pytest.mark.checkpoint
-@pytest.mark.parametrize(
-    "said", ["Я так счастлив, что ты пришёл", "너무 행복해요 정말 감사합니다", "我今天很开心，因为你来了"]
-)
+@pytest.mark.parametrize("said", ["Я так счастлив, что ты пришёл", "너무 행복해요 정말 감사합니다"])
 def test_the_model_that_ships_says_which_words_it_cannot_read(said):
     model = emofuse.load()
     assert any("a script that this model's vocabulary hardly has" in note for note in model(text=said).notes)
-    assert not any("script" in note for note in model(text="Ich bin so glücklich, dass du da bist!").notes)
+    for known in ("Ich bin so glücklich, dass du da bist!", "我今天很开心，因为你来了"):
+        assert not any("script" in note for note in model(text=known).notes)
 
 
 def test_the_english_lexicon_is_silent_in_german():
