@@ -58,8 +58,9 @@ def whisper_log_mel(waveform: np.ndarray, bins: int, level: bool) -> np.ndarray:
     The same numbers as transformers' WhisperFeatureExtractor of sound that is 30 s long. With `level` the loudest bin
     is brought to LOUDEST, so that a recording's gain does not matter.
     """
-    window = torch.hann_window(WINDOW)
-    spectrum = torch.stft(torch.from_numpy(waveform), WINDOW, HOP, window=window, return_complex=True)
+    window = torch.hann_window(WINDOW, dtype=torch.float32)
+    sound = torch.from_numpy(np.ascontiguousarray(waveform, np.float32))
+    spectrum = torch.stft(sound, WINDOW, HOP, window=window, return_complex=True)
     power = spectrum[:, :-1].abs().square().T @ _whisper_filters(bins)
     decades = power.clamp(min=1e-10).log10()
     loudest = decades.max()
@@ -74,4 +75,4 @@ def _whisper_filters(bins: int) -> torch.Tensor:
     """[201, bins]: triangles on Slaney's mel scale, of unit area."""
     return torchaudio.functional.melscale_fbanks(
         WINDOW // 2 + 1, 0.0, SAMPLE_RATE / 2, bins, SAMPLE_RATE, norm="slaney", mel_scale="slaney"
-    )
+    ).float()

@@ -225,6 +225,18 @@ def test_whisper_mel_is_that_of_the_published_extractor_at_any_gain():
     assert loud.max() == pytest.approx((1.5 + 4) / 4)
 
 
+def test_whisper_mel_is_the_same_whatever_the_process_s_default_type():
+    expected = whisper_log_mel(tone(2.0), 80, level=True)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = whisper_log_mel(tone(2.0), 80, level=True)
+    finally:
+        torch.set_default_dtype(before)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_whisper_takes_more_than_half_a_minute():
     encoder = whisper(normalize=True)
     long = encode(encoder, tone(31.0))
