@@ -113,9 +113,9 @@ def test_randomised_weights_give_other_attributions(tiny_model, make_segment):
     task = task_of(tiny_model, "emotion")
     found = integrated_gradients(tiny_model, batch, task, 1, steps=8)
     again = integrated_gradients(tiny_model, batch, task, 1, steps=8)
-    other = integrated_gradients(randomised(tiny_model), batch, task, 1, steps=8)
+    others = [integrated_gradients(randomised(tiny_model, seed), batch, task, 1, steps=8) for seed in range(6)]
     assert similarity(found, again) == pytest.approx(1.0)
-    assert abs(similarity(found, other)) < 0.7
+    assert abs(np.mean([similarity(found, other) for other in others])) < 0.3
 
 
 def test_deleting_what_ranks_highest_lowers_the_answer_fastest(tiny_model, make_segment):
