@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from functools import cached_property
 from os import PathLike
 from typing import Any
@@ -118,11 +119,13 @@ def read_image(source: str | PathLike[str] | np.ndarray, notes: list[Note] | Non
             if count > 1 and image.format not in _SAME_AGAIN and notes is not None:
                 notes.append(Note("first_of_many", count=count))
             return _as_rgb(ImageOps.exif_transpose(image))
+    except MediaError:
+        raise
     except UnidentifiedImageError:
         raise unreadable(path, "it is not a picture", f"save it as jpg or png; {ACCEPTED}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise too_large from None
-    except (OSError, SyntaxError, EOFError) as error:
+    except (OSError, SyntaxError, EOFError, ValueError, IndexError, struct.error) as error:
         raise unreadable(path, f"the picture is damaged ({error})", "copy or export it again") from None
 
 

@@ -111,3 +111,10 @@ def test_a_frame_from_an_array_shrinks_but_never_grows(portrait: np.ndarray) -> 
     assert frame.shrunk(128).shape == (128, 128)
     assert frame.shrunk(4096, colour=True).shape == (512, 512, 3)
     assert np.abs(frame.shrunk(128).mean() - portrait.mean()) < 12
+
+
+def test_a_png_whose_header_was_cut_is_damaged_and_no_traceback(tmp_path):
+    path = tmp_path / "cut.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + (5).to_bytes(4, "big") + b"IHDR" + bytes(40))
+    with pytest.raises(MediaError, match="the picture is damaged"):
+        read_image(path)
