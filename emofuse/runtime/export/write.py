@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -128,9 +128,8 @@ def _onnx(graph: Graph, target: Path, calibration: Feeds | None) -> None:
 
         exact = onnx.load(str(target))
         shapes = {w.name: tuple(w.dims) for w in exact.graph.initializer}
-        products = [n for n in exact.graph.node if n.op_type == "MatMul" and n.input[1] in shapes]
-        narrowing = [n.name for n in products if _narrows(shapes[n.input[1]])]
-        onnx.save(_quantised(exact, calibration, narrowing), str(target))
+        products = {n.name: shapes.get(n.input[1]) for n in exact.graph.node if n.op_type == "MatMul"}
+        onnx.save(_quantised(exact, calibration, _delicate(products)), str(target))
 
 
 def _openvino(graph: Graph, target: Path, calibration: Feeds | None) -> None:
@@ -143,15 +142,10 @@ def _openvino(graph: Graph, target: Path, calibration: Feeds | None) -> None:
     for port, name in zip(converted.outputs, graph.outputs, strict=True):
         port.get_tensor().set_names({name})
     if calibration is not None:
-        products = [op for op in converted.get_ops() if op.get_type_name() == "MatMul"]
-        weights = [(op, op.input_value(1).get_node()) for op in products]
-        # a linear layer's weights are [output, input] here, and transposed in the product
-        narrowing = [
-            op.get_friendly_name()
-            for op, w in weights
-            if w.get_type_name() == "Constant" and _narrows(tuple(w.get_output_shape(0))[::-1])
-        ]
-        converted = _quantised(converted, calibration, narrowing)
+        products = {
+            op.get_friendly_name(): _weights(op) for op in converted.get_ops() if op.get_type_name() == "MatMul"
+        }
+        converted = _quantised(converted, calibration, _delicate(products))
     openvino.save_model(converted, str(target), compress_to_fp16=False)
 
 
@@ -164,9 +158,19 @@ def _torch(graph: Graph, target: Path, calibration: Feeds | None) -> None:
 _WRITERS = {"onnx": _onnx, "openvino": _openvino, "torch": _torch}
 
 
-def _narrows(shape: tuple[int, ...]) -> bool:
-    """Whether weights [input, output] lead to fewer channels, as the second product of a feed-forward layer does."""
-    return len(shape) == 2 and shape[0] > shape[1]
+def _weights(product: Any) -> tuple[int, ...] | None:
+    """The shape [input, output] of an OpenVINO product's weights, which lie transposed there; None = it has none."""
+    node = product.input_value(1).get_node()
+    return tuple(node.get_output_shape(0))[::-1] if node.get_type_name() == "Constant" else None
+
+
+def _delicate(products: Mapping[str, tuple[int, ...] | None]) -> list[str]:
+    """Names of products that eight bits harm, of name → shape [input, output] of the weights.
+
+    Those without weights are attention's, of two activations; weights that lead to fewer channels are the second of a
+    feed-forward layer.
+    """
+    return [n for n, shape in products.items() if shape is None or (len(shape) == 2 and shape[0] > shape[1])]
 
 
 def _quantised(model: Any, calibration: Feeds, exact: Sequence[str]) -> Any:
@@ -174,7 +178,7 @@ def _quantised(model: Any, calibration: Feeds, exact: Sequence[str]) -> Any:
 
     Activations have one scale a tensor and none is smoothed by channel: on (batch, time, channel) tensors either would
     tie the graph to the calibration's length. Products named in `exact` stay in float32: behind a feed-forward layer's
-    activation function a few values are so large that one scale leaves the others no digits.
+    activation function, and in attention, a few values are so large that one scale leaves the others no digits.
     """
     import nncf
     from nncf.quantization.advanced_parameters import AdvancedSmoothQuantParameters, QuantizationParameters

@@ -163,14 +163,7 @@ def test_an_exported_model_has_no_gradients(spectral, make_segment, tmp_path):
         list(model.explain(text="i am so happy"))
 
 
-LOSES_MORE = (
-    "twelve layers of words lose more in onnxruntime's 8 bits than the six before them did: mend the quantisation"
-)
-
-
-@pytest.mark.parametrize(
-    "backend", [pytest.param("onnx", marks=pytest.mark.xfail(reason=LOSES_MORE, strict=False)), "openvino"]
-)
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
 def test_eight_bits_keep_the_answers_on_a_dev_split(backend, repository, corpora_root, tmp_path):
     """Words of GoEmotions through the model that ships: agreement of the top label, and the metric's loss."""
     if not (corpora_root / "goemotions").is_dir():
