@@ -96,12 +96,13 @@ def campaign(counts: dict[str, int], seed: int) -> int:
 
 
 def again(kind: str, seed: int, number: int) -> int:
-    """One file once more, in this process; it is kept."""
+    """One file once more, in this process; it is kept in a temporary folder of its own, whose path is told."""
     from benchmarks.fuzz.worker import attempt, write_mutant
 
     with tempfile.TemporaryDirectory() as scratch:
         seeds = SEEDS[kind](Path(scratch))
-        told = attempt(kind, path := write_mutant(kind, seed, number, seeds, Path.cwd()), seeds)
+        kept = Path(tempfile.mkdtemp(prefix=f"{kind}-{number}-"))
+        told = attempt(kind, path := write_mutant(kind, seed, number, seeds, kept), seeds)
     print(f"{path}: {told['outcome']}\n{told['why']}")  # noqa: T201
     return told["outcome"] in FAULTS
 
