@@ -141,6 +141,31 @@ def test_ferplus_by_usage(make, tmp_path):
     )
 
 
+def test_facial_expressions_by_person(make, tmp_path):
+    (tmp_path / "images").mkdir()
+    people = ["Ann_Lee", "Bo_Ek", "Cy_Orr", "Di_Ax", "Ed_Fry", "Flo_Gu", "Gil_Ho", "Hal_Im"]
+    for person in people:
+        for number in (1, 2):
+            cv2.imwrite(str(tmp_path / "images" / f"{person}_000{number}.jpg"), np.zeros((60, 60), np.uint8))
+    rows = [f"me,{person}_000{n},{'Happiness' if n == 1 else 'fear'}" for person in people for n in (1, 2)]
+    rows = [row.replace(",Hap", ".jpg,Hap").replace(",fear", ".jpg,fear") for row in rows]
+    rows += ["me,Ann_Lee_0001.jpg,anger", "me,Bo_Ek_0003.jpg,anger", "me,Bo_Ek_0004.jpg,calm"]
+    make.text(tmp_path / "data" / "legend.csv", "user.id,image,emotion\n" + "\n".join(rows) + "\n")
+    found = read("facial_expressions", tmp_path)
+    assert {u.labels["emotion"] for u in found.utterances} == {"happiness", "fear"}
+    assert sorted(p.kind for p in found.problems) == ["duplicate", "label", "missing"]
+    parts = [{u.speaker for u in found.split(split)} for split in ("train", "dev")]
+    assert all(parts) and not parts[0] & parts[1] and parts[0] | parts[1] == set(people)
+
+
+def test_facial_expressions_needs_its_legend_and_columns(make, tmp_path):
+    with pytest.raises(DataError, match=r"no data/legend\.csv"):
+        read("facial_expressions", tmp_path)
+    make.text(tmp_path / "data" / "legend.csv", "image,label\na.jpg,joy\n")
+    with pytest.raises(DataError, match="has no column emotion"):
+        read("facial_expressions", tmp_path)
+
+
 def test_goemotions_rows(make, tmp_path):
     make.text(tmp_path / "labels.txt", "joy\nlove\nneutral\n")
     make.text(tmp_path / "train.tsv", 'So "good\t0,1\tid1\nOk\t2\tid2\nBad\t3\tid3\nshort\t1\n \t1\tid4\n')

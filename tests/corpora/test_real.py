@@ -151,6 +151,14 @@ def test_smp2020(corpora_root):
     assert sizes(found) == (8_606, 4_000, 0)
 
 
+def test_facial_expressions(corpora_root):
+    found = reading(corpora_root, "facial_expressions")
+    assert sizes(found) == (2_784, 740, 0)
+    assert not found.problems
+    check_disjoint(found.utterances)
+    assert emotions(found, "dev")["fear"] == 6
+
+
 def test_isear(corpora_root):
     found = reading(corpora_root, "isear")
     assert sizes(found) == (6_656, 796, 0)

@@ -40,6 +40,7 @@ SMALL_ONLY = frozenset(
         "emogator",
         "emotale",
         "everyday",
+        "facial_expressions",
         "isear",
         "nemo",
         "smp2020",
