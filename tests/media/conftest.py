@@ -12,6 +12,8 @@ import av
 import numpy as np
 import pytest
 
+from emofuse.media.decode import read_audio
+
 Picture = Callable[[float], np.ndarray]
 CODECS = {
     ".mp4": ("libx264", "aac"),
@@ -162,3 +164,9 @@ def portrait() -> np.ndarray:
     from skimage.data import astronaut
 
     return astronaut()
+
+
+@pytest.fixture(scope="module")
+def speech(real_clip: Path) -> np.ndarray:
+    """Three sentences with pauses: the real clip three times over."""
+    return np.tile(read_audio(real_clip), 3)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emofuse.media.alignment import CueReader, by_sentence, laid_out
-from emofuse.media.cutting import Cutter
+from emofuse.media.alignment import CueReader
 from emofuse.media.decode import AudioBlock, read_audio
 from emofuse.media.segmentation import Joiner, SegmentOptions, Span, Timeline, VoiceSpans, cue_spans, sentences
 from emofuse.media.transcript import Cue
-from emofuse.media.vad import CHUNK, SileroNet, VoiceActivity
+from emofuse.media.vad import CHUNK
 from emofuse.types import SAMPLE_RATE, Word
 
 
@@ -32,62 +28,8 @@ def spans_of(samples: np.ndarray, options: SegmentOptions | None = None, size: i
     return found + list(voice.finish())
 
 
-@pytest.fixture(scope="module")
-def speech(real_clip: Path) -> np.ndarray:
-    """Three sentences with pauses: the real clip three times over."""
-    return np.tile(read_audio(real_clip), 3)
-
-
-def test_the_network_is_silero_s(speech: np.ndarray) -> None:
-    """With the weights of silero's own TorchScript file it computes what that file does, one chunk at a time."""
-    import importlib.util
-
-    spec = importlib.util.find_spec("silero_vad")
-    assert spec is not None and spec.submodule_search_locations
-    path = Path(next(iter(spec.submodule_search_locations))) / "data" / "silero_vad.jit"
-    with pytest.warns(DeprecationWarning, match=r"torch\.jit\.load"):
-        reference = torch.jit.load(path)
-    theirs = {name: w for name, w in reference.state_dict().items() if name.startswith("_model.")}
-    ours = SileroNet()
-    ours.load_state_dict(dict(zip(_ordered(ours), (theirs[name] for name in _their_names()), strict=True)))
-    voice = VoiceActivity()
-    voice._network = ours.eval()
-    sound = speech[: 200 * CHUNK]
-    probabilities = voice.push(sound)
-    with torch.inference_mode():
-        expected = [reference(torch.from_numpy(chunk.copy()), SAMPLE_RATE).item() for chunk in sound.reshape(-1, CHUNK)]
-    np.testing.assert_allclose(probabilities, expected, atol=1e-4)
-    bundled = VoiceActivity().push(sound)
-    assert np.mean((bundled > 0.5) == (np.array(expected) > 0.5)) > 0.97
-
-
-def _ordered(network: SileroNet) -> list[str]:
-    layers = ["stft_conv.weight", "final_conv.weight", "final_conv.bias"]
-    layers += [f"conv{i}.{kind}" for i in range(1, 5) for kind in ("weight", "bias")]
-    layers += [f"lstm.{kind}_l0" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-    assert set(layers) == set(network.state_dict())
-    return layers
-
-
-def _their_names() -> list[str]:
-    layers = ["stft.forward_basis_buffer", "decoder.decoder.2.weight", "decoder.decoder.2.bias"]
-    layers += [f"encoder.{i}.reparam_conv.{kind}" for i in range(4) for kind in ("weight", "bias")]
-    layers += [f"decoder.rnn.{kind}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-    return [f"_model.{name}" for name in layers]
-
-
 def test_the_size_of_the_blocks_does_not_matter(speech: np.ndarray) -> None:
     assert spans_of(speech, size=8_000) == spans_of(speech, size=777) == spans_of(speech, size=16_000)
-
-
-@pytest.mark.slow
-def test_listening_leaves_the_threads_alone() -> None:
-    code = (
-        "import torch; torch.set_num_threads(3); import numpy as np;"
-        "from emofuse.media.vad import VoiceActivity;"
-        "VoiceActivity().push(np.zeros(16000, np.float32)); assert torch.get_num_threads() == 3"
-    )
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=300)
 
 
 def test_speech_is_found_where_it_is(speech: np.ndarray) -> None:
@@ -242,19 +184,6 @@ def test_overlapping_cues_share_a_segment() -> None:
 def test_sentences() -> None:
     words = [Word(t, 0.0, 0.0) for t in ["I", '"win!"', "(Yes.)", "好。", "and", "so"]]
     assert [[w.text for w in s] for s in sentences(words)] == [["I", '"win!"'], ["(Yes.)"], ["好。"], ["and", "so"]]
-
-
-def test_text_is_laid_over_what_is_spoken() -> None:
-    cues = by_sentence([Cue("Aaaa bbbb. Cccc dddd.", speaker="A")])
-    assert [c.text for c in cues] == ["Aaaa bbbb.", "Cccc dddd."]
-    first, second = laid_out(cues, [(1.0, 2.0), (5.0, 6.0)])
-    assert (first.start, first.end, first.speaker) == (1.0, 2.0, "A")
-    assert (second.start, second.end) == (5.0, 6.0)
-    first, second = laid_out(cues, [(1.0, 2.2), (5.0, 6.0)])
-    assert (first.end, second.start) == pytest.approx((2.2, 5.0))
-    alone = laid_out(cues)
-    assert alone[0].start == 0.0 and alone[1].end == pytest.approx(22 / 15)
-    assert laid_out([]) == []
 
 
 STEP = CHUNK / SAMPLE_RATE
@@ -412,20 +341,3 @@ def test_long_cues_are_cut_where_a_word_begins() -> None:
     assert cue_spans([Cue("no time")]) == []
     late, early = Cue("late", 4.0, 6.0), Cue("early", 0.0, 2.0)
     assert [s.start for s in cue_spans([late, early])] == [0.0, 4.0]
-
-
-def test_what_is_spoken_comes_out_in_order_and_is_clamped_to_the_clip() -> None:
-    """Of known spans, those that begin within the clip end with it at the latest; later ones are counted."""
-    known = [Span(0.5, 2.0, "cue"), Span(2.0, 9.0, "cue"), Span(8.0, 9.5, "cue")]
-    cutter = Cutter(SegmentOptions(), known)
-    cutter.advance(2.0)
-    assert list(cutter.due(1.9)) == []
-    assert list(cutter.due(2.0)) == [known[0]]
-    assert cutter.since == 2.0
-    assert cutter.finish(8.0) == 1
-    assert list(cutter.due()) == [Span(2.0, 8.0, "cue")]
-    windows = Cutter(SegmentOptions())
-    windows.advance(6.0)
-    assert list(windows.due()) == [Span(0.0, 4.0, "window")]
-    assert windows.finish(7.0) == 0
-    assert list(windows.due()) == [Span(4.0, 7.0, "window")]
