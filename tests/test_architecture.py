@@ -29,6 +29,7 @@ ROOMS = (
     ("evaluation", "explain", "runtime"),
     ("training", "pipeline"),
     ("demo",),
+    ("serve", "client"),
     ("cli",),
 )
 """From the ground up; rooms of one floor do not know each other."""

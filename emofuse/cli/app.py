@@ -18,6 +18,7 @@ from emofuse.cli.export import export, prune
 from emofuse.cli.info import info
 from emofuse.cli.outputs import complain, lenient_terminal, written_to_stdout
 from emofuse.cli.predict import predict
+from emofuse.cli.serve import serve
 from emofuse.cli.train import average, train, tune
 from emofuse.errors import EmofuseError
 from emofuse.version import __version__
@@ -40,6 +41,7 @@ app.command()(explain)
 app.command()(export)
 app.command()(prune)
 app.command()(demo)
+app.command()(serve)
 app.add_typer(data, name="data")
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]

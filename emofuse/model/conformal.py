@@ -120,11 +120,20 @@ def _rounded(scores: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
     return {source: [math.ceil(x * scale) / scale for x in own] for source, own in scores.items()}
 
 
+def as_plain(table: Mapping[str, Mapping[str, ConformalScores]]) -> dict[str, dict[str, Any]]:
+    """The table in JSON's types, not rounded."""
+    return {subset: {task: asdict(s) for task, s in each.items()} for subset, each in table.items()}
+
+
+def from_plain(table: Mapping[str, Any]) -> ConformalTable:
+    """The inverse of `as_plain`. Raises ValueError, TypeError, KeyError or AttributeError for anything else."""
+    return {subset: {task: _scores_from(s) for task, s in each.items()} for subset, each in table.items()}
+
+
 def load_conformal(path: Path) -> ConformalTable:
     """The inverse of `save_conformal`; raises CheckpointError when the file is not that."""
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        return {subset: {task: _scores_from(s) for task, s in each.items()} for subset, each in table.items()}
+        return from_plain(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"{path} holds no conformal scores ({error}); write it with emofuse calibrate, or delete it"

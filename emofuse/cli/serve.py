@@ -1,0 +1,64 @@
+"""`emofuse serve`: the HTTP service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emofuse.cli.options import DEFAULT_MODEL, Asr, Device, Language, ModelOption
+from emofuse.errors import EmofuseError, require_package
+
+
+def serve(
+    model: ModelOption = DEFAULT_MODEL,
+    host: Annotated[str, typer.Option(help="Address to bind; 0.0.0.0 accepts other machines.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 = any free port.")] = 8000,
+    keys: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Accept only callers with a key whose hash is in this file.")
+    ] = None,
+    new_key: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Add a key to --keys, print it once, and exit.")
+    ] = None,
+    quota: Annotated[
+        float | None, typer.Option(min=1, help="Media-seconds an hour for each caller (with --new-key: for this one).")
+    ] = None,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Longest clip answered at once, in minutes.")] = 10.0,
+    megabytes: Annotated[int, typer.Option(min=1, help="Largest accepted body, in megabytes.")] = 200,
+    working: Annotated[int, typer.Option(min=1, help="Requests worked on at once.")] = 32,
+    waiting: Annotated[int, typer.Option(min=0, help="Requests that may wait; the next is refused with 429.")] = 64,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds for one answer.")] = 300.0,
+    drain: Annotated[float, typer.Option(min=0, help="Seconds that a stop waits for answers under way.")] = 60.0,
+    linger: Annotated[
+        float, typer.Option(min=0, help="Seconds between /readyz saying 503 and the socket closing.")
+    ] = 0.0,
+    device: Device = "auto",
+    asr: Asr = "auto",
+    language: Language = None,
+) -> None:
+    """Serve the model over HTTP: POST /v1/analyze and more; requests are batched together.
+
+    What is sent lies in a private folder and is deleted before it is answered. Logs are JSON lines on stderr.
+    """
+    require_package("prometheus_client", extra="serve")
+    from emofuse.serve.keys import add_key
+    from emofuse.serve.settings import Settings
+
+    if new_key is not None:
+        if keys is None:
+            raise EmofuseError("--new-key needs the file that it is added to: --keys FILE")
+        typer.echo(add_key(keys, new_key, quota))
+        return
+    settings = Settings(
+        megabytes=megabytes, minutes=minutes, working=working, waiting=waiting, answer_seconds=timeout,
+        drain_seconds=drain, quota=quota, keys=keys,
+    )  # fmt: skip
+    from emofuse.pipeline.pipeline import load
+    from emofuse.serve.app import create_app
+    from emofuse.serve.logs import set_up
+    from emofuse.serve.server import run
+
+    set_up()
+    app = create_app(load(model, device, asr=asr, language=language), settings)
+    run(app, host, port, typer.echo, linger)

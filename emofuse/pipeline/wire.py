@@ -1,0 +1,87 @@
+"""The wire form of an analysis: JSON that loses nothing, for whoever must have it back to the bit."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from emofuse.modalities import ordered
+from emofuse.model.conformal import ConformalTable
+from emofuse.notes import ENGLISH, Note
+from emofuse.pipeline.analysis import Analysis
+from emofuse.types import Prediction, Word
+
+_AS_IT_IS = (
+    *("start", "end", "person", "emotions", "polarity", "intensity", "intensity_level", "valence", "arousal"),
+    *("others", "by_modality", "unfamiliarity", "unfamiliar"),
+)
+"""Fields of a prediction that are JSON's already; Python writes a float so that it is read back as it was."""
+
+
+def to_wire(analysis: Analysis) -> dict[str, Any]:
+    """In JSON's types; explanations and the conformal table are left out."""
+    return {
+        "source": analysis.source,
+        "duration": analysis.duration,
+        "model": analysis.model,
+        "overall": _plain(analysis.overall) if analysis.overall else None,
+        "segments": [_plain(p) for p in analysis.segments],
+        "transcript": None if analysis.transcript is None else [[w.text, w.start, w.end] for w in analysis.transcript],
+        "notes": [_plain_note(note) for note in analysis.notes],
+        "coverage": analysis.coverage,
+    }
+
+
+def from_wire(shape: Mapping[str, Any], conformal: ConformalTable | None = None) -> Analysis:
+    """The inverse of `to_wire`. Raises ValueError, TypeError, KeyError or AttributeError for anything else."""
+    words = shape["transcript"]
+    return Analysis(
+        shape["source"],
+        shape["duration"],
+        shape["model"],
+        _prediction(shape["overall"]) if shape["overall"] else None,
+        [_prediction(p) for p in shape["segments"]],
+        None if words is None else tuple(Word(text, start, end) for text, start, end in words),
+        tuple(_note(note) for note in shape["notes"]),
+        shape["coverage"],
+        conformal or {},
+    )
+
+
+def _plain(p: Prediction) -> dict[str, Any]:
+    state = None if p.embedding is None else np.ascontiguousarray(p.embedding, "<f4").tobytes()
+    return {name: getattr(p, name) for name in _AS_IT_IS} | {
+        "present": list(ordered(p.present)),
+        "derived": {name: list(heads) for name, heads in p.derived.items()},
+        "sets": {task: list(classes) for task, classes in p.sets.items()},
+        "embedding": None if state is None else base64.b64encode(state).decode(),
+    }
+
+
+def _prediction(shape: Mapping[str, Any]) -> Prediction:
+    state = shape["embedding"]
+    known = {field.name for field in fields(Prediction)}
+    if strange := shape.keys() - known:
+        raise ValueError(f"a prediction has no {', '.join(sorted(strange))}")
+    return Prediction(
+        **{name: shape[name] for name in _AS_IT_IS},
+        present=frozenset(shape["present"]),
+        derived={name: tuple(heads) for name, heads in shape["derived"].items()},
+        sets={task: tuple(classes) for task, classes in shape["sets"].items()},
+        embedding=None if state is None else np.frombuffer(base64.b64decode(state), "<f4").astype(np.float32),
+    )
+
+
+def _plain_note(note: str) -> dict[str, Any]:
+    if isinstance(note, Note):
+        return {"code": note.code, "values": note.values}
+    return {"code": None, "text": note}
+
+
+def _note(shape: Mapping[str, Any]) -> str:
+    code = shape["code"]
+    return Note(code, **shape["values"]) if code in ENGLISH else str(shape.get("text", code))

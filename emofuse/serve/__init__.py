@@ -1,0 +1,1 @@
+"""The service: a pipeline behind HTTP, for many callers at once."""

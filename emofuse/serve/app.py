@@ -1,0 +1,55 @@
+"""The application: typed routes around a service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from emofuse.errors import EmofuseError
+from emofuse.pipeline.pipeline import Pipeline
+from emofuse.serve import problems
+from emofuse.serve.logs import RequestLog
+from emofuse.serve.routes import analyze, health, models
+from emofuse.serve.service import Service
+from emofuse.serve.settings import Settings
+from emofuse.version import __version__
+
+
+def create_app(pipeline: Pipeline, settings: Settings | None = None) -> FastAPI:
+    """The service around a pipeline, for any ASGI server; `app.state.service` is what its routes share.
+
+    Its threads and its private folder live until the application's lifespan ends. No other origin may read answers:
+    there are no CORS headers. Raises EmofuseError for settings that cannot be met.
+    """
+    service = Service(pipeline, settings or Settings())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            service.close()
+
+    app = FastAPI(
+        title="emofuse",
+        version=__version__,
+        summary="Multimodal emotion recognition: words, voice and face.",
+        lifespan=lifespan,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.service = service
+    app.add_exception_handler(problems.RefusedError, problems.on_refused)
+    app.add_exception_handler(EmofuseError, problems.on_unreadable)
+    app.add_exception_handler(RequestValidationError, problems.on_invalid)
+    app.add_exception_handler(HTTPException, problems.on_http)
+    app.add_exception_handler(Exception, problems.on_failure)
+    app.add_middleware(RequestLog)
+    for routes in (analyze, models, health):
+        app.include_router(routes.router)
+    return app

@@ -1,0 +1,107 @@
+"""Asking: the fields and files of a request, checked, as the inputs of a pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from emofuse.media.formats import TEXT_SUFFIXES
+from emofuse.serve.problems import RefusedError
+from emofuse.serve.receive import Part, Received
+from emofuse.serve.schemas import Options
+from emofuse.serve.work import Asked
+
+ARRAYS = ("int16", "int32", "uint8", "float32", "float64")
+"""Types of numbers that an array may have."""
+LARGEST_HEADER = 1000
+"""Characters of the head of an .npy file."""
+
+
+def read_options(fields: dict[str, str]) -> Options:
+    """The fields of a request. Raises RefusedError, which does not repeat what was sent."""
+    try:
+        return Options.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))[:80]
+        valid = ", ".join(Options.model_fields)
+        hint = f"; valid fields: {valid}" if first["type"] == "extra_forbidden" else ""
+        raise RefusedError(422, "invalid", f"field {name!r}: {first['msg']}{hint}") from None
+
+
+def asked(received: Received, options: Options, fetched: Part | None = None) -> Asked:
+    """What to analyse. `fetched`: the file that an address led to. Raises RefusedError."""
+    files, inputs = received.files, dict[str, Any]()
+    source = fetched or files.get("file")
+    if fetched is not None and "file" in files:
+        raise RefusedError(422, "invalid", "a file and an address were both sent; a clip is one of them")
+    if source is not None:
+        inputs["source"] = source.path
+    if "image" in files:
+        inputs["image"] = _image(files["image"].path)
+    if "audio" in files:
+        if options.rate is None:
+            raise RefusedError(422, "invalid", "the part audio needs the field rate, in Hz")
+        inputs["audio"] = (options.rate, _array(files["audio"].path))
+    if options.text is not None:
+        inputs["text"] = options.text
+    if (words := _transcript(files.get("transcript"), options.transcript)) is not None:
+        inputs["transcript"] = words
+    if not inputs:
+        raise RefusedError(422, "invalid", "nothing was sent: send a file, image, audio or text")
+    return Asked(
+        inputs,
+        {str(part.path): part.name for part in (*files.values(), *([fetched] if fetched else []))},
+        source.name if source else files["image"].name if isinstance(inputs.get("image"), Path) else None,
+        options.coverage,
+        options.widest,
+        options.language,
+        options.alone,
+    )
+
+
+def _transcript(file: Part | None, words: str | None) -> str | Path | None:
+    """A file of words, or words. A string that looks like the name of a file is neither: it would be opened here."""
+    if file is not None and words is not None:
+        raise RefusedError(422, "invalid", "transcript was sent as a field and as a file; send one of them")
+    if words is not None and words.strip().lower().endswith(TEXT_SUFFIXES) and "\n" not in words.strip():
+        raise RefusedError(422, "invalid", "transcript is the words themselves, or a file part; not the name of a file")
+    return file.path if file is not None else words
+
+
+def _image(path: Path) -> Path | np.ndarray:
+    with path.open("rb") as file:
+        return _array(path) if file.read(6) == b"\x93NUMPY" else path
+
+
+def _array(path: Path) -> np.ndarray:
+    """An array as `numpy.save` writes it; nothing else is unpickled or mapped."""
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file, max_header_size=LARGEST_HEADER)
+            left = path.stat().st_size - file.tell()
+        if dtype.name not in ARRAYS or dtype.hasobject or not 1 <= len(shape) <= 3:
+            message = f"an array is of {', '.join(ARRAYS)}, with 1 to 3 axes; not {dtype} with {len(shape)}"
+            raise RefusedError(422, "invalid", message[:300])
+        if min(shape) < 0 or left != dtype.itemsize * _product(shape):
+            raise ValueError("its head announces another size than it has")
+        return np.load(path, allow_pickle=False)
+    except RefusedError:
+        raise
+    except Exception as error:  # NumPy raises whatever it likes
+        raise RefusedError(
+            422, "unreadable", f"the array cannot be read: {error}; write it with numpy.save"[:300]
+        ) from None
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    """In whole numbers of any size."""
+    result = 1
+    for side in shape:
+        result *= side
+    return result

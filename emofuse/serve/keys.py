@@ -1,0 +1,85 @@
+"""Keys: who may call, kept as hashes, compared in constant time."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from emofuse.errors import EmofuseError
+from emofuse.files import write_file
+
+PREFIX = "ef_"
+"""How a key begins, so that one that leaked can be searched for."""
+NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
+_LINE = re.compile(r"(?P<name>\S+)\s+sha256:(?P<hash>[0-9a-f]{64})(\s+(?P<quota>\d+(\.\d+)?))?")
+VALID = (
+    "a line a key: NAME sha256:HASH [media-seconds an hour]; write one with emofuse serve --keys FILE --new-key NAME"
+)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whoever sends a request: the name of a key, or an address."""
+
+    name: str
+    quota: float | None = None
+    """Media-seconds an hour; None = that of the service."""
+
+
+@dataclass(frozen=True)
+class KeyRing:
+    """The keys of a file. A key has 256 random bits, so that one round of SHA-256 is enough to keep it."""
+
+    callers: tuple[tuple[str, Caller], ...]
+    """(hash of the key, whose it is)."""
+
+    @classmethod
+    def read(cls, path: Path) -> KeyRing:
+        """Raises EmofuseError for a file that is not there or holds anything but keys."""
+        try:
+            lines = path.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise EmofuseError(f"cannot read the keys {str(path)!r}: {error}; valid: {VALID}") from None
+        found: list[tuple[str, Caller]] = []
+        for number, line in enumerate(lines, 1):
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            match = _LINE.fullmatch(line.strip())
+            if match is None:
+                raise EmofuseError(f"{path}, line {number} is not a key; valid: {VALID}")
+            quota = match["quota"]
+            found.append((match["hash"], Caller(match["name"], float(quota) if quota else None)))
+        if not found:
+            raise EmofuseError(f"{path} holds no key, so nobody could call; valid: {VALID}")
+        return cls(tuple(found))
+
+    def caller(self, key: str) -> Caller | None:
+        """Whose key it is; every hash is compared, whichever is right, each in constant time."""
+        given, owner = _hash(key), None
+        for kept, caller in self.callers:
+            if hmac.compare_digest(kept, given):
+                owner = caller
+        return owner
+
+
+def add_key(path: Path, name: str, quota: float | None = None) -> str:
+    """Write a new key's hash to the file, and return the key, which is kept nowhere. Raises EmofuseError."""
+    if not NAME.fullmatch(name):
+        raise EmofuseError(f"{name[:80]!r} cannot name a key; valid: up to 64 letters, digits and _ . @ -")
+    ring = KeyRing.read(path) if path.exists() and path.read_text("utf-8").strip() else KeyRing(())
+    if any(caller.name == name for _, caller in ring.callers):
+        raise EmofuseError(f"{path} has a key named {name!r} already; delete its line, or take another name")
+    key = PREFIX + secrets.token_urlsafe(32)
+    before = path.read_text("utf-8") if path.exists() else ""
+    line = f"{name} sha256:{_hash(key)}" + (f" {quota:g}" if quota is not None else "")
+    write_file(path, f"{before.rstrip()}\n{line}\n".lstrip())
+    path.chmod(0o600)
+    return key
+
+
+def _hash(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,121 @@
+"""What the routes take and answer, as OpenAPI describes it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Format = Literal["json", "csv", "srt", "vtt", "full"]
+MEDIA_TYPES: dict[str, str] = {
+    "json": "application/json",
+    "csv": "text/csv; charset=utf-8",
+    "srt": "application/x-subrip; charset=utf-8",
+    "vtt": "text/vtt; charset=utf-8",
+    "full": "application/json",
+}
+
+
+class Options(BaseModel):
+    """The fields of a request that are no files."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str | None = Field(None, description="The words, alone or of the clip, a turn a line; never a path.")
+    transcript: str | None = Field(None, description="The words of the clip as srt, vtt or plain text; or a file part.")
+    url: str | None = Field(None, max_length=2000, description="The clip's address, where the service takes addresses.")
+    rate: int | None = Field(None, description="Sampling rate in Hz of the part `audio`.")
+    format: Format = Field("json", description="`full` is JSON without rounding, with embeddings, for emofuse.Client.")
+    coverage: float | None = Field(None, gt=0, lt=1, description="Return sets that hold the true class this often.")
+    widest: int | None = Field(None, ge=1, description="A set of more classes is empty: the model abstains.")
+    language: str | None = Field(None, pattern=r"^[a-z]{2,3}$", description="Language of the speech, e.g. en.")
+    alone: bool = Field(
+        False,
+        description="Predict without sharing batches with other requests: the answer then equals a local one to the "
+        "bit; shared, the last digits may differ.",
+    )
+
+
+class Files(BaseModel):
+    """The parts of a form that are files."""
+
+    file: bytes | None = Field(None, description="A video, a recording, a picture or a text.")
+    image: bytes | None = Field(None, description="A picture, or an array of uint8 as .npy.")
+    audio: bytes | None = Field(None, description="Sound as an array in .npy, with the field `rate`.")
+    transcript: bytes | None = Field(None, description="The words of the clip: .srt, .vtt or .txt.")
+
+
+class Prediction(BaseModel):
+    """One segment and person; a value that the model was not trained for is null."""
+
+    model_config = ConfigDict(extra="allow")
+
+    start: float = Field(description="seconds")
+    end: float = Field(description="seconds")
+    person: int | None
+    present: list[str] = Field(description="modalities that were there")
+    emotions: dict[str, float] | None = Field(description="class → calibrated probability")
+    polarity: dict[str, float] | None
+    intensity: float | None
+    valence: float | None
+    arousal: float | None
+    by_modality: dict[str, dict[str, float]] = Field(description="emotions as each modality alone has them")
+
+
+class Answer(BaseModel):
+    """The analysis of a clip."""
+
+    model_config = ConfigDict(extra="allow")
+
+    source: str | None = Field(description="the file's name as it was sent")
+    duration: float | None = Field(description="seconds; null where time has no meaning")
+    model: str
+    overall: Prediction | None
+    segments: list[Prediction]
+    transcript: list[dict[str, Any]]
+    notes: list[str] = Field(description="what was left out and why")
+    note_codes: list[dict[str, Any]]
+
+
+class TaskInfo(BaseModel):
+    """What a model answers."""
+
+    name: str
+    kind: str
+    classes: list[str]
+
+
+class ModelInfo(BaseModel):
+    """A model that is served."""
+
+    name: str
+    modalities: list[str]
+    tasks: list[TaskInfo]
+    parameters: int
+    device: str
+    languages: list[str]
+    version: str = Field(description="of emofuse")
+
+
+class Models(BaseModel):
+    """The models that are served."""
+
+    models: list[ModelInfo]
+
+
+class State(BaseModel):
+    """Whether the service is there."""
+
+    status: Literal["ok", "ready", "stopping"]
+
+
+def request_body() -> dict[str, Any]:
+    """The body of a request as OpenAPI has it; it is read as a stream, which FastAPI cannot describe by itself."""
+    fields = Options.model_json_schema()
+    parts = {
+        name: {"type": "string", "format": "binary", "description": field.description}
+        for name, field in Files.model_fields.items()
+    }
+    form = {"type": "object", "properties": fields["properties"] | parts}
+    content = {"multipart/form-data": {"schema": form}, "application/json": {"schema": fields}}
+    return {"requestBody": {"required": True, "content": content}}

@@ -1,0 +1,142 @@
+"""The service: what all routes share, and the way of one request through it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import tempfile
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from starlette.requests import HTTPConnection, Request
+
+from emofuse.demo.workspace import Workspace, open_workspace
+from emofuse.media.prefetch import cores
+from emofuse.pipeline.analysis import Analysis
+from emofuse.pipeline.pipeline import Pipeline
+from emofuse.serve.admission import Admission
+from emofuse.serve.asking import asked, read_options
+from emofuse.serve.batcher import Batcher
+from emofuse.serve.keys import Caller, KeyRing
+from emofuse.serve.problems import RefusedError
+from emofuse.serve.quota import Quotas
+from emofuse.serve.receive import Received, receive
+from emofuse.serve.schemas import Options
+from emofuse.serve.settings import Settings
+from emofuse.serve.work import Asked, Bounds, StoppedError, Work
+
+GRACE = 10.0
+"""Seconds that work which nobody waits for is given to end."""
+
+
+class Service:
+    """The model behind its batcher, the threads that read clips, places, keys, quotas, and the private folder."""
+
+    def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
+        self.pipeline, self.settings = pipeline, settings
+        self.keys = KeyRing.read(settings.keys) if settings.keys is not None else None
+        self.admission, self.quotas = Admission(settings), Quotas(settings.quota)
+        self.batcher = Batcher(pipeline.model, settings.rows, settings.seconds, settings.linger)
+        self.reading = threading.Semaphore(cores() + 1)
+        self.workspace: Workspace = open_workspace(Path(tempfile.gettempdir()) / f"emofuse-serve-{_user()}")
+        self._pool = ThreadPoolExecutor(settings.working, "emofuse-request")
+
+    def close(self) -> None:
+        """End the threads and delete the private folder."""
+        self._pool.shutdown(cancel_futures=True)
+        self.batcher.close()
+        self.workspace.close()
+
+    def caller(self, connection: HTTPConnection, key: str | None = None) -> Caller:
+        """Whoever asks, by `Authorization: Bearer KEY` (or a key that came otherwise); without keys, by address.
+
+        Raises RefusedError.
+        """
+        if self.keys is None:
+            return Caller(connection.client.host if connection.client else "unknown")
+        kind, _, value = connection.headers.get("authorization", "").partition(" ")
+        given = key or (value.strip() if kind.lower() == "bearer" else "")
+        caller = self.keys.caller(given)
+        if caller is None:
+            raise RefusedError(401, "unauthorized", "send a known key: Authorization: Bearer KEY")
+        return caller
+
+    @asynccontextmanager
+    async def folder(self) -> AsyncIterator[Path]:
+        """A private folder that is gone when the block ends."""
+        place = self.workspace.folder / secrets.token_hex(16)
+        place.mkdir(mode=0o700)
+        try:
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    async def received(self, request: Request, folder: Path, characters: int | None = None) -> Received:
+        """The body of a request, see `receive`."""
+        limits = self.settings
+        most = characters or limits.characters
+        return await receive(request, folder, limits.most_bytes, most, limits.upload_seconds)
+
+    async def analyse(self, request: Request, caller: Caller) -> tuple[Analysis, Options, Work]:
+        """The answer to one request. Raises RefusedError and EmofuseError; StoppedError once the caller has left."""
+        with self.admission.place(caller.name):
+            async with self.folder() as folder:
+                received = await self.received(request, folder)
+                options = read_options(received.fields)
+                work = self.work(await asyncio.to_thread(asked, received, options), caller)
+                return await self.answer(work, request), options, work
+
+    def work(self, asked: Asked, caller: Caller) -> Work:
+        """The work of one request that is answered at once."""
+        left = self.quotas.left(caller)
+        minutes = self.settings.minutes
+        return Work(
+            self.pipeline,
+            self.batcher,
+            asked,
+            self.bounds(minutes),
+            reading=self.reading,
+            charge=None if left is None else lambda seconds: self.quotas.charge(caller, seconds),
+        )
+
+    def bounds(self, minutes: float) -> Bounds:
+        """Of a clip of this length at most."""
+        return Bounds(minutes, self.settings.frames_a_minute, self.settings.megapixels * 1e6)
+
+    async def answer(self, work: Work, request: Request) -> Analysis:
+        """Do the work in a thread, for as long as its caller is there and it takes no longer than it may."""
+        running = asyncio.get_running_loop().run_in_executor(self._pool, work.run)
+        leaving = asyncio.create_task(_left(request))
+        try:
+            await asyncio.wait(
+                {running, leaving}, timeout=self.settings.answer_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            if running.done():
+                return running.result()
+            if leaving.done():
+                raise StoppedError
+            raise RefusedError(504, "timeout", f"there was no answer in {self.settings.answer_seconds:g} s; send a job")
+        finally:
+            leaving.cancel()
+            if not running.done():
+                work.cancel()
+                running.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await asyncio.wait({running}, timeout=GRACE)
+
+
+async def _left(request: Request) -> None:
+    """Wait until a request's caller has left; its body has been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _user() -> str:
+    import getpass
+    import os
+
+    return str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()
