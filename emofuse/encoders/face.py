@@ -16,7 +16,7 @@ from emofuse.encoders.backbones import vit
 from emofuse.encoders.config import FaceConfig
 from emofuse.encoders.encoder import Encoder, Inputs
 from emofuse.encoders.sources import resolve_source
-from emofuse.errors import CheckpointError
+from emofuse.errors import CheckpointError, require_package
 from emofuse.modalities import Modality
 from emofuse.types import Segment, Tokens
 
@@ -188,6 +188,7 @@ def _build(config: FaceConfig, pretrained: bool, lean: bool) -> tuple[nn.Module,
         return backbone, config
     if config.name is None and config.source is None:
         return _from_scratch(config), config
+    require_package("timm", extra="hub")
     import timm
 
     described = dict(config.architecture or {})
@@ -242,6 +243,7 @@ def _plain_args(model_args: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _from_scratch(config: FaceConfig) -> nn.Module:
+    require_package("timm", extra="hub")
     from timm.models.vision_transformer import VisionTransformer
 
     described = dict(config.architecture or {})

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import nn
 
+from emofuse.errors import require_package
+
 WHISPER = "whisper"
 """The model type whose encoder alone is used."""
 _WHISPER_ENCODER = {
@@ -25,6 +27,11 @@ _WHISPER_ENCODER = {
 }
 
 
+def need_transformers() -> None:
+    """Raise MissingExtraError where transformers is not installed."""
+    require_package("transformers", extra="hub")
+
+
 def described(config: Any) -> dict[str, Any]:
     """A configuration as plain values, without the folder it was read from, or, of Whisper, what decodes words."""
     values = {k: v for k, v in config.to_dict().items() if k != "_name_or_path"}
@@ -35,6 +42,7 @@ def described(config: Any) -> dict[str, Any]:
 
 def rebuilt(architecture: dict[str, Any] | None) -> Any:
     """The configuration that `described` wrote."""
+    need_transformers()
     from transformers import AutoConfig
 
     values = dict(architecture or {})
@@ -43,6 +51,7 @@ def rebuilt(architecture: dict[str, Any] | None) -> Any:
 
 def backbone(architecture: dict[str, Any] | None) -> nn.Module:
     """A transformers backbone from scratch in the shape that `described` wrote."""
+    need_transformers()
     from transformers import AutoModel
 
     config = rebuilt(architecture)
@@ -71,6 +80,7 @@ def loadable(architecture: dict[str, Any] | None, lean: bool = False) -> nn.Modu
 
 def pretrained(source: str, revision: str | None) -> nn.Module:
     """A transformers backbone with its weights, from a hub id or a folder."""
+    need_transformers()
     from transformers import AutoConfig, AutoModel
 
     if AutoConfig.from_pretrained(source, revision=revision).model_type == WHISPER:
@@ -86,6 +96,7 @@ def tokenizer(source: str | Path, revision: str | None = None, lean: bool = Fals
 
     if lean and FastTokenizer.fits(Path(source)):
         return FastTokenizer(Path(source))
+    need_transformers()
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(source, revision=revision)

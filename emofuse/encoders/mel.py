@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 import torch
-import torchaudio
 
+from emofuse.encoders.filterbanks import kaldi_log_mel, slaney_triangles
 from emofuse.types import SAMPLE_RATE
 
 MEL_BINS = 80
@@ -20,17 +18,8 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
 
     The same numbers as transformers' SeamlessM4TFeatureExtractor, without its loop over frames.
     """
-    scaled = torch.from_numpy(np.ascontiguousarray(waveform, np.float32))[None] * 2**15
-    return torchaudio.compliance.kaldi.fbank(
-        scaled,
-        num_mel_bins=MEL_BINS,
-        sample_frequency=SAMPLE_RATE,
-        frame_length=1000 * WINDOW / SAMPLE_RATE,
-        frame_shift=1000 * HOP / SAMPLE_RATE,
-        dither=0.0,
-        window_type="povey",
-        energy_floor=1.192092955078125e-07,
-    ).numpy()
+    scaled = torch.from_numpy(np.ascontiguousarray(waveform, np.float32)) * 2**15
+    return kaldi_log_mel(scaled, rate=SAMPLE_RATE, window=WINDOW, hop=HOP, bins=MEL_BINS).numpy()
 
 
 def stack_frames(mel: np.ndarray, stride: int, normalize: bool) -> np.ndarray:
@@ -61,18 +50,10 @@ def whisper_log_mel(waveform: np.ndarray, bins: int, level: bool) -> np.ndarray:
     window = torch.hann_window(WINDOW, dtype=torch.float32)
     sound = torch.from_numpy(np.ascontiguousarray(waveform, np.float32))
     spectrum = torch.stft(sound, WINDOW, HOP, window=window, return_complex=True)
-    power = spectrum[:, :-1].abs().square().T @ _whisper_filters(bins)
+    power = spectrum[:, :-1].abs().square().T @ slaney_triangles(WINDOW // 2 + 1, bins, SAMPLE_RATE)
     decades = power.clamp(min=1e-10).log10()
     loudest = decades.max()
     decades = decades.clamp(min=loudest - DYNAMICS)
     if level:
         decades = decades - loudest + LOUDEST
     return ((decades + 4) / 4).numpy()
-
-
-@lru_cache(maxsize=2)
-def _whisper_filters(bins: int) -> torch.Tensor:
-    """[201, bins]: triangles on Slaney's mel scale, of unit area."""
-    return torchaudio.functional.melscale_fbanks(
-        WINDOW // 2 + 1, 0.0, SAMPLE_RATE / 2, bins, SAMPLE_RATE, norm="slaney", mel_scale="slaney"
-    ).float()

@@ -136,6 +136,7 @@ class SpeechEncoder(Encoder):
 
     def _normalizes(self, source: str, revision: str | None) -> bool:
         """What the source's feature extractor says; raises CheckpointError where it has none."""
+        hf.need_transformers()
         from transformers import AutoFeatureExtractor
 
         try:
