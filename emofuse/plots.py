@@ -257,15 +257,20 @@ def lines(
     title: str = "",
     chance: tuple[Sequence[float], Sequence[float]] | None = None,
     limits: tuple[float, float] | None = None,
+    steps: bool = False,
 ) -> Figure:
-    """One line a name over x from 0 to 1, told apart by colour, dash and sparse markers; `chance` dotted."""
+    """One line a name over x from 0 to 1, told apart by colour, dash and sparse markers; `chance` dotted.
+
+    With `steps` a value holds until the next one, as what is counted does.
+    """
     with style():
         figure, axes = _canvas(4.6 + 1.4 * (len(curves) > 1), 3.6)
         if chance is not None:
             axes.plot(*chance, color=INK, linewidth=1, linestyle=(0, (2, 2)), label="chance")
         for i, (name, (x, y)) in enumerate(curves.items()):
             every = max(1, len(x) // 6)
-            axes.plot(x, y, color=_colour(i), linestyle=_line(i), marker=_marker(i), markevery=(i, every), label=name)
+            looks: Any = {"color": _colour(i), "linestyle": _line(i), "marker": _marker(i), "markevery": (i, every)}
+            axes.plot(x, y, label=name, drawstyle="steps-post" if steps else "default", **looks)
         axes.set(xlim=(0, 1), ylim=limits or (0, 1.02), xlabel=xlabel, ylabel=ylabel, title=title)
         if len(curves) > 1:
             axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -145,3 +145,8 @@ def test_matplotlib_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> 
     )
     with pytest.raises(MissingExtraError, match=r"emofuse\[plot\]"):
         plots.bars({"a": 1.0})
+
+
+def test_counts_are_drawn_as_steps() -> None:
+    (line,) = plots.lines({"accuracy": ([0.1, 0.5, 1], [1, 0.5, 0.4])}, steps=True).axes[0].lines
+    assert line.get_drawstyle() == "steps-post"

@@ -17,7 +17,7 @@ from emofuse.evaluation.compare import compare, to_dict, to_text
 from emofuse.evaluation.evaluate import evaluate, evaluate_checkpoint, plain
 from emofuse.evaluation.predict import GIVEN, predict_examples
 from emofuse.evaluation.report.cards import in_words, worst
-from emofuse.evaluation.report.page import markdown_report, write
+from emofuse.evaluation.report.page import _curves, _few, html_report, markdown_report, write
 from emofuse.media.transcript import join
 from emofuse.metrics import Interval, classification_report, multilabel_f1
 from emofuse.modalities import MODALITIES, subset_name, subsets_of
@@ -226,3 +226,15 @@ def test_curves_end_where_they_must(tiny_model, samples):
         assert (curve["false"][0], curve["true"][0], curve["false"][-1], curve["true"][-1]) == (0, 0, 1, 1)
         area = np.trapezoid(curve["true"], curve["false"])
         assert area == pytest.approx(found.report["per_class"][name]["auroc"], abs=1e-9)
+
+
+def test_a_report_begins_with_results_and_says_on_how_few_samples_a_curve_rests(tiny_model, samples):
+    found = evaluate(tiny_model, samples, resamples=2, batch_size=8)
+    for text in (markdown_report(found), html_report(found)):
+        assert (
+            text.index("UAR")
+            < text.index("Subsets of modalities")
+            < text.index(">Protocol" if "<html" in text else "## Protocol")
+        )
+    assert _few(49) == " (only 49)" and _few(50) == ""
+    assert len(_curves(found.tasks["emotion"])) == 2

@@ -27,6 +27,8 @@ SHOWN = {
     "multilabel": ("macro_f1", "micro_f1"),
     "scalar": ("mae", "ccc"),
 }
+FEW = 50
+"""Samples below which a curve's steps are those of single samples."""
 MOST_CURVES = 7
 """Lines that can be told apart; of more classes, the most frequent."""
 SUBSETS_INTRO = (
@@ -88,7 +90,6 @@ def markdown_report(found: Evaluation) -> str:
     lines = [f"# {_title(found)}", "", *(f"{line}\n" for line in _headlines(found))]
     if found.notes:
         lines += ["What these numbers cannot say:", "", *(f"- {n}" for n in found.notes), ""]
-    lines += ["## Protocol", "", *_markdown_table(("", ""), _protocol(found)), ""]
     for task in found.tasks.values():
         lines += [f"## {task.task.name}", "", *_markdown_table(*_metric_rows(task)), ""]
         if "per_class" in task.report:
@@ -109,6 +110,7 @@ def markdown_report(found: Evaluation) -> str:
             ]
         if task.worst:
             lines += ["### Worst errors", "", *_markdown_table(*cards.rows(task.worst)), ""]
+    lines += ["## Protocol", "", *_markdown_table(("", ""), _protocol(found)), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -196,19 +198,26 @@ def _curves(task: TaskEvaluation) -> list[Markup]:
     if answered := task.curves.get("answered"):
         picture = plots.lines(
             {"accuracy": (answered["share"], answered["accuracy"])},
-            xlabel="share of samples answered, the surest first", ylabel="accuracy", title="If it may abstain",
+            xlabel="share of samples answered, the surest first", ylabel="accuracy",
+            title="If it may abstain" + _few(task.report["n"]), steps=True,
         )  # fmt: skip
         alt = "accuracy against the share of samples answered"
         drawn.append(pages.image(plots.png(picture), alt, width=380, plot=True))
     if roc := task.curves.get("roc"):
-        shown = sorted(roc, key=lambda c: -task.report["per_class"][c]["support"])[:MOST_CURVES]
+        support = {c: task.report["per_class"][c]["support"] for c in roc}
+        shown = sorted(roc, key=lambda c: -support[c])[:MOST_CURVES]
         picture = plots.lines(
-            {c: (roc[c]["false"], roc[c]["true"]) for c in roc if c in shown},
+            {c + _few(support[c]): (roc[c]["false"], roc[c]["true"]) for c in roc if c in shown},
             xlabel="false positives", ylabel="true positives", title="ROC, each class against the rest",
             chance=([0, 1], [0, 1]),
         )  # fmt: skip
         drawn.append(pages.image(plots.png(picture), "ROC curves by class", width=500, plot=True))
     return drawn
+
+
+def _few(n: float) -> str:
+    """Says beside a curve on how few samples it rests, each of which is a step of it."""
+    return f" (only {n:g})" if n < FEW else ""
 
 
 def _subset_intro(task: TaskEvaluation) -> str:
