@@ -21,11 +21,22 @@ def check(
     task: Annotated[
         list[str] | None, typer.Option(metavar="NAME=A,B", help="A custom label column and its classes.")
     ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TASK.WORD=CLASS",
+            help="Your own word for a class, as in a recipe's labels: emotion.happy=joy; =null drops it.",
+        ),
+    ] = None,
+    ignore: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="A column that is no label.")] = None,
 ) -> None:
-    """List every row of a manifest that cannot be used, and how to fix it; exit code 2 if there are any."""
+    """List every row of a manifest that cannot be used, and how to fix it; exit code 2 if there are any.
+
+    So is a column that training would ignore.
+    """
     from emofuse.corpora.manifest.reader import check_manifest
 
-    problems = check_manifest(manifest, own_tasks(task or []))
+    problems = check_manifest(manifest, own_tasks(task or []), own_words(label or []), ignore or [])
     for problem in problems:
         typer.echo(str(problem))
     if problems:
@@ -104,6 +115,18 @@ def label(
     found = pseudo_label(load(model, device).model, manifest, out, task=task, threshold=threshold, most=most, soft=soft)
     taken = ", ".join(f"{n} {name}" for name, n in found.taken.items()) or "none"
     typer.echo(f"{found.given} rows as they were, labelled: {taken}; {found.left} left out, in {out}")
+
+
+def own_words(given: list[str]) -> dict[str, dict[str, str | None]]:
+    """`TASK.WORD=CLASS` → {TASK: {WORD: CLASS}}; no class, or null = the word says nothing. Raises `DataError`."""
+    words: dict[str, dict[str, str | None]] = {}
+    for text in given:
+        name, equals, target = text.rpartition("=")
+        task, dot, word = name.partition(".")
+        if not (equals and dot and task.strip() and word.strip()):
+            raise DataError(f"--label {text!r} is not TASK.WORD=CLASS, as emotion.happy=joy is")
+        words.setdefault(task.strip(), {})[word.strip()] = None if target.strip() in ("", "null") else target.strip()
+    return words
 
 
 def own_tasks(given: list[str]) -> dict[str, Sequence[str]]:

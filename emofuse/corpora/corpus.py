@@ -100,6 +100,8 @@ class Corpus(ABC):
     """Whether its pictures are faces already cut out: no detector looks for a face in them."""
     disjoint: ClassVar[Unit | None] = None
     """What no two splits may share."""
+    checks_labels: ClassVar[bool] = False
+    """Whether it refuses labels itself, so that changes to the folding are for its option `overrides`."""
     folds: ClassVar[tuple[str, ...]] = ()
     """Names of the cross-validation folds, for the option `fold`."""
 

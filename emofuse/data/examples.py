@@ -151,7 +151,9 @@ def read_examples(
     Raises DataError when the folder is not the corpus's, or the one split that is asked for is empty.
     """
     splits = (split,) if isinstance(split, str) else tuple(split)
-    reader = reader_of(corpus)
+    reader, asked = reader_of(corpus), (dict(options or {}), dict(overrides or {}))
+    if reader.checks_labels and overrides:
+        options, overrides = {**asked[0], "overrides": {**asked[0].get("overrides", {}), **overrides}}, None
     reading = reader.read(root, split if isinstance(split, str) else None, **dict(options or {}))
     if isinstance(split, str) and not reading.utterances:
         why = "; ".join(reading.notes) or "choose another"
@@ -176,8 +178,7 @@ def read_examples(
         unlabelled,
         duplicates,
         limit,
-        dict(options or {}),
-        dict(overrides or {}),
+        *asked,
     )
 
 

@@ -78,6 +78,16 @@ def test_classes_of_ones_own(run, tmp_path):
     assert code == 2 and "is not NAME=CLASS,CLASS" in err
 
 
+def test_words_of_ones_own_and_columns_that_are_no_labels(run, tmp_path):
+    (tmp_path / "my.csv").write_text("text,split,emotion,rater\nHm,train,happy,3\nOh,dev,other,4\n")
+    words = ("--label", "emotion.happy=joy", "--label", "emotion.other=null")
+    code, out, err = run("data", "check", tmp_path / "my.csv", *words)
+    assert code == 2 and "column 'rater' is no task and would be ignored" in out and "1 problem" in err
+    assert run("data", "check", tmp_path / "my.csv", *words, "--ignore", "rater")[0] == 0
+    code, _, err = run("data", "check", tmp_path / "my.csv", "--label", "happy=joy")
+    assert code == 2 and "is not TASK.WORD=CLASS" in err
+
+
 def test_what_is_in_a_manifest(run, tmp_path):
     (tmp_path / "my.csv").write_text(MANIFEST)
     code, out, _ = run("data", "stats", tmp_path / "my.csv", "--plot", tmp_path / "my.png")

@@ -113,10 +113,18 @@ def test_media_that_cannot_be_read_is_found(folder, make):
 
 def test_a_misspelt_column_is_found_and_a_foreign_one_is_kept(folder, make):
     path = make.text(folder / "my.csv", ",text,emotoin,Speaker,mood\n0,Hi,joy,Ann,fine\n")
-    assert [(p.where, p.mend) for p in check_manifest(path)] == [
+    unused, *misspelt = check_manifest(path)
+    assert unused.where == "header" and unused.mend.startswith(
+        "declare it (--task mood=…), say --ignore mood, or name it"
+    )
+    assert [(p.where, p.mend) for p in misspelt] == [
         ("header", "did you mean 'emotion'?"),
         ("header", "did you mean 'speaker'?"),
     ]
+    assert [p.where for p in check_manifest(path, ignore=["mood"])] == ["header", "header"]
+    assert [p.where for p in check_manifest(path, {"mood": ["fine"]})] == ["header", "header"]
+    with pytest.raises(DataError, match="has no column 'mod' to ignore; did you mean 'mood'"):
+        check_manifest(path, ignore=["mod"])
     found = read("manifest", path, strict=False)
     assert "column 'mood' is no known task: kept as a label of its own" in found.notes
 
@@ -139,6 +147,35 @@ def test_a_task_of_ones_own_has_classes_or_a_number(folder, make):
     assert check_manifest(path, tasks, {"mood": {"grim": "foul"}}) == []
     found = read("manifest", path, tasks=tasks, overrides={"mood": {"grim": "foul"}})
     assert [u.labels for u in found.utterances] == [{"mood": "fine", "weight": 7.0}, {"mood": "foul", "weight": 8.0}]
+
+
+def test_columns_of_other_tables_are_refused_with_their_name_here(folder, make):
+    for name in ("a", "b"):
+        make.sound(folder / "clips" / f"{name}.wav")
+    rows = "clips/a.wav,Hi,Ann,train,joy\nclips/b.wav,Hi,Ann,train,anger\n"
+    path = make.text(folder / "my.csv", "path,text,subject,set,label\n" + rows)
+    assert [(p.where, p.mend) for p in check_manifest(path)] == [
+        ("header", f"did you mean {name!r}?") for name in ("media", "speaker", "split", "emotion")
+    ], "rows of different media are no duplicates"
+    with pytest.raises(DataError, match=r"column 'path' is neither a column .*; did you mean 'media'"):
+        read("manifest", path)
+    path = make.text(folder / "my.csv", "path,label\na.wav,joy\n")
+    with pytest.raises(DataError, match="no column media or text; did you mean 'media' by 'path'"):
+        check_manifest(path)
+    path = make.text(folder / "my.csv", "text,emotion,label,sex,age\nHi,joy,3,f,30\n")
+    assert [(p.where, p.what) for p in check_manifest(path)] == [
+        ("header", "column 'label' is no task and would be ignored")
+    ]
+
+
+def test_the_check_takes_the_words_that_a_recipe_takes(folder, make):
+    path = make.text(folder / "my.csv", "text,emotion\nHi,happy\nHo,other\n")
+    assert check_manifest(path, overrides={"emotion": {"happy": "joy", "other": None}}) == []
+    assert [p.where for p in check_manifest(path, overrides={"emotion": {"happy": "joy"}})] == ["row 3"]
+    with pytest.raises(DataError, match=r"emotion\.happy=joi: 'joi' is no class of emotion; did you mean 'joy'"):
+        check_manifest(path, overrides={"emotion": {"happy": "joi"}})
+    with pytest.raises(DataError, match="labels of 'emotoin' are translated, which is no task; did you mean 'emotion'"):
+        check_manifest(path, overrides={"emotoin": {"happy": "joy"}})
 
 
 def test_overrides_translate_ones_own_words(folder, make):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 from emofuse.corpora.clips import look
 from emofuse.corpora.corpus import Corpus, Log, Problem
 from emofuse.corpora.folding import Folding, Names, Number, same
-from emofuse.corpora.manifest.rows import Record, check_header, read_records, to_record
-from emofuse.errors import DataError
+from emofuse.corpora.manifest.rows import Record, check_header, ignored, read_records, to_record
+from emofuse.errors import DataError, nearest
 from emofuse.tasks import TASKS, Task
 from emofuse.types import Utterance
 
@@ -42,6 +42,7 @@ class Manifest(Corpus):
         split (train, dev, test), id: media or text is needed, the others are optional;
         every other column is a label, named as the task: emotion, polarity, valence, sentiment, sarcasm, …
         """
+    checks_labels = True
     foldings: ClassVar[dict[str, Folding]] = {name: by_column(task) for name, task in TASKS.items()}
 
     def folding(self, task: Task) -> Folding:
@@ -78,12 +79,32 @@ def check_manifest(
     path: str | Path,
     tasks: dict[str, Sequence[str]] | None = None,
     overrides: dict[str, dict[str, str | None]] | None = None,
+    ignore: Collection[str] = (),
 ) -> list[Problem]:
     """Everything wrong with a manifest, each with its row and how to mend it; an empty list when it is fine.
 
-    Raises DataError only where there is no table to check: no file, no columns, a format that is not known.
+    A column that nothing would be learnt from is a problem, unless `ignore` names it. Raises DataError only where there
+    is no table to check (no file, no columns, a format that is not known), and for an override or an ignored column
+    that does not exist.
     """
-    return checked(Path(path).expanduser(), own_tasks(tasks), overrides or {}, Log(), verify=True)[1]
+    path, known = Path(path).expanduser(), own_tasks(tasks)
+    columns, _ = read_records(path)
+    for name in overrides or {}:
+        if name not in known:
+            raise DataError(f"labels of {name!r} are translated, which is no task; {nearest(name, known)}")
+        for word, target in (overrides or {})[name].items():
+            if target is not None and target not in known[name].classes:
+                valid = nearest(target, known[name].classes)
+                raise DataError(f"{name}.{word}={target}: {target!r} is no class of {name}; {valid}")
+    for name in ignore:
+        if name not in columns:
+            raise DataError(f"{path} has no column {name!r} to ignore; {nearest(name, columns)}")
+    unused = Log()
+    for name in ignored(columns, known):
+        if name not in ignore:
+            mend = f"declare it (--task {name}=…), say --ignore {name}, or name it as a task: {nearest(name, known)}"
+            unused.problem("header", "row", f"column {name!r} is no task and would be ignored", mend)
+    return [*unused.problems, *checked(path, known, overrides or {}, Log(), verify=True)[1]]
 
 
 def own_tasks(tasks: dict[str, Sequence[str]] | None) -> dict[str, Task]:
@@ -103,7 +124,7 @@ def checked(
     """The good rows of a manifest and the problems of all of them."""
     columns, rows = read_records(path)
     problems = Log()
-    labels = check_header(path, columns, tasks, problems, log)
+    labels, misnamed = check_header(path, columns, tasks, problems, log)
     good: list[Record] = []
     seen: dict[tuple[Any, ...], int] = {}
     for number, cells in rows:
@@ -114,7 +135,7 @@ def checked(
         _check_labels(record, tasks, overrides, problems)
         if record.media is not None:
             _check_media(record, problems, verify)
-        _check_duplicate(record, seen, problems)
+        _check_duplicate(record, seen, problems, tuple(str(cells.get(name)) for name in misnamed))
         if len(problems.problems) == before:
             good.append(replace(record, labels=_translate(record.labels, overrides)))
     if not rows:
@@ -168,9 +189,12 @@ def _check_media(record: Record, problems: Log, verify: bool) -> None:
                 problems.problem(record.where, "misaligned", what, f"correct {column}, or leave it empty")
 
 
-def _check_duplicate(record: Record, seen: dict[tuple[Any, ...], int], problems: Log) -> None:
+def _check_duplicate(
+    record: Record, seen: dict[tuple[Any, ...], int], problems: Log, misnamed: tuple[str, ...]
+) -> None:
+    """`misnamed`: what stands in columns of another name, where the media may be that tell two rows apart."""
     keys: list[tuple[Any, ...]] = [
-        ("row", record.media, record.start, record.end, record.text, record.speaker, record.dialogue)
+        ("row", record.media, record.start, record.end, record.text, record.speaker, record.dialogue, *misnamed)
     ]
     if record.id is not None:
         keys.append(("id", record.id))

@@ -11,13 +11,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emofuse.corpora.corpus import Log
+from emofuse.corpora.corpus import ATTRIBUTES, Log
 from emofuse.corpora.manifest.formulas import unguarded
 from emofuse.errors import DataError, require_package
 from emofuse.tasks import Task
 from emofuse.types import Split
 
 COLUMNS = ("id", "media", "start", "end", "text", "speaker", "dialogue", "split", "language")
+ALIASES = {
+    "media": "path file filename file_name filepath file_path media_path clip video audio wav image picture recording",
+    "text": "sentence utterance transcript transcription words caption content",
+    "speaker": "speaker_id subject actor person participant spk",
+    "dialogue": "dialog dialogue_id conversation session scene",
+    "split": "set subset partition fold",
+    "start": "begin onset start_time",
+    "end": "stop offset end_time",
+    "language": "lang locale",
+    "emotion": "label labels class category target emo feeling",
+}
+"""Column or task → names by which other tables go for it."""
+OF_SPEAKERS = ("sex", "gender", *ATTRIBUTES)
+"""Columns that are no labels and are read all the same, for an audit by group."""
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev", "test": "test",
 }  # fmt: skip
@@ -52,6 +66,8 @@ class Record:
 
 def read_records(path: Path) -> tuple[list[str], list[tuple[int, dict[str, Any]]]]:
     """The columns and the numbered rows of a table. Raises DataError when there is no table to read."""
+    if path.is_dir():
+        raise DataError(f"manifest {path} is a folder; expected is the table itself, say {path / 'my.csv'}")
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise DataError(f"manifest {path} has the ending {ending!r}; {', '.join(ENDINGS)} are read")
@@ -116,28 +132,48 @@ def _parquet(path: Path) -> tuple[list[str], list[tuple[int, dict[str, Any]]]]:
     return table.column_names, list(enumerate(table.to_pylist(), start=1))
 
 
-def check_header(path: Path, columns: list[str], tasks: dict[str, Task], problems: Log, log: Log) -> list[str]:
-    """The label columns; a column near to a known name is a problem, any other unknown one a note.
+def check_header(
+    path: Path, columns: list[str], tasks: dict[str, Task], problems: Log, log: Log
+) -> tuple[list[str], list[str]]:
+    """The label columns, and those that stand for a column of the manifest under another name.
 
-    Raises DataError when there is neither a column media nor text.
+    A column near to a known name, or a usual name for one, is a problem, any other unknown one a note. Raises DataError
+    when there is neither a column media nor text.
     """
+    labels = [c for c in columns if c and c not in COLUMNS]
+    meant = {name: known for name in labels if name not in tasks and (known := _meant(name, columns, tasks))}
     if not {"media", "text"} & set(columns):
         came = ", ".join(c for c in columns if c) or "none"
+        hints = [f"did you mean {known!r} by {name!r}? " for name, known in meant.items() if known in ("media", "text")]
         raise DataError(
-            f"manifest {path} has no column media or text; its columns: {came}; valid: {', '.join(COLUMNS)}"
+            f"manifest {path} has no column media or text; {''.join(hints[:1])}its columns: {came}; valid: "
+            f"{', '.join(COLUMNS)}, and tasks ({', '.join(tasks)})"
         )
-    labels = [c for c in columns if c and c not in COLUMNS]
-    known = {name.lower(): name for name in (*COLUMNS, *tasks)}
     for name in labels:
-        if name in tasks:
-            continue
-        near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.8)
-        if near:
-            what = f"{name!r} is neither a column nor a task"
-            problems.problem("header", "row", what, f"did you mean {known[near[0]]!r}?")
-        else:
+        if name in meant:
+            what = f"column {name!r} is neither a column of a manifest nor a task"
+            problems.problem("header", "row", what, f"did you mean {meant[name]!r}?")
+        elif name not in tasks and name not in OF_SPEAKERS:
             log.note(f"column {name!r} is no known task: kept as a label of its own")
-    return labels
+    return labels, [name for name, known in meant.items() if known in COLUMNS]
+
+
+def ignored(columns: list[str], tasks: dict[str, Task]) -> list[str]:
+    """Columns that nothing is learnt from, and that are not meant for another one."""
+    known = {*COLUMNS, *OF_SPEAKERS, *tasks, ""}
+    return [name for name in columns if name not in known and _meant(name, columns, tasks) is None]
+
+
+def _meant(name: str, columns: list[str], tasks: dict[str, Task]) -> str | None:
+    """The column or task that an unknown name was meant for, unless that is there itself."""
+    if name in OF_SPEAKERS:
+        return None
+    known = {name.lower(): name for name in (*COLUMNS, *tasks)}
+    lower = name.lower().replace(" ", "_")
+    alias = next((column for column, names in ALIASES.items() if lower in names.split()), None)
+    near = difflib.get_close_matches(lower, known, n=1, cutoff=0.8)
+    found = alias or (known[near[0]] if near else None)
+    return None if found in columns else found
 
 
 def to_record(path: Path, number: int, cells: dict[str, Any], labels: list[str], problems: Log) -> Record | None:

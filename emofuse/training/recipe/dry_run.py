@@ -68,7 +68,7 @@ def _read(
     recipe: Recipe, source: Source, tasks: Sequence[Task], limit: int | None, errors: list[DataError]
 ) -> SourceExamples | str:
     reader = corpus(source.corpus)
-    if recipe.root is None:
+    if recipe.root is None and not Path(source.root).expanduser().is_absolute():
         return f"{source.corpus}: not read, the recipe has no root yet; add root=FOLDER"
     root = recipe.source_root(source)
     if not root.exists():

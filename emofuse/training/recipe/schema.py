@@ -35,14 +35,13 @@ class Source(Section):
 
     corpus: str
     root: str = "."
-    """Folder of the corpus, relative to the recipe's `root`."""
+    """Folder of the corpus (of a manifest, the file), relative to the recipe's `root`, or absolute."""
     options: dict[str, Any] = {}
     """Handed to the corpus reader (folds, channels, label sets)."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     """Share of the corpus in one epoch: 1 = every utterance once, 0.5 = half of them, the other half next epoch."""
     balance: str | None = None
-    """A categorical task whose classes the corpus gives equally often, and within a class its speakers; None = as they
-    occur."""
+    """A categorical task whose classes come equally often, and within a class its speakers; None = as they occur."""
     tasks: list[str] | None = None
     """Tasks its labels serve; None = all tasks of the model that it has labels for."""
     modalities: list[Modality] | None = None
@@ -337,10 +336,11 @@ class Recipe(Section):
         return Path(self.output.folder.format(name=self.name))
 
     def source_root(self, source: Source) -> Path:
-        """The folder of a source; raises RecipeError while `root` is not given."""
-        if self.root is None:
-            raise RecipeError(f"recipe {self.name!r} needs the folder of its data; add root=FOLDER")
-        return self.root.expanduser() / source.root
+        """The folder of a source; raises RecipeError where it is not absolute and `root` is not given."""
+        own = Path(source.root).expanduser()
+        if self.root is None and not own.is_absolute():
+            raise RecipeError(f"recipe {self.name!r} needs the folder of its data; add root=FOLDER, or name it whole")
+        return own if self.root is None else self.root.expanduser() / own
 
 
 def _task(values: Mapping[str, Any]) -> Task:

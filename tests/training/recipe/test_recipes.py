@@ -24,7 +24,9 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "recipes"
 RECIPES = sorted(p for p in FOLDER.rglob("*.yaml") if p.name != "tune.yaml")
-OF_ONE_CORPUS = [p for p in RECIPES if p.parent.name in names()]
+OF_ONE_CORPUS = [p for p in RECIPES if p.parent.name in set(names()) - {"manifest"}]
+OWN = [FOLDER / "manifest" / "small.yaml", FOLDER / "manifest" / "base.yaml"]
+"""Of a table of one's own, which has neither a layout nor figures."""
 
 
 def name_of(path: Path) -> str:
@@ -116,6 +118,35 @@ def test_a_recipe_of_a_corpus_suits_it(path: Path):
     header = path.read_text().split("\nname:")[0].split("\nextends:")[0]
     assert all(line.startswith("#") for line in header.splitlines())
     assert f"emofuse train {path.relative_to(ROOT)} root=" in header
+
+
+SAID = [("I am so glad!", "happy"), ("Go away, now!", "anger"), ("It is noon.", "joy")]
+TABLE = "text,speaker,split,emotion\n" + "".join(
+    f"{text},s{i},{'dev' if i % 2 else 'train'},{label}\n"
+    for i, (text, label) in enumerate(
+        6 * [("I am so glad!", "happy"), ("Go away, now!", "anger"), ("It is noon.", "joy")]
+    )
+)
+
+
+@pytest.mark.parametrize("path", OWN, ids=name_of)
+def test_the_recipes_for_ones_own_data_take_a_table_with_its_own_words(path: Path, tmp_path: Path, capsys):
+    (tmp_path / "my.csv").write_text(TABLE)
+    labels = "data.sources.0.labels={emotion: {happy: joy}}"
+    assert f"emofuse train recipes/{name_of(path)} root=my.csv" in path.read_text()
+    for where in (f"root={tmp_path / 'my.csv'}", f"data.sources.0.root={tmp_path / 'my.csv'}"):
+        fit(load_recipe(path, [where, labels, f"output.folder={tmp_path / 'run'}"]), dry_run=True)
+        assert "manifest: 9 train, 9 dev" in capsys.readouterr().out
+
+
+def test_the_small_recipe_trains_on_ones_own_table_as_it_is(tmp_path: Path):
+    import emofuse
+
+    (tmp_path / "my.csv").write_text(TABLE.replace("happy", "joy"))
+    changes = [f"root={tmp_path / 'my.csv'}", f"output.folder={tmp_path / 'run'}", "train.epochs=1"]
+    folder = fit(load_recipe(OWN[0], changes))
+    found = emofuse.load(folder)(text="I am so glad!").overall
+    assert found is not None and found.top is not None and found.top[0] == "joy"
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("run.sh")), ids=name_of)
