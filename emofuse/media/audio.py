@@ -14,6 +14,7 @@ from emofuse.errors import MediaError
 from emofuse.media.formats import ACCEPTED
 from emofuse.media.level import SILENCE, gain_of, loudness, raised
 from emofuse.media.limits import GAP
+from emofuse.media.memory import way_out
 from emofuse.media.mixdown import RESAMPLER, Mixdown
 from emofuse.notes import Note
 from emofuse.types import SAMPLE_RATE
@@ -248,11 +249,16 @@ def _valid_rate(rate: object) -> int:
 def _channels_first(array: object) -> np.ndarray:
     """The array as (channels, samples); the shorter axis is the channels'."""
     if not isinstance(array, np.ndarray):
-        raise MediaError(f"sound in memory is a NumPy array, not {type(array).__name__}; {ACCEPTED}")
+        raise MediaError(
+            f"sound in memory is a NumPy array, not {type(array).__name__}; {way_out(array, 'sound')}; {ACCEPTED}"
+        )
     if isinstance(array, np.ma.MaskedArray):
         raise MediaError("a masked array is not sound: say what the masked samples are, as with array.filled(0)")
     if array.dtype.name not in _SCALES and array.dtype.kind != "f":
-        raise MediaError(f"an array of {array.dtype.name} is not sound; convert it to int16 or float32")
+        raise MediaError(
+            f"an array of {array.dtype.name} is not sound; convert it to int16 or float32: array.astype('float32'), "
+            "divided by full scale"
+        )
     if array.ndim == 1:
         array = array[None]
     if array.ndim != 2:

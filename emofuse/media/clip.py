@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import merge
 from os import PathLike
-from typing import TypedDict
+from typing import IO, Any, TypedDict
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -13,26 +14,50 @@ from jaxtyping import Float32, UInt8
 from emofuse.errors import MediaError
 from emofuse.files import well_formed
 from emofuse.media.audio import BLOCK, AudioBlock, as_waveform
-from emofuse.media.decode import ClipInfo, Reach, VideoFrame, probe, stream
-from emofuse.media.formats import ACCEPTED, TEXT_SUFFIXES, existing_file, is_picture
-from emofuse.media.image import read_image
+from emofuse.media.decode import ClipInfo, Reach, probe, stream
+from emofuse.media.formats import ACCEPTED, TEXT_SUFFIXES, is_picture, readable
+from emofuse.media.frames import Frames, as_frames
+from emofuse.media.image import VideoFrame, read_image
 from emofuse.media.limits import UNLIMITED, Limits
+from emofuse.media.memory import MemoryFile, as_file, as_sound, called, way_out
 from emofuse.media.transcript import Cue, Transcript, read_transcript, with_speakers
 from emofuse.notes import Note
 from emofuse.types import SAMPLE_RATE
 
 PathOrName = str | PathLike[str]
-Sound = tuple[int, np.ndarray]
+Source = PathOrName | bytes | bytearray | memoryview | IO[bytes] | MemoryFile
+"""A file: its path, its bytes, or the open file."""
+Sound = tuple[int, Any] | tuple[Any, int] | Mapping[str, Any]
 """Sampling rate in Hz, and an array of shape (samples,), (samples, channels) or (channels, samples)."""
 
 
 class ClipInputs(TypedDict, total=False):
-    """What makes a clip beside, or in place of, the path of its source; every entry point takes these keywords."""
+    """What makes a clip beside, or in place of, its source; every entry point takes these keywords.
+
+    | in hand | hand in |
+    |---|---|
+    | a path of a video, a recording, a picture, a text | `model("clip.mp4")` |
+    | bytes, `io.BytesIO`, a file opened with "rb", a pipe | `model(file)`; read from where it stands, up to 2 GB |
+    | base64 | `model(base64.b64decode(text))` |
+    | words | `model(text="…")`; a name before a colon is who says it |
+    | (rate, array) of Gradio or SciPy, (array, rate) of librosa, soundfile or torchaudio | `model(audio=pair)` |
+    | `{"array": …, "sampling_rate": …}` of datasets and transformers | `model(audio=sample["audio"])` |
+    | a PIL image; an array of uint8, or of float in [0, 1] | `model(image=picture)` |
+    | a list of pictures, an array (frames, height, width, 3) | `model(frames=(rate, pictures), audio=pair)` |
+    | tensors of PyTorch, on any device | as arrays, pictures with channels first too |
+    | several paths, a column of a data frame | `model.predict_many(frame["path"])` |
+    | several texts | `model.predict_many([{"text": text} for text in texts])` |
+
+    Of an address, download the file. Sound is int16, int32, uint8 or float in [-1, 1], of 1 to 8 channels, at 8 to
+    192 kHz. Given together, inputs are one clip. Anything else is refused by a MediaError that names the conversion.
+    """
 
     audio: Sound | None
     """Sound in memory, in place of a source."""
-    image: PathOrName | np.ndarray | None
-    """A picture, as the path of one or as an array of uint8, in place of a source."""
+    image: Any | None
+    """A picture, in place of a source: see `read_image`."""
+    frames: tuple[float, Any] | None
+    """Moving pictures in memory, in place of a source: their rate in Hz, and the pictures; see `as_frames`."""
     text: str | None
     """The words themselves, alone or of the clip, a turn a line ("ANN: …" names who says it); never a path."""
     transcript: PathOrName | None
@@ -49,6 +74,8 @@ class Clip:
     waveform: Float32[np.ndarray, " samples"] | None = None
     """Of sound in memory."""
     still: UInt8[np.ndarray, "h w 3"] | None = None
+    frames: Frames | None = None
+    """Moving pictures in memory."""
     transcript: Transcript | None = None
     notes: tuple[Note, ...] = ()
     """What was changed or left out of the inputs when they were opened."""
@@ -61,13 +88,15 @@ class Clip:
     @property
     def has_video(self) -> bool:
         """Whether there are moving pictures."""
-        return self.info is not None and self.info.has_video
+        return self.frames is not None or (self.info is not None and self.info.has_video)
 
     @property
     def duration(self) -> float | None:
         """Seconds; None where there is no clock, or the file does not say."""
-        if self.waveform is not None:
-            return self.waveform.size / SAMPLE_RATE
+        held = [self.waveform.size / SAMPLE_RATE] if self.waveform is not None else []
+        held += [self.frames.seconds] if self.frames is not None else []
+        if held:
+            return max(held)
         return (self.info.duration or None) if self.info is not None else None
 
     def items(
@@ -88,37 +117,53 @@ class Clip:
                 limits=limits,
                 reach=reach,
             )
-        elif self.waveform is not None:
-            for i in range(0, self.waveform.size, BLOCK):
-                yield AudioBlock(i / SAMPLE_RATE, self.waveform[i : i + BLOCK])
+            return
+        pictures = self.frames if video else None
+        if pictures is not None and reach is not None:
+            reach.pictures = pictures.seconds
+        yield from merge(self._blocks(), pictures.items(frame_interval, limits) if pictures else (), key=_when)
+
+    def _blocks(self) -> Iterator[AudioBlock]:
+        """Sound in memory."""
+        waveform = np.zeros(0, np.float32) if self.waveform is None else self.waveform
+        for i in range(0, waveform.size, BLOCK):
+            yield AudioBlock(i / SAMPLE_RATE, waveform[i : i + BLOCK])
+
+
+def _when(item: AudioBlock | VideoFrame) -> float:
+    return item.start if isinstance(item, AudioBlock) else item.time
 
 
 def open_clip(
-    source: PathOrName | None = None,
+    source: Source | None = None,
     *,
     audio: Sound | None = None,
-    image: PathOrName | np.ndarray | None = None,
+    image: Any | None = None,
+    frames: tuple[float, Any] | None = None,
     text: str | None = None,
     transcript: PathOrName | None = None,
 ) -> Clip:
     """Checks every input and reads those that are small; MediaError for what is missing, doubled or not what it says.
 
-    `source` is always a path: of a video, of sound, of a still, or of a text. `text` is always text. `transcript` is
-    text or a file of it, told apart as `read_transcript` does.
+    `source` is always a file, of a video, of sound, of a still, or of a text: its path, its bytes, or the open file.
+    `text` is always text. `transcript` is text or a file of it, told apart as `read_transcript` does.
     """
-    if all(given is None for given in (source, audio, image, text, transcript)):
+    in_memory = {"audio": audio, "image": image, "frames": frames}
+    given = [name for name, value in in_memory.items() if value is not None]
+    if source is None and not given and text is None and transcript is None:
         raise MediaError(f"nothing was handed in; {ACCEPTED}")
     notes: list[Note] = []
     words = _words(text, transcript)
     waveform = _sound(audio, notes)
+    if image is not None and frames is not None:
+        raise MediaError("image= and frames= were both given; give the one picture, or those that move")
     still = None if image is None else read_image(image, notes)
+    moving = as_frames(frames)
     if source is None:
-        name = "audio" if audio is not None else "image" if image is not None else "text"
-        return _noted(Clip(name, None, waveform, still, words), notes)
-    for name, given in (("audio", audio), ("image", image)):
-        if given is not None:
-            raise MediaError(f"source= and {name}= were both given; a clip is one file, or audio=, image= and text=")
-    path = existing_file(source)
+        return _noted(Clip(next(iter(given), "text"), None, waveform, still, moving, words), notes)
+    if given:
+        raise MediaError(f"source= and {given[0]}= were both given; a clip is one file, or audio=, image= and text=")
+    path = readable(as_file(source))
     if path.suffix.lower() in TEXT_SUFFIXES:
         if words is not None:
             raise MediaError(f"{path} is a text, and text= or transcript= was given too; give one of them")
@@ -138,13 +183,14 @@ def _words(text: str | None, transcript: PathOrName | None) -> Transcript | None
         raise MediaError("text= and transcript= were both given; give one of them")
     if transcript is not None:
         if not isinstance(transcript, (str, PathLike)):
-            raise MediaError(f"a transcript is a string or a path, not {type(transcript).__name__}; {ACCEPTED}")
+            way = way_out(transcript, "text").replace("text=", "transcript=")
+            raise MediaError(f"a transcript is a string or a path, not {called(transcript)}; {way}")
         return read_transcript(transcript)
     if text is None:
         return None
     if not isinstance(text, str):
         raise MediaError(
-            f"text is a string, not {type(text).__name__}; a text file is a source or a transcript; {ACCEPTED}"
+            f"text is a string, not {called(text)}: {way_out(text, 'text')}; a text file is a source or a transcript"
         )
     lines = [" ".join(line.split()) for line in well_formed(text).splitlines()]
     return Transcript(tuple(with_speakers([Cue(line) for line in lines if line])))
@@ -153,6 +199,4 @@ def _words(text: str | None, transcript: PathOrName | None) -> Transcript | None
 def _sound(audio: object, notes: list[Note]) -> np.ndarray | None:
     if audio is None:
         return None
-    if not isinstance(audio, (tuple, list)) or len(audio) != 2:
-        raise MediaError(f"audio is a pair (rate in Hz, array), not {type(audio).__name__}; a sound file is a source")
-    return as_waveform(*audio, notes=notes)
+    return as_waveform(*as_sound(audio), notes=notes)

@@ -7,7 +7,6 @@ import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import av
@@ -18,9 +17,10 @@ from jaxtyping import Float32
 
 from emofuse.errors import MediaError
 from emofuse.media.audio import AudioBlock, as_waveform
-from emofuse.media.formats import ACCEPTED, ESTIMATED, existing_file, open_media, unreadable
+from emofuse.media.formats import ACCEPTED, ESTIMATED, open_media, readable, unreadable
 from emofuse.media.image import VideoFrame, orientation_of, read_image
 from emofuse.media.limits import UNLIMITED, Limits
+from emofuse.media.memory import File, MemoryFile
 from emofuse.media.prefetch import ahead
 from emofuse.media.tracks import AudioTrack, VideoTrack, opened_track, pixel_aspect, usable_streams
 from emofuse.notes import Note
@@ -44,7 +44,7 @@ class Reach:
 class ClipInfo:
     """What a file holds, before any of it is analysed; sizes are those of the upright picture, rates per second."""
 
-    path: Path
+    path: File
     format: str
     duration: float
     """Seconds."""
@@ -62,12 +62,12 @@ class ClipInfo:
         return self.path.name
 
 
-def probe(source: str | PathLike[str]) -> ClipInfo:
+def probe(source: str | PathLike[str] | MemoryFile) -> ClipInfo:
     """What a video or sound file holds; where its header does not say how long it is, its packets are counted.
 
     Raises MediaError for what is not media, and for media with neither sound nor pictures.
     """
-    path = existing_file(source)
+    path = readable(source)
     with open_media(path) as container:
         audio, video = usable_streams(container, path)
         picture = _first_picture(container, video) if video is not None else None
@@ -89,7 +89,7 @@ def probe(source: str | PathLike[str]) -> ClipInfo:
 
 
 def stream(
-    source: str | PathLike[str],
+    source: str | PathLike[str] | MemoryFile,
     *,
     audio: bool = True,
     video: bool = True,
@@ -110,7 +110,7 @@ def stream(
     was taken where there are several; `reach` receives where the file ends. Raises LimitError beyond `limits`,
     MediaError when the file is not media, has none of what was asked for, or nothing in it can be decoded.
     """
-    path = existing_file(source)
+    path = readable(source)
     begin = start or 0.0
     with contextlib.ExitStack() as stack:
         tracks: list[AudioTrack | VideoTrack] = []
@@ -194,7 +194,7 @@ def _first_picture(container: av.container.InputContainer, stream: Any) -> Video
     return VideoFrame(0.0, frame, orientation=orientation_of(frame), aspect=pixel_aspect(stream))
 
 
-def _counted_duration(path: Path) -> float:
+def _counted_duration(path: File) -> float:
     """Seconds between the first and the last timestamp of a file whose header does not say; without any, their sum."""
     first, last = float("inf"), float("-inf")
     lengths: dict[int, float] = {}

@@ -7,7 +7,7 @@ import re
 import stat
 import warnings
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import av.container
@@ -15,6 +15,7 @@ import av.error
 from PIL import Image
 
 from emofuse.errors import MediaError
+from emofuse.media.memory import File, MemoryFile, called, way_out
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".mov", ".m4v", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".mpg", ".mpeg", ".vob", ".ts", ".m2ts", ".mts"),
@@ -31,9 +32,9 @@ MEDIA_SUFFIXES = VIDEO_SUFFIXES + AUDIO_SUFFIXES + IMAGE_SUFFIXES + TEXT_SUFFIXE
 ACCEPTED = (
     "valid: the path of a video (mp4, mov, mkv, webm, avi, flv, mpg, ts, wmv, gif), of sound (wav, flac, mp3, ogg, "
     "opus, m4a, aac, ac3, aiff, wma, caf, au, wv), of a picture (jpg, png, webp, bmp, tif, avif) or of a text (txt, "
-    "srt, vtt); or by keyword "
-    "text=a string, audio=(rate in Hz, array of int16, int32, uint8 or float in [-1, 1], 1 to 8 channels), image=an "
-    "array of uint8 (RGB, RGBA or grey)"
+    "srt, vtt), its bytes or the open file; or by keyword "
+    "text=a string, audio=(rate in Hz, array of int16, int32, uint8 or float in [-1, 1], 1 to 8 channels), image=a "
+    "path, a PIL image or an array of uint8 or of float in [0, 1] (RGB, RGBA or grey), frames=(rate in Hz, pictures)"
 )
 """Every accepted input; what a message says when something else came."""
 
@@ -58,6 +59,8 @@ _PICTURE_MARKS = re.compile(
 )
 _ADDRESS = re.compile(r"^([a-z][a-z\d+.-]+):/+")
 """How a URL begins, with one slash too, as it has once it was taken for a path."""
+_BASE64 = re.compile(r"data:[\w.+/-]*;base64,|[A-Za-z0-9+/]{500,}={0,2}\s*$")
+"""How base64 begins, as a web page has it, or is, where it is longer than a name of a file."""
 _STREAMED = (".mjpeg", ".mjpg")
 """Endings of rows of pictures, which begin as one does."""
 _OTHERS = (
@@ -80,10 +83,15 @@ def unreadable(path: object, why: str, mend: str) -> MediaError:
     return MediaError(f"cannot read {str(path)[:300]}: {why}; {mend}")
 
 
+def readable(source: object) -> File:
+    """A file in memory as it is, else the path of a file that is there: see `existing_file`."""
+    return source if isinstance(source, MemoryFile) else existing_file(source)
+
+
 def existing_file(source: object) -> Path:
     """The path of a file that is there, is a file and holds something; MediaError says what is not so."""
     if not isinstance(source, (str, os.PathLike)):
-        raise MediaError(f"a source is a path, not {type(source).__name__}; {ACCEPTED}")
+        raise MediaError(f"a source is a path, not {called(source)}: {way_out(source, 'source')}; {ACCEPTED}")
     path = Path(os.fspath(source)).expanduser()
     if "://" in os.fspath(source) or (_ADDRESS.match(str(path)) and not path.exists()):
         address = _ADDRESS.sub(r"\1://", os.fspath(source))
@@ -92,10 +100,8 @@ def existing_file(source: object) -> Path:
         raise unreadable("-", "stdin is not read, and media are read more than once", "write it to a file")
     try:
         size = path.stat().st_size
-    except (FileNotFoundError, NotADirectoryError):
-        raise unreadable(path, "there is no such file", "check the spelling and the folder of the path") from None
     except (OSError, ValueError) as error:
-        raise unreadable(repr(str(path)), str(error), "give the path of a file that this user may read") from None
+        raise _missing(path, error) from None
     if path.is_dir():
         raise unreadable(path, "it is a folder", f"name a file in it; {ACCEPTED}")
     if not path.is_file():
@@ -107,11 +113,22 @@ def existing_file(source: object) -> Path:
     return path
 
 
-def open_media(path: Path) -> av.container.InputContainer:
+def _missing(path: Path, error: OSError | ValueError) -> MediaError:
+    """The error of a path that leads to no file: what it is instead, where that can be told."""
+    if _BASE64.match(str(path)):
+        return unreadable(f"{str(path)[:40]}…", "it is base64, not a path", "give the bytes: base64.b64decode(text)")
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return unreadable(path, "there is no such file", "check the spelling and the folder of the path")
+    return unreadable(repr(str(path)[:200]), str(error)[:200], "give the path of a file that this user may read")
+
+
+def open_media(path: File) -> av.container.InputContainer:
     """A container ready to demux, opened without network and without following playlists; errors as MediaError."""
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
     try:
-        return av.open(f"file:{path}", options=options, metadata_errors="replace")
+        file: Any = path.open() if isinstance(path, MemoryFile) else f"file:{path}"
+        container: Any = av.open(file, options=options, metadata_errors="replace")
+        return container
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise unreadable(path, *_no_media(path, error)) from None
 
@@ -122,7 +139,7 @@ def kind_of(path: Path) -> Literal["picture", "sound", "video"]:
     return "picture" if ending in IMAGE_SUFFIXES else "sound" if ending in AUDIO_SUFFIXES else "video"
 
 
-def is_picture(path: Path) -> bool:
+def is_picture(path: File) -> bool:
     """Whether a file begins as a still picture does, whatever its name says; what moves as a gif does is a video."""
     if path.suffix.lower() in _STREAMED or not _PICTURE_MARKS.match(head(path)):
         return False
@@ -135,14 +152,14 @@ def is_picture(path: Path) -> bool:
         return True  # reading it says what is wrong with it
 
 
-def open_picture(path: Path) -> Image.Image:
+def open_picture(path: File) -> Image.Image:
     """A picture of a kind that is read, not decoded yet. Raises what Pillow raises, its warning of a bomb too."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(path, formats=_PICTURES)
+        return Image.open(path.open("rb") if isinstance(path, MemoryFile) else path, formats=_PICTURES)
 
 
-def head(path: Path) -> bytes:
+def head(path: File) -> bytes:
     """How a file begins."""
     with path.open("rb") as file:
         return file.read(64)
@@ -155,9 +172,9 @@ def _no_file(path: Path) -> tuple[str, str]:
     return f"it is {kind}, not a file, and media are read more than once", "write it to a file and give its path"
 
 
-def _no_media(path: Path, error: BaseException) -> tuple[str, str]:
+def _no_media(path: File, error: BaseException) -> tuple[str, str]:
     """What a file that cannot be opened is instead, and what to do."""
-    begin = head(path) if path.is_file() else b""
+    begin = head(path) if isinstance(path, MemoryFile) or path.is_file() else b""
     for mark, kind, mend in _OTHERS:
         if re.match(mark, begin, re.DOTALL):
             return f"it is {kind}, which is not read", f"{mend}; {ACCEPTED}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from functools import cached_property
 from os import PathLike
 from typing import Any
@@ -15,7 +16,8 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from emofuse.errors import MediaError
-from emofuse.media.formats import ACCEPTED, existing_file, open_picture, unreadable
+from emofuse.media.formats import ACCEPTED, open_picture, readable, unreadable
+from emofuse.media.memory import MemoryFile, as_array, as_file, is_tensor, way_out
 from emofuse.notes import Note
 
 _LARGEST = 80_000_000
@@ -101,24 +103,47 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     return UPRIGHT
 
 
-def read_image(source: str | PathLike[str] | np.ndarray, notes: list[Note] | None = None) -> UInt8[np.ndarray, "h w 3"]:
+Picture = str | PathLike[str] | MemoryFile | np.ndarray | Image.Image | Any
+"""A file, its bytes, an open file, a PIL image, or an array or tensor."""
+
+
+def read_image(source: Picture, notes: list[Note] | None = None) -> UInt8[np.ndarray, "h w 3"]:
     """A picture as upright RGB: EXIF orientation applied, transparency laid on white, greys and palettes spread to RGB.
 
-    `source` is a path, or an array (h, w), (h, w, 1), (h, w, 3) RGB or (h, w, 4) RGBA of uint8. `notes` says of a file
-    of several pictures that the first was taken. Raises MediaError.
+    `source` is a path, the bytes of a file, an open file or a PIL image; or an array (h, w), (h, w, 1), (h, w, 3) RGB
+    or (h, w, 4) RGBA of uint8, or of float in [0, 1]; or a tensor of such a shape or with channels first. `notes` says
+    of a file of several pictures that the first was taken. Raises MediaError.
     """
-    if isinstance(source, np.ndarray):
-        return _from_array(source)
-    path = existing_file(source)
+    if isinstance(source, Image.Image):
+        return _opened(source, lambda: _upright(source, notes))
+    if (array := as_array(source)) is not None:
+        return _from_array(_channels_last(array) if is_tensor(source) else array)
+    source = as_file(source)
+    if not isinstance(source, (str, PathLike, MemoryFile)):
+        raise MediaError(f"a picture is not {type(source).__name__}; {way_out(source, 'image')}; {ACCEPTED}")
+    path = readable(source)
+
+    def read() -> np.ndarray:
+        with open_picture(path) as image:
+            return _upright(image, notes)
+
+    return _opened(path, read)
+
+
+def _upright(image: Image.Image, notes: list[Note] | None) -> np.ndarray:
+    if image.width * image.height > _LARGEST:
+        raise Image.DecompressionBombError
+    count = getattr(image, "n_frames", 1)
+    if count > 1 and image.format not in _SAME_AGAIN and notes is not None:
+        notes.append(Note("first_of_many", count=count))
+    return _as_rgb(ImageOps.exif_transpose(image))
+
+
+def _opened(path: object, read: Callable[[], np.ndarray]) -> np.ndarray:
+    """What `read` returns; whatever Pillow says instead as a MediaError about `path`."""
     too_large = unreadable(path, f"it has more than {_LARGEST:,} pixels", "shrink it")
     try:
-        with open_picture(path) as image:
-            if image.width * image.height > _LARGEST:
-                raise too_large
-            count = getattr(image, "n_frames", 1)
-            if count > 1 and image.format not in _SAME_AGAIN and notes is not None:
-                notes.append(Note("first_of_many", count=count))
-            return _as_rgb(ImageOps.exif_transpose(image))
+        return read()
     except MediaError:
         raise
     except UnidentifiedImageError:
@@ -127,6 +152,29 @@ def read_image(source: str | PathLike[str] | np.ndarray, notes: list[Note] | Non
         raise too_large from None
     except (OSError, SyntaxError, EOFError, ValueError, IndexError, struct.error) as error:
         raise unreadable(path, f"the picture is damaged ({error})", "copy or export it again") from None
+
+
+def _channels_last(array: np.ndarray) -> np.ndarray:
+    """A tensor's picture as an array has it; one whose last axis is as short as channels is left as it is."""
+    first = array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4)
+    return array.transpose(1, 2, 0) if first else array
+
+
+def _as_bytes(array: np.ndarray) -> np.ndarray:
+    """uint8 as it is, floats in [0, 1] as uint8; MediaError, with the conversion, for all else."""
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind == "f" and array.size and array.min() >= 0 and array.max() <= 1:  # NaN is neither
+        return np.rint(array.astype(np.float32) * 255).astype(np.uint8)
+    way = "convert it: array.astype('uint8')"
+    if array.dtype.kind == "f" and array.size:
+        raise MediaError(
+            f"a picture is an array of uint8 in 0-255 or of floats in [0, 1], not from {array.min():g} to "
+            f"{array.max():g}; undo what normalised it, or give array.astype('uint8') where 255 is white"
+        )
+    if array.dtype == np.uint16:
+        way = "scale it: (array // 257).astype('uint8')"
+    raise MediaError(f"a picture is an array of uint8 in 0-255 or of floats in [0, 1], not {array.dtype}; {way}")
 
 
 def _as_rgb(image: Image.Image) -> np.ndarray:
@@ -143,14 +191,13 @@ def _as_rgb(image: Image.Image) -> np.ndarray:
 def _from_array(array: np.ndarray) -> np.ndarray:
     if isinstance(array, np.ma.MaskedArray):
         raise MediaError("a masked array is not a picture: say what the masked pixels are, as with array.filled(0)")
-    if array.dtype != np.uint8:
-        raise MediaError(
-            f"a picture is an array of uint8, not {array.dtype}; scale it to 0-255 and convert it to uint8"
-        )
+    array = _as_bytes(array)
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or array.size == 0:
-        raise MediaError(f"an array of shape {array.shape} is not a picture; give (height, width, 3)")
+        first = "; the channels come last: array.transpose(1, 2, 0)" if array.shape[:1] in ((1,), (3,), (4,)) else ""
+        mend = "; of a batch give one: array[0]" if array.ndim == 4 else first
+        raise MediaError(f"an array of shape {array.shape} is not a picture; give (height, width, 3){mend}")
     if array.shape[2] == 4:
         return _as_rgb(Image.fromarray(array))
     return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))

@@ -13,7 +13,7 @@ from emofuse.errors import require_package
 from emofuse.media.alignment import CHARACTERS_PER_SECOND, CueReader, by_sentence, laid_out
 from emofuse.media.asr import transcribe
 from emofuse.media.audio import AudioBlock, SoundBuffer
-from emofuse.media.clip import Clip, ClipInputs, PathOrName, open_clip
+from emofuse.media.clip import Clip, ClipInputs, Source, open_clip
 from emofuse.media.cutting import Cutter, spoken_spans
 from emofuse.media.decode import Reach
 from emofuse.media.faces.collect import FaceCollector, FaceOptions, faces_in_image
@@ -57,7 +57,7 @@ class MediaOptions:
 
 
 def segments(
-    source: PathOrName | None = None,
+    source: Source | None = None,
     *,
     options: MediaOptions | None = None,
     notes: list[str] | None = None,
@@ -66,7 +66,7 @@ def segments(
 ) -> Iterator[Segment]:
     """A clip's segments, as it is read: words, voice and faces of each, whichever are there.
 
-    `source` is the path of a video, of sound, of a still or of a text; `inputs` are the keywords of `ClipInputs`. Cues
+    `source` is a file of a video, of sound, of a still or of a text; `inputs` are the keywords of `ClipInputs`. Cues
     with times cut the clip, else voice activity does; longer stretches that are neither are cut into windows, which
     come out only where a face (or, with `voice="always"`, sound) is there: nothing comes out for a stretch, or a
     whole clip, in which there is nothing to go by. `notes` receives what was absent and why once the iterator ends.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import av
@@ -17,6 +16,7 @@ from emofuse.media.audio import Assembler, AudioBlock
 from emofuse.media.formats import ACCEPTED, ESTIMATED, UNTIMED, open_media, reason, unreadable
 from emofuse.media.image import UPRIGHT, VideoFrame, orientation_of
 from emofuse.media.limits import GAP, LONGEST_GAP, Limits
+from emofuse.media.memory import File
 from emofuse.notes import Note
 
 _SEEKABLE = ("mov", "matroska", "avi", "wav", "flac", "ogg")
@@ -211,7 +211,7 @@ class VideoTrack(Track):
         return last + left if 0 < left <= stands else last
 
 
-def opened_track(stack: contextlib.ExitStack, path: Path, kind: str) -> tuple[Any, Any, float] | None:
+def opened_track(stack: contextlib.ExitStack, path: File, kind: str) -> tuple[Any, Any, float] | None:
     """A container of its own, the track of that kind in it and the clip's zero; None where there is no such track."""
     container = stack.enter_context(open_media(path))
     sound, pictures = usable_streams(container, path)
@@ -219,7 +219,7 @@ def opened_track(stack: contextlib.ExitStack, path: Path, kind: str) -> tuple[An
     return None if track is None else (container, track, _zero(container, sound, pictures))
 
 
-def usable_streams(container: av.container.InputContainer, path: Path) -> tuple[Any, Any]:
+def usable_streams(container: av.container.InputContainer, path: File) -> tuple[Any, Any]:
     """The audio and the video track that a player would play: see `_best`. Raises MediaError where there is neither."""
     sound, pictures = (_best(candidates(container, kind)) for kind in ("audio", "video"))
     if sound is None and pictures is None:

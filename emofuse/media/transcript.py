@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from os import PathLike
-from pathlib import Path
 
 from emofuse.errors import MediaError
 from emofuse.files import well_formed
-from emofuse.media.formats import TEXT_SUFFIXES, existing_file, unreadable
+from emofuse.media.formats import TEXT_SUFFIXES, readable, unreadable
+from emofuse.media.memory import File, MemoryFile
 from emofuse.notes import Note
 from emofuse.types import Word
 
@@ -72,7 +72,7 @@ class Transcript:
         return " ".join(cue.text for cue in self.cues)
 
 
-def read_transcript(source: str | PathLike[str]) -> Transcript:
+def read_transcript(source: str | PathLike[str] | MemoryFile) -> Transcript:
     """Cues from a file or from a string; which of the two it is depends on the argument alone, never on the disk.
 
     A `Path`, or a string of one line that ends in .srt, .vtt or .txt, is a file and must exist; every other string is
@@ -82,7 +82,7 @@ def read_transcript(source: str | PathLike[str]) -> Transcript:
     if isinstance(source, str) and not (source.strip().lower().endswith(TEXT_SUFFIXES) and "\n" not in source.strip()):
         return parse_transcript(source)
     name = source.strip() if isinstance(source, str) else str(source)
-    transcript = parse_transcript(read_text(name), name)
+    transcript = parse_transcript(read_text(source if isinstance(source, MemoryFile) else name), name)
     if transcript.cues and not transcript.timed and not name.lower().endswith(".txt"):
         raise MediaError(
             f"{name} holds no times, from line 1 on ({transcript.cues[0].text[:60]!r}); a line of times reads "
@@ -107,16 +107,16 @@ def parse_transcript(text: str, name: str = "the transcript") -> Transcript:
     return Transcript(tuple(with_speakers([Cue(_visible(line)) for line in lines if _visible(line)])))
 
 
-def read_text(path: str | PathLike[str]) -> str:
+def read_text(path: str | PathLike[str] | MemoryFile) -> str:
     """A text file's characters: UTF-8 or UTF-16 by its mark, else UTF-8, else Western European (cp1252).
 
     Raises MediaError for what is not text, or is text in another encoding.
     """
-    file = existing_file(path)
-    size = file.stat().st_size
+    file = readable(path)
+    size = len(file.data) if isinstance(file, MemoryFile) else file.stat().st_size
     if size > LARGEST_TEXT:
         raise _too_large(file, size)
-    data = file.read_bytes()
+    data = file.data if isinstance(file, MemoryFile) else file.read_bytes()
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace").removeprefix("\ufeff")
     if _looks_like_utf16(data):
@@ -295,7 +295,7 @@ def _characters(chunk: str) -> list[str]:
     return tokens
 
 
-def _western(data: bytes, file: Path) -> str:
+def _western(data: bytes, file: File) -> str:
     """Text in cp1252, whose letters beyond ASCII stand alone or in pairs; in other encodings they come in rows."""
     other = unreadable(
         file, "its text is neither UTF-8 nor Western European", "open it in an editor and save it again as UTF-8"

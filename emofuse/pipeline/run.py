@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Unpack
 
 from emofuse.errors import EmofuseError
-from emofuse.media.clip import ClipInputs, PathOrName
+from emofuse.media.clip import ClipInputs, Source
+from emofuse.media.memory import MemoryFile, as_file
 from emofuse.media.reader import MediaOptions, Progress, segments
 from emofuse.modalities import Modality, ordered, subset_name
 from emofuse.model.model import EmotionModel
@@ -35,7 +36,7 @@ class ClipRun:
         model: EmotionModel,
         name: str,
         options: MediaOptions,
-        source: PathOrName | None = None,
+        source: Source | None = None,
         *,
         batch_size: int = 16,
         progress: Progress | None = None,
@@ -58,9 +59,10 @@ class ClipRun:
 
     @property
     def source(self) -> str | None:
-        """The path as it was given; None for a text or an array."""
+        """The path as it was given, or the name of an open file; None for a text or an array."""
         files = (self._source, self._inputs.get("image"))
-        return next((fspath(file) for file in files if isinstance(file, (str, PathLike))), None)
+        named = (file.name if isinstance(file, MemoryFile) else file for file in files)
+        return next((fspath(file) for file in named if isinstance(file, (str, PathLike)) and file), None)
 
     @property
     def title(self) -> str:
@@ -77,6 +79,7 @@ class ClipRun:
 
     def segments(self) -> Iterator[tuple[int | None, Segment]]:
         """(person, segment) as they are read: each segment once for every person in it. Raises `MediaError`."""
+        self._source = as_file(self._source)
         read = segments(self._source, options=self.options, notes=self._notes, progress=self._tick, **self._inputs)
         for segment in read:
             if segment.words is not None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -63,18 +60,11 @@ def test_kinds_that_are_not_read_are_called_by_their_name(tmp_path: Path, begin:
         open_clip(path)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system")
-def test_a_pipe_and_a_device_are_told_from_files(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    for path, kind in ((tmp_path / "pipe", "a pipe"), ("/dev/zero", "a device"), ("/dev/null", "a device")):
-        with pytest.raises(MediaError, match=f"it is {kind}, not a file.*; write it to a file and give its path"):
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no devices in the file system")
+def test_a_device_is_told_from_files() -> None:
+    for path in ("/dev/zero", "/dev/null"):
+        with pytest.raises(MediaError, match=r"it is a device, not a file.*; write it to a file and give its path"):
             open_clip(path)
-
-
-def test_what_comes_through_a_pipe_is_not_called_damaged() -> None:
-    code = "from emofuse.media.clip import open_clip; open_clip('/dev/stdin')"
-    done = subprocess.run([sys.executable, "-c", code], input=b"fLaC" * 99, capture_output=True, timeout=100)
-    assert b"it is a pipe" in done.stderr
 
 
 def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
