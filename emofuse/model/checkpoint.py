@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from safetensors.torch import save_file
 
 from emofuse.encoders.encoder import Encoder
 from emofuse.errors import CheckpointError, EmofuseError, first_line
-from emofuse.files import replacing_folder
+from emofuse.files import check_output_folder, replacing_folder
 from emofuse.modalities import Modality
 from emofuse.model.config import SCHEMA_VERSION, ModelConfig
 from emofuse.model.conformal import FILE as CONFORMAL
@@ -261,13 +262,28 @@ def save(
 
 def push(model: Savable, repo_id: str, *, private: bool = False, token: str | None = None, **contents: Any) -> str:
     """Upload to the hub, creating the repository when it is not there; returns its address."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = save(model, Path(scratch) / repo_id.split("/")[-1], **contents)
+        return upload(folder, repo_id, private=private, token=token)
+
+
+def upload(folder: Path, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
+    """Upload a checkpoint folder as it is; see `push`."""
     from huggingface_hub import HfApi
 
     api = HfApi(token=token)
     api.create_repo(repo_id, private=private, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = save(model, Path(scratch) / repo_id.split("/")[-1], **contents)
-        return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload with emofuse"))
+    return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload with emofuse"))
+
+
+def copy_checkpoint(source: Path, folder: str | Path) -> Path:
+    """A checkpoint's files in another folder, which appears whole or not at all. Raises OutputError for its own."""
+    check_output_folder(folder, [source])
+    with replacing_folder(folder, keep=lambda old: old.name not in _OF_WEIGHTS) as building:
+        for file in source.iterdir():
+            if file.is_file():
+                shutil.copyfile(file, building / file.name)
+    return Path(folder)
 
 
 def _write(path: Path, text: str) -> None:

@@ -8,15 +8,16 @@ from dataclasses import fields, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import torch
 
 from emofuse.errors import EmofuseError
 from emofuse.media.asr import find_recogniser
-from emofuse.media.clip import ClipInputs, PathOrName
+from emofuse.media.clip import ClipInputs, PathOrName, Source
 from emofuse.media.prefetch import ahead, cores, one_pool
 from emofuse.media.reader import MediaOptions, Progress
+from emofuse.model.checkpoint import copy_checkpoint, locate, upload
 from emofuse.model.model import EmotionModel
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.predict_batches import predict_batches
@@ -61,21 +62,22 @@ def load(
     if asr is not None:
         options = replace(options, asr=find_recogniser(asr), language=language or options.language)
     path = Path(model).expanduser()
-    where = model if isinstance(model, str) else path
     name = path.resolve().name if path.is_dir() else str(model)
+    where = model if isinstance(model, str) else path
+    folder = locate(where, revision=revision, token=token)
     if backend != "torch":
         from emofuse.runtime.export.run import load_exported
 
         return Pipeline(load_exported(where, backend, device=str(device or "auto")), name=name, options=options)
-    loaded = EmotionModel.from_pretrained(
-        where, device=choose_device(device), revision=revision, token=token, lean=True
-    )
+    loaded = EmotionModel.from_pretrained(folder, device=choose_device(device), lean=True)
     chosen = choose(loaded, precision)
     if precision == "auto" and chosen == "int8":
         quantise_within(loaded, CHANGE)
     else:
         apply(loaded, chosen)
-    return Pipeline(loaded, name=name, options=options)
+    pipeline = Pipeline(loaded, name=name, options=options)
+    pipeline.folder = folder
+    return pipeline
 
 
 def _checked(options: MediaOptions | None) -> MediaOptions:
@@ -104,19 +106,42 @@ def choose_device(device: str | torch.device | None) -> torch.device:
 class Pipeline:
     """A model with all that stands between a file and its predictions.
 
-    The inputs of a call: `source` is always a path (of a video, a recording, a picture or a text); the keywords of
-    `ClipInputs` are `text`, always words; `audio`, (rate in Hz, array); `image`, a path or an array; `transcript`, the
-    words of a clip, as a string or a file. Given together (say image, audio and text) they are one clip. Raises
+    The inputs of a call: `source` is always a file (of a video, a recording, a picture or a text), as its path, its
+    bytes or an open file; the keywords of `ClipInputs` are `text`, always words; `audio`, `image` and `frames`, what is
+    in memory; `transcript`, the words of a clip. Given together (say image, audio and text) they are one clip. Raises
     `MediaError` for what cannot be read. Nothing is written to disk.
     """
 
     def __init__(self, model: EmotionModel, name: str = "", options: MediaOptions | None = None) -> None:
         self.model, self.name = model.eval(), name
         self.options = _checked(options)
+        self.folder: Path | None = None
+        """The checkpoint it was loaded from."""
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: PathOrName = "emofuse-small", **options: Any) -> Pipeline:
+        """The same as `emofuse.load`: a pipeline by name, folder or hub id."""
+        return load(name_or_path, **options)
+
+    def save_pretrained(self, folder: PathOrName) -> Path:
+        """Write the checkpoint it was loaded from to a folder, whole or not at all: weights, calibration, card, report.
+
+        Raises `EmofuseError` for a pipeline that was not loaded; its model has a `save_pretrained` of its own.
+        """
+        return copy_checkpoint(self._own_folder(), folder)
+
+    def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
+        """Upload what `save_pretrained` would write, card and licence included; the repository's address."""
+        return upload(self._own_folder(), repo_id, private=private, token=token)
+
+    def _own_folder(self) -> Path:
+        if self.folder is None:
+            raise EmofuseError("this pipeline was not loaded from a checkpoint; its model has the same method")
+        return self.folder
 
     def __call__(
         self,
-        source: PathOrName | None = None,
+        source: Source | None = None,
         *,
         batch_size: int = 16,
         progress: bool = False,
@@ -129,7 +154,7 @@ class Pipeline:
         return result
 
     def predict_many(
-        self, paths: Iterable[PathOrName], batch_size: int = 16, *, progress: bool = True
+        self, paths: Iterable[Source], batch_size: int = 16, *, progress: bool = True
     ) -> list[Analysis | EmofuseError]:
         """Analyse files, several read at a time, with batches across them; the answers are in the order of the paths.
 
@@ -140,7 +165,7 @@ class Pipeline:
         return self._analyse([self.run(path) for path in paths], batch_size, progress)
 
     def stream(
-        self, source: PathOrName | None = None, *, batch_size: int = 1, **inputs: Unpack[ClipInputs]
+        self, source: Source | None = None, *, batch_size: int = 1, **inputs: Unpack[ClipInputs]
     ) -> Iterator[Prediction]:
         """Predictions as the clip is read, in order of time; a larger `batch_size` is quicker and answers later."""
         for prediction, _ in self.run(source, batch_size=batch_size, **inputs):
@@ -148,7 +173,7 @@ class Pipeline:
 
     def run(
         self,
-        source: PathOrName | None = None,
+        source: Source | None = None,
         *,
         batch_size: int = 16,
         progress: Progress | None = None,
@@ -163,7 +188,7 @@ class Pipeline:
 
     def explain(
         self,
-        source: PathOrName | None = None,
+        source: Source | None = None,
         *,
         task: str = "emotion",
         target: str | None = None,
