@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from emofuse.errors import MediaError, nearest, require_package
 from emofuse.files import write_file
 from emofuse.model.conformal import ConformalTable
 from emofuse.notes import coded
-from emofuse.pipeline import formats
+from emofuse.pipeline import formats, overview
 from emofuse.pipeline.sets import ON_SETS, with_sets
 from emofuse.types import Prediction, Word
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Analysis:
     """The emotions of one clip: as a whole, by segment and person, with what was left out and why.
+
+    It iterates over its predictions, and a notebook shows it with a player, the timeline and a table.
 
     `overall` is None, and `segments` empty, when nothing in the source could be predicted; `notes` say why.
     """
@@ -43,6 +46,39 @@ class Analysis:
     """What the sets of the predictions promise; None = no sets were asked for."""
     conformal: ConformalTable = field(default_factory=dict, repr=False)
     """What `at_coverage` needs of the model."""
+
+    @property
+    def top(self) -> tuple[str, float] | None:
+        """The leading emotion of the clip and its probability; None where there is none."""
+        return self.overall.top if self.overall else None
+
+    def __len__(self) -> int:
+        """How many predictions there are: one for each segment and person in it."""
+        return len(self.segments)
+
+    def __bool__(self) -> bool:
+        """True, without predictions too."""
+        return True
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return iter(self.segments)
+
+    def __repr__(self) -> str:
+        parts = [overview.headline(self.overall).partition(", ")[0] if self.top else "no emotion"]
+        counts = {"prediction": len(self), "note": len(self.notes)}
+        parts += [f"{n} {name}{'s' * (n != 1)}" for name, n in counts.items() if n or name == "prediction"]
+        return f"Analysis({self._title!r}: {', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a player, the timeline (extra `plot`), the table, the notes."""
+        from emofuse.pipeline.notebook import page
+
+        return page(self._title, self.overall, self.segments, self.words_of, self.notes, self.source)
+
+    @property
+    def _title(self) -> str:
+        name = Path(self.source).name if self.source else "words" if self.duration is None else "sound"
+        return name if self.duration is None else f"{name}, {overview.clock(self.duration)}"
 
     def at_coverage(self, coverage: float, widest: int | None = None) -> Analysis:
         """The same analysis with a set of classes in each prediction that holds the true one with this probability.
@@ -87,12 +123,18 @@ class Analysis:
             raise MediaError(f"cannot save as {ending!r}: {nearest(ending, _WRITERS)}")
         return writer(self)
 
-    def to_dataframe(self) -> pandas.DataFrame:
-        """One row a prediction, with the columns of the CSV; needs the extra `data`."""
+    def to_dataframe(self, *, embeddings: bool = False) -> pandas.DataFrame:
+        """One row a prediction, with the columns of the CSV; needs the extra `data`.
+
+        With `embeddings` the fused state stands in a last column, a list of numbers, as Parquet takes it.
+        """
         require_package("pandas", extra="data")
         import pandas
 
         rows = self.rows()
+        if embeddings:
+            vectors = (None if p.embedding is None else p.embedding.tolist() for p in self.segments)
+            rows = [row | {"embedding": vector} for row, vector in zip(rows, vectors, strict=True)]
         return pandas.DataFrame(rows, columns=formats.columns(rows))
 
     def save(self, path: str | Path) -> Path:
@@ -105,11 +147,24 @@ class Analysis:
             raise MediaError(f"cannot save as {str(path)!r}: {nearest(target.suffix, _WRITERS)}")
         return write_file(target, self.to_text(target.suffix))
 
-    def plot(self, path: str | Path) -> Path:
-        """Draw the timeline, fused and by modality, as PNG, PDF or SVG; needs the extra `plot`."""
-        from emofuse.pipeline.timeline import draw
+    @overload
+    def plot(self, path: None = None) -> Figure: ...
+    @overload
+    def plot(self, path: str | Path) -> Path: ...
+    def plot(self, path: str | Path | None = None) -> Path | Figure:
+        """Draw the timeline, fused and by modality, as PNG, PDF or SVG; needs the extra `plot`.
 
-        return draw(self.segments, path, reason="\n".join(self.notes))
+        Without a path, a figure of matplotlib, which a notebook shows.
+        """
+        require_package("matplotlib", extra="plot")
+        from emofuse import plots
+        from emofuse.pipeline.timeline import draw, figure
+
+        reason = "\n".join(self.notes)
+        if path is not None:
+            return draw(self.segments, path, reason=reason)
+        with plots.style():
+            return figure(self.segments, reason)
 
     def words_of(self, prediction: Prediction) -> str:
         """What is said in a prediction's time by the person it is about; "" where nothing is or nothing is known.
