@@ -15,10 +15,8 @@ NOTHING = Analysis(None, None, "tiny", None, [], None, ("nothing was found",))
 
 
 def test_it_is_short_has_a_length_and_iterates(analysis):
-    assert (
-        repr(analysis)
-        == f"Analysis('a, clip.mp4, 0:04.0': {analysis.top[0]} {analysis.top[1]:.0%}, 3 predictions, 1 notes)"
-    )
+    top = f"{analysis.top[0]} {analysis.top[1]:.0%}"
+    assert repr(analysis) == f"Analysis('a, clip.mp4, 0:04.0': {top}, 3 predictions, 1 note)"
     assert len(analysis) == 3 and list(analysis) == analysis.segments and analysis.top == analysis.overall.top
     assert repr(NOTHING) == "Analysis('words': no emotion, 0 predictions, 1 note)"
     assert NOTHING and len(NOTHING) == 0 and NOTHING.top is None and list(NOTHING) == []
