@@ -10,6 +10,9 @@ from collections.abc import Iterable
 class EmofuseError(Exception):
     """Base of every error that the caller can fix: the message says what came, what is valid, how to fix it."""
 
+    id: str | None = None
+    """What the caller called the item that the error stands in the place of, among many."""
+
 
 class MediaError(EmofuseError, ValueError):
     """A file, array or text cannot be read as the media it was given as."""

@@ -81,7 +81,7 @@ class Outputs:
     """Ending of the file (".srt", ".vtt", ".png") → a path, or the folder to write to for several clips."""
     several: bool
 
-    def check(self, sources: Sequence[Path], transcript: Path | None = None) -> None:
+    def check(self, sources: Sequence[Path], transcripts: Sequence[Path | None] = ()) -> None:
         """Find out before the work what could not or must not be written after it. Raises `MediaError`."""
         names = Counter(source.stem for source in sources)
         if self.several and any(self.each.values()) and len(names) < len(sources):
@@ -93,7 +93,7 @@ class Outputs:
             if not folder.is_dir():
                 raise MediaError(f"several clips need a folder to write to, and {str(folder)!r} is none: make it first")
         of_each = [path for source in sources or [None] for _, path in self._files_of(source)]
-        check_outputs([self.json, self.csv, *of_each], [*sources, transcript])
+        check_outputs([self.json, self.csv, *of_each], [*sources, *transcripts])
         if (plot := self.each.get(".png")) is not None:
             from emofuse.pipeline.timeline import check_ending
 

@@ -53,7 +53,7 @@ def predict(
     outputs = Outputs(json, csv, {".srt": srt, ".vtt": vtt, ".png": plot}, several)
     sources = _expand(clips or [])
     _check_words(sources, text, transcript)
-    outputs.check(sources, transcript)
+    outputs.check(sources, _words_beside(sources) if text is None and transcript is None else [transcript])
     if coverage is not None and not 0 < coverage < 1:
         raise MediaError(f"--coverage {coverage:g} is not between 0 and 1; 0.9 promises nine of ten")
 
@@ -65,8 +65,10 @@ def predict(
         results |= dict(zip(sources, pipeline.predict_many(sources, batch_size), strict=True))
     else:
         source = next(iter(sources), None)
-        analysis = pipeline(source, text=text, transcript=transcript, batch_size=batch_size, progress=True)
-        results[source] = analysis
+        (result,) = pipeline.predict_many([{"source": source, "text": text, "transcript": transcript}], batch_size)
+        if isinstance(result, EmofuseError):
+            raise result
+        results[source] = result
     if coverage is not None:
         from emofuse.pipeline.analysis import Analysis
 
@@ -85,6 +87,13 @@ def _expand(clips: Sequence[Path]) -> list[Path]:
     if len(clips) == 1 and not clips[0].is_dir():
         return [_one_file(clips[0])]
     return list(dict.fromkeys(path for clip in clips for path in (media_in(clip) if clip.is_dir() else [clip])))
+
+
+def _words_beside(sources: Sequence[Path]) -> list[Path | None]:
+    """The transcripts that lie beside the clips."""
+    from emofuse.media.formats import sidecar_of
+
+    return [sidecar_of(source) for source in sources]
 
 
 def _one_file(clip: Path) -> Path:

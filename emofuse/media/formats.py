@@ -27,6 +27,10 @@ AUDIO_SUFFIXES = (
 )
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".jp2", ".ppm")
 TEXT_SUFFIXES = (".txt", ".srt", ".vtt")
+SIDECARS = (".srt", ".vtt", ".txt")
+"""Endings of a transcript beside its clip: the first that is there is taken."""
+_OWN_CAPTION = re.compile(rb"(?m)^\[(?:person \d+: )?(?:[\w -]+ \d{1,3}%|no emotion|unclear|\w+(?: or \w+)+)\]")
+"""How a caption begins that predictions were written as."""
 MEDIA_SUFFIXES = VIDEO_SUFFIXES + AUDIO_SUFFIXES + IMAGE_SUFFIXES + TEXT_SUFFIXES
 
 ACCEPTED = (
@@ -122,6 +126,20 @@ def _missing(path: Path, error: OSError | ValueError) -> MediaError:
     return unreadable(repr(str(path)[:200]), str(error)[:200], "give the path of a file that this user may read")
 
 
+def sidecar_of(path: Path) -> Path | None:
+    """The transcript that lies beside a clip under its name, as NAME.srt, NAME.vtt or NAME.txt; None for a text.
+
+    Captions that emofuse itself wrote there are no transcript.
+    """
+    if path.suffix.lower() in TEXT_SUFFIXES or not path.name:
+        return None
+    beside = (path.with_suffix(ending) for ending in SIDECARS)
+    try:
+        return next((words for words in beside if words.is_file() and not _OWN_CAPTION.search(head(words, 4096))), None)
+    except (OSError, ValueError):
+        return None
+
+
 def open_media(path: File) -> av.container.InputContainer:
     """A container ready to demux, opened without network and without following playlists; errors as MediaError."""
     options = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
@@ -159,10 +177,10 @@ def open_picture(path: File) -> Image.Image:
         return Image.open(path.open("rb") if isinstance(path, MemoryFile) else path, formats=_PICTURES)
 
 
-def head(path: File) -> bytes:
+def head(path: File, size: int = 64) -> bytes:
     """How a file begins."""
     with path.open("rb") as file:
-        return file.read(64)
+        return file.read(size)
 
 
 def _no_file(path: Path) -> tuple[str, str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -62,19 +64,21 @@ class _Reader(Generic[T]):
             yield item
 
 
-def ahead(sources: Sequence[Callable[[], Iterator[T]]], workers: int, depth: int = DEPTH) -> Generator[T, None, None]:
+def ahead(sources: Iterable[Callable[[], Iterator[T]]], workers: int, depth: int = DEPTH) -> Generator[T, None, None]:
     """All items of all sources, those of the first before those of the second; `workers` sources are read at a time.
 
-    Close it to end the threads: it returns once none of them works any more.
-    The order does not depend on which thread is quicker, so neither do the batches that are made of the items.
+    A source is taken when its reading begins. Close it to end the threads: it returns once none of them works any
+    more. The order does not depend on which thread is quicker, so neither do the batches that are made of the items.
     """
     stop = threading.Event()
-    readers: list[_Reader[T]] = []
+    readers: deque[_Reader[T]] = deque()
+    waiting = iter(sources)
     try:
-        for index in range(len(sources)):
-            while len(readers) < min(index + workers, len(sources)):
-                readers.append(_Reader(sources[len(readers)], stop, depth))
-            yield from readers[index].take()
+        readers.extend(_Reader(source, stop, depth) for source in islice(waiting, workers))
+        while readers:
+            yield from readers[0].take()
+            readers.popleft().thread.join()
+            readers.extend(_Reader(source, stop, depth) for source in islice(waiting, 1))
     finally:
         stop.set()
         for reader in readers:

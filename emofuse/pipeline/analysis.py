@@ -46,6 +46,8 @@ class Analysis:
     """What the sets of the predictions promise; None = no sets were asked for."""
     conformal: ConformalTable = field(default_factory=dict, repr=False)
     """What `at_coverage` needs of the model."""
+    id: str | None = None
+    """What the caller called the item, among many; None where it has no name."""
 
     @property
     def top(self) -> tuple[str, float] | None:
@@ -110,6 +112,7 @@ class Analysis:
             "notes": list(map(str, self.notes)),
             "note_codes": coded(self.notes),
         }
+        shape = ({"id": self.id} if self.id is not None else {}) | shape
         return shape | ({"coverage": self.coverage} if self.coverage is not None else {})
 
     def rows(self) -> list[dict[str, Any]]:

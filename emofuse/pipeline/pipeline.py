@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from contextlib import closing
 from dataclasses import fields, replace
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import torch
 
-from emofuse.errors import EmofuseError
+from emofuse.errors import EmofuseError, MediaError
 from emofuse.media.asr import find_recogniser
 from emofuse.media.clip import ClipInputs, PathOrName, Source
-from emofuse.media.prefetch import ahead, cores, one_pool
+from emofuse.media.prefetch import cores
 from emofuse.media.reader import MediaOptions, Progress
 from emofuse.model.checkpoint import copy_checkpoint, locate, upload
 from emofuse.model.model import EmotionModel
 from emofuse.pipeline.analysis import Analysis
-from emofuse.pipeline.predict_batches import predict_batches
+from emofuse.pipeline.many import Item, Overview, as_inputs, finish, with_sidecar
 from emofuse.pipeline.progress import Report, bar
 from emofuse.pipeline.run import ClipRun
 from emofuse.runtime.int8 import full_precision
@@ -148,21 +147,49 @@ class Pipeline:
         **inputs: Unpack[ClipInputs],
     ) -> Analysis:
         """Analyse one clip; `batch_size` segments are predicted at a time, `progress` shows a bar on stderr."""
-        (result,) = self._analyse([self.run(source, batch_size=batch_size, **inputs)], batch_size, progress)
-        if isinstance(result, EmofuseError):
-            raise result
-        return result
+        run = self.run(source, batch_size=batch_size, **inputs)
+        with bar(1, progress) as report:
+            return self._result(next(self._finish([run], batch_size, 1, None, report)), strict=True)
+
+    def predict_iter(
+        self,
+        items: Iterable[Item],
+        batch_size: int = 16,
+        *,
+        window: int | None = None,
+        sidecars: bool = True,
+        progress: bool = False,
+    ) -> Iterator[Analysis | EmofuseError]:
+        """Analyse items as they are taken from an iterable, which may be endless; the answers come in the same order.
+
+        An item is a source, or a mapping of `source` (or `media`), the keywords of `ClipInputs` and an `id`, which the
+        answer carries. Several are read at a time, batches go across them, and no more than `window` (None = four
+        batches) are taken and not yet answered. What cannot be read does not stop the rest: its error stands in its
+        place. With `sidecars`, NAME.srt, .vtt or .txt beside a clip is its transcript where it comes without words,
+        and a note says so.
+        """
+        if isinstance(items, (str, bytes, PathLike, Mapping)):
+            raise EmofuseError(f"this takes several paths, not the one {str(items)[:200]!r}; put it in a list")
+        return self._answers(items, batch_size, window, sidecars, progress)
+
+    def _answers(
+        self, items: Iterable[Item], batch_size: int, window: int | None, sidecars: bool, progress: bool
+    ) -> Iterator[Analysis | EmofuseError]:
+        total = len(items) if isinstance(items, Sized) else None
+        readers = min(total or cores(), cores())
+        with bar(total, progress) as report:
+            runs = (self._run_of(item, sidecars) for item in items)
+            for run in self._finish(runs, batch_size, readers, window, report):
+                yield self._result(run)
 
     def predict_many(
-        self, paths: Iterable[Source], batch_size: int = 16, *, progress: bool = True
+        self, items: Iterable[Item], batch_size: int = 16, *, sidecars: bool = True, progress: bool = True
     ) -> list[Analysis | EmofuseError]:
-        """Analyse files, several read at a time, with batches across them; the answers are in the order of the paths.
+        """The answers of `predict_iter` as a list, in the order of the items.
 
         A file that cannot be read does not stop the rest: its error stands in its place.
         """
-        if isinstance(paths, (str, bytes, PathLike)):
-            raise EmofuseError(f"predict_many takes several paths, not the one {str(paths)!r}; put it in a list")
-        return self._analyse([self.run(path) for path in paths], batch_size, progress)
+        return list(self.predict_iter(items, batch_size, sidecars=sidecars, progress=progress))
 
     def stream(
         self, source: Source | None = None, *, batch_size: int = 1, **inputs: Unpack[ClipInputs]
@@ -205,38 +232,43 @@ class Pipeline:
             if segment.present & set(model.modalities):
                 yield explain(model, segment, task, target), segment, person
 
-    def _analyse(self, runs: Sequence[ClipRun], batch_size: int, progress: bool) -> list[Analysis | EmofuseError]:
-        """The runs' results, read beside predicting; a batch may hold the end of one clip and the start of the next."""
-        workers = min(len(runs), cores())
-        with bar(len(runs), progress) as report, one_pool(workers):
-            overview = _Overview(runs, report)
-            found = ahead([partial(overview.segments, index) for index in range(len(runs))], workers)
-            with closing(found):
-                for run, prediction in predict_batches(self.model, found, batch_size):
-                    if prediction is not None:
-                        run.predictions.append(prediction)
-        return [run.error or run.result() for run in runs]
-
-
-class _Overview:
-    """How far each of several runs is, on one bar."""
-
-    def __init__(self, runs: Sequence[ClipRun], report: Report) -> None:
-        self.runs, self.report = runs, report
-        self.done = [0.0] * len(runs)
-
-    def segments(self, index: int) -> Iterator[tuple[ClipRun, int | None, Segment]]:
-        """(run, person, segment) of one run; the error that ends it is kept in it."""
-        run = self.runs[index]
-        run.progress = partial(self._tick, index)
-        self._tick(index, 0.0, None)
+    def _run_of(self, item: Item, sidecars: bool) -> ClipRun:
+        """The run of an item; one that is no item ends with its error as soon as it is read."""
         try:
-            for person, segment in run.segments():
-                yield run, person, segment
-        except EmofuseError as error:
+            name, inputs = as_inputs(item)
+        except MediaError as error:
+            run = self.run()
             run.error = error
-        self.done[index] = 1.0
+            run.id = str(item["id"]) if isinstance(item, Mapping) and item.get("id") is not None else None
+            return run
+        inputs, notes = with_sidecar(inputs) if sidecars else (inputs, ())
+        run = self.run(**inputs)
+        run.id = name
+        run.note(*notes)
+        return run
 
-    def _tick(self, index: int, seconds: float, total: float | None) -> None:
-        self.done[index] = min(seconds / total, 1.0) if total else 0.0
-        self.report(sum(self.done), self.runs[index].title)
+    def _finish(
+        self, runs: Iterable[ClipRun], batch_size: int, readers: int, window: int | None, report: Report
+    ) -> Iterator[ClipRun]:
+        """The runs once they are done, in order, on one bar."""
+        overview = Overview(report)
+
+        def followed() -> Iterator[ClipRun]:
+            for run in runs:
+                overview.follow(run)
+                yield run
+
+        with closing(finish(self.model, followed(), batch_size=batch_size, readers=readers, window=window)) as finished:
+            for run in finished:
+                overview.close(run)
+                yield run
+
+    @staticmethod
+    def _result(run: ClipRun, strict: bool = False) -> Any:
+        """What a run found, or the error that ended it, raised where `strict`."""
+        if run.error is None:
+            return run.result()
+        if strict:
+            raise run.error
+        run.error.id = run.id
+        return run.error

@@ -37,24 +37,30 @@ def predict_batches(
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; at least 1 segment must be predicted at a time")
     source, size = iter(segments), first
-    languages = getattr(model.encoder("text").config, "languages", ()) if "text" in model.modalities else ()
     while chunk := list(islice(source, min(size, batch_size))):
         size *= 2
-        answers: dict[int, Prediction | None] = {}
-        heavy = model.device.type == "cpu" and any(segment.present - {"text"} for _, _, segment in chunk)
-        limit = CPU_SECONDS if heavy else PADDED_SECONDS
-        groups = buckets([segment.end - segment.start for _, _, segment in chunk], limit)
-        batches = (collate([model.prepare(chunk[i][2]) for i in bucket]) for bucket in groups)
-        for bucket, found in zip(groups, forward(model, batches), strict=True):
-            given = found[GIVEN]
-            decoded, masks = model.decode(given.outputs, given.batch), given.batch.subset_index().tolist()
-            for row, i in enumerate(bucket):
-                _, person, segment = chunk[i]
-                present = members(masks[row], model.modalities)
-                derived = model.derived(present)
-                one = prediction(model.tasks, decoded, row, present, segment, person, derived, languages)
-                answers[i] = with_level(one, model.terciles("intensity"))
-        yield from ((key, answers[i]) for i, (key, _, _) in enumerate(chunk))
+        yield from predict_chunk(model, chunk)
+
+
+def predict_chunk(
+    model: EmotionModel, chunk: Sequence[tuple[Key, int | None, Segment]]
+) -> Iterator[tuple[Key, Prediction | None]]:
+    """(key, prediction) for each (key, person, segment) of a chunk that is predicted together, in order."""
+    languages = getattr(model.encoder("text").config, "languages", ()) if "text" in model.modalities else ()
+    answers: dict[int, Prediction | None] = {}
+    heavy = model.device.type == "cpu" and any(segment.present - {"text"} for _, _, segment in chunk)
+    groups = buckets([s.end - s.start for _, _, s in chunk], CPU_SECONDS if heavy else PADDED_SECONDS)
+    batches = (collate([model.prepare(chunk[i][2]) for i in bucket]) for bucket in groups)
+    for bucket, found in zip(groups, forward(model, batches), strict=True):
+        given = found[GIVEN]
+        decoded, masks = model.decode(given.outputs, given.batch), given.batch.subset_index().tolist()
+        for row, i in enumerate(bucket):
+            _, person, segment = chunk[i]
+            present = members(masks[row], model.modalities)
+            derived = model.derived(present)
+            one = prediction(model.tasks, decoded, row, present, segment, person, derived, languages)
+            answers[i] = with_level(one, model.terciles("intensity"))
+    yield from ((key, answers[i]) for i, (key, _, _) in enumerate(chunk))
 
 
 def buckets(seconds: Sequence[float], limit: float = PADDED_SECONDS) -> list[list[int]]:

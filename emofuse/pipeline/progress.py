@@ -10,8 +10,8 @@ Report = Callable[[float, str], None]
 
 
 @contextmanager
-def bar(total: float, show: bool) -> Iterator[Report]:
-    """Show a bar until the block ends; it disappears after, and never touches stdout."""
+def bar(total: float | None, show: bool) -> Iterator[Report]:
+    """Show a bar until the block ends; it disappears after, and never touches stdout. `total` None = not known."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 

@@ -8,7 +8,6 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Unpack
 
-from emofuse.errors import EmofuseError
 from emofuse.media.clip import ClipInputs, Source
 from emofuse.media.memory import MemoryFile, as_file
 from emofuse.media.reader import MediaOptions, Progress, segments
@@ -46,8 +45,10 @@ class ClipRun:
         self.model, self.model_name, self.options = model, name, replace(options, context=turns)
         self.batch_size, self.progress = batch_size, progress
         self.predictions: list[Prediction] = []
-        self.error: EmofuseError | None = None
-        """What ended the run before its end."""
+        self.id: str | None = None
+        """What the caller calls it, among many."""
+        self.error: Exception | None = None
+        """What ended the run before its end, or before its start."""
         self._source, self._inputs = source, inputs
         self._duration: float | None = None
         self._words: list[Word] | None = None
@@ -79,6 +80,8 @@ class ClipRun:
 
     def segments(self) -> Iterator[tuple[int | None, Segment]]:
         """(person, segment) as they are read: each segment once for every person in it. Raises `MediaError`."""
+        if self.error is not None:
+            raise self.error
         self._source = as_file(self._source)
         read = segments(self._source, options=self.options, notes=self._notes, progress=self._tick, **self._inputs)
         for segment in read:
@@ -92,6 +95,10 @@ class ClipRun:
             self._shared += len(about) > 1
             yield from about
 
+    def note(self, *notes: Note) -> None:
+        """Say something of the inputs that the reader cannot know, before what it says."""
+        self._notes += notes
+
     def result(self) -> Analysis:
         """The analysis so far; the notes, and why something is absent, are complete only at the end."""
         return Analysis(
@@ -103,6 +110,7 @@ class ClipRun:
             None if self._words is None else tuple(self._words),
             tuple(self._all_notes()),
             conformal=self.model.conformal,
+            id=self.id,
         )
 
     def _gather_text(self, segment: Segment) -> None:

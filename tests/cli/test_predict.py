@@ -30,17 +30,39 @@ def test_a_table_by_default(predict, sample):
     assert [heading for heading in ("time", "emotion", "text", "speech", "face", "words") if heading not in out] == []
 
 
-def test_json_on_a_clean_stdout(predict, sample):
-    code, out, err = predict(sample, "--json", "-")
+@pytest.fixture
+def wordless(sample, tmp_path):
+    """The clip without the transcript that lies beside it."""
+    return shutil.copy(sample, tmp_path / "wordless.mp4")
+
+
+def test_json_on_a_clean_stdout(predict, wordless):
+    code, out, err = predict(wordless, "--json", "-")
     assert (code, err) == (0, "")
     read = json.loads(out)
     assert list(read) == ["source", "duration", "model", "overall", "segments", "transcript", "notes", "note_codes"]
-    assert read["source"] == str(sample) and read["model"] == "tiny" and read["transcript"] == []
+    assert read["source"] == str(wordless) and read["model"] == "tiny" and read["transcript"] == []
     assert set(read["overall"]["emotions"]) == set(EMOTIONS)
     assert sum(read["overall"]["emotions"].values()) == pytest.approx(1, abs=1e-5)
     assert any({"speech", "face"} <= set(p["present"]) for p in read["segments"])
     assert read["overall"]["valence"] is None
     assert any("text is absent" in note for note in read["notes"])
+
+
+def test_words_beside_a_clip_are_its_words_and_never_written_over(predict, wordless, sample):
+    beside = wordless.with_suffix(".srt")
+    shutil.copy(sample.with_suffix(".srt"), beside)
+    code, out, err = predict(wordless, "--json", "-")
+    read = json.loads(out)
+    assert (code, err) == (0, "") and read["segments"][0]["present"] == ["text", "speech", "face"]
+    assert read["note_codes"][0] == {"code": "sidecar", "values": {"name": "wordless.srt"}}
+    code, out, err = predict(wordless, "--srt", beside)
+    assert code == 2 and "it is also an input; name another file" in one_line(err)
+    assert beside.read_bytes() == sample.with_suffix(".srt").read_bytes()
+    beside.unlink()
+    assert predict(wordless, "--text", "I am so happy!", "--srt", beside)[0] == 0
+    read = json.loads(predict(wordless, "--json", "-")[1])
+    assert read["transcript"] == [], "captions that emofuse wrote are predictions, not words"
 
 
 def test_words_alone(predict):
@@ -222,9 +244,9 @@ def test_a_missing_extra_is_named(run, model_folder, sample, monkeypatch):
 
 
 @pytest.mark.skipif(find_recogniser("auto") is None, reason="the extra asr is not installed")
-def test_english_speech_is_transcribed_by_default(run, model_folder, sample):
+def test_english_speech_is_transcribed_by_default(run, model_folder, wordless):
     """The sample's caption says the same words as its voice."""
-    code, out, _ = run("predict", sample, "--model", model_folder, "--json", "-")
+    code, out, _ = run("predict", wordless, "--model", model_folder, "--json", "-")
     words = " ".join(word["text"] for word in json.loads(out)["transcript"]).lower()
     assert code == 0 and "never been so happy" in words
 
