@@ -24,6 +24,9 @@ def serve(
     quota: Annotated[
         float | None, typer.Option(min=1, help="Media-seconds an hour for each caller (with --new-key: for this one).")
     ] = None,
+    state: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Keep jobs and quotas here; enables /v1/jobs.")
+    ] = None,
     minutes: Annotated[float, typer.Option(min=0.1, help="Longest clip answered at once, in minutes.")] = 10.0,
     megabytes: Annotated[int, typer.Option(min=1, help="Largest accepted body, in megabytes.")] = 200,
     working: Annotated[int, typer.Option(min=1, help="Requests worked on at once.")] = 32,
@@ -52,7 +55,7 @@ def serve(
         return
     settings = Settings(
         megabytes=megabytes, minutes=minutes, working=working, waiting=waiting, answer_seconds=timeout,
-        drain_seconds=drain, quota=quota, keys=keys,
+        drain_seconds=drain, quota=quota, keys=keys, state=state,
     )  # fmt: skip
     from emofuse.pipeline.pipeline import load
     from emofuse.serve.app import create_app

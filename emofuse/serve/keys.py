@@ -65,6 +65,10 @@ class KeyRing:
                 owner = caller
         return owner
 
+    def named(self, name: str) -> Caller:
+        """Whose key has this name; of one that was deleted, somebody without a quota of its own."""
+        return next((caller for _, caller in self.callers if caller.name == name), Caller(name))
+
 
 def add_key(path: Path, name: str, quota: float | None = None) -> str:
     """Write a new key's hash to the file, and return the key, which is kept nowhere. Raises EmofuseError."""

@@ -47,6 +47,7 @@ CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 DOCUMENTED: dict[int | str, dict[str, Any]] = {
     401: {"model": Refusal, "description": "no key, or none that is known"},
+    404: {"model": Refusal, "description": "there is no such thing"},
     408: {"model": Refusal, "description": "the body took too long to arrive"},
     413: {"model": Refusal, "description": "more bytes, seconds, pixels or characters than are taken"},
     422: {"model": Refusal, "description": "not media, or not what the route takes"},

@@ -77,6 +77,18 @@ class Answer(BaseModel):
     note_codes: list[dict[str, Any]]
 
 
+class Job(BaseModel):
+    """How a job stands."""
+
+    id: str
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    created: float = Field(description="seconds since 1970")
+    updated: float = Field(description="seconds since 1970")
+    attempts: int = Field(description="times that it was begun")
+    progress: dict[str, float | None] | None = Field(description="media-seconds read, and in all")
+    error: dict[str, str] | None = Field(description="code and message of a job that failed")
+
+
 class TaskInfo(BaseModel):
     """What a model answers."""
 

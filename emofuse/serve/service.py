@@ -21,7 +21,9 @@ from emofuse.pipeline.pipeline import Pipeline
 from emofuse.serve.admission import Admission
 from emofuse.serve.asking import asked, read_options
 from emofuse.serve.batcher import Batcher
+from emofuse.serve.jobs import Jobs
 from emofuse.serve.keys import Caller, KeyRing
+from emofuse.serve.ledger import Row
 from emofuse.serve.problems import RefusedError
 from emofuse.serve.quota import Quotas
 from emofuse.serve.receive import Received, receive
@@ -44,9 +46,15 @@ class Service:
         self.reading = threading.Semaphore(cores() + 1)
         self.workspace: Workspace = open_workspace(Path(tempfile.gettempdir()) / f"emofuse-serve-{_user()}")
         self._pool = ThreadPoolExecutor(settings.working, "emofuse-request")
+        self.jobs = Jobs(settings.state, settings, self._job) if settings.state is not None else None
+        if self.jobs is not None:
+            self.quotas.restore(*self.jobs.ledger.used())
 
     def close(self) -> None:
-        """End the threads and delete the private folder."""
+        """End the threads and delete the private folder; jobs under way are put back."""
+        if self.jobs is not None:
+            self.jobs.ledger.save_used(*self.quotas.saved())
+            self.jobs.close()
         self._pool.shutdown(cancel_futures=True)
         self.batcher.close()
         self.workspace.close()
@@ -101,6 +109,19 @@ class Service:
             self.bounds(minutes),
             reading=self.reading,
             charge=None if left is None else lambda seconds: self.quotas.charge(caller, seconds),
+        )
+
+    def _job(self, received: Received, row: Row) -> Work:
+        """The work of one job; where its caller has no quota left, it waits in no queue: it fails."""
+        caller = self.keys.named(row.owner) if self.keys is not None else Caller(row.owner)
+        return Work(
+            self.pipeline,
+            self.batcher,
+            asked(received, read_options(received.fields)),
+            self.bounds(self.settings.job_minutes),
+            reading=self.reading,
+            charge=lambda seconds: self.quotas.charge(caller, seconds) if row.attempts == 1 else None,
+            patient=True,
         )
 
     def bounds(self, minutes: float) -> Bounds:

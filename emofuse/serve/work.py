@@ -17,6 +17,7 @@ from emofuse.media.alignment import CHARACTERS_PER_SECOND
 from emofuse.media.decode import probe
 from emofuse.media.formats import TEXT_SUFFIXES, existing_file, is_picture
 from emofuse.media.limits import LimitError, Limits
+from emofuse.media.reader import Progress
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.pipeline import Pipeline
 from emofuse.pipeline.predict_batches import FIRST
@@ -113,6 +114,8 @@ class Work:
         self.pipeline, self.batcher, self.asked, self.bounds = pipeline, batcher, asked, bounds
         self.reading, self.charge, self.patient = reading, charge, patient
         self.stages = Stages()
+        self.progress: Progress | None = None
+        """Called with the media-seconds read and in all."""
         self.seconds = 0.0
         """Media-seconds, as announced until the end, then as read."""
         self._stop = threading.Event()
@@ -155,7 +158,8 @@ class Work:
         bounds, options = self.bounds, self.pipeline.options
         limits = Limits(round(bounds.frames_a_minute * bounds.minutes), bounds.minutes * 60 + 1, self._heed)
         options = replace(options, limits=limits, language=self.asked.language or options.language)
-        return ClipRun(self.pipeline.model, self.pipeline.name, options, batch_size=BATCH, **self.asked.inputs)
+        inputs = {"batch_size": BATCH, "progress": self.progress, **self.asked.inputs}
+        return ClipRun(self.pipeline.model, self.pipeline.name, options, **inputs)
 
     def _read(self, found: Iterator[Any], size: int) -> list[Any]:
         """The next segments."""

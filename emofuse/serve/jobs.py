@@ -1,0 +1,180 @@
+"""Jobs: long clips, worked on one after another behind those who wait for an answer."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from emofuse.errors import EmofuseError
+from emofuse.pipeline import formats
+from emofuse.pipeline.wire import to_wire
+from emofuse.serve.ledger import Ledger, Row, new_name
+from emofuse.serve.logs import log
+from emofuse.serve.problems import RefusedError
+from emofuse.serve.receive import Part, Received
+from emofuse.serve.settings import Settings
+from emofuse.serve.work import StoppedError, Work
+
+TOLD = 1.0
+"""Seconds between two entries of how far a job is."""
+EXPIRY = 60.0
+"""Seconds between two looks for answers that have been kept long enough."""
+MakeWork = Callable[[Received, Row], Work]
+
+
+class Jobs:
+    """A folder with the ledger and a folder of files for each job that is not done; a thread does the jobs in order.
+
+    Files of a job are deleted as soon as it is done, failed or cancelled; its answer is kept for `jobs_kept` hours.
+    Raises EmofuseError where another process uses the folder.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, make: MakeWork) -> None:
+        self.folder, self.settings, self._make = folder.expanduser(), settings, make
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self.folder / "files").mkdir(mode=0o700, exist_ok=True)
+            self._hold = FileLock(self.folder / "lock", thread_local=False)
+            self._hold.acquire(timeout=0)
+        except Timeout:
+            raise EmofuseError(f"another service uses {str(folder)!r}; name another --state") from None
+        except OSError as error:
+            raise EmofuseError(f"cannot keep jobs in {str(folder)!r}: {error}; name another --state") from error
+        self.ledger = Ledger(self.folder / "jobs.sqlite3", settings.attempts)
+        self._changed, self._closing = threading.Event(), False
+        self._current: tuple[str, Work] | None = None
+        self._recover()
+        self._thread = threading.Thread(target=self._run, name="emofuse-jobs", daemon=True)
+        self._thread.start()
+
+    def place(self) -> tuple[str, Path]:
+        """A name and a folder for the files of a new job. Raises RefusedError where too many wait."""
+        if self.ledger.count("queued") >= self.settings.jobs_waiting:
+            raise RefusedError(429, "too_many", "too many jobs are waiting; come back later", 60)
+        name = new_name()
+        folder = self.folder / "files" / name
+        folder.mkdir(mode=0o700)
+        return name, folder
+
+    def add(self, name: str, owner: str, received: Received) -> Row:
+        """A new job from what lies in its place."""
+        files = {key: [part.path.name, part.name] for key, part in received.files.items()}
+        self.ledger.add(owner, {"fields": received.fields, "files": files}, name)
+        self._changed.set()
+        row = self.ledger.get(name, owner)
+        assert row is not None
+        return row
+
+    def cancel(self, name: str) -> None:
+        """End a job, and forget it with its answer and its files."""
+        self.ledger.cancel(name)
+        current = self._current
+        if current is not None and current[0] == name:
+            current[1].cancel()
+        self.drop(name)
+        self.ledger.delete(name)
+
+    def drop(self, name: str) -> None:
+        """Delete the files of a job."""
+        shutil.rmtree(self.folder / "files" / name, ignore_errors=True)
+
+    def close(self) -> None:
+        """Put back what is being worked on, and end the thread."""
+        self._closing = True
+        self._changed.set()
+        current = self._current
+        if current is not None:
+            current[1].cancel()
+        self._thread.join()
+        self.ledger.close()
+        self._hold.release()
+
+    def _recover(self) -> None:
+        """Take up what an earlier process left; files that belong to no job are deleted."""
+        for name in self.ledger.recover():
+            log("job set aside", job=name)
+            self.drop(name)
+        known = self.ledger.names()
+        for left in (self.folder / "files").iterdir():
+            if left.name not in known:
+                shutil.rmtree(left, ignore_errors=True)
+
+    def _run(self) -> None:
+        looked = 0.0
+        while not self._closing:
+            if time.monotonic() - looked > EXPIRY:
+                looked = time.monotonic()
+                for name in self.ledger.expire(self.settings.jobs_kept * 3600):
+                    self.drop(name)
+            self._changed.clear()
+            row = self.ledger.begin()
+            if row is None:
+                self._changed.wait(EXPIRY)
+            else:
+                self._do(row)
+
+    def _do(self, row: Row) -> None:
+        began = time.monotonic()
+        state = "done"
+        try:
+            self.ledger.finish(row.id, self._answer(row))
+        except StoppedError:
+            state = "put back" if self._closing and self.ledger.release(row.id) else "cancelled"
+        except RefusedError as error:
+            state = error.code
+            self.ledger.fail(row.id, error.code, error.message)
+        except EmofuseError as error:
+            state = "unreadable"
+            self.ledger.fail(row.id, "unreadable", str(error))
+        except Exception as error:
+            state = "failed"
+            self.ledger.fail(row.id, "failed", "the service failed at this; its log says why")
+            log("job failed", 40, job=row.id, error=type(error).__name__)
+        finally:
+            self._current = None
+        if state != "put back":
+            self.drop(row.id)
+        log("job", job=row.id, caller=row.owner, state=state, attempt=row.attempts, seconds=time.monotonic() - began)
+
+    def _answer(self, row: Row) -> str:
+        folder = self.folder / "files" / row.id
+        files = {key: Part(folder / here, shown) for key, (here, shown) in row.asked["files"].items()}
+        work = self._make(Received(dict(row.asked["fields"]), files), row)
+        work.progress = _Told(self.ledger, row.id, work)
+        self._current = (row.id, work)
+        if self._closing:
+            work.cancel()
+        return formats.dump(to_wire(work.run()))
+
+
+class _Told:
+    """Enters how far a job is, now and then; a job that is no longer wanted is ended."""
+
+    def __init__(self, ledger: Ledger, name: str, work: Work) -> None:
+        self.ledger, self.name, self.work = ledger, name, work
+        self._last = 0.0
+
+    def __call__(self, done: float, total: float | None) -> None:
+        if time.monotonic() - self._last >= TOLD:
+            self._last = time.monotonic()
+            if not self.ledger.progress(self.name, done, total):
+                self.work.cancel()
+
+
+def as_dict(row: Row) -> dict[str, Any]:
+    """How a job stands, as its caller may know it."""
+    return {
+        "id": row.id,
+        "state": row.state,
+        "created": row.created,
+        "updated": row.updated,
+        "attempts": row.attempts,
+        "progress": None if row.done is None else {"seconds": row.done, "of": row.total},
+        "error": None if row.code is None else {"code": row.code, "message": row.message},
+    }
