@@ -7,18 +7,30 @@ from typing import TYPE_CHECKING, Any
 from emofuse.version import __version__
 
 if TYPE_CHECKING:
+    from emofuse.client import Client
     from emofuse.errors import EmofuseError, MediaError
     from emofuse.media.clip import ClipInputs
     from emofuse.pipeline.analysis import Analysis
     from emofuse.pipeline.pipeline import Pipeline, load
     from emofuse.types import Prediction
 
-__all__ = ["Analysis", "ClipInputs", "EmofuseError", "MediaError", "Pipeline", "Prediction", "__version__", "load"]
+__all__ = [
+    "Analysis",
+    "Client",
+    "ClipInputs",
+    "EmofuseError",
+    "MediaError",
+    "Pipeline",
+    "Prediction",
+    "__version__",
+    "load",
+]
 
 _HOMES = {
     "load": "emofuse.pipeline.pipeline",
     "Pipeline": "emofuse.pipeline.pipeline",
     "Analysis": "emofuse.pipeline.analysis",
+    "Client": "emofuse.client",
     "ClipInputs": "emofuse.media.clip",
     "Prediction": "emofuse.types",
     "EmofuseError": "emofuse.errors",

@@ -13,7 +13,8 @@ import emofuse
 
 
 def test_the_public_names_are_few_and_there():
-    public = {"Analysis", "ClipInputs", "EmofuseError", "MediaError", "Pipeline", "Prediction", "__version__", "load"}
+    public = {"Analysis", "Client", "ClipInputs", "EmofuseError", "MediaError", "Pipeline", "Prediction", "load"}
+    public |= {"__version__"}
     assert set(emofuse.__all__) == public
     assert set(emofuse.__all__) == set(dir(emofuse))
     for name in emofuse.__all__:

@@ -27,16 +27,16 @@ CPU_SECONDS = 12.0
 
 
 def predict_batches(
-    model: EmotionModel, segments: Iterable[tuple[Key, int | None, Segment]], batch_size: int, *, first: int = FIRST
+    model: EmotionModel, segments: Iterable[tuple[Key, int | None, Segment]], batch_size: int
 ) -> Iterator[tuple[Key, Prediction | None]]:
     """(key, prediction) for each (key, person, segment), in order; None where the model finds nothing it can read.
 
-    At most `batch_size` segments are held at a time, whatever the number that goes through; the `first` four come out
+    At most `batch_size` segments are held at a time, whatever the number that goes through; the first come out four
     together, then eight, so that the first predictions are shown soon.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; at least 1 segment must be predicted at a time")
-    source, size = iter(segments), first
+    source, size = iter(segments), FIRST
     while chunk := list(islice(source, min(size, batch_size))):
         size *= 2
         yield from predict_chunk(model, chunk)

@@ -25,6 +25,7 @@ _AS_IT_IS = (
 def to_wire(analysis: Analysis) -> dict[str, Any]:
     """In JSON's types; explanations and the conformal table are left out."""
     return {
+        "id": analysis.id,
         "source": analysis.source,
         "duration": analysis.duration,
         "model": analysis.model,
@@ -49,6 +50,7 @@ def from_wire(shape: Mapping[str, Any], conformal: ConformalTable | None = None)
         tuple(_note(note) for note in shape["notes"]),
         shape["coverage"],
         conformal or {},
+        shape.get("id"),
     )
 
 

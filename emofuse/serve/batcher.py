@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emofuse.model.model import EmotionModel
-from emofuse.pipeline.predict_batches import predict_batches
+from emofuse.pipeline.predict_batches import predict_chunk
 from emofuse.types import Prediction, Segment
 
 Items = Sequence[tuple[int | None, Segment]]
@@ -193,10 +193,9 @@ class Batcher:
 
     def _answers(self, groups: Sequence[Group]) -> list[Answers]:
         """The answers of each group."""
-        items = [(index, *item) for index, group in enumerate(groups) for item in group.items]
+        items = [(index, person, segment) for index, group in enumerate(groups) for person, segment in group.items]
         found: list[Answers] = [[] for _ in groups]
-        keyed = ((index, person, segment) for index, person, segment in items)
-        for index, prediction in predict_batches(self.model, keyed, len(items), first=len(items)):
+        for index, prediction in predict_chunk(self.model, items):
             found[index].append(prediction)
         return found
 

@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from starlette.requests import HTTPConnection, Request
 
 from emofuse.demo.workspace import Workspace, open_workspace
 from emofuse.media.prefetch import cores
 from emofuse.pipeline.analysis import Analysis
+from emofuse.pipeline.live import LiveSession
 from emofuse.pipeline.pipeline import Pipeline
 from emofuse.serve.admission import Admission
 from emofuse.serve.asking import asked, read_options
@@ -30,6 +32,7 @@ from emofuse.serve.receive import Received, receive
 from emofuse.serve.schemas import Options
 from emofuse.serve.settings import Settings
 from emofuse.serve.work import Asked, Bounds, StoppedError, Work
+from emofuse.types import Segment
 
 GRACE = 10.0
 """Seconds that work which nobody waits for is given to end."""
@@ -45,6 +48,8 @@ class Service:
         self.batcher = Batcher(pipeline.model, settings.rows, settings.seconds, settings.linger)
         self.reading = threading.Semaphore(cores() + 1)
         self.workspace: Workspace = open_workspace(Path(tempfile.gettempdir()) / f"emofuse-serve-{_user()}")
+        self.streams = 0
+        """Streams that are open."""
         self._pool = ThreadPoolExecutor(settings.working, "emofuse-request")
         self.jobs = Jobs(settings.state, settings, self._job) if settings.state is not None else None
         if self.jobs is not None:
@@ -97,6 +102,16 @@ class Service:
                 options = read_options(received.fields)
                 work = self.work(await asyncio.to_thread(asked, received, options), caller)
                 return await self.answer(work, request), options, work
+
+    def live(self) -> LiveSession:
+        """A session whose answers go through the batcher, as those of requests do."""
+
+        def analyse(inputs: dict[str, Any]) -> tuple[Analysis, list[Segment]]:
+            asked = Asked(inputs)
+            bounds = self.bounds(self.settings.minutes)
+            return Work(self.pipeline, self.batcher, asked, bounds, reading=self.reading).run(), []
+
+        return LiveSession(self.pipeline, self.settings.stream_window, analyse=analyse)
 
     def work(self, asked: Asked, caller: Caller) -> Work:
         """The work of one request that is answered at once."""

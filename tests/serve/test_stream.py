@@ -1,0 +1,122 @@
+"""Sound in as it is recorded, predictions out: over a real WebSocket."""
+
+from __future__ import annotations
+
+import contextlib
+import fractions
+import json
+
+import av
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from emofuse.media.decode import read_audio
+from emofuse.serve.keys import add_key
+
+
+@pytest.fixture(scope="module")
+def voice(clip) -> np.ndarray:
+    """The clip's voice, 16-bit at 16 kHz."""
+    return np.round(read_audio(clip) * 32767).clip(-32768, 32767).astype(np.int16)
+
+
+@contextlib.contextmanager
+def opened(running, **opening):
+    """A stream that has been opened."""
+    with connect(running.url.replace("http", "ws") + "/v1/stream", max_size=None) as socket:
+        socket.send(json.dumps(opening))
+        yield socket
+
+
+def answers(socket) -> list[dict]:
+    """What comes until the stream is closed."""
+    found = []
+    try:
+        while True:
+            found.append(json.loads(socket.recv(timeout=60)))
+    except ConnectionClosed:
+        return found
+
+
+def test_the_last_answer_is_that_of_the_pipeline_for_the_last_seconds(serve, pipeline, voice):
+    running = serve(stream_window=3.0)
+    with opened(running, format="pcm16", rate=16_000) as socket:
+        for start in range(0, len(voice), 1600):
+            socket.send(voice[start : start + 1600].tobytes())
+        socket.send('{"type": "end"}')
+        found = answers(socket)
+    assert found[0] == {"type": "ready"} and {each["type"] for each in found[1:]} == {"prediction"}
+    times = [each["at"] for each in found[1:]]
+    assert times == sorted(times) and times[-1] == pytest.approx(len(voice) / 16_000, abs=1e-3)
+    expected = pipeline(audio=(16_000, voice[-48_000:])).overall
+    assert list(found[-1]["overall"]["emotions"].values()) == pytest.approx(list(expected.emotions.values()), abs=1e-6)
+
+
+def test_opus_is_heard_as_the_sound_that_was_encoded(serve, voice):
+    from scipy.signal import resample_poly
+
+    running = serve()
+    encoder = av.CodecContext.create("libopus", "w")
+    encoder.sample_rate, encoder.layout, encoder.format = 48_000, "mono", "s16"
+    encoder.time_base = fractions.Fraction(1, 48_000)
+    sound = resample_poly(voice[:48_000].astype(float), 3, 1).clip(-32768, 32767).astype(np.int16)
+    with opened(running, format="opus") as socket:
+        for start in range(0, len(sound) - 959, 960):
+            frame = av.AudioFrame.from_ndarray(sound[None, start : start + 960], format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 48_000, start
+            for packet in encoder.encode(frame):
+                socket.send(bytes(packet))
+        socket.send('{"type": "end"}')
+        found = answers(socket)
+    assert found[-1]["at"] == pytest.approx(3.0, abs=0.05) and found[-1]["overall"]["present"] == ["speech"]
+
+
+@pytest.mark.parametrize(
+    ("opening", "then", "code"),
+    [
+        ('{"format": "mp3"}', None, "invalid"),
+        ("[" * 5000, None, "invalid"),
+        ('{"rate": 1}', None, "invalid"),
+        ("{}", b"odd", "unreadable"),
+        ("{}", "hello", "invalid"),
+        ('{"format": "opus"}', b"\xff" * 50, "unreadable"),
+    ],
+)
+def test_what_is_no_stream_is_closed_with_its_reason(running, opening, then, code):
+    with connect(running.url.replace("http", "ws") + "/v1/stream") as socket:
+        socket.send(opening)
+        if then is not None:
+            socket.send(then)
+        found = answers(socket)
+        assert found[-1]["type"] == "error" and found[-1]["code"] == code
+        assert socket.close_code in (1003, 1008)
+
+
+def test_keys_places_and_quotas_hold_for_streams(serve, tmp_path, voice):
+    key = add_key(tmp_path / "keys", "ann", 2)
+    running = serve(keys=tmp_path / "keys", streams=1)
+    with opened(running) as stranger:
+        assert answers(stranger)[-1]["code"] == "unauthorized"
+    with opened(running, key=key) as socket:
+        assert json.loads(socket.recv(timeout=30)) == {"type": "ready"}
+        with opened(running, key=key) as second:
+            assert answers(second)[-1]["code"] == "too_many" and second.close_code == 1013
+        socket.send(voice[: 16_000 * 3].tobytes())
+        assert answers(socket)[-1]["code"] == "quota"
+
+
+def test_who_vanishes_frees_the_place(serve, voice):
+    import time
+
+    running = serve(streams=1)
+    for _ in range(3):
+        with opened(running) as socket:
+            assert json.loads(socket.recv(timeout=30)) == {"type": "ready"}
+            socket.send(voice[:16_000].tobytes())
+            socket.socket.shutdown(2)
+        until = time.monotonic() + 20
+        while running.service.streams:
+            assert time.monotonic() < until
+            time.sleep(0.01)

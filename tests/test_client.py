@@ -1,0 +1,121 @@
+"""A pipeline that is elsewhere: the same inputs, the same answers to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from emofuse.client import Client, ServiceError
+from emofuse.errors import EmofuseError, MediaError
+from emofuse.media.decode import read_audio
+from emofuse.model.model import EmotionModel
+from emofuse.pipeline.pipeline import Pipeline
+from emofuse.serve.app import create_app
+from emofuse.serve.server import serving
+from emofuse.serve.settings import Settings
+
+TEXT = "I am so happy today! This is terrible. I am sad, so sad."
+
+
+@pytest.fixture(scope="module")
+def pipeline(tiny_config) -> Pipeline:
+    """The whole pipeline around a model with random weights."""
+    import torch
+
+    torch.manual_seed(0)
+    model = EmotionModel(tiny_config)
+    for head in model.heads.values():
+        torch.nn.init.normal_(head.linear.weight, std=0.3)
+    return Pipeline(model, name="tiny")
+
+
+@pytest.fixture(scope="module")
+def client(pipeline) -> Iterator[Client]:
+    """Of a service around it."""
+    with serving(create_app(pipeline, Settings())) as url, Client(url) as client:
+        yield client
+
+
+@pytest.fixture
+def clip(repository):
+    """The clip that comes with the project."""
+    return repository / "demo" / "samples" / "sample.mp4"
+
+
+def assert_equal(found, local) -> None:
+    """Every field of two analyses, embeddings by their bytes, notes by their codes."""
+    assert found.to_dict() == local.to_dict()
+    assert (found.source, found.duration, found.transcript, found.id) == (
+        local.source, local.duration, local.transcript, local.id,
+    )  # fmt: skip
+    assert [getattr(note, "code", None) for note in found.notes] == [getattr(n, "code", None) for n in local.notes]
+    pairs = list(zip(found.segments, local.segments, strict=True))
+    pairs += [(found.overall, local.overall)] if local.overall else []
+    for one, other in pairs:
+        for field in fields(one):
+            mine, its = getattr(one, field.name), getattr(other, field.name)
+            if field.name == "embedding":
+                assert mine.dtype == its.dtype and mine.tobytes() == its.tobytes()
+            else:
+                assert mine == its, field.name
+
+
+def test_every_kind_of_input_is_answered_to_the_bit(client, pipeline, clip):
+    sound = read_audio(clip)[: 16_000 * 3]
+    picture = np.random.default_rng(0).integers(0, 255, (60, 64, 3), dtype=np.uint8)
+    for inputs in (
+        {"text": TEXT},
+        {"source": clip, "transcript": clip.with_suffix(".srt")},
+        {"source": str(clip), "transcript": "one line\nand another"},
+        {"source": clip.read_bytes()},
+        {"audio": (16_000, sound), "text": "hello there"},
+        {"audio": {"array": sound, "sampling_rate": 16_000}},
+        {"image": picture},
+    ):
+        assert_equal(client(**inputs), pipeline(**inputs))
+
+
+def test_sets_of_any_coverage_are_made_here(client, pipeline):
+    assert client(text=TEXT).at_coverage(0.8).to_dict() == pipeline(text=TEXT).at_coverage(0.8).to_dict()
+
+
+def test_many_are_answered_in_order_with_errors_in_their_place(client, pipeline, tmp_path, clip):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"x" * 100)
+    items = [{"text": "sad", "id": "a"}, broken, {"text": "so happy", "id": 7}, {"wrong": 1}, clip]
+    found = client.predict_many(items)
+    local = [pipeline.predict_many([item], progress=False)[0] for item in items]  # alone: no batch is shared
+    for one, other in zip(found, local, strict=True):
+        if isinstance(other, EmofuseError):
+            assert isinstance(one, EmofuseError)
+        else:
+            assert_equal(one, other)
+    assert "broken.mp4" in str(found[1]) and found[4].notes[0].code == "sidecar"
+
+
+def test_errors_are_those_of_a_pipeline_or_say_what_the_service_said(client, pipeline, tmp_path):
+    for inputs in ({"source": tmp_path / "none.mp4"}, {"text": 3}, {}, {"frames": (1, [])}):
+        with pytest.raises(MediaError):
+            client(**inputs)
+    with pytest.raises(ServiceError, match="does not answer"):
+        Client("http://127.0.0.1:9", tries=0)(text="hello")
+    with pytest.raises(EmofuseError, match="put it in a list"):
+        list(client.predict_iter("a.mp4"))
+
+
+def test_it_comes_back_when_told_to(pipeline, tmp_path, monkeypatch):
+    slept: list[float] = []
+    app = create_app(pipeline, Settings(working=1, waiting=0))
+    app.state.service.admission.taken["somebody"] = 1
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        app.state.service.admission.taken.clear()
+
+    monkeypatch.setattr("emofuse.client.time.sleep", sleep)
+    with serving(app) as url, Client(url) as client:
+        assert client(text="sad").overall is not None
+    assert slept == [1.0]
