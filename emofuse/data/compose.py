@@ -55,33 +55,61 @@ class Compose(BaseModel):
     """2 = training samples of a single modality come from the sources alone, with their own frequencies."""
 
 
+Pools = Mapping[Modality, Mapping[int, Sequence[int]]]
+"""Modality → class → places of its examples."""
+
+
+def _odds(pools: Pools, balance: float) -> tuple[list[int], Float[np.ndarray, " classes"]]:
+    """The classes that every modality has, and how likely each is drawn."""
+    classes = sorted(set.intersection(*(set(pool) for pool in pools.values())))
+    counts = np.array([sum(len(pool[c]) for pool in pools.values()) for c in classes], np.float64)
+    odds = (counts / counts.sum()) ** (1 - balance)
+    return classes, odds / odds.sum()
+
+
+def _half(pools: Pools, sides: Sequence[bool], side: bool) -> Pools:
+    """What is left of the people on one side."""
+    kept = {m: {c: [i for i in places if sides[i] == side] for c, places in pool.items()} for m, pool in pools.items()}
+    return {m: {c: places for c, places in pool.items() if places} for m, pool in kept.items()}
+
+
 @dataclass(frozen=True)
 class Draw:
     """A composition: the place of the example that gives each modality."""
 
     parts: Mapping[Modality, int]
+    side: bool | None = None
+    """Which half of the people all parts are of; None = nobody asked, or the halves are too small."""
 
 
 class Composer:
     """Draws compositions over all subsets of modalities and puts their segments together."""
 
-    def __init__(self, examples: Sequence[Example], options: Compose, size: int | None = None) -> None:
-        """`size`: how many in an epoch. Raises DataError when fewer than two modalities have labelled examples."""
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        options: Compose,
+        size: int | None = None,
+        sides: Sequence[bool] | None = None,
+    ) -> None:
+        """`size`: how many in an epoch. `sides`: which half of the people each example is of, where the two halves of
+        the compositions must share nobody. Raises DataError when fewer than two modalities have labelled examples.
+        """
         self.options = options
         self.size = options.size if size is None else size
         there = ordered(m for e in examples for m in e.modalities)
         pools = {m: by_class(examples, TASK, m) for m in there}
-        self.pools = {m: pool for m, pool in pools.items() if pool}
+        self.pools: Pools = {m: pool for m, pool in pools.items() if pool}
         if len(self.pools) < 2:
             raise DataError(
                 f"composed samples need labelled examples of two modalities at least, found {sorted(self.pools)}; "
                 "add sources to data.sources or take data.compose out"
             )
         self.subsets = subsets_of(self.pools)
-        self.classes = sorted(set.intersection(*(set(pool) for pool in self.pools.values())))
-        counts = np.array([sum(len(pool[c]) for pool in self.pools.values()) for c in self.classes], np.float64)
-        odds = (counts / counts.sum()) ** (1 - options.balance)
-        self.odds = odds / odds.sum()
+        self.classes, self.odds = _odds(self.pools, options.balance)
+        self.halves = () if sides is None else tuple(_half(self.pools, sides, side) for side in (False, True))
+        if not all(_odds(half, options.balance)[0] for half in self.halves):
+            self.halves = ()
         self.targets = [{t: e.targets[t] for t in (TASK, INTENSITY) if t in e.targets} for e in examples]
         self.confusion = confusion(examples)
 
@@ -89,23 +117,26 @@ class Composer:
         """The composition `number`: subsets take turns, so that each occurs equally often."""
         several = [s for s in self.subsets if len(s) >= self.options.fewest]
         subset = several[number % len(several)]
-        label = int(self.classes[rng.choice(len(self.classes), p=self.odds)])
+        side = bool(rng.integers(2)) if self.halves else None
+        pools = self.pools if side is None else self.halves[side]
+        classes, odds = (self.classes, self.odds) if side is None else _odds(pools, self.options.balance)
+        label = int(classes[rng.choice(len(classes), p=odds)])
         order = ordered(subset)
         labels = [label] * len(order)
         if len(order) > 1 and rng.random() < self.options.conflict:
-            labels[rng.integers(len(order))] = self.classes[rng.choice(len(self.classes), p=self.odds)]
+            labels[rng.integers(len(order))] = classes[rng.choice(len(classes), p=odds)]
         near_miss = None
         if len(order) > 1 and rng.random() < self.options.alike:
             near_miss = int(rng.choice(len(self.confusion), p=self.confusion[label]))
         parts: dict[Modality, int] = {}
         for modality, own in zip(order, labels, strict=True):
-            pool = self.pools[modality][own]
+            pool = pools[modality][own]
             if near_miss is None:
                 parts[modality] = pool[int(rng.integers(len(pool)))]
             else:
                 candidates = [pool[i] for i in rng.integers(len(pool), size=CANDIDATES)]
                 parts[modality] = self._most_alike(candidates, near_miss, list(parts.values()))
-        return Draw(parts)
+        return Draw(parts, side)
 
     def _most_alike(self, candidates: Sequence[int], near_miss: int, parts: Sequence[int]) -> int:
         """The first of those that lean most to the near miss and are nearest in intensity to the parts so far."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emofuse.calibration.evidence import held_out
 from emofuse.corpora.registry import protocol_of
 from emofuse.data.compose import Composer
 from emofuse.data.examples import Example
@@ -99,7 +100,8 @@ def dev_sets(
     if recipe.data.compose and examples:
         plain = recipe.data.compose.model_copy(update={"conflict": 0.0, "fewest": 1})
         each = _fewer(plain.dev_size, limit)
-        composer = Composer(examples, plain, 1)
+        sides = held_out([e.cluster for e in examples]).tolist()
+        composer = Composer(examples, plain, 1, sides)
         number = len(composer.subsets)
         composer.size = each * number
         samples = Samples(examples, model, cache, seed=0, composer=composer)

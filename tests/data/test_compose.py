@@ -48,6 +48,28 @@ def test_parts_carry_one_emotion_and_subsets_take_turns(examples: list[Example])
     assert abs(labels[0] - 350) < 70
 
 
+def test_halves_of_the_people_are_never_mixed_in_a_composition(examples: list[Example]):
+    sides = [i % 2 == 0 for i in range(len(examples))]
+    composer = Composer(examples, Compose(balance=1.0), sides=sides)
+    drawn = [composer.draw(np.random.default_rng(number), number) for number in range(700)]
+    for draw in drawn:
+        assert {sides[i] for i in draw.parts.values()} == {draw.side}
+        assert len({int(examples[i].targets["emotion"].argmax()) for i in draw.parts.values()}) == 1
+    assert 250 < sum(bool(draw.side) for draw in drawn) < 450
+    assert {frozenset(draw.parts) for draw in drawn if draw.side} == set(composer.subsets)
+
+
+def test_halves_that_share_no_class_are_drawn_from_together(examples: list[Example]):
+    """One person a modality: a half has no composition of its own, and nobody is told that one was held out."""
+    sides = ["text" in e.modalities for e in examples]
+    composer = Composer(examples, Compose(balance=1.0), sides=sides)
+    plain = Composer(examples, Compose(balance=1.0))
+    for number in range(20):
+        drawn = composer.draw(np.random.default_rng(number), number)
+        assert drawn.side is None
+        assert drawn == plain.draw(np.random.default_rng(number), number)
+
+
 def test_conflicting_parts_share_the_target(examples: list[Example], make_segment):
     composer = Composer(examples, Compose(conflict=1.0))
     mixed = 0

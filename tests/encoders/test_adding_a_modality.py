@@ -34,7 +34,8 @@ from emofuse.runtime.export.graphs import graphs
 from emofuse.training.dataset.augment.segment import augment_segment, streams_of
 from emofuse.training.objective.adversarial import Neighbourhood
 from emofuse.training.objective.objective import Objective
-from emofuse.training.recipe.schema import Augment, Loss, Optim, SpeechAugment, TextAugment
+from emofuse.training.recipe.augmentation import Augment, SpeechAugment, TextAugment
+from emofuse.training.recipe.schema import Loss, Optim
 from emofuse.training.tuning.optim import build_optimizer
 from emofuse.types import Prediction
 

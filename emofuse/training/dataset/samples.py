@@ -23,7 +23,7 @@ from emofuse.training.dataset.augment.segment import augment_segment, augmented,
 from emofuse.training.dataset.augment.speech import mask_features, mask_waveform
 from emofuse.training.dataset.cache import Arrays, InputCache
 from emofuse.training.dataset.sampler import Key
-from emofuse.training.recipe.schema import Augment
+from emofuse.training.recipe.augmentation import Augment
 from emofuse.types import Segment, Utterance
 
 Inputs = dict[Modality, Arrays | None]
@@ -104,8 +104,13 @@ class Samples(Dataset[PreparedSample]):
         return len(self.examples) + (self.composer.size if self.composer else 0)
 
     def cluster(self, key: Key) -> str:
-        """Whose sample it is: the speaker, dialogue or video; a composed one is its own, whose parts others share."""
-        return self.examples[key[1]].cluster if key[1] < len(self.examples) else f"composed {key[1]}"
+        """Whose sample it is: the speaker, dialogue or video; of a composed one that of its first part, whose half of
+        the people all its parts are of. One name for all where its parts may be of either half: nothing is held out."""
+        epoch, index = key
+        if index < len(self.examples):
+            return self.examples[index].cluster
+        draw = self._draw(epoch, index)
+        return "composed" if draw.side is None else self.examples[next(iter(draw.parts.values()))].cluster
 
     def lengths(self, indices: np.ndarray, epoch: int) -> np.ndarray:
         """Rough token counts, to batch samples of like length."""

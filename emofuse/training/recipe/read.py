@@ -12,7 +12,8 @@ from typing import Annotated, Any
 from pydantic import ValidationError
 
 from emofuse.errors import RecipeError, nearest
-from emofuse.training.recipe.schema import Recipe, Section
+from emofuse.training.recipe.schema import Recipe
+from emofuse.training.recipe.section import Section
 
 __all__ = ["Recipe", "dump_recipe", "load_recipe", "parse_recipe"]
 

@@ -10,24 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeFloat, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeFloat, model_validator
 
 from emofuse.data.compose import Compose
 from emofuse.errors import RecipeError, nearest
 from emofuse.modalities import Modality
 from emofuse.tasks import TASKS, Task
-
-Probability = Annotated[float, Field(ge=0, le=1)]
-Range = tuple[float, float]
-Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
-Size = Annotated[int, Field(gt=0, le=1 << 16)]  # of what is there at once
-Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
-
-
-class Section(BaseModel):
-    """A part of a recipe: frozen, and closed to keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from emofuse.training.recipe.augmentation import Augment
+from emofuse.training.recipe.section import Count, Probability, Range, Section, Seed, Size
 
 
 class Source(Section):
@@ -116,85 +106,6 @@ class Strategy(Section):
 
 def _strategy(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
-
-
-class SpeechAugment(Section):
-    """Chances of each change to a waveform, and their ranges."""
-
-    noise: Probability = 0.0
-    snr: Range = (5.0, 30.0)
-    """Decibels, for noise and babble alike."""
-    babble: Probability = 0.0
-    reverb: Probability = 0.0
-    decay: Range = (0.1, 0.6)
-    """RT60 in seconds."""
-    speed: Probability = 0.0
-    speeds: Range = (0.9, 1.1)
-    pitch: Probability = 0.0
-    semitones: Range = (-2.0, 2.0)
-    gain: Probability = 0.0
-    decibels: Range = (-12.0, 6.0)
-    band: Probability = 0.0
-    """Telephone-like band-pass."""
-    quantise: Probability = 0.0
-    """μ-law companding at 8 bits, as narrow codecs do."""
-    crop: Probability = 0.0
-    """Keep a random part of the utterance."""
-    keep: Range = (0.6, 1.0)
-    mask: Probability = 0.0
-    """SpecAugment: `masks` spans of time and of frequency set to zero, on features or on the raw waveform."""
-    masks: Size = 2
-    mask_time: Probability = 0.1
-    mask_frequency: Probability = 0.15
-
-
-class FaceAugment(Section):
-    """Chances of each change to a face crop, and their ranges."""
-
-    flip: Probability = 0.0
-    crop: Probability = 0.0
-    scale: Range = (0.8, 1.1)
-    """Side of the crop relative to the image; above 1 adds a border."""
-    rotate: Probability = 0.0
-    degrees: Range = (-15.0, 15.0)
-    colour: Probability = 0.0
-    grey: Probability = 0.0
-    blur: Probability = 0.0
-    resolution: Probability = 0.0
-    """Down to `pixels` and up again, as small faces in wide shots are."""
-    pixels: Range = (20.0, 48.0)
-    jpeg: Probability = 0.0
-    quality: Range = (30.0, 90.0)
-    erase: Probability = 0.0
-
-
-class TextAugment(Section):
-    """Chances of each change to the words."""
-
-    dropout: Probability = 0.0
-    """Of each word to be left out."""
-    synonyms: Probability = 0.0
-    """Of each word with a known synonym to be replaced."""
-    typos: Probability = 0.0
-    """Of each word to get a slip of the finger."""
-    case: Probability = 0.0
-    punctuation: Probability = 0.0
-    context: Probability = 0.0
-    """Of the earlier turns to be left out."""
-    names: Probability = 0.0
-    """Of the names of speakers to be left out of the turns."""
-
-
-class Augment(Section):
-    """Augmentation of training samples, by modality; dev samples are never changed."""
-
-    speech: SpeechAugment = SpeechAugment()
-    face: FaceAugment = FaceAugment()
-    text: TextAugment = TextAugment()
-    mixup: Probability = 0.0
-    """Of a sample of speech or faces without words to be blended with another of its source (Zhang et al. 2018)."""
-    mixup_alpha: Annotated[float, Field(gt=0)] = 0.4
-    """Both parameters of the Beta distribution that the shares are drawn from."""
 
 
 class Distil(Section):

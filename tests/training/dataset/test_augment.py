@@ -10,7 +10,7 @@ from emofuse.training.dataset.augment import speech
 from emofuse.training.dataset.augment.face import augment_faces
 from emofuse.training.dataset.augment.speech import augment_speech, mask_features, mask_waveform
 from emofuse.training.dataset.augment.text import augment_context, augment_words
-from emofuse.training.recipe.schema import FaceAugment, SpeechAugment, TextAugment
+from emofuse.training.recipe.augmentation import FaceAugment, SpeechAugment, TextAugment
 
 PRIME = 16_033
 

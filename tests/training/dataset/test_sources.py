@@ -21,8 +21,9 @@ from emofuse.training.dataset.augment.segment import augmented
 from emofuse.training.dataset.cache import DiskCache, InputCache
 from emofuse.training.dataset.samples import MediaCache, Samples, keep_random
 from emofuse.training.dataset.sources import SourceExamples, cells, read_source
+from emofuse.training.recipe.augmentation import Augment
 from emofuse.training.recipe.read import parse_recipe
-from emofuse.training.recipe.schema import Augment, Source
+from emofuse.training.recipe.schema import Source
 from emofuse.types import Segment, Utterance
 
 AUGMENT = Augment.model_validate({"text": {"dropout": 0.3}, "speech": {"noise": 1.0, "mask": 1.0}})

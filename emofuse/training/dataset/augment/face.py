@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from emofuse.training.recipe.schema import FaceAugment
+from emofuse.training.recipe.augmentation import FaceAugment
 
 Image = UInt8[np.ndarray, "h w 3"]
 Change = Callable[[Image], Image]

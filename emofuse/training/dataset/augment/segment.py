@@ -12,7 +12,7 @@ from emofuse.modalities import Modality
 from emofuse.training.dataset.augment.face import augment_faces
 from emofuse.training.dataset.augment.speech import augment_speech
 from emofuse.training.dataset.augment.text import augment_context, augment_words
-from emofuse.training.recipe.schema import Augment
+from emofuse.training.recipe.augmentation import Augment
 from emofuse.types import Segment
 
 Voice = Callable[[np.random.Generator], np.ndarray | None]

@@ -11,7 +11,7 @@ from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import fftconvolve, resample_poly
 
 from emofuse.errors import require_package
-from emofuse.training.recipe.schema import SpeechAugment
+from emofuse.training.recipe.augmentation import SpeechAugment
 from emofuse.types import SAMPLE_RATE
 
 Waveform = Float32[np.ndarray, "samples"]

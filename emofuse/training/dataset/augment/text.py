@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from emofuse.training.recipe.schema import TextAugment
+from emofuse.training.recipe.augmentation import TextAugment
 from emofuse.types import Word
 
 _GROUPS = (
