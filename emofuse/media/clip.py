@@ -14,10 +14,10 @@ from jaxtyping import Float32, UInt8
 from emofuse.errors import MediaError
 from emofuse.files import well_formed
 from emofuse.media.audio import BLOCK, AudioBlock, as_waveform
-from emofuse.media.decode import ClipInfo, Reach, probe, stream
+from emofuse.media.decode import ClipInfo, Reach, probe_file, stream
 from emofuse.media.formats import ACCEPTED, TEXT_SUFFIXES, is_picture, readable
 from emofuse.media.frames import Frames, as_frames
-from emofuse.media.image import VideoFrame, read_image
+from emofuse.media.image import VideoFrame, read_image, read_picture
 from emofuse.media.limits import UNLIMITED, Limits
 from emofuse.media.memory import MemoryFile, as_file, as_sound, called, way_out
 from emofuse.media.transcript import Cue, Transcript, read_transcript, with_speakers
@@ -110,7 +110,7 @@ class Clip:
         """Sound and pictures in one pass, as `decode.stream` gives them."""
         if self.info is not None:
             yield from stream(
-                self.info.path,
+                self.info,
                 video=video and self.has_video,
                 frame_interval=frame_interval,
                 notes=notes,
@@ -169,8 +169,8 @@ def open_clip(
             raise MediaError(f"{path} is a text, and text= or transcript= was given too; give one of them")
         return _noted(Clip(path.name, transcript=read_transcript(path)), notes)
     if is_picture(path):
-        return _noted(Clip(path.name, still=read_image(path, notes), transcript=words), notes)
-    return _noted(Clip(path.name, probe(path), transcript=words), notes)
+        return _noted(Clip(path.name, still=read_picture(path, notes), transcript=words), notes)
+    return _noted(Clip(path.name, probe_file(path), transcript=words), notes)
 
 
 def _noted(clip: Clip, notes: Sequence[Note]) -> Clip:

@@ -67,7 +67,11 @@ def probe(source: str | PathLike[str] | MemoryFile) -> ClipInfo:
 
     Raises MediaError for what is not media, and for media with neither sound nor pictures.
     """
-    path = readable(source)
+    return probe_file(readable(source))
+
+
+def probe_file(path: File) -> ClipInfo:
+    """`probe` of a file that was checked."""
     with open_media(path) as container:
         audio, video = usable_streams(container, path)
         picture = _first_picture(container, video) if video is not None else None
@@ -89,7 +93,7 @@ def probe(source: str | PathLike[str] | MemoryFile) -> ClipInfo:
 
 
 def stream(
-    source: str | PathLike[str] | MemoryFile,
+    source: str | PathLike[str] | MemoryFile | ClipInfo,
     *,
     audio: bool = True,
     video: bool = True,
@@ -110,7 +114,7 @@ def stream(
     was taken where there are several; `reach` receives where the file ends. Raises LimitError beyond `limits`,
     MediaError when the file is not media, has none of what was asked for, or nothing in it can be decoded.
     """
-    path = readable(source)
+    path = source.path if isinstance(source, ClipInfo) else readable(source)  # what was probed was checked
     begin = start or 0.0
     with contextlib.ExitStack() as stack:
         tracks: list[AudioTrack | VideoTrack] = []

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from emofuse.errors import MediaError
 from emofuse.media.formats import ACCEPTED, open_picture, readable, unreadable
-from emofuse.media.memory import MemoryFile, as_array, as_file, is_tensor, way_out
+from emofuse.media.memory import File, MemoryFile, as_array, as_file, is_tensor, way_out
 from emofuse.notes import Note
 
 _LARGEST = 80_000_000
@@ -121,7 +121,11 @@ def read_image(source: Picture, notes: list[Note] | None = None) -> UInt8[np.nda
     source = as_file(source)
     if not isinstance(source, (str, PathLike, MemoryFile)):
         raise MediaError(f"a picture is not {type(source).__name__}; {way_out(source, 'image')}; {ACCEPTED}")
-    path = readable(source)
+    return read_picture(readable(source), notes)
+
+
+def read_picture(path: File, notes: list[Note] | None = None) -> UInt8[np.ndarray, "height width 3"]:
+    """`read_image` of a file that was checked."""
 
     def read() -> np.ndarray:
         with open_picture(path) as image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 
 from emofuse.errors import MediaError
 from emofuse.media.clip import open_clip
-from emofuse.media.formats import IMAGE_SUFFIXES
+from emofuse.media.formats import IMAGE_SUFFIXES, existing_file
 
 
 @pytest.mark.parametrize("suffix", [*IMAGE_SUFFIXES, ".gif"])
@@ -73,3 +74,18 @@ def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     frames[0].save("concat:part 1.gif", save_all=True, append_images=frames[1:], duration=100)
     assert open_clip("concat:part 1.gif").has_video
+
+
+@pytest.mark.parametrize("kind", ["video", "picture"])
+def test_a_path_is_checked_once(make: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str):
+    """What was checked when the clip was opened is believed when it is probed and read."""
+    if kind == "video":
+        path = make.clip("a.mp4", sound=make.tone(0.5), pictures=make.picture, times=make.times(0.5))
+    else:
+        path = tmp_path / "a.png"
+        Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(path)
+    checked: list[object] = []
+    monkeypatch.setattr("emofuse.media.formats.existing_file", lambda p: checked.append(p) or existing_file(p))
+    clip = open_clip(path)
+    assert len(list(clip.items())) > 0 or clip.still is not None
+    assert checked == [path]
