@@ -30,7 +30,7 @@ class Clip:
         return self.kind is None
 
 
-def look(path: Path, verify: bool = True) -> Clip:
+def inspect_clip(path: Path, verify: bool = True) -> Clip:
     """A clip's length and what is wrong with it; with `verify` off only whether there is a file that is not empty."""
     if not path.is_file():
         return Clip(path, kind="missing", what="no such file")
@@ -43,15 +43,15 @@ def look(path: Path, verify: bool = True) -> Clip:
     with path.open("rb") as file:
         head = file.read(12)
     if _IMAGE.match(head):
-        return _look_image(path)
-    return _look_sound(path) if _SOUND.match(head) else _look_container(path)
+        return _inspect_image(path)
+    return _inspect_sound(path) if _SOUND.match(head) else _inspect_container(path)
 
 
 def usable(path: Path, log: Log, verify: bool = True, mend: str = "fetch the file again") -> Clip | None:
     """The clip when it is whole; else its problem goes to the log and None comes back."""
-    clip = log.looked.get(path)
+    clip = log.inspected.get(path)
     if clip is None:
-        clip = log.looked[path] = look(path, verify)
+        clip = log.inspected[path] = inspect_clip(path, verify)
     if clip.kind is None:
         return clip
     log.problem(path, clip.kind, clip.what, mend)
@@ -65,7 +65,7 @@ def _is_pointer(path: Path) -> bool:
         return file.read(40).startswith(b"version https://git-lfs")
 
 
-def _look_image(path: Path) -> Clip:
+def _inspect_image(path: Path) -> Clip:
     data = path.read_bytes()
     if data.startswith(b"\x89PNG") and not data.rstrip(b"\0").endswith(b"IEND\xaeB`\x82"):
         return Clip(path, kind="truncated", what="the PNG has no end")
@@ -74,7 +74,7 @@ def _look_image(path: Path) -> Clip:
     return Clip(path)
 
 
-def _look_sound(path: Path) -> Clip:
+def _inspect_sound(path: Path) -> Clip:
     import soundfile
 
     try:
@@ -104,7 +104,7 @@ def _riff_shortfall(path: Path) -> int:
     return 0 if size in (0, 0xFFFFFFFF) else max(0, size + 8 - path.stat().st_size)
 
 
-def _look_container(path: Path) -> Clip:
+def _inspect_container(path: Path) -> Clip:
     import av
     from av.error import FFmpegError
 

@@ -204,7 +204,7 @@ class Log:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.notes: list[str] = []
-        self.looked: dict[Path, Any] = {}
+        self.inspected: dict[Path, Any] = {}
         """Clips already looked at: many utterances may point into one file."""
 
     def problem(self, where: str | Path, kind: Kind, what: str, mend: str = "") -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emofuse.corpora.clips import look
+from emofuse.corpora.clips import inspect_clip
 from emofuse.corpora.corpus import SPLITS
 from emofuse.errors import require_package
 from emofuse.files import replacing
@@ -81,7 +81,7 @@ def _seconds(utterance: Utterance, lengths: dict[Path, float | None], measure: b
     start, end, media = utterance.start or 0.0, utterance.end, utterance.media
     if end is None and measure and media is not None:
         if media not in lengths:
-            lengths[media] = look(media).seconds
+            lengths[media] = inspect_clip(media).seconds
         end = lengths[media]
     return None if end is None else max(0.0, end - start)
 

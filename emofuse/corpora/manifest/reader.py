@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from emofuse.corpora.clips import look
+from emofuse.corpora.clips import inspect_clip
 from emofuse.corpora.corpus import Corpus, Log, Problem
 from emofuse.corpora.folding import Folding, Names, Number, same
 from emofuse.corpora.manifest.rows import Record, check_header, ignored, read_records, to_record
@@ -23,7 +23,7 @@ TOLERANCE = 0.25
 
 def by_column(task: Task) -> Folding:
     """The folding of a column that is named as the task and speaks of its classes."""
-    return Number(task.name) if task.kind == "scalar" else Names(task.name, same(*task.classes), open=True)
+    return Names(task.name, same(*task.classes), open=True) if task.classes else Number(task.name)
 
 
 class Manifest(Corpus):
@@ -176,9 +176,9 @@ def _translate(labels: dict[str, Any], overrides: dict[str, dict[str, str | None
 
 def _check_media(record: Record, problems: Log, verify: bool) -> None:
     assert record.media is not None
-    clip = problems.looked.get(record.media)
+    clip = problems.inspected.get(record.media)
     if clip is None:
-        clip = problems.looked[record.media] = look(record.media, verify)
+        clip = problems.inspected[record.media] = inspect_clip(record.media, verify)
     if clip.kind is not None:
         mend = "correct the path (from the manifest's folder)" if clip.kind == "missing" else "replace the file"
         problems.problem(record.where, clip.kind, f"media {record.media}: {clip.what}", mend)
