@@ -1,9 +1,10 @@
 """Ship emofuse-small: the trained folder, its figures by corpus, its pictures and its model card.
 
     uv run python recipes/emofuse-small/card.py ROOT [--model runs/emofuse-small/model] [--end-to-end end_to_end.json]
-        [--to checkpoints/emofuse-small] [--limit N]
+        [--to checkpoints/emofuse-small] [--limit N] [--before report.json]
 
-Every figure of the card is measured here on development parts under ROOT, or was by `end_to_end.py`.
+Every figure of the card is measured here on development parts under ROOT, or was by `end_to_end.py`; `--before` is the
+report that an earlier generation was shipped with.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import re
 import shutil
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,21 +24,25 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
 import emofuse
 from emofuse import plots
+from emofuse.batch import collate
 from emofuse.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from emofuse.evaluation.predict import GIVEN
 from emofuse.metrics import confusion_matrix
 from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
-from emofuse.tasks import EMOTIONS
+from emofuse.tasks import EMOTIONS, leading
+from emofuse.types import SAMPLE_RATE, Segment, Word
 
 HERE = Path(__file__).parent
 TEMPLATE = HERE / "card.md"
 CHALLENGE = HERE.parents[1] / "tests" / "evaluation" / "challenge.tsv"
 RESAMPLES = 200
-COVERAGE = 0.9
+REPEATS = 9
+"""Runs that a time is the median of."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,54 @@ def challenge(model: EmotionModel) -> dict[str, dict[str, float]]:
     return {key: {"accuracy": float(np.mean(hits)), "n": len(hits)} for key, hits in sorted(right.items())}
 
 
+def timed() -> dict[str, Segment]:
+    """What the answer is timed for: an utterance of ordinary length, ten seconds of a voice."""
+    said = ["I", "never", "thought", "that", "we", "would", "see", "this", "again"]
+    words = tuple(Word(word, i / 3, (i + 1) / 3) for i, word in enumerate(said))
+    rng = np.random.default_rng(0)
+    voice = rng.normal(0, 0.1, 10 * SAMPLE_RATE).astype(np.float32)
+    return {
+        "nine words": Segment("words", 0.0, 3.0, words=words),
+        "ten seconds of a voice": Segment("voice", 0.0, 10.0, waveform=voice),
+    }
+
+
+def milliseconds(model: EmotionModel) -> dict[str, float]:
+    """From arrays to calibrated answers, one at a time on one thread."""
+    threads, found = torch.get_num_threads(), {}
+    torch.set_num_threads(1)
+    try:
+        for name, segment in timed().items():
+            spent = []
+            for _ in range(REPEATS + 1):
+                began = time.perf_counter()
+                model.predict(collate([model.prepare(segment)]))
+                spent.append(time.perf_counter() - began)
+            found[name] = 1000 * float(np.median(spent[1:]))
+    finally:
+        torch.set_num_threads(threads)
+    return found
+
+
+def speed(spent: Mapping[str, float]) -> str:
+    """What was timed, in milliseconds."""
+    return table(["input", "ms"], [[name, f"{value:.0f}"] for name, value in spent.items()])
+
+
+def changes(kept: Sequence[Mapping[str, Any]], before: Mapping[str, Any] | None) -> str:
+    """Each measure that an earlier report has too, then and now."""
+    if before is None:
+        return "No report of an earlier generation was given."
+    former = {(p["what"], name): v["value"] for p in before["parts"] for name, v in p["measures"].items()}
+    rows = [
+        [part["what"], name, f"{old:.3f}", f"{found['value']:.3f}", f"{found['value'] - old:+.3f}"]
+        for part in kept
+        for name, found in part["measures"].items()
+        if (old := former.get((part["what"], name))) is not None
+    ]
+    return table(["development data", "measure", "before", "now", "change"], rows)
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Markdown."""
     lines = [header, ["---"] * len(header), *rows]
@@ -189,9 +244,9 @@ def draw(kept: Sequence[Mapping[str, Any]], found: Sequence[Evaluation], folder:
         if "calibration" not in part:
             continue
         rows = evaluated.predictions.rows(GIVEN, "emotion")
-        truth = evaluated.predictions.targets["emotion"][rows].argmax(1)
+        truth = leading(evaluated.predictions.targets["emotion"][rows])
         guess = evaluated.predictions.values[GIVEN]["emotion"][rows].argmax(1)
-        counts = confusion_matrix(truth, guess, len(EMOTIONS))
+        counts = confusion_matrix(truth[truth >= 0], guess[truth >= 0], len(EMOTIONS))
         pictures.append(plots.png(plots.confusion_matrix(counts, EMOTIONS, title=part["what"])))
     _montage(pictures, folder / "confusion.png", columns=3)
     for modality in dict.fromkeys(part["modality"] for part in kept):
@@ -214,6 +269,14 @@ def _montage(pictures: Sequence[bytes], path: Path, columns: int) -> None:
     cv2.imwrite(str(path), canvas)
 
 
+def filled(template: str, texts: Mapping[str, str]) -> str:
+    """The template with every `{NAME}` replaced; raises ValueError where one has no text, or a text no place."""
+    wanted = set(re.findall(r"\{([A-Z_]+)\}", template))
+    if wanted != set(texts):
+        raise ValueError(f"the card names {sorted(wanted)}, and there are texts of {sorted(texts)}")
+    return re.sub(r"\{([A-Z_]+)\}", lambda found: texts[found[1]], template)
+
+
 def main() -> None:
     """Measure, draw, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -221,27 +284,29 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=Path("runs/emofuse-small/model"))
     parser.add_argument("--end-to-end", type=Path, default=Path("end_to_end.json"))
     parser.add_argument("--to", type=Path, default=Path("checkpoints/emofuse-small"))
+    parser.add_argument("--before", type=Path, help="report.json of an earlier generation")
     parser.add_argument("--limit", type=int, help="at most so many utterances a part")
     given = parser.parse_args()
     model = EmotionModel.from_pretrained(given.model, lean=True)
     found = [measure(model, part, given.root, given.limit) for part in PARTS]
     kept = [figures(part, evaluated) for part, evaluated in zip(PARTS, found, strict=True)]
-    hand_written = challenge(model)
+    hand_written, spent = challenge(model), milliseconds(model)
+    before = None if given.before is None else json.loads(given.before.read_text("utf-8"))
     shutil.copytree(given.model, given.to, dirs_exist_ok=True)
     draw(kept, found, given.to)
-    filled = {
+    texts = {
         "QUALITY": quality(kept),
         "CALIBRATION": calibration(kept),
         "CHALLENGE": sentences(hand_written),
         "END_TO_END": end_to_end_rows(json.loads(given.end_to_end.read_text("utf-8"))),
         "PARAMETERS": f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f}",
         "MEGABYTES": f"{sum(path.stat().st_size for path in given.model.iterdir() if path.is_file()) / 1e6:.0f}",
+        "SPEED": speed(spent),
+        "REPEATS": str(REPEATS),
+        "CHANGES": changes(kept, before),
     }
-    card = TEMPLATE.read_text("utf-8")
-    for key, text in filled.items():
-        card = card.replace("{" + key + "}", text)
-    (given.to / "README.md").write_text(card, "utf-8")
-    report = {"emofuse": emofuse.__version__, "parts": kept, "challenge": hand_written}
+    (given.to / "README.md").write_text(filled(TEMPLATE.read_text("utf-8"), texts), "utf-8")
+    report = {"emofuse": emofuse.__version__, "parts": kept, "challenge": hand_written, "milliseconds": spent}
     (given.to / "report.json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
 
 

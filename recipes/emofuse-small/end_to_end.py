@@ -25,7 +25,7 @@ from emofuse.corpora.registry import corpus as reader_of
 from emofuse.corpora.registry import read
 from emofuse.media.decode import read_audio, read_image
 from emofuse.metrics.classification import accuracy, uar
-from emofuse.tasks import EMOTIONS, TASKS
+from emofuse.tasks import EMOTIONS, TASKS, leading
 from emofuse.types import Utterance
 
 Item = tuple[Utterance, int]
@@ -34,12 +34,13 @@ RATE = 48_000
 
 
 def items(root: Path, corpus: str, number: int) -> list[Item]:
-    """Development utterances with an emotion and its index, at most `number`, drawn with seed 0."""
+    """Development utterances with one leading emotion and its index, at most `number`, drawn with seed 0."""
     found = []
     for utterance in read(corpus, root / corpus, "dev").split("dev"):
         target = reader_of(utterance.corpus).fold(utterance.labels, TASKS["emotion"])
-        if not np.isnan(target).any():
-            found.append((utterance, int(target.argmax())))
+        label = int(leading(target[None])[0])
+        if label >= 0 and not np.isnan(target).any():
+            found.append((utterance, label))
     chosen = np.random.default_rng(0).permutation(len(found))[:number]
     return [found[i] for i in sorted(chosen)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -97,3 +98,39 @@ def test_rare_classes_weigh_as_the_weights_say(heads: ModuleType) -> None:
     twice = heads.fit_classes(features[rows], targets[rows], torch.ones(13))
     first, second = ((features @ weight.T + bias).softmax(-1) for weight, bias in (once, twice))
     torch.testing.assert_close(first, second, rtol=0, atol=1e-2)
+
+
+@pytest.fixture(scope="module")
+def card() -> ModuleType:
+    return script("card")
+
+
+def test_every_figure_of_the_card_is_filled_in(card: ModuleType) -> None:
+    """What the template names is what the script measures, and no measured figure is typed beside it."""
+    template = card.TEMPLATE.read_text("utf-8")
+    assert set(re.findall(r"\{([A-Z_]+)\}", template)) == {
+        *("QUALITY", "CALIBRATION", "CHALLENGE", "END_TO_END", "PARAMETERS", "MEGABYTES", "SPEED", "REPEATS", "CHANGES")
+    }
+    assert re.findall(r"\d+ ms|\b0?\.\d{2,}|\d+ %(?! interval)|[\d,]+ steps|\d+(?:\.\d+)? MB", template) == []
+    assert card.filled("{A} of {B}", {"A": "1", "B": "{A}"}) == "1 of {A}"
+    with pytest.raises(ValueError, match=r"names \['A', 'B'\], and there are texts of \['A'\]"):
+        card.filled("{A} {B}", {"A": "1"})
+
+
+def test_changes_are_of_measures_that_both_reports_have(card: ModuleType) -> None:
+    def part(what: str, **measures: float) -> dict[str, object]:
+        return {"what": what, "measures": {name: {"value": value} for name, value in measures.items()}}
+
+    before = {"parts": [part("A", uar=0.5, ccc=0.1), part("B", uar=0.9)]}
+    found = card.changes([part("A", uar=0.55, pearson=0.2), part("C", uar=0.3)], before)
+    assert found.splitlines()[2:] == ["| A | uar | 0.500 | 0.550 | +0.050 |"]
+    assert card.changes([part("A", uar=0.55)], None) == "No report of an earlier generation was given."
+
+
+def test_what_the_answer_is_timed_for_is_answered(card: ModuleType, tiny_model, monkeypatch) -> None:
+    monkeypatch.setattr(card, "REPEATS", 2)
+    threads = torch.get_num_threads()
+    spent = card.milliseconds(tiny_model)
+    assert list(spent) == ["nine words", "ten seconds of a voice"] and min(spent.values()) > 0
+    assert torch.get_num_threads() == threads
+    assert card.speed({"a": 1.4, "b": 22.6}).splitlines()[2:] == ["| a | 1 |", "| b | 23 |"]
