@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 EMOTIONS = ("neutral", "joy", "sadness", "anger", "fear", "disgust", "surprise")
 POLARITIES = ("negative", "neutral", "positive")
@@ -53,13 +53,37 @@ class Task:
         """Whether exactly one of its classes holds."""
         return self.kind == "categorical"
 
+    @property
+    def tempered(self) -> bool:
+        """Whether its raw outputs are logits, which a temperature divides; a scalar's are the values themselves."""
+        return bool(self.classes)
+
+    @property
+    def on_sentiment_scale(self) -> bool:
+        """Whether it is a number on the scale of CMU-MOSI and CMU-MOSEI, -3 to 3."""
+        return not self.classes and (self.low, self.high) == (-3.0, 3.0)
+
     def flat(self, values: Float[np.ndarray, "n width"]) -> np.ndarray:
         """n × width as the metrics take it: n numbers for a scalar, else as it is."""
         return values if self.classes else values[:, 0]
 
     def truth(self, targets: Float[np.ndarray, "n width"]) -> Bool[np.ndarray, "n width"]:
-        """The classes that hold: the leading one (the first of a tie), or each at POSITIVE or more."""
-        return np.eye(self.width)[targets.argmax(axis=1)] > 0 if self.exclusive else targets >= POSITIVE
+        """The classes that hold: the leading one, none where several lead alike, or each at POSITIVE or more."""
+        if not self.exclusive:
+            return targets >= POSITIVE
+        return leading(targets)[:, None] == np.arange(self.width)
+
+    def from_votes(self, votes: Float[np.ndarray, " width"]) -> Float[np.ndarray, " width"]:
+        """Votes for its classes as a target: their shares, or, where labels may stand beside each other, which have
+        one; NaN throughout where exclusive classes have none."""
+        if not self.exclusive:
+            return (votes > 0).astype(np.float32)
+        total = votes.sum()
+        return votes / total if total > 0 else unlabelled(self)
+
+    def decided(self, targets: Float[np.ndarray, "n width"]) -> Bool[np.ndarray, " n"]:
+        """Rows whose truth is known: of exclusive classes those that one class leads, else all."""
+        return leading(targets) >= 0 if self.exclusive else np.ones(len(targets), bool)
 
     def stratum(self, target: Float[np.ndarray, " width"]) -> int:
         """Index of the leading class; for a scalar, of the tenth of its range."""
@@ -97,6 +121,20 @@ TASKS: dict[str, Task] = {
     )
 }
 """Every task by name. `sims_*` keep CH-SIMS's own scale: its -1..1 is not a third of the -3..3 of MOSI and MOSEI."""
+
+
+def leading(targets: Float[np.ndarray, "n classes"]) -> Int[np.ndarray, " n"]:
+    """Index of the class that leads each row, -1 where several lead alike: raters who tie name no class."""
+    if not len(targets):
+        return np.empty(0, np.int64)
+    several = (targets == targets.max(axis=1, keepdims=True)).sum(axis=1) > 1
+    return np.where(several, -1, targets.argmax(axis=1))
+
+
+def majority(targets: Float[np.ndarray, "n classes"]) -> Float[np.ndarray, "n classes"]:
+    """Each row's whole mass on the class that leads it, in equal shares where several do."""
+    leads = targets == targets.max(axis=1, keepdims=True)
+    return leads / leads.sum(axis=1, keepdims=True)
 
 
 def unlabelled(task: Task) -> Float[np.ndarray, " width"]:

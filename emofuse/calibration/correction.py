@@ -43,6 +43,6 @@ def _nll(model: EmotionModel, task: Task, subset: Subset, evidence: Sequence[Evi
     """Of classes, at the best temperature; 0 where nothing can be said."""
     mask = mask_of(subset, model.modalities)
     own = [e for e in evidence if (e.task, e.subset) == (task.name, mask)]
-    if task.kind != "categorical" or sum(len(e.logits) for e in own) < FEWEST:
+    if not task.exclusive or sum(len(e.logits) for e in own) < FEWEST:
         return 0.0
     return fit_head(task, own).after["nll"]

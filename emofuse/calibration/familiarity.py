@@ -15,7 +15,7 @@ from emofuse.calibration.temperature import softmax
 from emofuse.modalities import Modality
 from emofuse.model.familiarity import FURTHEST, NEIGHBOURS, Familiarity
 from emofuse.model.model import EmotionModel
-from emofuse.tasks import Task
+from emofuse.tasks import Task, majority
 
 COMPONENTS = 32
 REFERENCE = 1600
@@ -101,7 +101,7 @@ def _percentiles(distances: Sequence[Tensor]) -> Float[Tensor, "101"]:
 
 def _slope(model: EmotionModel, known: Familiarity, modality: Modality, dev: Sequence[Parts]) -> float:
     """At which the modality's own head is most likely right, over sources that count the same; GENTLEST at least."""
-    task = next((t for t in model.tasks if t.kind == "categorical"), None)
+    task = next((t for t in model.tasks if t.exclusive), None)
     rows = [(p, p.rows(task.name, modality)) for p in dev] if task is not None else []
     rows = [(p, kept) for p, kept in rows if kept.sum() >= FEWEST]
     if task is None or not rows:
@@ -119,5 +119,4 @@ def _slope(model: EmotionModel, known: Familiarity, modality: Modality, dev: Seq
 
 def _nll(task: Task, parts: Parts, modality: Modality, kept: np.ndarray, heat: np.ndarray) -> float:
     probs = softmax(parts.logits[modality][task.name][kept] / heat[:, None])
-    truth = parts.targets[task.name][kept].argmax(1)
-    return float(-np.log(probs[np.arange(len(truth)), truth] + 1e-9).mean())
+    return float(-(majority(parts.targets[task.name][kept]) * np.log(probs + 1e-9)).sum(1).mean())

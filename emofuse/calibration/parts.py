@@ -50,8 +50,8 @@ class Parts:
             states = torch.from_numpy(np.nan_to_num(self.states[modality]))
             found = cast(Familiarity, known)
             heat = found.heat(found(states.to(model.device))).cpu().numpy()[:, None]
-            scalars = {t.name for t in model.tasks if t.kind == "scalar"}
-            changed[modality] = {t: v if t in scalars else v / heat for t, v in self.logits[modality].items()}
+            tempered = {t.name for t in model.tasks if t.tempered}
+            changed[modality] = {t: v / heat if t in tempered else v for t, v in self.logits[modality].items()}
         return replace(self, logits=changed)
 
 

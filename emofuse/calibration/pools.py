@@ -20,14 +20,14 @@ from torch import nn
 from emofuse.calibration.composition import compose, opinions_of
 from emofuse.calibration.evidence import Evidence, held_out
 from emofuse.calibration.parts import Parts
-from emofuse.calibration.refit import FEWEST, Calibration, fit_head, fit_scores, held_in, side, splits
+from emofuse.calibration.refit import FEWEST, Calibration, fit_head, fit_scores, held_in, side, splits, unimodal_key
 from emofuse.modalities import Modality, Subset, mask_of, ordered, subset_name, subsets_of
 from emofuse.model.conformal import COMPOSED, Method
 from emofuse.model.heads import Head
 from emofuse.model.model import EmotionModel
 from emofuse.model.polarity import EMOTION, POLARITY, derives
 from emofuse.model.pool import OpinionPool
-from emofuse.tasks import Task
+from emofuse.tasks import Task, majority
 
 SIZE = 2000
 """Composed samples of a subset."""
@@ -45,20 +45,22 @@ def calibrate_pools(model: EmotionModel, dev: Sequence[Parts], *, composed: bool
     heated, found = [p.heated(model) for p in dev], Found()
     for task in sorted(model.tasks, key=lambda t: t.name == POLARITY):  # which is answered by the emotions too
         for modality in model.modalities:
-            _calibrate_alone(model, task, modality, heated, found)
+            _calibrate_unimodal(model, task, modality, heated, found)
         for subset in subsets_of(model.modalities, fewest=2):
-            if task.kind == "categorical":
+            if task.exclusive:
                 _calibrate_subset(model, task, subset, heated, how if composed else None, found)
     return found
 
 
-def _calibrate_alone(model: EmotionModel, task: Task, modality: Modality, dev: Sequence[Parts], found: Found) -> None:
+def _calibrate_unimodal(
+    model: EmotionModel, task: Task, modality: Modality, dev: Sequence[Parts], found: Found
+) -> None:
     """The temperature of a modality's own head, which is then that of the subset of it alone."""
     head, subset = _head(model, task, modality), frozenset((modality,))
     mask = mask_of(subset, model.modalities)
     rows = [(p, r) for p in dev if (r := p.rows(task.name, modality)).any()]
     few = sum(int(r.sum()) for _, r in rows) < FEWEST
-    if few or task.kind == "scalar" or not bool(head.own("supported_subsets")):
+    if few or not task.tempered or not bool(head.own("supported_subsets")):
         return
     said = [
         Evidence(
@@ -69,8 +71,8 @@ def _calibrate_alone(model: EmotionModel, task: Task, modality: Modality, dev: S
     ]  # fmt: skip
     fitted = fit_head(task, [side(e, held=False) for e in said], sum(map(held_in, said)))
     head.temperature[mask], _fused(model, task).temperature[mask] = fitted.temperature, 1.0
-    found.setdefault(f"{modality} alone", {})[task.name] = fitted
-    if task.kind == "categorical":
+    found.setdefault(unimodal_key(modality), {})[task.name] = fitted
+    if task.exclusive:
         _lay_scores(model, task, subset, [_recorded(model, task, subset, p, r) for p, r in rows])
 
 
@@ -241,7 +243,7 @@ def fit_pool(
     Every source counts the same. The likelihood is concave in both, so there is one answer.
     """
     parts = np.concatenate([d.parts for d in drawn])
-    truth = np.eye(parts.shape[2])[np.concatenate([d.targets for d in drawn]).argmax(1)]
+    truth = majority(np.concatenate([d.targets for d in drawn]))
     shares = np.concatenate([np.full(len(d.parts), 1 / (len(d.parts) * len(drawn))) for d in drawn])
     number, pull = parts.shape[1], (CAUTION if caution is None else caution) / len(parts)
 

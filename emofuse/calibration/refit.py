@@ -5,7 +5,7 @@ Samples composed of several corpora count only where no recording has the subset
 however large they are: nobody knows which of them a new clip is most like, and the largest would else decide for all.
 So a temperature is the best compromise over them, and a coverage holds for a sample of a random one. Votes count as
 their leading class, as they do in every accuracy: a confidence of 0.8 means that what most raters said is met eight
-times in ten.
+times in ten. Where classes tie, each is half of it.
 
 The promise of a prediction set is of samples that chose nothing (Vovk et al. 2005). So half of the speakers, dialogues
 or videos are held out for the sets, and the epoch and the temperatures are chosen on the others; where either side
@@ -30,7 +30,7 @@ from emofuse.modalities import Subset, mask_of, subset_name, subsets_of
 from emofuse.model.conformal import ConformalScores, Method
 from emofuse.model.model import EmotionModel
 from emofuse.model.polarity import EMOTION, POLARITY, derives, pooled
-from emofuse.tasks import Task
+from emofuse.tasks import Task, majority
 
 FEWEST = 50
 """Labelled samples below which a temperature or a prediction set is not fitted."""
@@ -57,7 +57,7 @@ class Calibration:
 def calibrate(model: EmotionModel, evidence: Sequence[Evidence]) -> dict[str, dict[str, Calibration]]:
     """Lay temperatures into the heads and conformal scores into the model: `{subset: {task: what it did}}`.
 
-    "text alone" is the modality's own head. Where there are fewer than FEWEST labelled samples, what the model had
+    "text unimodal" is the modality's own head. Where there are fewer than FEWEST labelled samples, what the model had
     stays.
     """
     found: dict[str, dict[str, Calibration]] = {}
@@ -67,13 +67,13 @@ def calibrate(model: EmotionModel, evidence: Sequence[Evidence]) -> dict[str, di
             mask, name = mask_of(subset, model.modalities), subset_name(subset)
             for unimodal in (False, True):
                 parts = _chosen([e for e in evidence if (e.task, e.subset, e.unimodal) == (task.name, mask, unimodal)])
-                if parts and task.kind != "scalar":
+                if parts and task.tempered:
                     composed = len(subset) > 1 and all(e.composed for e in parts)
                     coldest = 1.0 if composed and pooling else 0.0
                     fitted = fit_head(task, [side(e, held=False) for e in parts], sum(map(held_in, parts)), coldest)
                     _head(model, task, subset, unimodal).temperature[mask] = fitted.temperature
-                    found.setdefault(f"{name} alone" if unimodal else name, {})[task.name] = fitted
-                    if task.kind == "categorical" and not unimodal:
+                    found.setdefault(unimodal_key(name) if unimodal else name, {})[task.name] = fitted
+                    if task.exclusive and not unimodal:
                         model.conformal.setdefault(name, {})[task.name] = fit_scores(
                             model, task, mask, [side(e, held=True) for e in parts]
                         )
@@ -88,6 +88,11 @@ def calibrate_in_turn(
         return calibrate(model, gather() if gathered is None else gathered)
     calibrate(model, [e for e in gather() if e.unimodal])
     return calibrate(model, gather())
+
+
+def unimodal_key(modality: str) -> str:
+    """What the temperature of a modality's own head goes by."""
+    return f"{modality} unimodal"
 
 
 def _chosen(parts: Sequence[Evidence]) -> list[Evidence]:
@@ -122,11 +127,10 @@ def splits(held: Bool[np.ndarray, " n"]) -> bool:
 def fit_head(task: Task, parts: Sequence[Evidence], held: int = 0, coldest: float = 0.0) -> Calibration:
     """The temperature of a head, none below `coldest`, and what it does; every source counts the same."""
     logits, targets = (np.concatenate([getattr(e, side) for e in parts]) for side in ("logits", "targets"))
-    targets = _leading(targets) if task.kind == "categorical" else targets
+    targets = majority(targets) if task.exclusive else targets
     weights = np.concatenate([np.full(len(e.logits), 1 / len(e.logits)) for e in parts])
-    kind = "categorical" if task.kind == "categorical" else "multilabel"
     with counted_elsewhere():
-        temperature = fit_temperature(logits, targets, kind=kind, weights=weights)
+        temperature = fit_temperature(logits, targets, exclusive=task.exclusive, weights=weights)
         temperature = max(temperature, coldest)
         before, after = (_mean([_measures(task, e, at) for e in parts]) for at in (1.0, temperature))
     chance = after.pop("chance")
@@ -138,8 +142,8 @@ def fit_head(task: Task, parts: Sequence[Evidence], held: int = 0, coldest: floa
 
 def _measures(task: Task, part: Evidence, temperature: float) -> dict[str, float]:
     """Of classes; of labels that stand beside each other, each is a pair of classes."""
-    if task.kind == "categorical":
-        probs, targets = softmax(part.logits, temperature), _leading(part.targets)
+    if task.exclusive:
+        probs, targets = softmax(part.logits, temperature), majority(part.targets)
     else:
         yes, is_there = sigmoid(part.logits, temperature).ravel(), part.targets.ravel()
         probs, targets = np.stack([1 - yes, yes], 1), np.stack([1 - is_there, is_there], 1)
@@ -149,10 +153,6 @@ def _measures(task: Task, part: Evidence, temperature: float) -> dict[str, float
         "ece": ece(targets, probs),
         "chance": ece_by_chance(probs),
     }
-
-
-def _leading(targets: Float[np.ndarray, "n width"]) -> Float[np.ndarray, "n width"]:
-    return np.eye(targets.shape[1])[targets.argmax(axis=1)]
 
 
 def _mean(measures: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -28,21 +27,22 @@ def sigmoid(logits: Float[np.ndarray, "..."], temperature: float = 1.0) -> Float
 
 def decode(task: Task, logits: Float[np.ndarray, "n width"], temperature: float = 1.0) -> Float[np.ndarray, "n width"]:
     """Logits as probabilities, or as numbers within the scalar's range: of arrays what `Head.decode` is of tensors."""
-    if task.kind == "scalar":
+    if not task.tempered:
         return logits.clip(task.low, task.high)
-    return softmax(logits, temperature) if task.kind == "categorical" else sigmoid(logits, temperature)
+    return softmax(logits, temperature) if task.exclusive else sigmoid(logits, temperature)
 
 
 def fit_temperature(
     logits: Float[np.ndarray, "n k"],
     targets: Float[np.ndarray, "n k"],
     *,
-    kind: Literal["categorical", "multilabel"] = "categorical",
+    exclusive: bool = True,
     weights: Float[np.ndarray, " n"] | None = None,
 ) -> float:
     """The temperature that minimises the cross-entropy to (soft) `targets` (Guo et al. 2017); rows of NaN are left out.
 
-    `weights` say how much each row counts; None = all the same.
+    `exclusive`: exactly one of the classes holds; else they are labels that stand beside each other. `weights` say how
+    much each row counts; None = all the same.
 
     Cross-entropy is convex in 1/temperature, so the root of its slope there (Brent's method) is the minimum. Where
     there is none inside [COLDEST, HOTTEST] the nearer end is returned with a `MetricWarning`: every sample is right
@@ -58,16 +58,16 @@ def fit_temperature(
     if not len(logits):
         warn("no labelled sample to fit a temperature on: it stays 1")
         return 1.0
-    flat = np.ptp(logits, axis=1).max() == 0 if kind == "categorical" else not logits.any()
+    flat = np.ptp(logits, axis=1).max() == 0 if exclusive else not logits.any()
     if flat:
         warn("the logits are the same for every class: any temperature gives the same probabilities, and it stays 1")
         return 1.0
-    centred = logits - logits.max(axis=1, keepdims=True) if kind == "categorical" else logits
+    centred = logits - logits.max(axis=1, keepdims=True) if exclusive else logits
 
     def slope(log_sharpness: float) -> float:
         temperature = math.exp(-log_sharpness)
-        probs = softmax(centred, temperature) if kind == "categorical" else sigmoid(centred, temperature)
-        mass = targets.sum(axis=1, keepdims=True) if kind == "categorical" else 1.0
+        probs = softmax(centred, temperature) if exclusive else sigmoid(centred, temperature)
+        mass = targets.sum(axis=1, keepdims=True) if exclusive else 1.0
         return float(np.dot(shares, np.sum((mass * probs - targets) * centred, axis=1)) / shares.sum())
 
     blunt, sharp = -math.log(HOTTEST), -math.log(COLDEST)

@@ -126,7 +126,7 @@ def _with_overrides(corpus: str, rule: Names, task: Task, overrides: Table) -> T
     return {**rule.table, **overrides}
 
 
-def _votes(corpus: str, key: str, value: Any, multilabel: bool) -> dict[str, float]:
+def _votes(corpus: str, key: str, value: Any, *, several: bool) -> dict[str, float]:
     if isinstance(value, Mapping):
         votes = {str(name): _number(corpus, key, weight) for name, weight in value.items()}
         if any(not math.isfinite(w) or w < 0 for w in votes.values()):
@@ -134,12 +134,12 @@ def _votes(corpus: str, key: str, value: Any, multilabel: bool) -> dict[str, flo
         return votes
     if not isinstance(value, str):
         raise DataError(f"{key} of {corpus} is {value!r}; a class name or a mapping of names to votes belongs there")
-    names = re.split(r"\s*[|;]\s*", value.strip()) if multilabel else [value.strip()]
+    names = re.split(r"\s*[|;]\s*", value.strip()) if several else [value.strip()]
     return {name: 1.0 for name in names if name}
 
 
 def _fold_names(corpus: str, value: Any, task: Task, rule: Names, table: Table) -> Float[np.ndarray, " width"]:
-    votes = _votes(corpus, rule.key, value, task.kind == "multilabel")
+    votes = _votes(corpus, rule.key, value, several=not task.exclusive)
     target = np.zeros(task.width, dtype=np.float32)
     for name, weight in votes.items():
         if name not in table:
@@ -147,16 +147,15 @@ def _fold_names(corpus: str, value: Any, task: Task, rule: Names, table: Table) 
         folded = table[name]
         if folded is not None:
             target[task.classes.index(folded)] += weight
-    if task.kind == "multilabel":
-        return (target > 0).astype(np.float32)
+    if not task.exclusive:
+        return task.from_votes(target)
     if any(name in rule.reject and table[name] is None for name in leaders(votes)):
         return unlabelled(task)
     if not any(votes.values()) and rule.empty:
         target[task.classes.index(rule.empty)] = 1.0
     if rule.flat:
         target = (target > 0).astype(np.float32)
-    total = target.sum()
-    return target / total if total > 0 else unlabelled(task)
+    return task.from_votes(target)
 
 
 _SYNONYMS = {

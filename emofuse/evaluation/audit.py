@@ -73,9 +73,11 @@ def conformal_of(probs: np.ndarray, targets: np.ndarray, task: Task, coverage: f
 def curves_of(targets: np.ndarray, values: np.ndarray, task: Task) -> dict[str, Any]:
     """`answered`: the accuracy if only the surest share of the samples were answered; `roc`: by class, false against
     true positives. Empty for a scalar; a class with or without which there is no sample has no ROC."""
-    if not task.classes or not len(targets):
+    if not task.classes or not task.decided(targets).any():
         return {}
     found: dict[str, Any] = {"roc": {}}
+    kept = task.decided(targets)
+    values, targets = values[kept], targets[kept]
     truth = task.truth(targets)
     for k, name in enumerate(task.classes):
         if truth[:, k].any() and not truth[:, k].all():
@@ -87,7 +89,7 @@ def curves_of(targets: np.ndarray, values: np.ndarray, task: Task) -> dict[str, 
             found["roc"][name] = {"false": [0.0, *false.tolist(), 1.0], "true": [0.0, *true.tolist(), 1.0]}
     if task.exclusive:
         order = np.argsort(-values.max(axis=1), kind="stable")
-        right = (values.argmax(axis=1) == targets.argmax(axis=1))[order]
+        right = truth[np.arange(len(truth)), values.argmax(axis=1)][order]
         counts = np.unique(np.ceil(np.linspace(0.02, 1, 50) * len(right)).astype(int))
         found["answered"] = {
             "share": (counts / len(right)).tolist(),

@@ -16,7 +16,7 @@ from emofuse.evaluation.predict import GIVEN, Predictions, load
 from emofuse.metrics import Comparison, compare_paired, mcnemar
 from emofuse.metrics.task import LABELS, LOWER_IS_BETTER, scores_of
 from emofuse.metrics.undefined import counted_elsewhere
-from emofuse.tasks import TASKS, Task
+from emofuse.tasks import TASKS, Task, leading
 
 COLUMN = 9
 """Letters of a name that fit above a column."""
@@ -175,6 +175,6 @@ def _task(
         }
         p = None
         if task.exclusive:
-            truth = targets.argmax(axis=1)
-            p = mcnemar(left.argmax(axis=1) == truth, right.argmax(axis=1) == truth)
+            truth = leading(targets)
+            p = mcnemar(*((side.argmax(axis=1) == truth)[truth >= 0] for side in (left, right)))
     return TaskComparison(task.name, lead, len(targets), len(set(clusters)), compared, p)

@@ -22,7 +22,7 @@ from emofuse.metrics import Interval, bootstrap
 from emofuse.metrics.task import scores_of
 from emofuse.metrics.undefined import counted_elsewhere
 from emofuse.modalities import Modality, Subset, bits
-from emofuse.model.losses import task_loss
+from emofuse.model.kinds import task_loss
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
 from emofuse.types import Segment, Split

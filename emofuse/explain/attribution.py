@@ -13,6 +13,7 @@ from torch import Tensor
 from emofuse.batch import Batch
 from emofuse.explain.shapley import check_mode
 from emofuse.modalities import Modality
+from emofuse.model.kinds import kind_of
 from emofuse.model.model import EmotionModel
 from emofuse.model.polarity import POLARITY, derives
 from emofuse.tasks import Task
@@ -107,14 +108,10 @@ def answers(model: EmotionModel, batch: Batch, inputs: Inputs, task: Task, targe
     repeated = replace(batch, inputs=arrays, present=present, targets={})
     found = model(repeated).logits
     logits = found[task.name]
-    if task.kind == "scalar":
-        return logits[:, 0]
     if task.name == POLARITY and derives(model.tasks):
         return _log_odds(model.answers(found, repeated.subset_index())[POLARITY], target)
-    scaled = logits / model.heads[task.name].temperature[repeated.subset_index()][:, None]  # type: ignore[index]
-    if task.kind == "multilabel":
-        return scaled[:, target]
-    return scaled[:, target] - _others(scaled, target).logsumexp(dim=1)
+    temperature = model.heads[task.name].temperature[repeated.subset_index()][:, None]  # type: ignore[index]
+    return kind_of(task).log_odds(kind_of(task).tempered(logits, temperature), target)
 
 
 def _others(columns: Tensor, target: int) -> Tensor:

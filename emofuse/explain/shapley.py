@@ -49,12 +49,12 @@ def shapley(model: EmotionModel, batch: Batch, task: Task, target: int = 0) -> S
     if len(batch) != 1 or not present:
         raise DataError(f"an explanation needs one sample with a modality; came {len(batch)} with {present or 'none'}")
     sets, whole, nothing = list(subsets_of(present, fewest=0)), frozenset(present), frozenset[Modality]()
-    found, taught = _answers(model, batch, task, target, sets)
+    found, supported_sets = _answers(model, batch, task, target, sets)
     answers, prior = dict(zip(sets, found.tolist(), strict=True)), model.prior(task.name)
     if prior is not None:
         answers[nothing] = prior[target if task.classes else 0]
     values = {m: _value(m, whole, answers) for m in present}
-    untaught = tuple(subset_name(s) for s, known in zip(sets, taught.tolist(), strict=True) if s and not known)
+    untaught = tuple(subset_name(s) for s, known in zip(sets, supported_sets.tolist(), strict=True) if s and not known)
     names = {subset_name(s): v for s, v in answers.items()}
     return Shapley(values, answers[whole], answers[nothing], names, untaught, prior is not None)
 
@@ -91,9 +91,9 @@ def _answers(
     logits = {name: values.double() for name, values in model.fuse(tokens, there).logits.items()}
     subset = replace(batch, present=there).subset_index()
     supported, raw = (model.answers(logits, subset, unsupported)[task.name] for unsupported in (False, True))
-    taught = ~supported.isnan().any(dim=1)
-    decoded = torch.where(taught[:, None], supported, raw)[:, target if task.classes else 0]
-    return decoded.cpu().numpy(), taught.cpu().numpy()
+    supported_sets = ~supported.isnan().any(dim=1)
+    decoded = torch.where(supported_sets[:, None], supported, raw)[:, target if task.classes else 0]
+    return decoded.cpu().numpy(), supported_sets.cpu().numpy()
 
 
 def _repeated(tokens: Tokens, times: int) -> Tokens:

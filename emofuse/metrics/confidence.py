@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from emofuse.metrics.undefined import warn
+from emofuse.tasks import leading
 
 Binning = Literal["width", "mass"]
 
@@ -53,13 +54,16 @@ def reliability_curve(
     """Confidence of the leading class against how often it is right.
 
     Bins are (low, high] of equal width (Guo et al. 2017), or hold equal numbers of samples ("mass", Nguyen & O'Connor
-    2015); equal confidences always share a bin, so the order of the samples changes nothing.
+    2015); equal confidences always share a bin, so the order of the samples changes nothing. Rows that several classes
+    lead alike are left out.
     """
     targets, probs = _pair("the reliability curve", targets, probs)
-    if not len(targets):
+    truth = leading(targets)
+    probs, truth = probs[truth >= 0], truth[truth >= 0]
+    if not len(truth):
         return ReliabilityCurve(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
     confidence = probs.max(axis=1)
-    right = (probs.argmax(axis=1) == targets.argmax(axis=1)).astype(np.float64)
+    right = (probs.argmax(axis=1) == truth).astype(np.float64)
     if binning == "width":
         edges = np.linspace(0.0, 1.0, bins + 1)[1:-1]
     else:

@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from emofuse.metrics import classification, confidence, multilabel, regression
 from emofuse.metrics.undefined import MetricWarning, counted_elsewhere
-from emofuse.tasks import POSITIVE, Task
+from emofuse.tasks import POSITIVE, Task, leading
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 """(targets, values) → a number."""
@@ -32,10 +32,31 @@ LABELS = {
     "acc7": "Acc-7", "acc2": "Acc-2", "f1": "F1 (2 classes)",
 }  # fmt: skip
 
+_HEADLINE = {
+    "categorical": ("accuracy", "uar", "macro_f1", "weighted_f1"),
+    "multilabel": ("macro_f1", "micro_f1", "auroc"),
+    "scalar": ("mae", "pearson", "ccc"),
+}
+_BY_SUBSET = {
+    "categorical": ("uar", "accuracy", "macro_f1", "ece"),
+    "multilabel": ("macro_f1", "micro_f1"),
+    "scalar": ("mae", "ccc"),
+}
+
 ACCURACIES: dict[Accuracies, tuple[str, ...]] = {
     regression.sentiment_scores: ("acc2_has0", "acc2_non0", "f1_has0", "f1_non0", "acc3", "acc5", "acc7"),
     regression.sims_scores: ("acc2", "f1", "acc3", "acc5"),
 }
+
+
+def headline(task: Task) -> tuple[str, ...]:
+    """Its metrics in cards and tables of results."""
+    return _HEADLINE[task.kind]
+
+
+def by_subset(task: Task) -> tuple[str, ...]:
+    """Its metrics in a table with a row a subset of modalities."""
+    return _BY_SUBSET[task.kind]
 
 
 def scores_of(task: Task, threshold: float = 0.5) -> dict[str, Score]:
@@ -43,23 +64,21 @@ def scores_of(task: Task, threshold: float = 0.5) -> dict[str, Score]:
 
     `threshold` is for labels that may stand beside each other.
     """
-    if task.kind == "categorical":
+    if task.exclusive:
         return _class_scores(task.width)
-    if task.kind == "multilabel":
-        return _label_scores(threshold)
-    return _scalar_scores(accuracies_of(task))
+    return _label_scores(threshold) if task.classes else _scalar_scores(accuracies_of(task))
 
 
 def accuracies_of(task: Task) -> Accuracies | None:
     """The accuracies that papers report of a scalar beside its error: of -3…3 as CMU-MOSI's, of CH-SIMS as its own."""
-    if task.kind == "scalar" and (task.low, task.high) == (-3.0, 3.0):
+    if task.on_sentiment_scale:
         return regression.sentiment_scores
-    return regression.sims_scores if task.kind == "scalar" and task.name.startswith("sims_") else None
+    return regression.sims_scores if not task.classes and task.name.startswith("sims_") else None
 
 
 def metric_names(task: Task) -> tuple[str, ...]:
     """Names of what `task_metrics` gives."""
-    return (*scores_of(task), *(("nll",) if task.kind == "categorical" else ()))
+    return (*scores_of(task), *(("nll",) if task.exclusive else ()))
 
 
 def task_metrics(task: Task, values: np.ndarray, targets: np.ndarray, *, threshold: float = 0.5) -> dict[str, float]:
@@ -75,19 +94,20 @@ def task_metrics(task: Task, values: np.ndarray, targets: np.ndarray, *, thresho
     shaped = task.flat(targets), task.flat(values)
     with counted_elsewhere():
         found = {"n": len(values), **{name: score(*shaped) for name, score in scores_of(task, threshold).items()}}
-        return found | ({"nll": confidence.nll(targets, values)} if task.kind == "categorical" else {})
+        return found | ({"nll": confidence.nll(targets, values)} if task.exclusive else {})
 
 
 def row_errors(task: Task, values: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of each row, how far it is off and whether it is wrong; both n × width, NaN stays NaN.
 
-    Of exclusive classes the divergence from the target, wrong where another class leads; else the mean difference.
+    Of exclusive classes the divergence from the target, wrong where another class leads it; else the mean difference.
     """
     if not task.exclusive:
         off = np.abs(targets - values).mean(axis=1)
         return off, off > 0
     off = np.sum(targets * (np.log(np.maximum(targets, 1e-12)) - np.log(np.maximum(values, 1e-12))), axis=1)
-    return off, targets.argmax(axis=1) != values.argmax(axis=1)
+    guessed = np.take_along_axis(targets, values.argmax(axis=1)[:, None], axis=1)[:, 0]
+    return off, guessed < targets.max(axis=1)
 
 
 def task_report(
@@ -98,9 +118,9 @@ def task_report(
     `predictions` and `targets` are n × width, or n for a scalar; `threshold` is for labels that stand beside each
     other.
     """
-    if task.kind == "categorical":
+    if task.exclusive:
         return classification_report(predictions, targets, task.classes, quiet=quiet)
-    if task.kind == "multilabel":
+    if task.classes:
         return multilabel_report(predictions, targets, task.classes, thresholds=threshold, quiet=quiet)
     flat = np.asarray(predictions).reshape(-1), np.asarray(targets).reshape(-1)
     return regression_report(*flat, accuracies=accuracies_of(task), quiet=quiet)
@@ -115,21 +135,21 @@ def classification_report(
 ) -> dict[str, Any]:
     """Accuracy, UAR, macro and weighted F1, per-class figures, confusion, AUROC (one against all), NLL, Brier and ECE.
 
-    Targets are one-hot or soft; a soft one counts as its leading class (the first of a tie, `ties` says how many) for
-    everything but NLL and Brier.
+    Targets are one-hot or soft; a soft one counts as its leading class for everything but NLL and Brier. Where several
+    lead alike (`ties` says how often) nobody knows the class: such a row counts for NLL and Brier alone.
     """
     probs, targets, unlabelled = _labelled(probs, targets, len(classes))
-    truth, guess = targets.argmax(axis=1), probs.argmax(axis=1)
+    truth, guess, sure = _decided(targets, probs)
     notes = _notes_on_classes(truth, guess, classes)
     with counted_elsewhere():
         confusion = classification.confusion_matrix(truth, guess, len(classes))
         each = classification.per_class(confusion)
-        aurocs = [classification.auroc(truth == k, probs[:, k]) for k in range(len(classes))]
+        aurocs = [classification.auroc(truth == k, sure[:, k]) for k in range(len(classes))]
         report = {
             "kind": "categorical",
-            "n": len(truth),
+            "n": len(targets),
             "unlabelled": unlabelled,
-            "ties": int(np.sum(np.sum(targets == targets.max(axis=1, keepdims=True), axis=1) > 1)) if len(truth) else 0,
+            "ties": len(targets) - len(truth),
             **{name: score(targets, probs) for name, score in _class_scores(len(classes)).items()},
             "auroc": classification.mean_where_defined(np.array(aurocs)),
             "nll": confidence.nll(targets, probs),
@@ -216,11 +236,18 @@ def regression_report(
 
 def _class_scores(classes: int) -> dict[str, Score]:
     return {
-        "accuracy": lambda t, v: classification.accuracy(t.argmax(axis=1), v.argmax(axis=1)),
-        "uar": lambda t, v: classification.uar(t.argmax(axis=1), v.argmax(axis=1), classes),
-        "macro_f1": lambda t, v: classification.macro_f1(t.argmax(axis=1), v.argmax(axis=1), classes),
-        "weighted_f1": lambda t, v: classification.weighted_f1(t.argmax(axis=1), v.argmax(axis=1), classes),
+        "accuracy": lambda t, v: classification.accuracy(*_decided(t, v)[:2]),
+        "uar": lambda t, v: classification.uar(*_decided(t, v)[:2], classes),
+        "macro_f1": lambda t, v: classification.macro_f1(*_decided(t, v)[:2], classes),
+        "weighted_f1": lambda t, v: classification.weighted_f1(*_decided(t, v)[:2], classes),
     }
+
+
+def _decided(targets: np.ndarray, probs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Leading class, predicted class and probabilities of the rows that one class leads."""
+    truth = leading(targets)
+    kept = truth >= 0
+    return truth[kept], probs[kept].argmax(axis=1), probs[kept]
 
 
 def _label_scores(thresholds: float | Float[np.ndarray, " k"]) -> dict[str, Score]:

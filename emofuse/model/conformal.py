@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from emofuse.errors import CheckpointError, DataError
 from emofuse.files import write_file
+from emofuse.tasks import leading
 
 Method = Literal["lac", "aps"]
 FILE = "conformal.json"
@@ -228,7 +229,7 @@ class Conformal:
 
 
 def _calibration_rows(probs: np.ndarray, labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which rows are labelled, and those rows, labels as indices."""
+    """Which rows have a label that leads, and those rows, labels as indices."""
     probs, labels = np.asarray(probs, dtype=np.float64), np.asarray(labels)
     if probs.ndim != 2 or probs.shape[1] != classes or len(labels) != len(probs):
         raise ValueError(
@@ -236,8 +237,8 @@ def _calibration_rows(probs: np.ndarray, labels: np.ndarray, classes: int) -> tu
         )
     kept: np.ndarray = np.ones(len(probs), bool)
     if labels.ndim == 2:
-        kept = np.asarray(~np.isnan(labels).any(axis=1))
-        probs, labels = probs[kept], labels[kept].argmax(axis=1)
+        kept = np.asarray(~np.isnan(labels).any(axis=1) & (leading(labels) >= 0))
+        probs, labels = probs[kept], leading(labels[kept])
     if np.isnan(probs).any():
         raise DataError("some probabilities are NaN: the model diverged, or was fed what it cannot read")
     return kept, probs, labels.astype(np.int64)

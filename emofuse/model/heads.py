@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from emofuse.modalities import MODALITIES, Modality, Subset, mask_of, subset_name, subsets_of, table_size
+from emofuse.model.kinds import kind_of
 from emofuse.tasks import Task
 
 TABLES = ("temperature", "supported_subsets")
@@ -102,11 +103,8 @@ class Head(SubsetTables):
         Rows whose subset is not supported are NaN, unless `unsupported` asks for them (coalitions of an explanation
         need every subset).
         """
-        if self.task.kind == "scalar":
-            values = logits.clamp(self.task.low, self.task.high)
-        else:
-            scaled = logits / self.temperature[subset][:, None]
-            values = scaled.softmax(-1) if self.task.kind == "categorical" else scaled.sigmoid()
+        kind = kind_of(self.task)
+        values = kind.answer(self.task, kind.tempered(logits, self.temperature[subset][:, None]))
         if unsupported:
             return values
         return values.masked_fill(~self.supported_subsets[subset][:, None], torch.nan)

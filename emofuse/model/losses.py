@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,8 +9,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Num
 from torch import Tensor
-
-from emofuse.tasks import Task
 
 Weighting = Literal["none", "inverse_sqrt", "inverse", "effective"]
 
@@ -89,34 +86,6 @@ def scalar_loss(
     return masked_mean(F.smooth_l1_loss(values / span, targets / span, reduction="none", beta=0.1) * 10, mask)
 
 
-def task_loss(
-    task: Task,
-    logits: Float[Tensor, "batch width"],
-    targets: Float[Tensor, "batch width"],
-    mask: Bool[Tensor, " batch"] | None = None,
-    *,
-    weights: Float[Tensor, " width"] | None = None,
-    prior: Float[Tensor, " width"] | None = None,
-    adjustment: float = 0.0,
-    focal: float = 0.0,
-    smoothing: float = 0.0,
-    soft: bool = True,
-) -> Float[Tensor, ""]:
-    """The loss of a task, decided by its kind, over the rows of the mask (None: those with a target), in float32.
-
-    The options are those of `categorical_loss`; other kinds leave out what they have no use for.
-    """
-    logits, mask = logits.float(), labelled(targets) if mask is None else mask
-    if task.kind == "scalar":
-        return scalar_loss(logits.squeeze(-1), targets.squeeze(-1), mask, task.high - task.low)
-    if task.kind == "multilabel":
-        return multilabel_loss(logits, targets, mask, weights=weights, focal=focal, smoothing=smoothing)
-    return categorical_loss(
-        logits, targets, mask, weights=weights, prior=prior, adjustment=adjustment, focal=focal, smoothing=smoothing,
-        soft=soft,
-    )  # fmt: skip
-
-
 def rdrop_loss(
     first: Float[Tensor, "batch classes"], second: Float[Tensor, "batch classes"], mask: Bool[Tensor, " batch"]
 ) -> Float[Tensor, ""]:
@@ -161,30 +130,3 @@ def class_weights(kind: Weighting, counts: Float[np.ndarray, " classes"], beta: 
         return np.ones(len(counts), np.float32)
     scale = counts.sum() / (raw * counts).sum()
     return np.where(seen, raw * scale, 1.0).astype(np.float32)
-
-
-def mean_logits(task: Task, logits: Sequence[Float[Tensor, "batch width"]]) -> Float[Tensor, "batch width"]:
-    """Outputs that decode to the mean of what several decode to; those of one stay as they are."""
-    if len(logits) == 1:
-        return logits[0]
-    stacked = torch.stack([x.float() for x in logits])
-    if task.kind == "scalar":
-        return stacked.mean(0)
-    if task.kind == "categorical":
-        return stacked.log_softmax(-1).logsumexp(0)
-    return stacked.sigmoid().mean(0).logit(eps=1e-6)
-
-
-def distillation_loss(
-    task: Task, logits: Float[Tensor, "batch width"], target: Float[Tensor, "batch width"], temperature: float
-) -> Float[Tensor, " batch"]:
-    """Divergence of softened answers, times the temperature squared (Hinton et al. 2015, §2); squares for scalars."""
-    if task.kind == "scalar":
-        return ((logits - target) / (task.high - task.low)).square().mean(-1)
-    if task.kind == "categorical":
-        ours, theirs = (x.div(temperature).log_softmax(-1) for x in (logits, target))
-        return (theirs.exp() * (theirs - ours)).sum(-1) * temperature**2
-    ours, theirs = logits / temperature, (target / temperature).sigmoid()
-    kept = F.binary_cross_entropy_with_logits(ours, theirs, reduction="none")
-    least = F.binary_cross_entropy(theirs, theirs, reduction="none")
-    return (kept - least).mean(-1) * temperature**2

@@ -23,6 +23,7 @@ from emofuse.model.conformal import ConformalTable
 from emofuse.model.familiarity import Familiarity
 from emofuse.model.fusion import FusionTransformer
 from emofuse.model.heads import Head, ModalityHead
+from emofuse.model.kinds import kind_of
 from emofuse.model.polarity import EMOTION, POLARITY, derives, sources, with_polarity
 from emofuse.model.pool import OpinionPool
 from emofuse.tasks import Task
@@ -154,16 +155,16 @@ class EmotionModel(CheckpointMixin, nn.Module):
         pooled: dict[Modality, Tensor] = {m: self.modality_heads[m].pool(t.states, t.mask) for m, t in tokens.items()}
         known = self.familiarity
         distance: dict[Modality, Tensor] = {m: known[m](s) for m, s in pooled.items() if m in known}
-        alone: dict[Modality, dict[str, Tensor]] = {m: self._unimodal(m, s, distance.get(m)) for m, s in pooled.items()}
+        unimodal = {m: self._unimodal(m, s, distance.get(m)) for m, s in pooled.items()}
         logits = {}
         corrected = self._corrected(present)
         for i, task in enumerate(self.tasks):
             correction = self.heads[task.name](states[:, i])
             if corrected is not None:
                 correction = correction * corrected
-            own = {m: out[task.name] for m, out in alone.items()}
+            own = {m: out[task.name] for m, out in unimodal.items()}
             logits[task.name] = self._fused(task, own, present, correction)
-        return Outputs(logits, alone, self._state(states, pooled, present), pooled, distance)
+        return Outputs(logits, unimodal, self._state(states, pooled, present), pooled, distance)
 
     def _state(
         self,
@@ -187,7 +188,7 @@ class EmotionModel(CheckpointMixin, nn.Module):
         if distance is None:
             return said
         heat = cast(Familiarity, self.familiarity[modality]).heat(distance)[:, None]
-        return {t.name: said[t.name] if t.kind == "scalar" else said[t.name] / heat for t in self.tasks}
+        return {t.name: kind_of(t).tempered(said[t.name], heat) for t in self.tasks}
 
     def _corrected(self, present: Mapping[Modality, Tensor]) -> Float[Tensor, "batch 1"] | None:
         """1 for the rows that fusion corrects, 0 for those whose one modality speaks for itself; None = all of them."""
@@ -197,25 +198,25 @@ class EmotionModel(CheckpointMixin, nn.Module):
         return (number != 1).float()[:, None]
 
     def _fused(
-        self, task: Task, alone: Mapping[Modality, Tensor], present: Mapping[Modality, Tensor], correction: Tensor
+        self, task: Task, unimodal: Mapping[Modality, Tensor], present: Mapping[Modality, Tensor], correction: Tensor
     ) -> Tensor:
-        if not alone:
+        if not unimodal:
             return correction
         if self.config.fusion.pool == "product":
-            return correction + self._product(task, alone, present)
-        parts, has = self._parts(task, alone, present)
+            return correction + self._product(task, unimodal, present)
+        parts, has = self._parts(task, unimodal, present)
         pool = cast(OpinionPool, self.pools[task.name])
         return pool(parts, has, self._subset(present), correction)
 
     def _parts(
-        self, task: Task, alone: Mapping[Modality, Tensor], present: Mapping[Modality, Tensor]
+        self, task: Task, unimodal: Mapping[Modality, Tensor], present: Mapping[Modality, Tensor]
     ) -> tuple[Float[Tensor, "batch m width"], Bool[Tensor, "batch m"]]:
         """What each modality says at its own temperature, and whether it is there and has learnt the task."""
-        nothing = torch.zeros_like(next(iter(alone.values())))
-        heads = {m: cast(Head, cast(nn.ModuleDict, self.modality_heads[m].tasks)[task.name]) for m in alone}
-        scale = {m: 1.0 if task.kind == "scalar" else head.own("temperature") for m, head in heads.items()}
-        parts = torch.stack([alone[m] / scale[m] if m in alone else nothing for m in self.modalities], 1)
-        there = torch.stack([present[m] if m in alone else torch.zeros_like(present[m]) for m in self.modalities], 1)
+        nothing = torch.zeros_like(next(iter(unimodal.values())))
+        heads = {m: cast(Head, cast(nn.ModuleDict, self.modality_heads[m].tasks)[task.name]) for m in unimodal}
+        said = {m: kind_of(task).tempered(unimodal[m], head.own("temperature")) for m, head in heads.items()}
+        parts = torch.stack([said.get(m, nothing) for m in self.modalities], 1)
+        there = torch.stack([present[m] if m in unimodal else torch.zeros_like(present[m]) for m in self.modalities], 1)
         unknown = torch.zeros((), dtype=torch.bool, device=there.device)
         learnt = there & torch.stack(
             [heads[m].own("supported_subsets") if m in heads else unknown for m in self.modalities]
@@ -229,15 +230,13 @@ class EmotionModel(CheckpointMixin, nn.Module):
             index = index + present[modality].long() * bit
         return index
 
-    def _product(self, task: Task, alone: Mapping[Modality, Tensor], present: Mapping[Modality, Tensor]) -> Tensor:
+    def _product(self, task: Task, unimodal: Mapping[Modality, Tensor], present: Mapping[Modality, Tensor]) -> Tensor:
         """Weighted sum of the modalities' logits, or, for a scalar, their weighted mean."""
         weights = {
-            m: self.pool_weights[task.name][self.modalities.index(m)] * present[m].float()[:, None] for m in alone
+            m: self.pool_weights[task.name][self.modalities.index(m)] * present[m].float()[:, None] for m in unimodal
         }
-        total = sum((weights[m] * out for m, out in alone.items()), torch.zeros(()))
-        if task.kind != "scalar":
-            return total
-        return total / sum(weights.values(), torch.zeros(())).clamp(min=1e-6)
+        total = sum((weights[m] * out for m, out in unimodal.items()), torch.zeros(()))
+        return kind_of(task).pooled(total, sum(weights.values(), torch.zeros(())))
 
     def forward(self, batch: Batch) -> Outputs:
         return self.fuse(self.encode(batch), batch.present)
@@ -252,8 +251,8 @@ class EmotionModel(CheckpointMixin, nn.Module):
     def derived(self, present: Subset) -> dict[str, tuple[str, ...]]:
         """Task that is answered by other heads too, for this subset of modalities → the heads."""
         mask = mask_of(present, self.modalities)
-        taught = {t.name: bool(self.heads[t.name].supported_subsets[mask]) for t in self.tasks}
-        rests = sources(taught[POLARITY], taught[EMOTION]) if derives(self.tasks) else ()
+        supported = {t.name: bool(self.heads[t.name].supported_subsets[mask]) for t in self.tasks}
+        rests = sources(supported[POLARITY], supported[EMOTION]) if derives(self.tasks) else ()
         return {POLARITY: rests} if rests else {}
 
     @plain_torch()

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from emofuse.model.kinds import kind_of
 from emofuse.tasks import Task
 
 _ONE = math.log(math.e - 1)
@@ -51,14 +52,12 @@ class OpinionPool(nn.Module):
         """Logits (values of a scalar) from `parts` at their own temperatures; `has`: which of them count."""
         several = (has.sum(1) > 1)[:, None].to(parts.dtype)
         weights = self.shares(has, subset)[..., None]
-        if self.task.kind == "scalar":
-            total = (weights * parts).sum(1) / weights.sum(1).clamp(min=1e-6)
-        else:
-            total = (weights * self.opinions(parts)).sum(1)
+        kind = kind_of(self.task)
+        total = kind.pooled((weights * kind.opinions(parts)).sum(1), weights.sum(1))
         total = total + several * self.bias[subset] + self.corrected[subset, None].to(parts.dtype) * correction
-        if self.task.kind != "categorical":
+        if not self.task.exclusive:
             return total
-        surest = self.opinions(parts).exp().amax(-1).masked_fill(~has, 0).amax(1, keepdim=True)
+        surest = kind.opinions(parts).exp().amax(-1).masked_fill(~has, 0).amax(1, keepdim=True)
         return torch.where(self.recorded[subset, None] | (several == 0), total, no_surer(total, surest))
 
     def shares(self, has: Bool[Tensor, "batch m"], subset: Int[Tensor, " batch"]) -> Float[Tensor, "batch m"]:
@@ -66,10 +65,6 @@ class OpinionPool(nn.Module):
         number = has.sum(1, keepdim=True)
         learnt = torch.where(number > 1, F.softplus(self.weights[subset] + _ONE), 1.0)
         return learnt * has / number.clamp(min=1)
-
-    def opinions(self, parts: Float[Tensor, "... width"]) -> Float[Tensor, "... width"]:
-        """Log-probabilities of classes; labels that stand beside each other are pooled by their logits."""
-        return parts.log_softmax(-1) if self.task.kind == "categorical" else parts
 
     @torch.no_grad()
     def lay(

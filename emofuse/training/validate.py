@@ -132,16 +132,16 @@ def mark_supported_subsets(model: EmotionModel, predictions: Sequence[Prediction
         for mask in (mask_of(s, model.modalities) for s in subsets_of(model.modalities)):
             _support(model.heads[task.name], mask, mask in seen or (whole and any(mask & s == mask for s in seen)))
         for modality in model.modalities:
-            alone = np.concatenate([p.by_modality[modality][task.name] for p in predictions])
+            unimodal = np.concatenate([p.by_modality[modality][task.name] for p in predictions])
             bit = bits(model.modalities)[modality]
             own = cast(nn.ModuleDict, model.modality_heads[modality].tasks)[task.name]
-            _support(own, bit, bool((labelled & ~np.isnan(alone).any(1)).any()))
+            _support(own, bit, bool((labelled & ~np.isnan(unimodal).any(1)).any()))
     if model.config.fusion.pool == "mean":
         mark_pooled(model)
 
 
-def _support(head: Any, mask: int, taught: bool) -> None:
-    head.supported_subsets[mask] = taught or (head.inherits and bool(head.supported_subsets[mask]))
+def _support(head: Any, mask: int, labelled: bool) -> None:
+    head.supported_subsets[mask] = labelled or (head.inherits and bool(head.supported_subsets[mask]))
 
 
 def mark_pooled(model: EmotionModel) -> None:

@@ -156,7 +156,7 @@ def test_composed_calibration_names_its_sources_and_few_samples_change_nothing(p
     more, classes = people(200, 0.0)
     parts = [parts_of(pooling_model, m, {m: more[:, j]}, classes) for j, m in enumerate(("text", "face"))]
     found = calibrate_pools(pooling_model, parts)
-    assert set(found) == {"text alone", "face alone", "text+face"}
+    assert set(found) == {"text unimodal", "face unimodal", "text+face"}
     assert found["text+face"]["emotion"].sources == (f"{COMPOSED} text+face",)
     assert set(pooling_model.conformal) == {"text", "face", "text+face"}
     assert not pooling_model.conformal["text"]["emotion"].composed

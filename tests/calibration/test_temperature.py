@@ -33,7 +33,7 @@ def test_the_temperature_that_made_the_labels_is_found(temperature: float) -> No
 def test_soft_targets_give_the_exact_temperature() -> None:
     logits, _ = drawn(1.0, n=50)
     assert fit_temperature(logits, softmax(logits, 3.0)) == pytest.approx(3.0, rel=1e-9)
-    assert fit_temperature(logits, sigmoid(logits, 0.7), kind="multilabel") == pytest.approx(0.7, rel=1e-9)
+    assert fit_temperature(logits, sigmoid(logits, 0.7), exclusive=False) == pytest.approx(0.7, rel=1e-9)
 
 
 def test_it_is_the_minimum_that_an_optimiser_finds() -> None:

@@ -17,7 +17,7 @@ from emofuse.evaluation.predict import GIVEN, predict_examples
 from emofuse.evaluation.report.stress import costs, markdown, write
 from emofuse.evaluation.stress import TOGETHER, Curve, Stress, adversarial, stress
 from emofuse.metrics import Interval, uar
-from emofuse.model.losses import task_loss
+from emofuse.model.kinds import task_loss
 
 RATE = 16_000
 

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from emofuse.metrics import MetricWarning, classification_report, sentiment_scores, sims_scores, task_report
-from emofuse.metrics.task import ACCURACIES, LABELS, accuracies_of, metric_names, scores_of, task_metrics
+from emofuse.metrics.task import (
+    ACCURACIES,
+    LABELS,
+    accuracies_of,
+    by_subset,
+    headline,
+    metric_names,
+    row_errors,
+    scores_of,
+    task_metrics,
+)
 from emofuse.tasks import TASKS, Task
 
 MOOD, BOTH = Task("mood", "categorical", ("up", "down")), Task("mood", "multilabel", ("up", "down"))
@@ -60,17 +70,17 @@ def test_the_threshold_is_for_labels_beside_each_other() -> None:
 def test_a_report_of_classes_by_hand() -> None:
     probs = np.array([[0.7, 0.3], [0.4, 0.6], [0.6, 0.4], [0.5, 0.5]])
     targets = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [np.nan, np.nan]])
-    report = classification_report(probs, targets, ("up", "down"))
+    report = classification_report(probs, targets, ("up", "down"), quiet=True)
     assert (report["kind"], report["n"], report["unlabelled"], report["ties"]) == ("categorical", 3, 1, 1)
-    assert report["confusion"] == [[1, 1], [1, 0]]
-    assert (report["accuracy"], report["uar"]) == pytest.approx((1 / 3, 1 / 4))
-    assert (report["macro_f1"], report["weighted_f1"]) == pytest.approx((1 / 4, 1 / 3))
-    assert report["auroc"] == pytest.approx(0.5)
+    assert report["confusion"] == [[1, 0], [1, 0]], "the row that ties is neither up nor down"
+    assert (report["accuracy"], report["uar"]) == pytest.approx((1 / 2, 1 / 2))
+    assert (report["macro_f1"], report["weighted_f1"]) == pytest.approx((1 / 3, 1 / 3))
+    assert report["auroc"] == 1.0
     assert report["brier"] == pytest.approx((2 * 0.09 + 2 * 0.01 + 2 * 0.36) / 3)
-    assert report["ece"] == pytest.approx((abs(0.7 - 1) + abs(1.2 - 0)) / 3)
-    assert report["classes"] == ["up", "down"] and report["notes"] == []
+    assert report["ece"] == pytest.approx((abs(0.7 - 1) + abs(0.6 - 0)) / 2)
+    assert report["classes"] == ["up", "down"] and report["notes"] == ["every prediction is up"]
     assert report["per_class"]["up"] == pytest.approx(
-        {"precision": 0.5, "recall": 0.5, "f1": 0.5, "auroc": 0.5, "support": 2}
+        {"precision": 0.5, "recall": 1.0, "f1": 2 / 3, "auroc": 1.0, "support": 1}
     )
 
 
@@ -91,3 +101,39 @@ def test_a_report_of_a_scalar_takes_vectors_and_columns_alike() -> None:
     assert (flat["acc2_non0"], flat["mae"]) == (1.0, 0.25)
     with pytest.warns(MetricWarning, match="the targets are all 1: correlation is undefined"):
         task_report(TASKS["valence"], np.array([0.0, 1.0]), np.ones(2))
+
+
+def test_raters_who_tie_name_no_class() -> None:
+    """Swapping the two classes that tie changes nothing, and whatever is predicted for such a row is no error."""
+    targets = np.array([[0.5, 0.5], [1.0, 0.0], [0.0, 1.0]])
+    values = np.array([[0.1, 0.9], [0.8, 0.2], [0.7, 0.3]])
+    found, swapped = task_metrics(MOOD, values, targets), task_metrics(MOOD, values[:, ::-1], targets[:, ::-1])
+    assert found == pytest.approx(swapped) and (found["n"], found["accuracy"]) == (3, 0.5)
+    for name, score in scores_of(MOOD).items():
+        assert score(targets, values) == score(targets[1:], values[1:]), name
+    off, wrong = row_errors(MOOD, values, targets)
+    assert wrong.tolist() == [False, False, True]
+    assert off == pytest.approx([-0.5 * np.log(4 * 0.1 * 0.9), -np.log(0.8), -np.log(0.3)])
+
+
+def test_errors_of_labels_and_values_are_their_mean_difference() -> None:
+    off, wrong = row_errors(BOTH, np.array([[0.5, 0.0], [1.0, 0.0]]), np.array([[1.0, 1.0], [1.0, 0.0]]))
+    assert off.tolist() == [0.75, 0.0] and wrong.tolist() == [True, False]
+    off, wrong = row_errors(TASKS["valence"], np.array([[0.5], [np.nan]]), np.array([[-0.5], [0.0]]))
+    assert off[0] == 1.0 and np.isnan(off[1]) and wrong.tolist() == [True, False]
+    off, _ = row_errors(MOOD, np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]))
+    assert off == pytest.approx([-np.log(1e-12)]), "no probability is taken for less than 1e-12"
+
+
+def test_metrics_of_tables_follow_from_the_kind() -> None:
+    for task in (MOOD, BOTH, TASKS["valence"]):
+        assert set(headline(task)) <= set(LABELS) and set(by_subset(task)) <= set(LABELS)
+    assert headline(MOOD)[0] == "accuracy" and by_subset(MOOD)[-1] == "ece"
+    assert headline(BOTH) == ("macro_f1", "micro_f1", "auroc") and by_subset(BOTH) == ("macro_f1", "micro_f1")
+    assert headline(TASKS["valence"]) == ("mae", "pearson", "ccc") and by_subset(TASKS["valence"]) == ("mae", "ccc")
+
+
+def test_every_accuracy_of_a_protocol_is_found_by_its_name() -> None:
+    values, targets = np.array([0.4, -1.2, 2.6, 0.0]), np.array([1.0, -1.0, 2.0, -0.4])
+    for name, value in sentiment_scores(targets, values).items():
+        assert scores_of(TASKS["sentiment"])[name](targets, values) == value

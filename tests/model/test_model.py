@@ -10,7 +10,7 @@ import torch
 
 from emofuse.batch import collate
 from emofuse.modalities import MODALITIES
-from emofuse.model.losses import task_loss
+from emofuse.model.kinds import task_loss
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import TASKS
 from emofuse.types import Tokens

@@ -19,14 +19,9 @@ from emofuse.evaluation.report import cards
 from emofuse.evaluation.report.cards import number
 from emofuse.files import write_file
 from emofuse.metrics import Interval
-from emofuse.metrics.task import LABELS, LOWER_IS_BETTER
+from emofuse.metrics.task import LABELS, LOWER_IS_BETTER, by_subset
 from emofuse.modalities import MODALITIES, Subset, named_subset, ordered, subset_name, subsets_of
 
-SHOWN = {
-    "categorical": ("uar", "accuracy", "macro_f1", "ece"),
-    "multilabel": ("macro_f1", "micro_f1"),
-    "scalar": ("mae", "ccc"),
-}
 FEW = 50
 """Samples below which a curve's steps are those of single samples."""
 MOST_CURVES = 7
@@ -168,11 +163,7 @@ def _metric_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str,
 
 
 def _metrics(task: TaskEvaluation) -> Markup:
-    drawn = {
-        LABELS[n]: (i.estimate, i.low, i.high)
-        for n, i in task.intervals.items()
-        if task.task.kind != "scalar" or n != "mae"
-    }
+    drawn = {LABELS[n]: (i.estimate, i.low, i.high) for n, i in task.intervals.items() if n != "mae"}
     lowest = min([0.0, *(v[0] for v in drawn.values() if not math.isnan(v[0]))])
     return _figure(plots.bars(drawn, xlabel="score, with its 95 % interval", limits=(lowest, 1.15)), "metrics")
 
@@ -235,7 +226,7 @@ def _askable(task: TaskEvaluation) -> tuple[Subset, ...]:
 
 
 def _subset_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    columns = list(dict.fromkeys((task.leading, *SHOWN[task.task.kind])))
+    columns = list(dict.fromkeys((task.leading, *by_subset(task.task))))
     rows = []
     for name in map(subset_name, _askable(task)):
         values = task.subsets.get(name)
@@ -253,7 +244,7 @@ def _subset_rows(task: TaskEvaluation) -> tuple[tuple[str, ...], list[tuple[str,
 def _subsets(task: TaskEvaluation) -> Markup | str:
     if len(task.subsets) <= 1:
         return ""
-    columns = list(dict.fromkeys((task.leading, *SHOWN[task.task.kind])))
+    columns = list(dict.fromkeys((task.leading, *by_subset(task.task))))
     cells = {
         named_subset(name): {LABELS[c]: values.get(c, math.nan) for c in columns}
         for name, values in task.subsets.items()

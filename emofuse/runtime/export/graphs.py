@@ -1,4 +1,4 @@
-"""The exported functions: each encoder's backbone, and the fusion with its heads, over tensors alone."""
+"""The exported functions: each encoder's backbone, and the fusion with its heads, over tensors unimodal."""
 
 from __future__ import annotations
 
@@ -57,17 +57,17 @@ class FusionGraph(nn.Module):
             states, mask, times, there = tensors[4 * i : 4 * i + 4]
             tokens[modality], present[modality] = Tokens(states, mask, times), there
         out = EmotionModel.fuse(model, tokens, present)
-        alone = (out.by_modality[m][task.name] for m in model.modalities for task in model.tasks)
+        unimodal = (out.by_modality[m][task.name] for m in model.modalities for task in model.tasks)
         distances = (out.distance[m] for m in model.modalities if m in model.familiarity)
-        return *(out.logits[task.name] for task in model.tasks), *alone, *distances, out.state
+        return *(out.logits[task.name] for task in model.tasks), *unimodal, *distances, out.state
 
 
 def fusion_names(model: EmotionModel) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of the fusion graph's inputs and outputs."""
     inputs = tuple(f"{m}_{part}" for m in model.modalities for part in PARTS)
     tasks = [task.name for task in model.tasks]
-    alone = (f"{m}_{task}" for m in model.modalities for task in tasks)
-    return inputs, (*tasks, *alone, *(f"{m}_distance" for m in model.modalities if m in model.familiarity), "state")
+    unimodal = (f"{m}_{task}" for m in model.modalities for task in tasks)
+    return inputs, (*tasks, *unimodal, *(f"{m}_distance" for m in model.modalities if m in model.familiarity), "state")
 
 
 @torch.no_grad()

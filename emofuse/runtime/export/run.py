@@ -79,9 +79,9 @@ class ExportedModel(EmotionModel):
         _, names = fusion_names(self)
         out = dict(zip(names, map(torch.from_numpy, self._fuse(fed)), strict=True))
         tasks = [task.name for task in self.tasks]
-        alone: dict[Modality, dict[str, Tensor]] = {m: {task: out[f"{m}_{task}"] for task in tasks} for m in tokens}
+        unimodal: dict[Modality, dict[str, Tensor]] = {m: {task: out[f"{m}_{task}"] for task in tasks} for m in tokens}
         distance: dict[Modality, Tensor] = {m: out[f"{m}_distance"] for m in tokens if m in self.familiarity}
-        return Outputs({task: out[task] for task in tasks}, alone, out["state"], distance=distance)
+        return Outputs({task: out[task] for task in tasks}, unimodal, out["state"], distance=distance)
 
     def _nothing(self, modality: Modality, rows: int) -> Tokens:
         dim: Any = self.encoders[modality].dim

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from emofuse.batch import Batch
 from emofuse.errors import CheckpointError, RecipeError
-from emofuse.model.losses import distillation_loss, mean_logits
+from emofuse.model.kinds import distillation_loss, mean_logits
 from emofuse.model.model import EmotionModel, Outputs
 from emofuse.tasks import Task
 from emofuse.training.recipe.schema import Distil

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from emofuse.batch import Batch
 from emofuse.modalities import Modality
-from emofuse.model.losses import class_weights, contrastive_loss, labelled, rdrop_loss, task_loss
+from emofuse.model.kinds import task_loss
+from emofuse.model.losses import class_weights, contrastive_loss, labelled, rdrop_loss
 from emofuse.model.model import EmotionModel, Outputs
 from emofuse.tasks import Task
 from emofuse.training.dataset.cache import encode

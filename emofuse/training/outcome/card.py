@@ -6,14 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emofuse.corpora.registry import corpus
+from emofuse.metrics.task import headline
 from emofuse.tasks import Task
 from emofuse.training.recipe.schema import Recipe
-
-HEADLINE = {
-    "categorical": ("accuracy", "uar", "macro_f1", "weighted_f1"),
-    "multilabel": ("macro_f1", "micro_f1", "auroc"),
-    "scalar": ("mae", "pearson", "ccc"),
-}
 
 LIMITS = """\
 ## What it cannot do
@@ -76,7 +71,7 @@ def _quality(tasks: Sequence[Task], report: Mapping[str, Any]) -> str:
         "",
     ]
     for task in tasks:
-        names = HEADLINE[task.kind]
+        names = headline(task)
         rows = []
         for dev_set, found in report["metrics"].items():
             for key, values in found.items():

@@ -20,9 +20,8 @@ from emofuse.errors import CheckpointError, DataError, EmofuseError
 from emofuse.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from emofuse.evaluation.report.page import write
 from emofuse.files import write_file
-from emofuse.metrics.task import LABELS
+from emofuse.metrics.task import LABELS, headline
 from emofuse.model.model import EmotionModel
-from emofuse.training.outcome.card import HEADLINE
 from emofuse.training.outcome.ensemble import members
 from emofuse.training.recipe.read import load_recipe
 from emofuse.training.recipe.schema import Recipe
@@ -84,7 +83,7 @@ def rows_of(name: str, split: str, each: Sequence[Evaluation]) -> list[Row]:
     """A row a task: mean ± deviation over runs, or, of a single one, the value with its 95 % interval."""
     rows = []
     for task, first in each[0].tasks.items():
-        wanted = [m for m in (*HEADLINE[first.task.kind], *SENTIMENT) if m in first.intervals]
+        wanted = [m for m in (*headline(first.task), *SENTIMENT) if m in first.intervals]
         shown = []
         for metric in wanted:
             bands = [e.tasks[task].intervals[metric] for e in each if task in e.tasks]

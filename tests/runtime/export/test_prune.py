@@ -9,7 +9,7 @@ from emofuse.batch import collate
 from emofuse.errors import EmofuseError, RecipeError
 from emofuse.model.config import ModelConfig
 from emofuse.model.heads import Head
-from emofuse.model.losses import distillation_loss, mean_logits
+from emofuse.model.kinds import distillation_loss, mean_logits
 from emofuse.model.model import EmotionModel
 from emofuse.runtime.export.prune import prune, spaced
 from emofuse.tasks import TASKS, Task

@@ -25,7 +25,7 @@ def test_every_subset_is_calibrated_in_training_and_again(
     folder = fit(parse_recipe(recipe_values | {"train": recipe_values["train"] | {"epochs": 1}}))
     report = json.loads((folder / "report.json").read_text())
     fused = {"text", "speech", "text+speech"}
-    assert set(report["calibration"]) == fused | {"text alone", "speech alone"}
+    assert set(report["calibration"]) == fused | {"text unimodal", "speech unimodal"}
     assert report["calibration"]["text"]["emotion"]["sources"] == ["manifest"]
     model = EmotionModel.from_pretrained(folder)
     assert set(model.conformal) == fused
