@@ -23,7 +23,7 @@ VIDEO_SUFFIXES = (
 )
 AUDIO_SUFFIXES = (
     *(".wav", ".flac", ".mp3", ".mp2", ".ogg", ".oga", ".opus", ".m4a", ".mka", ".aac", ".ac3", ".aiff", ".aif"),
-    *(".wma", ".caf", ".au", ".wv", ".tta", ".amr", ".w64", ".sph"),
+    *(".wma", ".caf", ".au", ".wv", ".tta", ".amr", ".w64", ".sph", ".gsm", ".voc"),
 )
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".jp2", ".ppm")
 TEXT_SUFFIXES = (".txt", ".srt", ".vtt")
@@ -49,7 +49,7 @@ ESTIMATED = (*UNTIMED, "aac", "mp3", "ac3", "eac3", "dts", "amr", "truehd", "loa
 _FORMATS = ",".join(
     (
         *("mov", "matroska", "avi", "flv", "mpegts", "asf", "wav", "w64", "flac", "ogg", "aiff", "caf", "au", "wv"),
-        *("tta", "nistsphere", "mxf", "nut", "ivf", "yuv4mpegpipe", "gif", "apng", "mpeg"),
+        *("tta", "nistsphere", "mxf", "nut", "ivf", "yuv4mpegpipe", "gif", "apng", "mpeg", "gsm", "voc", "ape", "dv"),
         *ESTIMATED,
     )
 )

@@ -53,6 +53,7 @@ CODECS = {
     ".tta": (None, "tta"),
     ".amr": (None, "libopencore_amrnb"),
     ".w64": (None, "pcm_s16le"),
+    ".voc": (None, "pcm_s16le"),
 }
 
 

@@ -23,7 +23,7 @@ WITH_VIDEO = [
 PICTURES_ONLY = [".gif", ".h264", ".hevc", ".mjpeg", ".y4m"]
 SOUND_ONLY = [
     *(".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aiff", ".wma"),
-    *(".mp2", ".mka", ".ac3", ".caf", ".au", ".wv", ".tta", ".w64"),
+    *(".mp2", ".mka", ".ac3", ".caf", ".au", ".wv", ".tta", ".w64", ".voc"),
 ]
 
 
@@ -100,7 +100,15 @@ def test_sphere_sound(make: SimpleNamespace, tmp_path: Path) -> None:
 def test_every_suffix_the_package_claims_was_tried() -> None:
     aliases = {".m4v": ".mp4", ".mpeg": ".mpg", ".aif": ".aiff", ".mts": ".m2ts", ".oga": ".ogg"}
     assert {aliases.get(s, s) for s in VIDEO_SUFFIXES} == {*WITH_VIDEO, *PICTURES_ONLY}
-    assert {aliases.get(s, s) for s in AUDIO_SUFFIXES} == {*SOUND_ONLY, ".amr", ".sph"}
+    assert {aliases.get(s, s) for s in AUDIO_SUFFIXES} == {*SOUND_ONLY, ".amr", ".sph", ".gsm"}
+
+
+def test_a_telephone_recording_has_no_header_and_is_read_by_its_name(tmp_path: Path) -> None:
+    """A second of silence in GSM 06.10: 33 bytes for 20 ms."""
+    frame = bytes.fromhex("d820a2e15a" + "50004924924924" * 4)
+    (tmp_path / "call.gsm").write_bytes(frame * 50)
+    sound = read_audio(tmp_path / "call.gsm")
+    assert sound.size == SAMPLE_RATE and np.abs(sound).max() < 0.01
 
 
 def test_blocks_are_short_and_join_without_gap(make: SimpleNamespace) -> None:
