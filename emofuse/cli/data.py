@@ -12,6 +12,15 @@ from emofuse.cli.options import DEFAULT_MODEL, Device, ModelOption
 from emofuse.cli.outputs import complain
 from emofuse.errors import DataError, require_package
 
+Words = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label",
+        metavar="TASK.WORD=CLASS",
+        help="Your own word for a class, as in a recipe's labels: emotion.happy=joy; =null drops it.",
+    ),
+]
+
 data = typer.Typer(help="Check, count, select and pseudo-label your own data.", rich_markup_mode=None)
 
 
@@ -21,13 +30,7 @@ def check(
     task: Annotated[
         list[str] | None, typer.Option(metavar="NAME=A,B", help="A custom label column and its classes.")
     ] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TASK.WORD=CLASS",
-            help="Your own word for a class, as in a recipe's labels: emotion.happy=joy; =null drops it.",
-        ),
-    ] = None,
+    label: Words = None,
     ignore: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="A column that is no label.")] = None,
 ) -> None:
     """List every row of a manifest that cannot be used, and how to fix it; exit code 2 if there are any.
@@ -50,6 +53,7 @@ def stats(
     corpus: Annotated[str, typer.Option(help="Corpus reader: ravdess, meld, …")] = "manifest",
     json: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write the counts as JSON; - is stdout.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Plot the counts.")] = None,
+    label: Words = None,
 ) -> None:
     """Count utterances, speakers and hours by split, and labels by class."""
     from emofuse.corpora.registry import read
@@ -59,7 +63,8 @@ def stats(
     check_outputs([json, plot], [root])
     if plot is not None:
         require_package("matplotlib", extra="plot")
-    counted = statistics(read(corpus, root).utterances)
+    options = {"overrides": own_words(label)} if label else {}
+    counted = statistics(read(corpus, root, **options).utterances)
     if json is not None:
         from emofuse.cli.outputs import put
         from emofuse.pipeline.formats import dump

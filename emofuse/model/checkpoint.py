@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from emofuse.encoders.encoder import Encoder
 from emofuse.errors import CheckpointError, EmofuseError, first_line
-from emofuse.files import check_output_folder, replacing_folder
+from emofuse.files import PathOrName, check_output_folder, replacing_folder
 from emofuse.modalities import Modality
 from emofuse.model.config import SCHEMA_VERSION, ModelConfig
 from emofuse.model.conformal import FILE as CONFORMAL
@@ -276,7 +276,7 @@ def upload(folder: Path, repo_id: str, *, private: bool = False, token: str | No
     return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload with emofuse"))
 
 
-def copy_checkpoint(source: Path, folder: str | Path) -> Path:
+def copy_checkpoint(source: Path, folder: PathOrName) -> Path:
     """A checkpoint's files in another folder, which appears whole or not at all. Raises OutputError for its own."""
     check_output_folder(folder, [source])
     with replacing_folder(folder, keep=lambda old: old.name not in _OF_WEIGHTS) as building:

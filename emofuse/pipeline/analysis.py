@@ -66,7 +66,7 @@ class Analysis:
         return iter(self.segments)
 
     def __repr__(self) -> str:
-        parts = [overview.headline(self.overall).partition(", ")[0] if self.top else "no emotion"]
+        parts = [overview.leading(self.overall.emotions if self.overall else None) or "no emotion"]
         counts = {"prediction": len(self), "note": len(self.notes)}
         parts += [f"{n} {name}{'s' * (n != 1)}" for name, n in counts.items() if n or name == "prediction"]
         return f"Analysis({self._title!r}: {', '.join(parts)})"

@@ -120,11 +120,11 @@ def test_a_recipe_of_a_corpus_suits_it(path: Path):
     assert f"emofuse train {path.relative_to(ROOT)} root=" in header
 
 
-SAID = [("I am so glad!", "happy"), ("Go away, now!", "anger"), ("It is noon.", "joy")]
+SAID = [("I am so glad!", "happy"), ("Go away now!", "anger"), ("It is noon.", "joy")]
 TABLE = "text,speaker,split,emotion\n" + "".join(
-    f"{text},s{i},{'dev' if i % 2 else 'train'},{label}\n"
+    f"{text} {i},s{i},{'dev' if i % 2 else 'train'},{label}\n"
     for i, (text, label) in enumerate(
-        6 * [("I am so glad!", "happy"), ("Go away, now!", "anger"), ("It is noon.", "joy")]
+        6 * [("I am so glad!", "happy"), ("Go away now!", "anger"), ("It is noon.", "joy")]
     )
 )
 
