@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emofuse.errors import EmofuseError, MediaError, OutputError, require_package
+from emofuse.errors import MediaError, OutputError, require_package
 from emofuse.files import check_outputs, well_formed, write_file
 
 if TYPE_CHECKING:
@@ -113,36 +113,13 @@ class Outputs:
         """Whether stdout carries data, so that nothing else may be printed there."""
         return "-" in (self.json, self.csv)
 
-    def write(self, results: Mapping[Path | None, Analysis | EmofuseError]) -> None:
-        """Write what was asked for; of several clips, one that failed stands in JSON and CSV with its error."""
-        from emofuse.pipeline import formats
-        from emofuse.pipeline.analysis import Analysis
-
-        good = {source: result for source, result in results.items() if isinstance(result, Analysis)}
-        if self.json and (good or self.several):
-            shapes = [
-                result.to_dict() if isinstance(result, Analysis) else _failed(source, result)
-                for source, result in results.items()
-            ]
-            put(self.json, formats.dump(shapes if self.several else shapes[0]))
-        if self.csv and (good or self.several):
-            rows = [
-                row
-                for source, result in results.items()
-                for row in (result.rows() if isinstance(result, Analysis) else [_failed(source, result)])
-            ]
-            put(self.csv, formats.csv_text(rows))
-        for source, result in good.items():
-            for ending, path in self._files_of(source):
-                if ending == ".png":
-                    result.plot(path)
-                else:
-                    write_file(path, result.to_text(ending))
-
-
-def _failed(source: Path | None, error: EmofuseError) -> dict[str, str]:
-    """What stands in JSON and CSV for a clip that could not be read."""
-    return {"source": str(source), "error": str(error)}
+    def write_each(self, source: Path | None, result: Analysis) -> None:
+        """Write the files that are about one clip alone."""
+        for ending, path in self._files_of(source):
+            if ending == ".png":
+                result.plot(path)
+            else:
+                write_file(path, result.to_text(ending))
 
 
 def put(target: str, text: str) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emofuse.cli.growing import check_parts, written
 from emofuse.cli.options import DEFAULT_MODEL, Asr, Device, Language, ModelOption
 from emofuse.cli.outputs import Outputs, complain, written_to_stdout
 from emofuse.errors import EmofuseError, MediaError
 
 if TYPE_CHECKING:
+    from emofuse.media.memory import MemoryFile
     from emofuse.pipeline.analysis import Analysis
+    from emofuse.pipeline.pipeline import Pipeline
 
 SOME_FAILED = 3
 """Exit code where some clips were analysed and others could not be read."""
@@ -21,7 +24,8 @@ SOME_FAILED = 3
 
 def predict(
     clips: Annotated[
-        list[Path] | None, typer.Argument(metavar="CLIP…", help="Videos, recordings, pictures, or folders of them.")
+        list[Path] | None,
+        typer.Argument(metavar="CLIP…", help="Videos, recordings, pictures, texts, or folders of them; - is stdin."),
     ] = None,
     text: Annotated[str | None, typer.Option(help="A text to predict, alone or as the words of the clip.")] = None,
     transcript: Annotated[
@@ -47,45 +51,86 @@ def predict(
 ) -> None:
     """Predict the emotions expressed in clips, pictures or a text, as a table or files.
 
-    Of several clips, JSON and CSV hold all; captions and timelines then go to a folder, a file a clip.
+    Of several clips, JSON and CSV hold all; captions and timelines then go to a folder, a file a clip. What is done is
+    written at once: a run that is killed leaves it in PATH.part (of CSV on stdout, all rows come at the end).
     """
     several = bool(clips) and (len(clips) > 1 or clips[0].is_dir())
     outputs = Outputs(json, csv, {".srt": srt, ".vtt": vtt, ".png": plot}, several)
     sources = _expand(clips or [])
     _check_words(sources, text, transcript)
     outputs.check(sources, _words_beside(sources) if text is None and transcript is None else [transcript])
+    if several:
+        check_parts([json, csv])
     if coverage is not None and not 0 < coverage < 1:
         raise MediaError(f"--coverage {coverage:g} is not between 0 and 1; 0.9 promises nine of ten")
 
     from emofuse.pipeline.pipeline import load
 
     pipeline = load(model, device=device, asr=asr, language=language)
-    results: dict[Path | None, Analysis | EmofuseError] = {}
-    if several:
-        results |= dict(zip(sources, pipeline.predict_many(sources, batch_size), strict=True))
-    else:
-        source = next(iter(sources), None)
-        (result,) = pipeline.predict_many([{"source": source, "text": text, "transcript": transcript}], batch_size)
-        if isinstance(result, EmofuseError):
-            raise result
-        results[source] = result
-    if coverage is not None:
-        from emofuse.pipeline.analysis import Analysis
+    words = {"text": text, "transcript": transcript}
+    answers = _many(pipeline, sources, batch_size) if several else _one(pipeline, sources, words, batch_size)
+    raise typer.Exit(_follow(answers, outputs, coverage, widest))
 
-        results = {
-            source: result.at_coverage(coverage, widest) if isinstance(result, Analysis) else result
-            for source, result in results.items()
-        }
-    outputs.write(results)
-    raise typer.Exit(_report(results.values(), table=not outputs.stdout_taken))
+
+Answer = tuple[Path | None, "Analysis | EmofuseError"]
+
+
+def _many(pipeline: Pipeline, sources: Sequence[Path], batch_size: int) -> Iterator[Answer]:
+    """(clip, answer) as they come, in order; an error stands in the place of its clip."""
+    items = [{"source": _handed(source)} for source in sources]
+    yield from zip(sources, pipeline.predict_iter(items, batch_size, progress=True), strict=True)
+
+
+def _one(pipeline: Pipeline, sources: Sequence[Path], words: dict[str, Any], batch_size: int) -> Iterator[Answer]:
+    """The answer to one clip, or to words alone. Raises what it fails with."""
+    source = next(iter(sources), None)
+    (result,) = pipeline.predict_iter([{"source": _handed(source), **words}], batch_size, progress=True)
+    if isinstance(result, EmofuseError):
+        raise result
+    yield source, result
+
+
+def _handed(source: Path | None) -> Path | MemoryFile | None:
+    """The clip, read from stdin where it is called -."""
+    from emofuse.media.memory import stdin
+
+    return stdin() if str(source) == "-" else source
+
+
+def _follow(answers: Iterable[Answer], outputs: Outputs, coverage: float | None, widest: int | None) -> int:
+    """Write each answer as it comes, with a table on stdout, or a line on stderr where it failed.
+
+    The exit code: 2 where all failed, 3 where some.
+    """
+    from emofuse.cli.table import show
+
+    told: set[str] = set()
+    done = failed = 0
+    with written(outputs) as write:
+        for source, result in answers:
+            if isinstance(result, EmofuseError):
+                failed += 1
+                write(source, result)
+                complain(str(result))
+                continue
+            done += 1
+            shown = result if coverage is None else result.at_coverage(coverage, widest)
+            write(source, shown)
+            if not outputs.stdout_taken:
+                with written_to_stdout():
+                    show(shown, told)
+    return 0 if not failed else SOME_FAILED if done else 2
 
 
 def _expand(clips: Sequence[Path]) -> list[Path]:
-    """Files as they are, folders as the media in them, each once. Raises `MediaError` for a folder without any."""
+    """Files, pipes, and - for stdin, as they are, folders as the media in them, each once.
+
+    Raises `MediaError` for a folder without any.
+    """
     from emofuse.pipeline.sources import media_in
 
     if len(clips) == 1 and not clips[0].is_dir():
-        return [_one_file(clips[0])]
+        return [clips[0] if str(clips[0]) == "-" or clips[0].is_fifo() else _one_file(clips[0])]
     return list(dict.fromkeys(path for clip in clips for path in (media_in(clip) if clip.is_dir() else [clip])))
 
 
@@ -118,19 +163,3 @@ def _check_words(sources: Sequence[Path], text: str | None, transcript: Path | N
         raise MediaError("--text and --transcript both give the words: leave one out")
     if len(sources) > 1 and (text is not None or transcript is not None):
         raise MediaError(f"--text and --transcript are the words of one clip, and {len(sources)} clips were given")
-
-
-def _report(results: Iterable[Analysis | EmofuseError], table: bool) -> int:
-    """Tables on stdout, a line on stderr for each clip that failed; the exit code: 2 where all failed, 3 where some."""
-    from emofuse.cli.table import show
-
-    done = failed = 0
-    for result in results:
-        failed += isinstance(result, EmofuseError)
-        done += not isinstance(result, EmofuseError)
-        if isinstance(result, EmofuseError):
-            complain(str(result))
-        elif table:
-            with written_to_stdout():
-                show(result)
-    return 0 if not failed else SOME_FAILED if done else 2

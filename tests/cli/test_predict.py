@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -106,7 +109,8 @@ def test_a_folder_with_a_bad_file_in_it(predict, folder, tmp_path):
     assert code == 3 and "broken.mp4" in one_line(err)
     read = json.loads(out)
     assert [entry["source"].rpartition("/")[2] for entry in read] == ["a.mp4", "broken.mp4", "b.mp4"]
-    assert "error" in read[1] and read[0]["overall"]["emotions"] == pytest.approx(read[2]["overall"]["emotions"])
+    assert "error" in read[1] and "overall" not in read[1]
+    assert read[0]["transcript"] and not read[2]["transcript"], "a.srt lies beside a.mp4"
     rows = list(csv.DictReader((tmp_path / "all.csv").read_text().splitlines()))
     failed = {row["source"]: row["error"] for row in rows if row["error"]}
     assert {row["source"] for row in rows} - {*failed} == {str(folder / "a.mp4"), str(folder / "later" / "b.mp4")}
@@ -256,12 +260,62 @@ def test_english_speech_is_transcribed_by_default(run, model_folder, wordless):
     [
         ("I am happy", "no such file; check the spelling and the folder of the path; if these are words, give"),
         ("https://example.org/clip.mp4", "https://example.org/clip.mp4: it is an address"),
-        ("-", "stdin is not read"),
     ],
 )
 def test_what_is_no_file_says_what_it_is(predict, clip, told):
     code, out, err = predict(clip)
     assert (code, out) == (2, "") and told in one_line(err)
+
+
+def test_stdin_and_pipes_are_read_and_nothing_there_is_said(predict, sample, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(sample.read_bytes())))
+    code, out, err = predict("-", "--text", "I am so happy!", "--json", "-")
+    assert (code, err) == (0, "")
+    read = json.loads(out)
+    assert read["source"] == "stdin" and {"text", "speech", "face"} == set(read["segments"][0]["present"])
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    code, out, err = predict("-")
+    assert (code, out) == (2, "") and "cannot read stdin: nothing is there (0 bytes)" in one_line(err)
+    (tmp_path / "words.txt").write_text("I am so happy!")
+    os.mkfifo(pipe := tmp_path / "pipe.txt")
+    writer = threading.Thread(target=lambda: pipe.write_bytes(b"I am so happy!"))
+    writer.start()
+    code, out, err = predict(pipe, "--json", "-")
+    writer.join()
+    assert (code, err) == (0, "") and json.loads(out)["transcript"][0]["text"] == "I"
+
+
+@pytest.mark.slow
+def test_each_answer_is_written_when_it_is_there_and_a_note_is_told_once(
+    predict, sample, tmp_path, monkeypatch, capsys
+):
+    """The third clip ends the run: what was done until then stands beside the place of the whole."""
+    from emofuse.pipeline.pipeline import Pipeline
+
+    clips = [tmp_path / f"{name}.mp4" for name in "abc"]
+    for clip in clips:
+        shutil.copy(sample, clip)
+    whole = Pipeline.predict_iter
+
+    def cut(self, *given, **how):
+        for number, answer in enumerate(whole(self, *given, **how)):
+            if number == 2:
+                raise MemoryError
+            yield answer
+
+    monkeypatch.setattr(Pipeline, "predict_iter", cut)
+    with pytest.raises(MemoryError):
+        predict(*clips, "--csv", tmp_path / "all.csv", "--json", tmp_path / "all.json")
+    rows = list(csv.DictReader((tmp_path / "all.csv.part").read_text().splitlines()))
+    assert {Path(row["source"]).name for row in rows} == {"a.mp4", "b.mp4"} and not (tmp_path / "all.csv").exists()
+    assert len(json.loads((tmp_path / "all.json.part").read_text() + "]")) == 2
+    monkeypatch.undo()
+    assert "what was done until then is in" in capsys.readouterr().err
+    code, out, err = predict(*clips, "--csv", tmp_path / "all.csv")
+    assert (code, out) == (2, "") and "holds what an earlier run had done" in one_line(err)
+    (tmp_path / "all.csv.part").unlink()
+    code, out, _ = predict(*clips, "--csv", tmp_path / "all.csv")
+    assert code == 0 and out.count("overall: ") == 3 and out.count("text is absent") == 1
 
 
 PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
