@@ -12,6 +12,7 @@ from emofuse.cli.calibrate import calibrate
 from emofuse.cli.compare import compare
 from emofuse.cli.data import data
 from emofuse.cli.demo import demo
+from emofuse.cli.drift import drift
 from emofuse.cli.evaluate import evaluate
 from emofuse.cli.explain import explain
 from emofuse.cli.export import export, prune
@@ -42,6 +43,7 @@ app.command()(export)
 app.command()(prune)
 app.command()(demo)
 app.command()(serve)
+app.command()(drift)
 app.add_typer(data, name="data")
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]

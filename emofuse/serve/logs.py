@@ -8,6 +8,7 @@ import re
 import secrets
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -56,11 +57,15 @@ def log(event: str, level: int = logging.INFO, **fields: Any) -> None:
     LOG.log(level, event, extra={"fields": fields})
 
 
-class RequestLog:
-    """A line a request: its route as declared, not its path or query; the caller's name, not the key."""
+Count = Callable[[str, int, float], None]
+"""Called with route, status and seconds of a request."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+
+class RequestLog:
+    """A line a request, and a count: the route as declared, not the path; the caller's name, not the key."""
+
+    def __init__(self, app: ASGIApp, count: Count) -> None:
+        self.app, self.count = app, count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -87,7 +92,9 @@ class RequestLog:
             self._told(scope, request_id, status, sent, time.monotonic() - began)
 
     def _told(self, scope: Scope, request_id: bytes, status: int, sent: int, seconds: float) -> None:
-        if (route := getattr(scope.get("route"), "path", None)) in ("/healthz", "/readyz", "/metrics"):
+        route = getattr(scope.get("route"), "path", None)
+        self.count(route or "none", status, seconds)
+        if route in ("/healthz", "/readyz", "/metrics"):
             return
         log(
             "request",

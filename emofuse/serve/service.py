@@ -18,6 +18,7 @@ from starlette.requests import HTTPConnection, Request
 from emofuse.demo.workspace import Workspace, open_workspace
 from emofuse.media.prefetch import cores
 from emofuse.pipeline.analysis import Analysis
+from emofuse.pipeline.drift import Reference
 from emofuse.pipeline.live import LiveSession
 from emofuse.pipeline.pipeline import Pipeline
 from emofuse.serve.admission import Admission
@@ -26,6 +27,7 @@ from emofuse.serve.batcher import Batcher
 from emofuse.serve.jobs import Jobs
 from emofuse.serve.keys import Caller, KeyRing
 from emofuse.serve.ledger import Row
+from emofuse.serve.monitor import Monitor
 from emofuse.serve.problems import RefusedError
 from emofuse.serve.quota import Quotas
 from emofuse.serve.receive import Received, receive
@@ -45,7 +47,10 @@ class Service:
         self.pipeline, self.settings = pipeline, settings
         self.keys = KeyRing.read(settings.keys) if settings.keys is not None else None
         self.admission, self.quotas = Admission(settings), Quotas(settings.quota)
-        self.batcher = Batcher(pipeline.model, settings.rows, settings.seconds, settings.linger)
+        reference = Reference.load(pipeline.folder)
+        self.monitor = Monitor(pipeline.model.modalities, reference, settings.drift_window)
+        watch = self.monitor.batched
+        self.batcher = Batcher(pipeline.model, settings.rows, settings.seconds, settings.linger, watch)
         self.reading = threading.Semaphore(cores() + 1)
         self.workspace: Workspace = open_workspace(Path(tempfile.gettempdir()) / f"emofuse-serve-{_user()}")
         self.streams = 0
@@ -54,6 +59,7 @@ class Service:
         self.jobs = Jobs(settings.state, settings, self._job) if settings.state is not None else None
         if self.jobs is not None:
             self.quotas.restore(*self.jobs.ledger.used())
+        self._gauges()
 
     def close(self) -> None:
         """End the threads and delete the private folder; jobs under way are put back."""
@@ -63,6 +69,15 @@ class Service:
         self._pool.shutdown(cancel_futures=True)
         self.batcher.close()
         self.workspace.close()
+
+    def _gauges(self) -> None:
+        gauge, jobs = self.monitor.gauge, self.jobs
+        gauge("places_taken", "Requests that are received, wait or are worked on.", lambda: self.admission.count)
+        gauge("places", "Requests there is room for.", lambda: self.settings.places)
+        gauge("waiting_segments", "Segments that wait for the model.", lambda: self.batcher.depth)
+        gauge("streams", "Streams that are open.", lambda: self.streams)
+        if jobs is not None:
+            gauge("jobs_waiting", "Jobs that wait.", lambda: jobs.ledger.count("queued"))
 
     def caller(self, connection: HTTPConnection, key: str | None = None) -> Caller:
         """Whoever asks, by `Authorization: Bearer KEY` (or a key that came otherwise); without keys, by address.
@@ -101,7 +116,9 @@ class Service:
                 received = await self.received(request, folder)
                 options = read_options(received.fields)
                 work = self.work(await asyncio.to_thread(asked, received, options), caller)
-                return await self.answer(work, request), options, work
+                analysis = await self.answer(work, request)
+                self.monitor.answered(analysis, work.seconds, work.stages.took, options.language)
+                return analysis, options, work
 
     def live(self) -> LiveSession:
         """A session whose answers go through the batcher, as those of requests do."""

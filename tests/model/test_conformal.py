@@ -175,3 +175,44 @@ def test_scores_on_disk_are_rounded_up() -> None:
     from emofuse.model.conformal import _rounded
 
     assert _rounded({"a": [0.123451, 0.5]}) == {"a": [0.12346, 0.5]}
+
+
+def test_rows_whose_raters_tie_promise_nothing() -> None:
+    probs = np.array([[0.7, 0.3], [0.6, 0.4], [0.2, 0.8]])
+    labels = np.array([[1.0, 0.0], [0.5, 0.5], [0.4, 0.6]])
+    fitted = ConformalScores.fit(probs, labels, classes=("a", "b"), sources=["x", "x", "y"])
+    assert fitted.scores == {"x": pytest.approx((0.3,)), "y": pytest.approx((0.2,))}
+    assert Conformal("lac", 0.5, 0.5, 9, ("a", "b")).assess(probs, labels)["n"] == 2
+
+
+def test_shapes_that_do_not_fit_are_named() -> None:
+    with pytest.raises(ValueError, match=r"probs \(2, 3\) must be samples × 4 classes, with as many labels \(2\)"):
+        ConformalScores.fit(np.ones((2, 3)), np.zeros(2, int), classes=CLASSES)
+    with pytest.raises(DataError, match=r"^some probabilities are NaN: the model diverged, or was fed what it cannot"):
+        ConformalScores.fit(np.full((2, 4), np.nan), np.zeros(2, int), classes=CLASSES)
+    for coverage in (0.0, 1.0):
+        with pytest.raises(ValueError, match=f"^coverage {coverage} is not between 0 and 1; 0.9 promises nine of ten"):
+            ConformalScores("lac", CLASSES, {"": (0.5,)}).at(coverage)
+
+
+def test_what_the_disk_holds_is_believed_only_whole(tmp_path) -> None:
+    good = {"method": "aps", "classes": ["a", "b"], "scores": {"x": [0.25, 0.5]}}
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"text": {"mood": good}}))
+    assert load_conformal(path)["text"]["mood"] == ConformalScores("aps", ("a", "b"), {"x": (0.25, 0.5)})
+    for wrong, why in (
+        ({"method": "raps"}, r"method 'raps' over the classes \['a', 'b'\]"),
+        ({"classes": ["a", 1]}, r"method 'aps' over the classes \['a', 1\]"),
+        ({"scores": {"x": [0.1, float("inf")]}}, "some scores are no finite numbers"),
+    ):
+        path.write_text(json.dumps({"text": {"mood": good | wrong}}))
+        with pytest.raises(CheckpointError, match=rf"c\.json holds no conformal scores \({why}.*or delete it$"):
+            load_conformal(path)
+
+
+def test_sources_of_compositions_alone_are_composed() -> None:
+    def of(*names: str) -> ConformalScores:
+        return ConformalScores("lac", CLASSES, dict.fromkeys(names, (0.5,)))
+
+    assert of("composed text+speech").composed and not of("composed text", "meld").composed
+    assert not of().composed and of("a", "b").n == 2

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from emofuse.model.config import FusionConfig
-from emofuse.model.fusion import Attention, FusionTransformer, time_encoding
+from emofuse.model.fusion import Attention, FusionLayer, FusionTransformer, time_encoding
 from emofuse.types import Tokens
 
 DIM = 16
@@ -96,3 +96,67 @@ def test_dropout_is_for_training_alone(fusion) -> None:
     torch.testing.assert_close(fusion({"text": text}, present), fusion({"text": text}, present), rtol=0, atol=0)
     fusion.train()
     assert (fusion({"text": text}, present) - fusion({"text": text}, present)).abs().max() > 1e-3
+
+
+def reference(attention: Attention, queries: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
+    """PyTorch's own multi-head attention with the same weights."""
+    dim = queries.shape[-1]
+    theirs = torch.nn.MultiheadAttention(dim, attention.heads, batch_first=True).eval()
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(torch.cat([attention.query.weight, attention.key_value.weight]))
+        assert theirs.in_proj_bias is not None
+        theirs.in_proj_bias.copy_(torch.cat([attention.query.bias, attention.key_value.bias]))
+        theirs.out_proj.load_state_dict(attention.out.state_dict())
+    hidden = None if mask is None else ~mask
+    return theirs(queries, keys, keys, key_padding_mask=hidden, need_weights=False)[0]
+
+
+def test_attention_is_pytorch_s() -> None:
+    torch.manual_seed(0)
+    attention, queries, keys = Attention(8, 4, 0.3).eval(), torch.randn(2, 3, 8), torch.randn(2, 5, 8)
+    mask = torch.tensor([[True, True, False, True, False], [True] * 5])
+    torch.testing.assert_close(attention(queries, keys, mask), reference(attention, queries, keys, mask))
+    torch.testing.assert_close(attention(queries, keys), reference(attention, queries, keys, None))
+    assert (attention.heads, attention.dropout) == (4, 0.3)
+    dropped = attention.train()(queries, keys)
+    assert not torch.allclose(dropped, reference(attention, queries, keys, None))
+
+
+def test_a_layer_attends_across_then_among_then_feeds_forward() -> None:
+    torch.manual_seed(0)
+    layer = FusionLayer(FusionConfig(dim=8, heads=2, feedforward=3, dropout=0.25)).eval()
+    queries, keys, mask = torch.randn(2, 3, 8), torch.randn(2, 5, 8), torch.rand(2, 5) > 0.3
+    mask[:, 0] = True
+    first = queries + reference(layer.cross, layer.cross_norm(queries), keys, mask)
+    normed = layer.self_norm(first)
+    second = first + reference(layer.among, normed, normed, None)
+    up, down = layer.feedforward[0], layer.feedforward[3]
+    third = second + down(torch.nn.functional.gelu(up(layer.forward_norm(second))))
+    torch.testing.assert_close(layer(queries, keys, mask), third)
+    assert (up.out_features, down.in_features) == (24, 24)
+    assert [m.p for m in (layer.dropout, layer.feedforward[2])] == [0.25, 0.25]
+    assert layer.cross.dropout == layer.among.dropout == 0.25
+
+
+def test_the_transformer_by_hand(fusion) -> None:
+    """Absent slot, kind and seconds of each modality, normed; one query a task through every layer; normed again."""
+    text, present = tokens(1, 3, 8), {"text": there(True), "face": there(False)}
+    own = fusion.project["text"](text.states) + fusion.kind["text"] + time_encoding(text.times, DIM)
+    slots = [fusion.absent[m] + fusion.kind[m] for m in ("text", "face")]
+    keys = fusion.token_norm(torch.cat([slots[0][None, None], own, slots[1][None, None]], 1))
+    mask = torch.tensor([[False, True, True, True, True]])
+    states = fusion.queries[None]
+    for layer in fusion.layers:
+        states = layer(states, keys, mask)
+    torch.testing.assert_close(fusion({"text": text}, present), fusion.norm(states))
+    assert len(fusion.layers) == 2 and fusion.tasks == ("emotion", "valence")
+    assert fusion.modalities == ("text", "face") and fusion.dim == DIM
+    assert [fusion.project[m][1].in_features for m in fusion.modalities] == [8, 6]
+
+
+def test_what_is_learnt_from_nothing_starts_small() -> None:
+    torch.manual_seed(0)
+    built = FusionTransformer(FusionConfig(dim=512, layers=1, heads=2), {"text": 8}, ("emotion", "valence"))
+    for start in (built.kind["text"], built.absent["text"], built.queries):
+        assert start.std().item() == pytest.approx(0.02, rel=0.15)
+        assert start.mean().item() == pytest.approx(0.0, abs=0.003)
