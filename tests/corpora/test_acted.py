@@ -152,7 +152,7 @@ def test_facial_expressions_by_person(make, tmp_path):
     rows += ["me,Ann_Lee_0001.jpg,anger", "me,Bo_Ek_0003.jpg,anger", "me,Bo_Ek_0004.jpg,calm"]
     make.text(tmp_path / "data" / "legend.csv", "user.id,image,emotion\n" + "\n".join(rows) + "\n")
     found = read("facial_expressions", tmp_path)
-    assert {u.labels["emotion"] for u in found.utterances} == {"happiness", "fear"}
+    assert {str(u.labels["emotion"]) for u in found.utterances} == {"happiness", "fear"}
     assert sorted(p.kind for p in found.problems) == ["duplicate", "label", "missing"]
     parts = [{u.speaker for u in found.split(split)} for split in ("train", "dev")]
     assert all(parts) and not parts[0] & parts[1] and parts[0] | parts[1] == set(people)
