@@ -1,5 +1,5 @@
 """Make the samples from free parts, so that the repository holds a real face, a voice and a sentence:
-sample.mp4 with sample.srt, voice.flac and face.jpg.
+sample.mp4 with sample.srt, voice.flac and face.jpg, and the thumbnails sample.jpg and voice.png.
 
 The face is the portrait of the astronaut Eileen Collins from NASA's Great Images database (public domain), which
 ships inside scikit-image; the voice is synthesised with espeak-ng, which must be installed
@@ -97,6 +97,23 @@ def write_face(path: Path) -> None:
     path.write_bytes(cv2.imencode(".jpg", piece, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
 
 
+def write_thumbnails(folder: Path) -> None:
+    """A frame of the video as JPEG and the shape of the voice as PNG, 192 x 144, for the demo's examples."""
+    size = (192, 144)
+    with av.open(str(folder / "sample.mp4")) as container:
+        middle = next(f for f in container.decode(video=0) if f.time is not None and f.time > 1.0)
+    small = cv2.resize(cv2.cvtColor(middle.to_ndarray(format="rgb24"), cv2.COLOR_RGB2BGR), size)
+    (folder / "sample.jpg").write_bytes(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes())
+    with av.open(str(folder / "voice.flac")) as container:
+        sound = np.concatenate([f.to_ndarray().ravel() for f in container.decode(audio=0)]).astype(np.float64)
+    drawn = np.full((size[1], size[0], 3), (208, 79, 43), np.uint8)  # the page's blue, as BGR
+    peaks = [np.abs(part).max() for part in np.array_split(sound, 24)]
+    for bar, peak in enumerate(peaks):
+        half = int(4 + 50 * peak / max(peaks))
+        cv2.rectangle(drawn, (8 * bar + 2, 72 - half), (8 * bar + 5, 72 + half), (255, 255, 255), -1)
+    (folder / "voice.png").write_bytes(cv2.imencode(".png", drawn)[1].tobytes())
+
+
 def clock(seconds: float) -> str:
     """Seconds as SubRip writes them."""
     whole = round(seconds * 1000)
@@ -135,6 +152,7 @@ def main(folder: Path) -> None:
     for write, name in ((write_voice, "voice.flac"), (write_face, "face.jpg")):
         write((folder / name).with_suffix(".part"))
         (folder / name).with_suffix(".part").replace(folder / name)
+    write_thumbnails(folder)
     sys.stdout.write(f"{video} ({len(samples) / rate:.1f} s, {video.stat().st_size / 1e6:.2f} MB), {words}\n")
 
 

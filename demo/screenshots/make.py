@@ -25,12 +25,9 @@ def answered(browser: Any, url: str, options: dict[str, Any]) -> Any:
     page = browser.new_context(**options).new_page()
     page.set_default_timeout(180_000)
     page.goto(url)
-    page.wait_for_selector("emofuse-empty .emo-blank")
-    page.locator("#emo-example-clip").click()
-    page.locator("#emo-in-clip video").wait_for()
-    page.locator("#emo-go-clip").click()
-    page.wait_for_selector("#emo-answer-clip [data-testid=download-json]")
-    page.wait_for_function("document.querySelector('#emo-answer-clip emofuse-answer').memory.player?.readyState > 2")
+    page.locator("#emo-examples-file .emo-example").first.click()
+    page.wait_for_selector("#emo-answer-file [data-testid=download-json]")
+    page.wait_for_function("document.querySelector('#emo-answer-file video')?.readyState > 2")
     return page
 
 
@@ -50,11 +47,11 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         desk = answered(browser, served.url, DESK)
         keep("clip.png", desk.screenshot(full_page=True), 960)
-        desk.locator("#emo-answer-clip .emo-run").nth(1).click()
+        desk.locator("#emo-answer-file .emo-run").nth(1).click()
         desk.locator("#emo-theme").click()
-        keep("dark.png", desk.locator("#emo-answer-clip").screenshot(), 552, 664)
+        keep("dark.png", desk.locator("#emo-answer-file").screenshot(), 552, 664)
         phone = answered(browser, served.url, PHONE)
-        keep("phone-chinese.png", phone.locator("#emo-answer-clip").screenshot(), 390, 1000)
+        keep("phone-chinese.png", phone.screenshot(full_page=True), 390, 1000)
         browser.close()
     served.close()
 

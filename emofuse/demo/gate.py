@@ -16,17 +16,19 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from emofuse.demo.assets import ADDRESS
 from emofuse.demo.receive import receive_upload
 from emofuse.demo.settings import Settings
 from emofuse.demo.uploads import Uploads
 from emofuse.demo.visitors import Visitors
 
 READ = re.compile(
-    r"/|/config/?|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt|/(assets|static|svelte)/.*|/gradio_api/("
+    ADDRESS.pattern + r"|/|/config/?|/theme\.css|/favicon\.ico|/manifest\.json|/robots\.txt|/(assets|static|svelte)/.*|"
+    r"/gradio_api/("
     r"theme\.css|info/?|startup-events|app_id/?|queue/data|upload_progress|heartbeat/[^/]+|file=.*|custom_component/.*)"
 )
 """What may be read."""
-WRITE = re.compile(r"/gradio_api/(upload|queue/join|cancel|reset/?|stream/[^/]+(/close)?|run/[^/]+)")
+WRITE = re.compile(r"/gradio_api/(upload|queue/join|cancel|reset/?|run/[^/]+)")
 """What may be sent to."""
 HEADERS = {
     "x-content-type-options": "nosniff",
@@ -102,7 +104,7 @@ class Gate:
             return PlainTextResponse("this page has another name; see --name", 421), request.receive
         if not _same_origin(request):
             return PlainTextResponse("this page is asked only by itself", 403), request.receive
-        path, writes = request.url.path, request.method == "POST"
+        path, writes = own_path(request.scope), request.method == "POST"
         if request.method not in ("GET", "HEAD", "POST") or not (WRITE if writes else READ).fullmatch(path):
             return PlainTextResponse("there is nothing here", 404), request.receive
         if browser is None:
@@ -156,10 +158,16 @@ class Gate:
         """What tells a browser to keep the page to itself; and a cookie, where it has none."""
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
-        if given is not None and request.url.path == "/":
+        if given is not None and own_path(request.scope) in ("", "/"):
             headers.append("set-cookie", f"{self.visitors.cookie}={given}; Path=/; HttpOnly; SameSite=Strict")
         if "/file=" in request.url.path:
             headers["cache-control"] = "no-store"
+
+
+def own_path(scope: Scope) -> str:
+    """The path of a request as the page sees it, wherever the page is mounted."""
+    path, root = scope["path"], scope.get("root_path", "").rstrip("/")
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 
 def _same_origin(request: Request) -> bool:

@@ -1,4 +1,4 @@
-"""Handlers: what the page's boxes, corrections and live view do; answers are made next door."""
+"""Handlers: what the page's files of words, corrections and live view do; answers are made next door."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,9 +14,7 @@ import soundfile
 
 from emofuse.demo.answers import Answers, error, named, status
 from emofuse.demo.feedback import Correction, save
-from emofuse.demo.html import element
 from emofuse.demo.live import Live
-from emofuse.demo.samples import sample
 from emofuse.demo.settings import Settings
 from emofuse.demo.texts import say
 from emofuse.demo.uploads import Uploads, open_regular
@@ -37,19 +36,6 @@ class Handlers:
         self.answers = Answers(pipeline, settings, uploads, visitors)
         self._live: dict[Visit, Live] = {}
 
-    # ---- boxes ----
-
-    def holder(self, kind: str) -> Callable[[Any, gr.Request], None]:
-        """What happens when something is put into the box of one tab, or the box is emptied."""
-
-        def hold(sent: Any, request: gr.Request) -> None:
-            visit = self.visitors.visit(request)
-            self.uploads.hold(visit, sent)
-            if not sent:
-                self.answers.emptied(visit, kind)
-
-        return named(hold, f"hold_{kind}")
-
     def read_words(self, sent: Any, request: gr.Request) -> Any:
         """The words of a transcript's file; the file itself goes."""
         visit = self.visitors.visit(request)
@@ -63,27 +49,15 @@ class Handlers:
         finally:
             self.uploads.release(visit, sent)
 
-    def example(self, kind: str) -> Callable[[gr.Request], Any]:
-        """What the button does that fills the boxes with what ships with the package."""
-
-        def fill(request: gr.Request) -> Any:
-            file, words = sample(kind, self.uploads.place())
-            if file is not None:
-                self.uploads.add(self.visitors.visit(request).browser, file)
-            return None if file is None else str(file), words
-
-        return named(fill, f"example_{kind}")
-
     def gone(self, request: gr.Request) -> None:
-        """A page was closed: its work ends and its files go."""
+        """A page was closed: its work ends, and the files of that work go."""
         visit = self.visitors.visit(request)
         self.answers.gone(visit)
         self._live.pop(visit, None)
-        self.uploads.release_all(visit)
 
     def tidy(self) -> None:
         """Delete what visitors who never signed off have left; called over and over."""
-        self.uploads.sweep(self.settings.orphaned, self.settings.held)
+        self.uploads.sweep(self.settings.orphaned)
         self.answers.forget(self.settings.held)
         for visit, live in list(self._live.items()):
             if live.idle > self.settings.live_limit:
@@ -91,22 +65,22 @@ class Handlers:
 
     # ---- corrections ----
 
-    def corrector(self, kind: str) -> Callable[..., Any]:
+    def corrector(self, panel: str) -> Callable[..., Any]:
         """What the button that saves a correction does."""
 
         def correct(choice: Any, consent: Any, chosen: Any, media: Any, request: gr.Request) -> Any:
             visit = self.visitors.visit(request)
             try:
-                problem = self._correct(kind, choice, consent, chosen, media, visit)
+                problem = self._correct(panel, choice, consent, chosen, media, visit)
                 return status(problem or "feedback_saved"), gr.skip() if problem else gr.update(value=False)
             finally:
                 self.uploads.release(visit, media)
 
-        return named(correct, f"correct_{kind}")
+        return named(correct, f"correct_{panel}")
 
-    def _correct(self, kind: str, choice: Any, consent: Any, chosen: Any, media: Any, visit: Visit) -> str | None:
+    def _correct(self, panel: str, choice: Any, consent: Any, chosen: Any, media: Any, visit: Visit) -> str | None:
         """Write a correction; or the key of what is wrong with it."""
-        answer, folder = self.answers.kept(visit, kind), self.settings.feedback
+        answer, folder = self.answers.kept(visit, panel), self.settings.feedback
         if answer is None or folder is None:
             return "feedback_no_answer"
         if choice not in EMOTIONS:
@@ -128,56 +102,52 @@ class Handlers:
 
     # ---- live ----
 
-    def hear(self, sent: Any, request: gr.Request) -> str:
-        """The sound since last time: predicted, and its file deleted."""
+    def turn(self, sound: Any, picture: Any, blur: Any, request: gr.Request) -> dict[str, Any] | None:
+        """The sound and the picture since last time: predicted, and their files deleted."""
         visit = self.visitors.visit(request)
-        live, file = self._live_of(visit), self.uploads.find(visit, sent)
+        live = self._live_of(visit)
+        if live.age > self.settings.live_limit:
+            self._live.pop(visit, None)
+            return (live.shown or {}) | {"emotions": list(EMOTIONS), "ended": True}
+        heard, seen = self.uploads.find(visit, sound), self.uploads.find(visit, picture)
         try:
-            if file is not None and self._may(visit):
-                with open_regular(file) as opened, soundfile.SoundFile(opened) as sound:
-                    longest = round((self.settings.live_window + 1) * sound.samplerate)
-                    samples = sound.read(longest, dtype="int16", always_2d=True)
-                    self._spend(visit, live.hear, sound.samplerate, samples)
-        except (EmofuseError, soundfile.LibsndfileError, OSError) as error:
-            log.warning("a moment of live sound was left out: %s", type(error).__name__)
+            if seen is not None and self._may(visit):
+                self._spend(visit, lambda: live.see(read_image(seen), blur is not False, alone=heard is None))
+            if heard is not None and self._may(visit):
+                self._hear(live, heard, visit)
+        except (EmofuseError, soundfile.LibsndfileError, OSError) as failed:
+            log.warning("a live moment was left out: %s", type(failed).__name__)
         finally:
-            self.uploads.release(visit, sent)
+            self.uploads.release(visit, sound)
+            self.uploads.release(visit, picture)
         return self._shown(live, visit)
 
-    def see(self, sent: Any, blur: Any, request: gr.Request) -> str:
-        """The camera's picture: predicted, and its file deleted."""
-        visit = self.visitors.visit(request)
-        live, file = self._live_of(visit), self.uploads.find(visit, sent)
-        try:
-            if file is not None and self._may(visit):
-                self._spend(visit, live.see, read_image(file), blur is not False)
-        except EmofuseError as error:
-            log.warning("a live picture was left out: %s", type(error).__name__)
-        finally:
-            self.uploads.release(visit, sent)
-        return self._shown(live, visit)
+    def _hear(self, live: Live, heard: Path, visit: Visit) -> None:
+        with open_regular(heard) as opened, soundfile.SoundFile(opened) as sound:
+            longest = round((self.settings.live_window + 1) * sound.samplerate)
+            samples = sound.read(longest, dtype="int16", always_2d=True)
+            self._spend(visit, lambda: live.hear(sound.samplerate, samples))
 
     def _may(self, visit: Visit) -> bool:
         return self.answers.budgets.left(visit.browser) > 0
 
-    def _spend(self, visit: Visit, work: Callable[..., Any], *arguments: Any) -> None:
+    def _spend(self, visit: Visit, work: Callable[[], object]) -> None:
         """Do some work on a visitor's account."""
         began = time.monotonic()
         try:
-            work(*arguments)
+            work()
         finally:
             self.answers.budgets.spend(visit.browser, time.monotonic() - began)
 
-    def _shown(self, live: Live, visit: Visit) -> str:
+    def _shown(self, live: Live, visit: Visit) -> dict[str, Any] | None:
         """What the live view shows last."""
         if not self._may(visit):
             return error("error_spent", values=self.answers.spent_values())
-        return element("emofuse-live", {"emotions": list(EMOTIONS)} | live.shown if live.shown else None)
+        return {"emotions": list(EMOTIONS)} | live.shown if live.shown else None
 
-    def forget(self, request: gr.Request) -> str:
+    def forget(self, request: gr.Request) -> None:
         """Start the live view over."""
         self._live.pop(self.visitors.visit(request), None)
-        return element("emofuse-live")
 
     def _live_of(self, visit: Visit) -> Live:
         return self._live.setdefault(visit, Live(self.pipeline, self.settings))

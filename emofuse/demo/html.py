@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from emofuse.demo.texts import STATIC, Language, say, texts
+import gradio as gr
+
+from emofuse.demo.texts import LANGUAGES, STATIC, Language, say, texts
 
 _LOGO = (
     '<svg viewBox="0 0 42 42" aria-hidden="true"><rect width="42" height="42" rx="11" fill="#2b4fd0"/>'
@@ -16,12 +18,21 @@ _LOGO = (
 )
 
 
-def element(tag: str, payload: Any = None, name: str = "", attribute: str = "view") -> str:
-    """A custom element with its data in an attribute; in base64, so that nothing in the data is ever markup."""
-    if payload is None:
-        return f"<{tag}></{tag}>"
-    packed = base64.b64encode(json.dumps(payload, ensure_ascii=False, allow_nan=False).encode()).decode()
-    return f'<{tag} name="{name}" data-{attribute}="{packed}"></{tag}>'
+def drawn(
+    part: str, *, panel: str | None = None, events: Sequence[str] = (), value: Any = None, **options: Any
+) -> gr.HTML:
+    """A component that the page's script draws: its value is data and its template an empty element, so that nothing
+    of a visitor's is ever markup. `events` are those that the script triggers; Gradio reads their names in the call.
+    """
+    component = f"{{element, trigger, props, watch, events: {json.dumps(list(events))}}}"
+    arguments = component if panel is None else f"{json.dumps(panel)}, {component}"
+    return gr.HTML(
+        value,
+        html_template=options.pop("html_template", '<div class="emo-root"></div>'),
+        js_on_load=f"emofuse.mount.{part}({arguments})",
+        apply_default_css=False,
+        **options,
+    )
 
 
 def brand(language: Language) -> str:
@@ -31,8 +42,12 @@ def brand(language: Language) -> str:
 
 
 def head() -> str:
-    """What stands first in the page's head: the words, the script and the style, all inside the page."""
-    words = json.dumps({name: texts()[name] for name in ("en", "zh")}, ensure_ascii=False).replace("<", "\\u003c")
-    script = (STATIC / "demo.js").read_text(encoding="utf-8")
+    """What stands first in the page's head: the words and the style in the page, the script as modules beside it."""
+    words = json.dumps({name: texts()[name] for name in LANGUAGES}, ensure_ascii=False).replace("<", "\\u003c")
     style = (STATIC / "demo.css").read_text(encoding="utf-8")
-    return f'<style id="emofuse-style">{style}</style>\n<script>window.EMOFUSE_TEXTS = {words};\n{script}</script>'
+    modules = sorted(path.name for path in (STATIC / "js").glob("*.js"))
+    early = "".join(f'<link rel="modulepreload" href="./emofuse/js/{name}">' for name in modules)
+    return (
+        f'<style>{style}</style>{early}<script type="application/json" id="emofuse-texts">{words}</script>'
+        '<script type="module" src="./emofuse/js/main.js"></script>'
+    )

@@ -19,6 +19,7 @@ from emofuse.demo.thumbnails import Sight, still_of_picture, still_of_video
 from emofuse.demo.view import Extras, stem_of, view
 from emofuse.errors import EmofuseError, MediaError
 from emofuse.media.decode import probe
+from emofuse.media.formats import existing_file, is_picture
 from emofuse.media.limits import LimitError, Limits
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.pipeline import Pipeline
@@ -224,14 +225,24 @@ class Job:
         return view(analysis, self._extras, kind=request.kind, done=done, playable=playable, stem=stem)
 
 
-def check(request: Request, settings: Settings) -> None:
-    """Raise `RefusedError` for what is too much for this page, `EmofuseError` for a clip that cannot be opened."""
+def request_for(file: Path, words: str, blur: bool) -> Request:
+    """What to predict of a file of any kind: a picture, sound alone, or a clip. Raises `EmofuseError`."""
+    if is_picture(existing_file(file)):
+        return Request("picture", image=str(file), words=words, blur=blur)
+    return Request("clip" if probe(file).has_video else "speech", source=str(file), words=words, blur=blur)
+
+
+def check(request: Request, settings: Settings) -> float:
+    """How much there is to read: seconds of a clip, hundreds of characters, or one picture.
+
+    Raises `RefusedError` for what is too much for this page, `EmofuseError` for a clip that cannot be opened.
+    """
     if not request.inputs():
         raise RefusedError("error_nothing")
     if len(request.words) > settings.characters:
         raise RefusedError("error_text_long", came=f"{len(request.words):,}", valid=f"{settings.characters:,}")
     if request.file is None:
-        return
+        return len(request.words) / 100
     path = Path(request.file)
     if not path.is_file():
         raise RefusedError("error_gone")
@@ -242,6 +253,8 @@ def check(request: Request, settings: Settings) -> None:
         seconds = probe(path).duration
         if seconds > settings.minutes * 60 + 1:
             raise too_long(seconds, settings)
+        return seconds
+    return 1.0
 
 
 def too_long(seconds: float, settings: Settings) -> RefusedError:

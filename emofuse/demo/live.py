@@ -62,11 +62,18 @@ class Live:
             spare -= len(first)
         return self._predict(arrived)
 
-    def see(self, picture: np.ndarray, blur: bool = False, now: float | None = None) -> dict[str, Any] | None:
-        """Take the camera's picture; predicted at once only where no sound comes that would carry it along."""
+    def see(
+        self, picture: np.ndarray, blur: bool = False, now: float | None = None, alone: bool = True
+    ) -> dict[str, Any] | None:
+        """Take the camera's picture; predicted at once only where no sound comes along (`alone`) or came just now."""
         arrived = time.monotonic() if now is None else now
         self._picture, self._seen_at, self._blur = picture, arrived, blur
-        return None if arrived - self._heard_at < FRESH else self._predict(arrived)
+        return self._predict(arrived) if alone and arrived - self._heard_at >= FRESH else None
+
+    @property
+    def age(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self._made
 
     @property
     def idle(self) -> float:

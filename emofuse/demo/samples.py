@@ -1,12 +1,16 @@
-"""What the example buttons fill in: files that ship with the package, nothing from the network."""
+"""The examples: files that ship with the package, and sentences; nothing from the network."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-FILES = {"clip": "sample.mp4", "speech": "voice.flac", "picture": "face.jpg"}
+FILES = (
+    ("clip", "sample.mp4", "sample.srt", "sample.jpg"),
+    ("speech", "voice.flac", "", "voice.png"),
+    ("picture", "face.jpg", "", "face.jpg"),
+)
+"""(kind, file, its words, its thumbnail)."""
 TEXTS = (
     "We did it! I can't stop smiling, this is the best day of my life.",
     "How dare you read my letters? I have had enough of this!",
@@ -17,14 +21,11 @@ TEXTS = (
 def folder() -> Path | None:
     """Where the samples are: in an installation inside the package, in a clone in demo/samples."""
     homes = (_PACKAGE / "_samples", _PACKAGE.parent / "demo" / "samples")
-    return next((home for home in homes if (home / FILES["clip"]).is_file()), None)
+    return next((home for home in homes if (home / FILES[0][1]).is_file()), None)
 
 
-def sample(kind: str, into: Path) -> tuple[Path | None, str]:
-    """A copy of an example's file in `into`, and the words that go with it."""
+def served() -> dict[str, Path]:
+    """Name → path of every file of the examples that is there."""
     home = folder()
-    if home is None or not (home / FILES[kind]).is_file():
-        return None, ""
-    file = Path(shutil.copyfile(home / FILES[kind], into / FILES[kind]))
-    words = (home / FILES[kind]).with_suffix(".srt")
-    return file, words.read_text(encoding="utf-8") if words.is_file() else ""
+    names = {name for _, *names in FILES for name in names if name} if home is not None else set()
+    return {name: home / name for name in sorted(names) if home is not None and (home / name).is_file()}

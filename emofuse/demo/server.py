@@ -14,7 +14,8 @@ import gradio as gr
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from emofuse.demo.gate import Gate, Names
+from emofuse.demo.assets import PLACE, answer, assets
+from emofuse.demo.gate import Gate, Names, own_path
 from emofuse.demo.handlers import Handlers
 from emofuse.demo.html import head
 from emofuse.demo.page import build
@@ -143,13 +144,17 @@ def free_port(host: str, port: int | None) -> int:
 
 
 class Dress:
-    """Puts the script and the style at the head of the page, and says what a browser may fetch for it."""
+    """Puts the style at the head of the page and the script beside it, and says what a browser may fetch for it."""
 
     def __init__(self, app: ASGIApp, head: str) -> None:
-        self.app, self.head = app, head.encode()
+        self.app, self.head, self.assets = app, head.encode(), assets()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope.get("method") != "GET" or scope["path"] not in ("", "/"):
+        path = own_path(scope) if scope["type"] == "http" else ""
+        if scope.get("method") in ("GET", "HEAD") and path.startswith(PLACE):
+            await answer(self.assets, path)(scope, receive, send)
+            return
+        if scope["type"] != "http" or scope.get("method") != "GET" or path not in ("", "/"):
             await self.app(scope, receive, send)
             return
         started: Message = {}

@@ -39,9 +39,9 @@ class Settings:
     upload_seconds: float = 300.0
     """Seconds that an upload may take."""
     orphaned: float = 60.0
-    """Seconds after which a file that lies in nobody's box is deleted."""
+    """Seconds after which an upload is deleted, unless an answer is being made of it or waits for its turn."""
     held: float = 900.0
-    """Seconds after which a file is deleted even where a page still has it in a box, unless it is being worked on."""
+    """Seconds for which an answer is remembered for a correction, where corrections are wanted."""
     hosts: tuple[str, ...] = ()
     """Further names by which the page may be reached, for example through a proxy."""
     feedback: Path | None = None

@@ -1,4 +1,4 @@
-"""Uploads: files that visitors gave, each remembered with who gave it and deleted once no page of theirs needs it."""
+"""Uploads: files that visitors gave, each remembered with who gave it and deleted once its answer is made."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,12 +19,11 @@ from emofuse.demo.visitors import Visit
 
 @dataclass(eq=False)
 class Upload:
-    """A file, whose it is, and which of their pages have it in a box."""
+    """A file, and whose it is."""
 
     path: Path
     browser: str
     since: float
-    pages: set[str] = field(default_factory=set)
     in_use: int = 0
     """How many answers are being made, or waited for, that need it."""
 
@@ -72,29 +71,12 @@ class Uploads:
         """Whether a browser may see a file again."""
         return self.find(Visit(browser, ""), path) is not None
 
-    def hold(self, visit: Visit, sent: object) -> None:
-        """Note that a page has a file in one of its boxes."""
-        with self._lock:
-            upload = self._upload(visit, sent)
-            if upload is not None:
-                upload.pages.add(visit.page)
-
     def release(self, visit: Visit, sent: object) -> None:
-        """Delete a file unless another page of the same browser holds it."""
+        """Delete a file that the same browser gave."""
         with self._lock:
             upload = self._upload(visit, sent)
             if upload is not None:
-                upload.pages.discard(visit.page)
-                if not upload.pages:
-                    self._delete(upload)
-
-    def release_all(self, visit: Visit) -> None:
-        """Delete what a page that was closed has left."""
-        with self._lock:
-            held = [str(one.path) for one in self._known.values() if one.browser == visit.browser]
-            held = [path for path in held if visit.page in self._known[path].pages]
-        for path in held:
-            self.release(visit, path)
+                self._delete(upload)
 
     @contextmanager
     def using(self, visit: Visit, sent: object) -> Iterator[None]:
@@ -109,11 +91,11 @@ class Uploads:
             if upload is not None:
                 upload.in_use -= 1
 
-    def sweep(self, age: float, held: float) -> None:
-        """Delete what no page holds once it is so many seconds old, and what pages do hold once it is `held` old."""
+    def sweep(self, age: float) -> None:
+        """Delete what is so many seconds old, but for what an answer is being made of."""
         with self._lock:
             for upload in [one for one in self._known.values() if not one.in_use]:
-                if time.monotonic() - upload.since > (held if upload.pages else age):
+                if time.monotonic() - upload.since > age:
                     self._delete(upload)
             known = {upload.path.parent for upload in self._known.values()} | self._coming
         for place in self.folder.iterdir():

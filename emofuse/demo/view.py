@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emofuse.demo.texts import note_in
+from emofuse.demo.texts import hint, note_in
 from emofuse.demo.thumbnails import Sight, share
 from emofuse.modalities import ordered
+from emofuse.notes import Note
 from emofuse.pipeline.analysis import Analysis
 from emofuse.tasks import EMOTIONS
 from emofuse.types import Prediction
@@ -18,6 +19,14 @@ COVERAGE = 0.9
 """How often the sets of possible emotions hold the true one, where the model was calibrated for them."""
 GUESS = 0.8
 """Where it was not: the emotions shown as possible are the fewest that hold this much probability."""
+
+
+SELF_EVIDENT = {
+    "speech": ("no_video_track", "no_picture"),
+    "picture": ("no_sound", "no_transcript", "no_audio_track"),
+    "text": ("no_sound", "no_picture", "words_read_aloud"),
+}
+"""Codes of notes that say only what kind of material it is."""
 
 
 @dataclass(eq=False)
@@ -46,9 +55,10 @@ def view(analysis: Analysis, extras: Extras, *, kind: str, done: bool, playable:
         "duration": analysis.duration,
         "emotions": list(EMOTIONS),
         "overall": shape(sets.overall) if sets.overall else None,
-        "segments": [shape(p) for p in sets.segments],
+        "segments": [shape(p) | {"hints": unlike(p)} for p in sets.segments],
         "words": words(analysis),
         "notes": [{"en": note, "zh": note_in("zh", note)} for note in sets.notes] if done else [],
+        "hints": hints(sets.notes, kind) if done else [],
         "stills": [extras.stills.get(place) for place in places],
         "tracks": tracks(extras),
         "shares": {str(i): value for i, value in extras.shares.items()},
@@ -73,6 +83,18 @@ def shape(p: Prediction) -> dict[str, Any]:
         "arousal": p.arousal,
         "alone": {m: row(p.by_modality[m]) for m in ordered(p.by_modality)},
     }
+
+
+def hints(notes: Iterable[str], kind: str) -> list[dict[str, Any]]:
+    """Notes that matter to whoever sees the answer, in plain words; what the kind of the material says is not said."""
+    told = [hint(note) for note in notes if getattr(note, "code", None) not in SELF_EVIDENT.get(kind, ())]
+    return [one for one in told if one is not None]
+
+
+def unlike(p: Prediction) -> list[dict[str, Any]]:
+    """What in a prediction is unlike what the model learnt, in plain words."""
+    notes = (Note("unfamiliar", modality=m, segments=1, total=1, why=why) for m, why in sorted(p.unfamiliar.items()))
+    return [one for note in notes if (one := hint(note))]
 
 
 def row(emotions: Mapping[str, float] | None) -> list[float] | None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
+import copy
 import functools
 import json
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -149,13 +148,11 @@ class Caller:
         return self.http.post("/gradio_api/queue/join", json=self.body(handler, *data))
 
     def queue(self, handler: str, *data: Any) -> list[Any]:
-        """The last that a queued handler sent; of one that streams, the first."""
-        event = self.join(handler, *data).raise_for_status().json()["event_id"]
+        """The last that a queued handler sent."""
+        self.join(handler, *data).raise_for_status()
         last: list[Any] = []
         for said in self.messages():
             last = (said.get("output") or {}).get("data") or last
-            if last and handler in ("hear", "see"):
-                self.http.post(f"/gradio_api/stream/{event}/close")
         return last
 
     def messages(self) -> Iterator[dict[str, Any]]:
@@ -177,13 +174,35 @@ def named(path: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def shown() -> Any:
-    """Reads what an element of the page says: the state or the view packed in it."""
+    """Reads what a component of the page was sent: data as they are, or how they differ from what was sent before."""
 
-    def read(html: str) -> Any:
-        packed = re.search(r'data-(?:state|view)="([^"]+)"', html)
-        return json.loads(base64.b64decode(packed[1])) if packed else None
+    def read(sent: Any, before: Any = None) -> Any:
+        if not isinstance(sent, list):
+            return sent
+        value = copy.deepcopy(before)
+        for action, path, new in sent:
+            value = _changed(value, action, path, new)
+        return value
 
     return read
+
+
+def _changed(value: Any, action: str, path: list[Any], new: Any) -> Any:
+    """A value after one of Gradio's changes: `action` at the place that `path` leads to."""
+    if not path:
+        return new
+    place = value
+    for step in path[:-1]:
+        place = place[step]
+    if action == "delete":
+        del place[path[-1]]
+    elif action == "append":
+        place[path[-1]] += new
+    elif action == "add" and isinstance(place, list):
+        place.insert(path[-1], new)
+    else:
+        place[path[-1]] = new
+    return value
 
 
 @pytest.fixture
@@ -252,24 +271,37 @@ class Visit:
     def open(self, query: str = "") -> Any:
         """The page, ready to be used."""
         self.tab.goto(self.url + query)
-        self.tab.wait_for_selector("emofuse-empty .emo-blank")
+        self.tab.wait_for_selector("[data-testid=drop]")
         return self.tab
 
-    def choose(self, kind: str) -> None:
+    def choose(self, panel: str) -> None:
         """Go to a tab of the page."""
-        self.tab.locator(f"#emo-tab-{kind}-button").click()
+        self.tab.locator(f"#emo-tab-{panel}-button").click()
 
-    def answer(self, kind: str) -> Any:
+    def put(self, *files: Path) -> None:
+        """Put files into the box, in place of what lies there."""
+        away = self.tab.locator("#emo-in-file .emo-drop-away")
+        if away.count():
+            away.click()
+        self.tab.locator("#emo-in-file input[type=file]").set_input_files(files)
+
+    def unfold(self) -> None:
+        """Show the words and what else is folded under the box."""
+        if not self.tab.locator("#emo-words-file textarea").is_visible():
+            self.tab.locator("#emo-more-file button").first.click()
+        self.tab.locator("#emo-words-file textarea").wait_for()
+
+    def answer(self, panel: str, press: str | None = None) -> Any:
         """Press the button and wait for the whole answer; one that was there before does not count."""
-        where = f"#emo-answer-{kind} emofuse-answer"
-        before = self.tab.evaluate_handle("(where) => document.querySelector(where)?.view", where)
-        self.tab.locator(f"#emo-go-{kind}").click()
+        where = f"#emo-answer-{panel} .emo"
+        before = self.tab.evaluate("(where) => document.querySelector(where)?.dataset.run ?? null", where)
+        self.tab.locator(press or f"#emo-go-{panel}").click()
         self.tab.wait_for_function(
-            "([where, before]) => { const it = document.querySelector(where)?.view; return it?.done && it !== before }",
+            "([where, before]) => { const it = document.querySelector(where)?.dataset;"
+            " return it?.done === 'true' && it.run !== before }",
             arg=[where, before],
         )
-        self.tab.wait_for_selector(f"#emo-answer-{kind} [data-testid=download-json]")
-        return self.tab.locator(f"#emo-answer-{kind}")
+        return self.tab.locator(f"#emo-answer-{panel}")
 
     def check(self) -> None:
         """Nothing was complained about, and nothing asked of another server, since last time."""
@@ -278,10 +310,10 @@ class Visit:
         self.elsewhere.clear()
         assert (errors, elsewhere) == ([], [])
 
-    def download(self, kind: str, ending: str) -> str:
+    def download(self, panel: str, ending: str) -> str:
         """The text of a downloaded file."""
         with self.tab.expect_download() as waiting:
-            self.tab.locator(f"#emo-answer-{kind} [data-testid=download-{ending}]").click()
+            self.tab.locator(f"#emo-answer-{panel} [data-testid=download-{ending}]").click()
         assert waiting.value.suggested_filename.endswith(f".{ending}")
         return Path(waiting.value.path()).read_text(encoding="utf-8")
 

@@ -15,8 +15,6 @@ from emofuse.demo.feedback import Correction, save
 from emofuse.demo.gate import Names
 from emofuse.demo.settings import Settings
 
-KINDS = ("clip", "speech", "picture")
-
 
 def file(path) -> dict:
     """A path as Gradio's boxes name a file."""
@@ -108,29 +106,19 @@ def test_a_correction_of_what_was_given_is_kept(visitor, shown, kept, secret):
     assert visitor.http.get(mine["url"]).status_code == 403
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_only_what_was_uploaded_here_is_predicted(visitor, victim, shown, secret, kind):
+def test_only_what_was_uploaded_here_is_predicted(visitor, victim, shown, secret):
     theirs = victim.give("voice.flac", secret.read_bytes())
     for forged in (secret, "/etc/passwd", "http://127.0.0.1:9/voice.flac", "../voice.flac"):
-        assert visitor.join(f"run_{kind}", file(forged), "", False).status_code == 403
-    status, *_ = visitor.queue(f"run_{kind}", theirs, "", False)
+        assert visitor.join("run_file", file(forged), "", False).status_code == 403
+    status, *_ = visitor.queue("run_file", theirs, "", False)
     assert shown(status)["error"] == "error_gone"
-    for forged in (theirs["path"], str(secret), 7, [theirs]):
-        assert visitor.queue(f"run_{kind}", forged, "", False) == []
+    for forged in (theirs["path"], str(secret), "/etc/passwd", "failed", 7, [theirs], [str(secret)]):
+        status, *_ = visitor.queue("run_file", forged, "", False)
+        assert shown(status)["error"] == "error_gone"
     for words, blur in (({"a": 1}, False), ("", None), ("", "yes"), (["x"], True)):
-        status, *_ = visitor.queue(f"run_{kind}", None, words, blur)
+        status, *_ = visitor.queue("run_file", None, words, blur)
         assert shown(status)["error"] == "error_request"
     assert victim.http.get(theirs["url"]).content == secret.read_bytes()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_box_holds_only_what_was_uploaded_here(visitor, victim, page, secret, kind):
-    theirs = victim.give("voice.flac", secret.read_bytes())
-    assert visitor.run(f"hold_{kind}", file(secret)).status_code == 403
-    for forged, status in ((theirs, 200), (None, 200), (str(secret), 500), (7, 500)):
-        assert visitor.run(f"hold_{kind}", forged).status_code == status
-    assert page.uploads._known[theirs["path"]].pages == set()
-    assert secret.exists() and victim.http.get(theirs["url"]).status_code == 200
 
 
 def test_only_a_transcript_that_was_uploaded_here_is_read(visitor, victim, tmp_path):
@@ -146,16 +134,15 @@ def test_only_a_transcript_that_was_uploaded_here_is_read(visitor, victim, tmp_p
 def test_live_sound_and_pictures_are_this_visitors(visitor, victim, shown, secret, samples, tmp_path):
     picture = samples / "face.jpg"
     heard, seen = victim.give("voice.flac", secret.read_bytes()), victim.give("face.jpg", picture.read_bytes())
-    assert visitor.join("hear", file(secret)).status_code == 403
-    assert visitor.join("see", file(picture), False).status_code == 403
-    assert [shown(visitor.queue("hear", forged)[0]) for forged in (heard, None)] == [None, None]
-    assert [shown(visitor.queue("see", forged, False)[0]) for forged in (seen, None)] == [None, None]
-    for forged in (heard["path"], str(secret), 7):
-        assert visitor.queue("hear", forged) == [] and visitor.queue("see", forged, False) == []
-    event = visitor.join("hear", None).json()["event_id"]
-    assert visitor.http.post(f"/gradio_api/stream/{event}", json=visitor.body("hear", file(secret))).status_code == 403
-    visitor.http.post(f"/gradio_api/stream/{event}/close")
-    assert shown(victim.queue("hear", heard)[0])["present"] == ["speech"]
+    assert visitor.run("turn", file(secret), "", False).status_code == 403
+    assert visitor.run("turn", "", file(picture), False).status_code == 403
+    for forged in (heard, heard["path"], seen["path"], str(secret), str(picture), 7, [str(secret)], None):
+        for given in ((forged, ""), ("", forged)):
+            assert visitor.run("turn", *given, False).raise_for_status().json()["data"] == [None]
+    assert visitor.http.post("/gradio_api/stream/x", json=visitor.body("turn", "", "", False)).status_code == 404
+    now = victim.run("turn", heard["path"], seen["path"], False).json()["data"][0]
+    assert now["present"] == ["speech", "face"] and secret.exists() and picture.exists()
+    assert [victim.http.get(given["url"]).status_code for given in (heard, seen)] == [403, 403]
 
 
 def test_downloads_are_this_visitors(visitor, victim, secret, kept):
@@ -170,7 +157,17 @@ def test_downloads_are_this_visitors(visitor, victim, secret, kept):
 def test_routes_that_the_page_does_not_use_are_not_there(visitor):
     for path in ("call/run_text", "call/v2/run_text", "api/run_text", "process_recording", "component_server"):
         assert visitor.http.post(f"/gradio_api/{path}", json=visitor.body("run_text", "x")).status_code == 404
-    for path in ("/gradio_api/openapi.json", "/monitoring", "/gradio_api/deep_link", "/docs", "/login"):
+    for path in (
+        "/emofuse/js/main.py",
+        "/emofuse/js/../../demo.css",
+        "/emofuse/samples/make_sample.py",
+        "/emofuse/x.js",
+        "/gradio_api/openapi.json",
+        "/monitoring",
+        "/gradio_api/deep_link",
+        "/docs",
+        "/login",
+    ):
         assert visitor.http.get(path).status_code == 404
     assert visitor.http.put("/gradio_api/upload").status_code == 404
 
@@ -305,19 +302,13 @@ def test_an_upload_that_takes_too_long_or_is_cut_off_leaves_nothing(start, call)
 
 
 def test_an_upload_is_kept_for_a_stated_time_even_from_who_never_signs_off(start, call):
-    with start(Settings(orphaned=1.0, held=3.0)) as served:
-        one = call(served)
-        forgotten, boxed = (one.give(name, b"x") for name in ("a.mp4", "b.mp4"))
-        assert one.run("hold_clip", boxed).status_code == 200
+    with start(Settings(orphaned=1.0)) as served:
         began = time.monotonic()
+        forgotten = call(served).give("a.mp4", b"x")
         while Path(forgotten["path"]).exists():
             assert time.monotonic() - began < 20
             time.sleep(0.1)
-        assert time.monotonic() - began > 3 or Path(boxed["path"]).exists()
-        while Path(boxed["path"]).exists():
-            assert time.monotonic() - began < 20
-            time.sleep(0.1)
-        assert time.monotonic() - began > 2.5
+        assert time.monotonic() - began > 0.9
 
 
 def test_a_visitor_has_so_much_work_an_hour_and_is_told(start, call, shown, samples):
@@ -327,4 +318,17 @@ def test_a_visitor_has_so_much_work_an_hour_and_is_told(start, call, shown, samp
         refused = shown(one.queue("run_text", "I am so happy")[0])
         assert refused["error"] == "error_spent" and refused["values"] == {"valid": "0:00"}
         heard = one.give("voice.flac", (samples / "voice.flac").read_bytes())
-        assert shown(one.queue("hear", heard)[0])["error"] == "error_spent"
+        assert one.run("turn", heard["path"], "", False).json()["data"][0]["error"] == "error_spent"
+
+
+def test_a_live_session_ends_after_its_time(start, call):
+    with start(Settings(live_limit=0.5)) as served:
+        one = call(served)
+
+        def turn():
+            return one.run("turn", "", "", False).json()["data"][0]
+
+        assert turn() is None
+        time.sleep(0.6)
+        assert turn()["ended"] is True
+        assert turn() is None

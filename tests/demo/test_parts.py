@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import json
 import re
@@ -17,15 +16,18 @@ import pytest
 from emofuse.corpora.manifest.reader import check_manifest
 from emofuse.corpora.registry import read
 from emofuse.demo import samples as examples
+from emofuse.demo.assets import ADDRESS, answer, assets
 from emofuse.demo.budget import WINDOW, Budgets
 from emofuse.demo.contributions import Kept, mean_contribution
 from emofuse.demo.feedback import Correction, save
-from emofuse.demo.html import element, head
+from emofuse.demo.html import drawn, head
+from emofuse.demo.job import request_for
+from emofuse.demo.pace import Pace
 from emofuse.demo.queueing import FullError, ModelQueue, Ticket
-from emofuse.demo.texts import STATIC, clock, language_of, note_in, say, texts
+from emofuse.demo.texts import ASKS_FOR_WORDS, STATIC, clock, hint, language_of, note_in, say, texts
 from emofuse.demo.thumbnails import Sight, blur_face, share, still, still_of_picture, still_of_video
 from emofuse.demo.uploads import Uploads
-from emofuse.demo.view import possible, words
+from emofuse.demo.view import hints, possible, unlike, words
 from emofuse.demo.visitors import Visit
 from emofuse.errors import DataError
 from emofuse.notes import ENGLISH, Note
@@ -49,9 +51,24 @@ def test_both_languages_say_everything_with_the_same_blanks():
         assert all(f"{kind}_{name}" in english for name in names)
 
 
+def modules() -> dict[str, str]:
+    """The script's modules, by name."""
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted((STATIC / "js").glob("*.js"))}
+
+
 def test_every_text_that_is_asked_for_is_there():
-    asked = set(re.findall(r"\bt\(\"(\w+)\"", (STATIC / "demo.js").read_text(encoding="utf-8")))
-    assert len(asked) > 30 and asked <= set(texts()["en"])
+    script = "\n".join(modules().values())
+    asked = set(re.findall(r'\bt\("(\w+)"', script))
+    asked |= {name for pair in re.findall(r'\bt\([^"()]*\? "(\w+)" : "(\w+)"', script) for name in pair}
+    assert len(asked) > 40 and asked <= set(texts()["en"])
+
+
+def test_the_script_is_modules_of_one_concern_and_nothing_but_its_own_is_imported():
+    found = modules()
+    for name, text in found.items():
+        assert len(text.splitlines()) < 200 and text.startswith("/* "), name
+        assert set(re.findall(r'from "\./(\w+\.js)"', text)) <= set(found)
+        assert not re.search(r"innerHTML|attachShadow|customElements|https?://(?!www\.w3\.org/2000/svg)", text), name
 
 
 def test_every_note_has_a_text_in_both_languages_with_the_same_blanks():
@@ -83,15 +100,79 @@ def test_the_notes_that_analyses_make_are_translated(pipeline, clip, samples):
 def test_languages_and_clocks():
     assert [language_of(x) for x in ("zh-CN", "ZH", "en-GB", "de", None)] == ["zh", "zh", "en", "en", "en"]
     assert [clock(x) for x in (0, 59.6, 61, 3661)] == ["0:00", "1:00", "1:01", "1:01:01"]
-    assert say("en", "limits", minutes=3, megabytes=5) == "Up to 3 minutes and 5 MB."
+    assert say("en", "error_long_detail", came="9:00", valid="3:00").startswith("It lasts 9:00; up to 3:00 are")
 
 
-def test_data_in_the_page_is_never_markup():
-    payload = {"text": '</script><img src=x onerror="alert(1)">{{#each}} ${value} \' 你好'}
-    written = element("emofuse-answer", payload, "clip")
-    data = re.fullmatch(r'<emofuse-answer name="clip" data-view="([A-Za-z0-9+/=]+)"></emofuse-answer>', written)
-    assert data and json.loads(base64.b64decode(data[1])) == payload
-    assert head().count("</script>") == 1
+def test_hints_are_of_notes_and_say_the_same_in_both_languages():
+    english, chinese = texts()["en_hints"], texts()["zh_hints"]
+    assert set(english) == set(chinese) <= set(ENGLISH) and set(ASKS_FOR_WORDS) <= set(english)
+    for code, text in english.items():
+        assert blanks(text) == blanks(chinese[code]) <= blanks(ENGLISH[code])
+
+
+def test_hints_are_plain_words():
+    cut = hint(Note("cut_off", announced=9.0, reached=3.2))
+    assert cut and cut["en"] == "The file was cut off at 0:03." and not cut["asks"]
+    assert hint(Note("no_transcript")) == {
+        "code": "no_transcript", "asks": True, "en": "Add what was said for a better answer.",
+        "zh": "补充所说的话，结果会更好。",
+    }  # fmt: skip
+    strange = Prediction(0, 1, None, frozenset(("speech",)), None, unfamiliar={"speech": "telephone band"})
+    (told,) = unlike(strange)
+    assert told["en"] == "The voice is unlike what the model learnt (telephone band): trust this answer less."
+    assert "声音" in told["zh"] and "电话频带" in told["zh"]
+    assert hint(Note("sets_uncalibrated")) is None and hint("of somebody else") is None
+
+
+def test_what_the_kind_of_material_says_is_no_hint():
+    missing = (Note("no_transcript"), Note("no_sound"), Note("no_video_track"), Note("words_read_aloud", rate=15.0))
+    assert [one["code"] for one in hints(missing, "speech")] == ["no_transcript"]
+    assert [one["code"] for one in hints(missing, "clip")] == ["no_transcript", "no_video_track"]
+    assert hints(missing[:2], "picture") == []
+
+
+def test_data_of_the_page_is_data_and_its_head_holds_no_code():
+    component = drawn("answers", panel="file", value={"text": "</script><img src=x>{{#each}} ${value}"})
+    assert component.html_template == '<div class="emo-root"></div>' and component.js_on_load is not None
+    made = head()
+    inline = re.findall(r"<script(?![^>]* src=)[^>]*>", made)
+    assert inline == ['<script type="application/json" id="emofuse-texts">'] and made.count("</script>") == 2
+    data = re.search(r'id="emofuse-texts">(.*?)</script>', made, re.DOTALL)
+    assert data and json.loads(data[1])["zh"] == texts()["zh"]
+
+
+def test_only_the_scripts_and_the_examples_are_served_beside_the_page():
+    found = assets()
+    assert all(ADDRESS.fullmatch(address) and path.is_file() for address, path in found.items())
+    assert {path.suffix for path in found.values()} == {".js", ".mp4", ".flac", ".jpg", ".png", ".srt"}
+    for address in ("/emofuse/js/main.py", "/emofuse/js/../texts.json", "/emofuse/samples/make_sample.py"):
+        assert answer(found, address).status_code == 404
+
+
+def test_how_long_an_answer_takes_is_learnt_by_kind_and_size():
+    pace = Pace()
+    assert pace.expect("clip", 10.0) is None
+    pace.note("clip", 10.0, 5.0)
+    assert pace.expect("clip", 60.0) == pytest.approx(30.0) and pace.expect("picture", 1.0) is None
+    pace.note("clip", 10.0, 15.0)
+    assert pace.expect("clip", 10.0) == pytest.approx(8.0)
+    pace.note("picture", 0.0, 2.0)
+    assert pace.expect("picture", 1.0) == pytest.approx(2.0)
+
+
+def test_the_wait_is_what_the_work_of_those_before_still_takes(monkeypatch):
+    queue, now = ModelQueue(waiting=4, each=4), [100.0]
+    monkeypatch.setattr("emofuse.demo.queueing.time.monotonic", lambda: now[0])
+    first, second, third = (queue.join("a", seconds) for seconds in (20.0, 8.0, 5.0))
+    assert list(first.places()) == [0] and second.wait() == 20.0 and third.wait() == 28.0
+    now[0] += 15.0
+    assert third.wait() == 13.0
+    now[0] += 60.0
+    assert second.wait() == 1.0 and third.wait() == 9.0
+    first.leave()
+    assert second.wait() == 0.0 and third.wait() == 8.0
+    second.give_up()
+    assert queue.join("b", None).wait() is not None and queue.join("b", 1.0).wait() is None
 
 
 def given(uploads: Uploads, browser: str, name: str = "clip.mp4") -> str:
@@ -102,39 +183,34 @@ def given(uploads: Uploads, browser: str, name: str = "clip.mp4") -> str:
     return str(path)
 
 
-def test_uploads_go_with_the_last_page_that_holds_them(tmp_path):
+def test_uploads_go_when_asked_by_who_gave_them(tmp_path):
     uploads = Uploads(tmp_path / "uploads")
     file, elsewhere = given(uploads, "one"), tmp_path / "mine.txt"
     elsewhere.touch()
-    first, second, other = Visit("one", "a"), Visit("one", "b"), Visit("two", "a")
-    for visit in (first, second, other):
-        uploads.hold(visit, file)
+    first, other = Visit("one", "a"), Visit("two", "a")
+    uploads.release(other, file)
     for visit in (first, other):
-        uploads.release(visit, file)
         uploads.release(visit, str(elsewhere))
-    assert Path(file).exists() and elsewhere.exists()
-    uploads.release_all(other)
-    assert uploads.find(second, file) == Path(file)
-    uploads.release_all(second)
+    assert uploads.find(Visit("one", "b"), file) == Path(file) and elsewhere.exists()
+    uploads.release(first, file)
     assert not Path(file).parent.exists() and elsewhere.exists()
 
 
-def test_what_nobody_holds_is_swept_and_paths_elsewhere_are_no_uploads(tmp_path):
+def test_what_is_old_is_swept_and_paths_elsewhere_are_no_uploads(tmp_path):
     uploads = Uploads(tmp_path / "uploads")
-    held, orphan, coming = given(uploads, "one"), given(uploads, "one"), uploads.place()
+    young, coming = given(uploads, "one"), uploads.place()
     stray = uploads.folder / "stray"
     stray.mkdir()
     one = Visit("one", "a")
-    uploads.hold(one, held)
-    uploads.sweep(60, 120)
-    assert Path(orphan).exists() and stray.exists()
-    uploads.sweep(0, 120)
-    assert Path(held).exists() and coming.exists() and not Path(orphan).exists() and not stray.exists()
+    uploads.sweep(60)
+    assert Path(young).exists() and stray.exists()
+    uploads.sweep(0)
+    assert coming.exists() and not Path(young).exists() and not stray.exists()
     used = given(uploads, "one")
     with uploads.using(one, used):
-        uploads.sweep(0, 0)
-        assert Path(used).exists() and not Path(held).exists()
-    uploads.sweep(0, 0)
+        uploads.sweep(0)
+        assert Path(used).exists()
+    uploads.sweep(0)
     assert not Path(used).exists()
     held = given(uploads, "one")
     assert uploads.find(one, {"path": held}) == Path(held)
@@ -261,11 +337,12 @@ def test_every_word_is_shown_once_and_in_order(pipeline, clip):
     assert [run["segment"] for run in runs] == [0, 1, 2]
 
 
-def test_the_examples_ship(tmp_path):
-    for kind in examples.FILES:
-        file, words = examples.sample(kind, tmp_path)
-        assert file == tmp_path / examples.FILES[kind] and file.is_file()
-        assert ("-->" in words) == (kind == "clip")
+def test_the_examples_ship():
+    there = examples.served()
+    assert len(examples.FILES) == 3 and len(examples.TEXTS) == 3
+    for kind, file, spoken, image in examples.FILES:
+        assert {file, image} <= set(there) and (not spoken or "-->" in there[spoken].read_text(encoding="utf-8"))
+        assert there[image].stat().st_size < 40_000 and request_for(there[file], "", False).kind == kind
 
 
 def test_corrections_are_a_manifest_that_can_be_trained_on(tmp_path, clip):

@@ -26,18 +26,18 @@ def held(pipeline, monkeypatch):
 def follow(visitor, shown, handler, *data):
     """Queue a request; the places it was told, its last status, and when that came, filled in as they come."""
     visitor.join(handler, *data).raise_for_status()
-    seen = {"places": [], "last": None, "at": 0.0}
+    seen = {"places": [], "waits": [], "last": None, "at": 0.0}
 
     def read() -> None:
-        status = ""
+        state = None
         for said in visitor.messages():
             sent = (said.get("output") or {}).get("data")
             if not sent:
                 continue
-            status = sent[0] if isinstance(sent[0], str) else next((v for *_, v in sent[0]), status)
-            state = shown(status) or {}
+            state = shown(sent[0], state)
             if state.get("stage") == "queued" and state["place"] not in seen["places"]:
                 seen["places"].append(state["place"])
+                seen["waits"].append(state["wait"])
             seen["last"], seen["at"] = state, time.monotonic()
 
     seen["thread"] = threading.Thread(target=read, daemon=True)
@@ -77,13 +77,14 @@ def test_over_capacity_is_refused_at_once_and_the_file_is_kept(start, call, show
         late = call(served)
         voice = late.give("voice.flac", (samples / "voice.flac").read_bytes())
         began = time.monotonic()
-        status, *_ = late.queue("run_speech", voice, "", False)
-        assert shown(status)["error"] == "error_full" and time.monotonic() - began < 5
+        status, *_ = late.queue("run_file", voice["path"], "", False)
+        refused = shown(status)
+        assert refused["error"] == "error_full" and refused["kept"] and time.monotonic() - began < 5
         assert late.http.get(voice["url"]).status_code == 200
         held.set()
         for visit in first:
             visit["thread"].join(60)
-        assert shown(late.queue("run_speech", voice, "", False)[0])["stage"] == "finished"
+        assert shown(late.queue("run_file", voice["path"], "", False)[0])["stage"] == "finished"
 
 
 def test_one_visitor_cannot_take_every_place_and_a_place_is_given_back(start, call, shown, held):
@@ -104,3 +105,21 @@ def test_one_visitor_cannot_take_every_place_and_a_place_is_given_back(start, ca
         held.set()
         other["thread"].join(60)
         assert other["last"]["stage"] == "finished"
+
+
+def test_whoever_waits_is_told_about_how_long(start, call, shown, pipeline, monkeypatch):
+    """The first answer of a kind says how long the next will take; before that there is no estimate."""
+    go, run = threading.Event(), pipeline.run
+    with start(Settings(queue=3)) as served:
+        assert shown(call(served).queue("run_text", "I am so happy " * 20)[0])["stage"] == "finished"
+        monkeypatch.setattr(pipeline, "run", lambda *given, **named: run(*given, **named) if go.wait(60) else None)
+        visits = []
+        for _ in range(3):
+            visits.append(follow(call(served), shown, "run_text", "I am so happy " * 20))
+            until(lambda: visits[-1]["last"] is not None)
+        second, third = (visit["waits"][0] for visit in visits[1:])
+        assert second >= 1 and third > second
+        go.set()
+        for visit in visits:
+            visit["thread"].join(60)
+        assert third == pytest.approx(2 * second, rel=0.5)
