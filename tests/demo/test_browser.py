@@ -66,7 +66,7 @@ def test_a_clip_with_its_words(here, served, pipeline, clip):
     expect(answer.locator(".emo-name").first).to_contain_text("Person 1")
     lines = answer.locator(".emo-lane path.emo-line")
     assert {line.get_attribute("class").split("-")[-1] for line in lines.all()} == {"fused", "text", "speech", "face"}
-    labels = set(answer.locator(".emo-lane .emo-in").all_inner_texts())
+    labels = set(answer.locator(".emo-lane .emo-in").all_text_contents())
     assert labels and all(any(name.startswith(label.rstrip(".")) for name in EMOTIONS) for label in labels)
     _timeline(tab, answer, called)
     _words_and_bars(answer, called)
@@ -353,7 +353,7 @@ def test_one_start_for_microphone_and_camera_rolls_and_is_read_as_a_whole(visit,
     expect(tab.locator("#emo-live [data-testid=latency]")).to_contain_text("ms")
     expect(tab.locator("#emo-live .emo-live-in video")).to_have_count(1)
     tab.wait_for_function("document.querySelectorAll('#emo-live .emo-strip').length > 2")
-    label = tab.locator("#emo-live .emo-in").first.inner_text()
+    label = tab.locator("#emo-live .emo-in").first.text_content()
     assert any(name.startswith(label.rstrip(".")) for name in EMOTIONS)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     tab.locator("#emo-live [data-testid=live-stop]").click()

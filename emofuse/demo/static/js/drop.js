@@ -23,7 +23,13 @@ const kindOf = (file) =>
 
 /** The box, and what it does: `component.trigger("words")` when words were put in. */
 export function drop(component) {
-  const input = h("input", { type: "file", "data-testid": "file-input", tabindex: -1, class: "emo-file-input" });
+  const input = h("input", {
+    type: "file",
+    "data-testid": "file-input",
+    tabindex: -1,
+    class: "emo-file-input",
+    multiple: true,
+  });
   input.addEventListener("change", () => {
     take(component, [...input.files]);
     input.value = "";

@@ -80,15 +80,20 @@ function hints(answer) {
   );
 }
 
+/** Lead to the field for words: unfold it, which Gradio takes a moment for, and be there. */
 function askForWords() {
-  const box = document.getElementById("emo-more-file");
-  if (!box) return;
   const words = () => document.querySelector("#emo-words-file textarea");
-  if (!words()?.checkVisibility()) box.querySelector("button")?.click();
-  requestAnimationFrame(() => {
-    words()?.scrollIntoView({ block: "center" });
-    words()?.focus();
-  });
+  if (!words()?.checkVisibility()) document.querySelector("#emo-more-file button")?.click();
+  let tries = 60;
+  const go = () => {
+    if (!words()?.checkVisibility()) {
+      if (tries-- > 0) setTimeout(go, 50);
+      return;
+    }
+    words().scrollIntoView({ block: "center" });
+    words().focus();
+  };
+  go();
 }
 
 /** Where the headline is from: the whole, with a way back to it, or a segment. */

@@ -2,7 +2,7 @@
 import { rows } from "./bars.js";
 import { argmax, card, colour, g, h, percent, title } from "./dom.js";
 import { put } from "./drop.js";
-import { emotion, t } from "./language.js";
+import { emotion, onLanguage, t } from "./language.js";
 import { mount } from "./mount.js";
 import { lend } from "./panels.js";
 import { Recorder } from "./recorder.js";
@@ -20,13 +20,20 @@ let again = () => {};
 
 export function live(given) {
   component = given;
+  const beside = h("div", { class: "emo-live-in" });
+  const out = h("div", { class: "emo emo-live-out" });
   const draw = (root, value) => {
-    again = () => draw(root, component.props.value);
+    if (!out.isConnected) root.replaceChildren(h("div", { class: "emo-live" }, beside, out));
     if (value?.ended && recorder) stop();
-    root.replaceChildren(
-      h("div", { class: "emo-live" }, input(), h("div", { class: "emo emo-live-out" }, ...answer(root, value))),
-    );
+    out.replaceChildren(...answer(out, value));
   };
+  again = () => {
+    beside.replaceChildren(...input());
+    out.replaceChildren(...answer(out, component.props.value));
+    recorder?.video.play().catch(() => {});
+  };
+  onLanguage(again);
+  again();
   mount(component, draw, draw);
 }
 
@@ -95,17 +102,15 @@ function input() {
       : null;
   const missing =
     recorder && !(recorder.hears && recorder.sees) && t(recorder.hears ? "live_no_camera" : "live_no_sound");
-  return h(
-    "div",
-    { class: "emo-live-in" },
+  return [
     recorder?.sees ? recorder.video : null,
     h("div", { class: "emo-row" }, go, whole),
     h("p", { class: "emo-hint" }, missing || t("live_hint", { seconds: component.props.seconds })),
     refused ? problem({ error: "error_devices", detail: "" }) : null,
-  );
+  ].filter(Boolean);
 }
 
-function answer(root, value) {
+function answer(out, value) {
   if (value?.error) return [problem(value)];
   if (!value?.points) return recorder ? [h("p", { class: "emo-card" }, t("live_listening"))] : [];
   const row = value.points.at(-1).emotions;
@@ -118,11 +123,7 @@ function answer(root, value) {
       { class: "emo-card emo-head", style: { "--lead": lead ? colour(lead) : "transparent" } },
       ...head(value, row, lead),
     ),
-    card(
-      {},
-      title(t("timeline")),
-      rolling(value, root.querySelector(".emo-live-out")?.clientWidth || root.clientWidth || 600),
-    ),
+    card({}, title(t("timeline")), rolling(value, out.clientWidth || 600)),
     seen || chart ? h("div", { class: seen && chart ? "emo-two" : "emo-one" }, seen, chart) : null,
   ].filter(Boolean);
 }

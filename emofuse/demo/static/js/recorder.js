@@ -45,9 +45,10 @@ export class Recorder {
     this.audio = new AudioContext();
     await this.audio.audioWorklet.addModule(new URL("./worklet.js", import.meta.url));
     await this.audio.resume();
-    const tap = new AudioWorkletNode(this.audio, "emofuse-tap", { numberOfOutputs: 0 });
+    const tap = new AudioWorkletNode(this.audio, "emofuse-tap");
     tap.port.onmessage = ({ data }) => this.hear(data);
-    this.audio.createMediaStreamSource(this.stream).connect(tap);
+    /* What leads to the speakers is run; the tap hands nothing on, so that nothing is heard. */
+    this.audio.createMediaStreamSource(this.stream).connect(tap).connect(this.audio.destination);
   }
 
   hear(samples) {
