@@ -28,7 +28,7 @@ ROOMS = (
     ("calibration",),
     ("evaluation", "explain", "runtime"),
     ("training", "pipeline"),
-    ("demo",),
+    ("batch_jobs", "demo"),
     ("serve", "client"),
     ("cli",),
 )

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from emofuse.cli.batch import batch, with_address
 from emofuse.cli.calibrate import calibrate
 from emofuse.cli.compare import compare
 from emofuse.cli.data import data
@@ -31,6 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(predict)
+app.command()(batch)
 app.command()(info)
 app.command()(train)
 app.command()(tune)
@@ -69,6 +71,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in given
     if debug:
         given = ["--debug", *(word for word in given if word != "--debug")]
+    if "batch" in given:
+        given = with_address(given)
     try:
         code = app(args=given, prog_name="emofuse", standalone_mode=False) or 0
         with written_to_stdout():

@@ -1,0 +1,198 @@
+"""Manifests: tables of items (CSV, TSV, JSONL, Parquet), read by pyarrow into the columns of a plan."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emofuse.batch_jobs.remote import is_address, opened
+from emofuse.corpora.manifest.formulas import unguarded
+from emofuse.errors import DataError, first_line
+from emofuse.media.clip import ClipInputs
+
+if TYPE_CHECKING:
+    import pyarrow
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+STRINGS = ("id", "media", "text", "transcript", "speaker", "channel")
+NUMBERS = ("start", "end")
+COLUMNS = (*STRINGS, *NUMBERS, "context")
+"""Columns that mean something; every other one is carried through."""
+RESULTS = ("error", "attempts")
+"""Columns of failed.jsonl that are no inputs, so that it can be run again."""
+
+
+def is_manifest(name: str) -> bool:
+    """Whether a path or an address is that of a table, by its ending."""
+    return name.lower().endswith(ENDINGS)
+
+
+def read_manifest(name: str) -> Iterator[dict[str, Any]]:
+    """A row an item: `COLUMNS` and, under "extras", the other columns; what is wrong with it under "problem".
+
+    Paths are taken from the folder of the table. Raises DataError where there is no table, or none of items.
+    """
+    table = _read(name)
+    extras = _check_columns(name, table.column_names)
+    folder = name.rpartition("/")[0] if is_address(name) else str(Path(name).expanduser().absolute().parent)
+    stem = Path(name).stem
+    number = 0
+    for batch in table.to_batches(max_chunksize=1024):
+        for cells in batch.to_pylist():
+            number += 1
+            yield _row(cells, extras, folder, f"{stem}:{number}")
+
+
+def _row(cells: dict[str, Any], extras: list[str], folder: str, name: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"default_id": name, "extras": {key: cells[key] for key in extras}, "problem": None}
+    for key in STRINGS:
+        value = cells.get(key)
+        row[key] = None if value is None or str(value) == "" else unguarded(str(value))
+    try:
+        row |= {key: _seconds(key, cells.get(key)) for key in NUMBERS}
+        row["context"] = _context(cells.get("context"))
+        _check_taken(row)
+    except DataError as error:
+        row = {**dict.fromkeys(COLUMNS), **row, "problem": str(error)}
+    row["media"] = _from_folder(row["media"], folder)
+    if (
+        (words := row["transcript"]) is not None
+        and "\n" not in words
+        and words.lower().endswith((".srt", ".vtt", ".txt"))
+    ):
+        row["transcript"] = _from_folder(words, folder)
+    return row
+
+
+def _check_taken(row: dict[str, Any]) -> None:
+    for key in NUMBERS:
+        if row[key] is not None and key not in ClipInputs.__annotations__:
+            raise DataError(
+                f"the column {key} cuts a part out of a clip, which is not read yet: cut the file, or leave it"
+            )
+    if row["start"] is not None and row["end"] is not None and row["end"] <= row["start"]:
+        raise DataError(f"end {row['end']:g} is not after start {row['start']:g}")
+
+
+def _seconds(key: str, value: Any) -> float | None:
+    if value is None or value == "":
+        return None
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        raise DataError(f"{key} is {str(value)[:60]!r}, not a number of seconds") from None
+    if not math.isfinite(seconds) or seconds < 0:
+        raise DataError(f"{key} is {seconds}, not a number of seconds from 0 on")
+    return seconds
+
+
+def _context(value: Any) -> list[str] | None:
+    """Earlier turns: a list, a JSON list in a cell, or a turn a line."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise DataError(f"context is no JSON list ({error.msg}); write one, or a turn a line") from None
+    turns = value.splitlines() if isinstance(value, str) else value
+    if not isinstance(turns, list):
+        raise DataError(f"context is a list of turns or a text of them, not {type(value).__name__}")
+    return [str(turn) for turn in turns if str(turn).strip()]
+
+
+def _from_folder(path: str | None, folder: str) -> str | None:
+    """A path of a table as it can be opened from anywhere."""
+    if path is None or is_address(path):
+        return path
+    if is_address(folder):
+        return f"{folder}/{path}"
+    return str(Path(folder, Path(path).expanduser()))
+
+
+def _check_columns(name: str, columns: list[str]) -> list[str]:
+    """The columns to carry through. Raises DataError where no column says what to analyse."""
+    twice = sorted({c for c in columns if columns.count(c) > 1})
+    if twice:
+        raise DataError(f"manifest {name} has the column {', '.join(twice)} more than once; keep one of each")
+    if not {"media", "text", "transcript"} & set(columns):
+        near = {c: m for c in columns for m in difflib.get_close_matches(c.lower(), ("media", "text"), 1, 0.75)}
+        hint = "".join(f"; did you mean {meant!r} by {came!r}?" for came, meant in near.items())
+        raise DataError(
+            f"manifest {name} has no column media or text; its columns: {', '.join(columns) or 'none'}; valid: "
+            f"{', '.join(COLUMNS)}, and others, which are carried through{hint}"
+        )
+    absent = [c for c in COLUMNS if c not in columns]
+    for column in columns:
+        near_names = difflib.get_close_matches(column.lower(), absent, 1, 0.86) if column not in COLUMNS else []
+        if near_names:
+            raise DataError(f"manifest {name} has a column {column!r}: did you mean {near_names[0]!r}? rename it")
+    return [c for c in columns if c not in COLUMNS and c not in RESULTS]
+
+
+def _read(name: str) -> pyarrow.Table:
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    ending = Path(name).suffix.lower()
+    try:
+        with opened(name) as file:
+            if ending == ".parquet":
+                return parquet.read_table(pyarrow.PythonFile(file))
+            return _jsonl(name, file.read()) if ending in (".jsonl", ".ndjson") else _csv(file.read(), ending)
+    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
+        raise DataError(f"manifest {name} cannot be read: {first_line(error)}") from error
+
+
+def _csv(data: bytes, ending: str) -> pyarrow.Table:
+    """A table with a header; cells of the known columns are strings, however they look; only an empty one is none."""
+    import pyarrow
+    from pyarrow import csv
+
+    header = data.partition(b"\n")[0].decode("utf-8-sig")
+    delimiter = "\t" if ending == ".tsv" else max((",", ";", "\t"), key=header.count)
+    kept = {name: pyarrow.string() for name in (*COLUMNS, *RESULTS)}
+    return csv.read_csv(
+        pyarrow.BufferReader(data),
+        parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        convert_options=csv.ConvertOptions(column_types=kept, strings_can_be_null=True, null_values=[""]),
+    )
+
+
+def _jsonl(name: str, data: bytes) -> pyarrow.Table:
+    """A JSON object a line; values of one column may be of different types, which then are carried as JSON."""
+    import pyarrow
+
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(data.decode("utf-8-sig").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"manifest {name}, line {number}: not JSON ({error.msg} at column {error.colno})"
+            ) from error
+        if not isinstance(row, dict):
+            raise DataError(f"manifest {name}, line {number}: a JSON {type(row).__name__}, not an object")
+        rows.append(row)
+    columns = dict.fromkeys(key for row in rows for key in row)
+    return pyarrow.table({c: _array(c, [row.get(c) for row in rows]) for c in columns})
+
+
+def _array(column: str, values: list[Any]) -> pyarrow.Array:
+    import pyarrow
+
+    if column in (*STRINGS, *NUMBERS):
+        values = [None if v is None else v if isinstance(v, str) else json.dumps(v) for v in values]
+        return pyarrow.array(values, pyarrow.string())
+    if column != "context":
+        try:
+            return pyarrow.array(values)
+        except (pyarrow.ArrowException, OverflowError):
+            pass
+    return pyarrow.array([None if v is None else json.dumps(v, ensure_ascii=False) for v in values], pyarrow.string())

@@ -1,0 +1,208 @@
+"""The plan: what was handed in as a table of items with unique ids, cut into shards that do not depend on who works."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emofuse.batch_jobs.manifest import COLUMNS, is_manifest, read_manifest
+from emofuse.batch_jobs.remote import expand, is_address
+from emofuse.errors import DataError, MediaError
+from emofuse.files import replacing, well_formed
+from emofuse.media.formats import MEDIA_SUFFIXES, TEXT_SUFFIXES, sidecar_of
+from emofuse.pipeline.sources import CLIP_SUFFIXES, media_in
+
+if TYPE_CHECKING:
+    import pyarrow
+
+MIB = 1 << 20
+TEXT_WEIGHT = MIB // 16
+"""What a text weighs, beside its bytes: a clip of the smallest shard counts as sixteen texts."""
+UNKNOWN = 4 * MIB
+"""Bytes that something is taken to have that cannot be asked."""
+SMALLEST, LARGEST = 4 * MIB, 64 * MIB
+"""Bytes of a shard: a sixty-fourth of the job, from 4 clips or 64 texts to 64 clips or 1,024 texts."""
+SHARDS = 64
+
+
+@dataclass(frozen=True)
+class Item:
+    """One clip or text of a job."""
+
+    id: str
+    media: str | None = None
+    text: str | None = None
+    transcript: str | None = None
+    start: float | None = None
+    end: float | None = None
+    speaker: str | None = None
+    channel: str | None = None
+    context: list[str] | None = None
+    sidecar: bool = False
+    """Whether the transcript was found beside the clip."""
+    problem: str | None = None
+    """What is wrong with its row."""
+    extras: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def weight(self) -> int:
+        """Bytes to read, at least those that work on it costs."""
+        if self.media is None:
+            return TEXT_WEIGHT + len(self.text or "")
+        if is_address(self.media):
+            return UNKNOWN
+        try:
+            size = Path(self.media).stat().st_size
+        except (OSError, ValueError):
+            size = 0
+        return TEXT_WEIGHT + size if self.media.lower().endswith(TEXT_SUFFIXES) else max(size, MIB)
+
+
+def gather(inputs: Sequence[str]) -> list[Item]:
+    """Every item of the inputs, in their order, each file once. Raises DataError, MediaError."""
+    items: list[Item] = []
+    taken: dict[str, int] = {}
+    files: set[str] = set()
+    for name in map(well_formed, inputs):
+        for item in _items_of(name):
+            if not item.extras and item.media in files:
+                continue
+            if item.media is not None and not is_manifest(name):
+                files.add(item.media)
+            if item.id in taken:
+                raise DataError(
+                    f"the id {item.id!r} is that of items {taken[item.id] + 1} and {len(items) + 1}; make them differ"
+                )
+            taken[item.id] = len(items)
+            items.append(item)
+    if not items:
+        raise DataError(f"nothing to analyse in {', '.join(inputs)}: there is no row")
+    return items
+
+
+def _items_of(name: str) -> Iterator[Item]:
+    if is_manifest(name):
+        yield from map(_of_row, read_manifest(name))
+    elif is_address(name):
+        yield from (Item(clip, clip, transcript=w, sidecar=w is not None) for clip, w in expand(name, CLIP_SUFFIXES))
+    else:
+        yield from map(_of_file, _files(name))
+
+
+def _files(name: str) -> list[Path]:
+    """The files a name stands for: itself, the media of a folder, what a pattern matches."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return media_in(path)
+    if path.exists() or not any(mark in name for mark in "*?["):
+        return [path]
+    found = sorted(Path(p) for p in glob.glob(str(path), recursive=True))  # noqa: PTH207  # of absolute patterns too
+    files = [p for p in found if p.is_file() and p.suffix.lower() in MEDIA_SUFFIXES]
+    beside = {sidecar_of(p) for p in files}
+    if not files:
+        raise MediaError(f"nothing matches {name!r}; check the pattern (** goes into folders)")
+    return [p for p in files if p not in beside]
+
+
+def _of_file(path: Path) -> Item:
+    given, path = path, path.absolute()
+    words = sidecar_of(path)
+    return Item(str(given), str(path), transcript=str(words) if words else None, sidecar=words is not None)
+
+
+def _of_row(row: dict[str, Any]) -> Item:
+    values = {key: row[key] for key in COLUMNS}
+    values["id"] = values["id"] or row["default_id"]
+    media, words = values["media"], None
+    if media is not None and not is_address(media) and values["text"] is None and values["transcript"] is None:
+        words = sidecar_of(Path(media))
+    values |= {"transcript": str(words), "sidecar": True} if words else {}
+    return Item(**values, extras=row["extras"], problem=row["problem"])
+
+
+def shards(items: Iterable[Item], total: int) -> Iterator[list[Item]]:
+    """Items in order, cut where the next would make a shard too heavy; `total`: their weights' sum."""
+    limit = min(max(total // SHARDS, SMALLEST), LARGEST)
+    shard: list[Item] = []
+    weight = 0
+    for item in items:
+        if shard and weight + item.weight > limit:
+            yield shard
+            shard, weight = [], 0
+        shard.append(item)
+        weight += item.weight
+    if shard:
+        yield shard
+
+
+def digest_of(shard: Sequence[Item], *more: str) -> str:
+    """Eight hexadecimal digits that change with any input of a shard."""
+    told = json.dumps([[vars(item) for item in shard], *more], sort_keys=True, default=str)
+    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:8]
+
+
+def write_plan(path: Path, cut: Sequence[Sequence[Item]]) -> None:
+    """The plan as Parquet, a row group a shard."""
+    import pyarrow.parquet as parquet
+
+    whole = _table([item for shard in cut for item in shard])
+    with replacing(path) as temporary, parquet.ParquetWriter(temporary, whole.schema) as writer:
+        start = 0
+        for shard in cut:
+            writer.write_table(whole.slice(start, len(shard)), row_group_size=len(shard))
+            start += len(shard)
+
+
+def read_shard(path: Path, index: int) -> list[Item]:
+    """The items of a shard, from 0 on."""
+    import pyarrow.parquet as parquet
+
+    with parquet.ParquetFile(path) as file:
+        rows = file.read_row_group(index).to_pylist()
+    known = {name: key for key in vars(Item("")) if key != "extras" for name in (key,)}
+    return [
+        Item(
+            **{key: row[key] for key in known},
+            extras={name[len(EXTRA) :]: value for name, value in row.items() if name.startswith(EXTRA)},
+        )
+        for row in rows
+    ]
+
+
+EXTRA = "extra."
+"""Prefix of the columns of a plan that are carried through."""
+
+
+def _table(items: Sequence[Item]) -> pyarrow.Table:
+    import pyarrow
+
+    text, number, flag = pyarrow.string(), pyarrow.float64(), pyarrow.bool_()
+    kinds = {"start": number, "end": number, "sidecar": flag, "context": pyarrow.list_(text)}
+    columns = {
+        key: pyarrow.array([getattr(item, key) for item in items], kinds.get(key, text))
+        for key in vars(Item(""))
+        if key != "extras"
+    }
+    for name in dict.fromkeys(name for item in items for name in item.extras):
+        columns[EXTRA + name] = _extra([item.extras.get(name) for item in items])
+    return pyarrow.table(columns)
+
+
+def _extra(values: list[Any]) -> pyarrow.Array:
+    """Values of several tables in one type: their own where they share one, else text."""
+    import pyarrow
+
+    try:
+        found = pyarrow.array(values)
+    except (pyarrow.ArrowException, OverflowError):
+        found = None
+    if found is None or pyarrow.types.is_null(found.type):
+        return pyarrow.array(
+            [None if v is None else v if isinstance(v, str) else str(v) for v in values], pyarrow.string()
+        )
+    return found

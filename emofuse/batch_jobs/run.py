@@ -1,0 +1,133 @@
+"""A job from its inputs to its outputs: begun or gone on with, carried, closed."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+
+from emofuse.batch_jobs import plan
+from emofuse.batch_jobs.job import Job, JobOptions, begin, model_fingerprint
+from emofuse.batch_jobs.outputs import write_failures, write_tables
+from emofuse.batch_jobs.progress import Meter
+from emofuse.batch_jobs.status import Status, status
+from emofuse.errors import DataError, require_package
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """Who runs the shards; the answers do not depend on it."""
+
+    workers: int | None = None
+    """Processes; 0 = this one; None = one a GPU, else one a core. With Ray, actors."""
+    shard: tuple[int, int] = (1, 1)
+    """(i, n): only every n-th shard, from the i-th on, i from 1."""
+    ray: bool = False
+    address: str | None = None
+    gpus: float = 0.0
+    memory: float = 2.0
+
+
+def open_job(folder: Path, inputs: Sequence[str], options: JobOptions) -> Job:
+    """A new job, or the same one again. Raises DataError where the one in the folder is another."""
+    require_package("pyarrow", extra="batch")
+    require_package("filelock", extra="batch")
+    fingerprint = model_fingerprint(options.model)
+    return begin(folder, plan.gather(inputs), settled(options), fingerprint, inputs)
+
+
+def settled(options: JobOptions) -> JobOptions:
+    """The options with a precision that is not chosen by measuring, so that all who work on the job have the same.
+
+    "auto" is bfloat16 on a GPU that has it, else float32; int8 is for who asks for it.
+    """
+    if options.precision != "auto":
+        return options
+    import torch
+
+    from emofuse.pipeline.pipeline import choose_device
+
+    on_gpu = choose_device(options.device).type == "cuda" and torch.cuda.is_bf16_supported()
+    return replace(options, precision="bfloat16" if on_gpu else "float32")
+
+
+def carry(job: Job, carrier: Carrier, *, as_json: bool = False) -> Status:
+    """Run what is left of the job, or of this carrier's share of it, and close it once all is done.
+
+    Raises KeyboardInterrupt on Ctrl-C and SIGTERM, after which the job goes on where it was.
+    """
+    index, of = carrier.shard
+    mine = [shard for shard in job.shards if shard % of == index - 1]
+    left = set(job.left(mine))
+    done = sum(job.counts[shard] for shard in mine if shard not in left)
+    meter = Meter(done, sum(job.counts[shard] for shard in mine), as_json=as_json)
+    try:
+        with stoppable():
+            _carrier(job, mine, carrier, meter)()
+    finally:
+        meter.tick(last=True)
+        if job.left(job.shards) != list(job.shards):
+            _write_failures(job)
+    now = status(job)
+    if now.complete:
+        write_tables(job)
+        job.clear()
+    return now
+
+
+def _carrier(job: Job, shards: Sequence[int], carrier: Carrier, meter: Meter) -> Callable[[], None]:
+    if carrier.ray:
+        from emofuse.batch_jobs.carriers import cluster
+
+        return lambda: cluster.run(
+            job,
+            shards,
+            meter,
+            address=carrier.address,
+            workers=carrier.workers,
+            gpus=carrier.gpus,
+            memory=carrier.memory,
+        )
+    if carrier.workers == 0:
+        from emofuse.batch_jobs.carriers import inline
+
+        return lambda: inline.run(job, shards, meter)
+    from emofuse.batch_jobs.carriers import processes
+
+    workers = carrier.workers or processes.default_workers(job.options.device)
+    return lambda: processes.run(job, shards, workers, meter)
+
+
+def _write_failures(job: Job) -> None:
+    with job.lock("failed", seconds=30) as held:
+        if held:
+            write_failures(job)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """SIGTERM, as clusters and services send it before they kill, ends the block as Ctrl-C does."""
+
+    def stop(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def share(text: str) -> tuple[int, int]:
+    """(i, n) of "i/n". Raises DataError."""
+    first, slash, last = text.partition("/")
+    if not slash or not first.isdecimal() or not last.isdecimal() or not 1 <= int(first) <= int(last):
+        raise DataError(f"--shard {text!r} is not i/n with i from 1 to n, as 3/8")
+    return int(first), int(last)

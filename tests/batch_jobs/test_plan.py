@@ -1,0 +1,84 @@
+"""What was handed in as items, and how they are cut into shards."""
+
+from __future__ import annotations
+
+import fsspec
+import pytest
+
+from emofuse.batch_jobs.plan import LARGEST, MIB, Item, digest_of, gather, read_shard, shards, write_plan
+from emofuse.errors import DataError, MediaError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    home = tmp_path / "clips"
+    (home / "later").mkdir(parents=True)
+    for name in ("a.mp4", "b.wav", "later/c.mp4", "a.srt", "note.txt"):
+        (home / name).write_bytes(b"some words")
+    return home
+
+
+def test_folders_patterns_and_files_give_each_clip_once_with_the_words_beside_it(folder):
+    items = gather([str(folder), str(folder / "a.mp4"), str(folder / "**" / "*.mp4"), str(folder / "b.wav")])
+    assert [item.id.removeprefix(str(folder)) for item in items] == ["/a.mp4", "/b.wav", "/later/c.mp4", "/note.txt"]
+    assert items[0].transcript == str(folder / "a.srt") and items[0].sidecar
+    assert [item.transcript for item in items[1:]] == [None, None, None]
+    assert [i.id for i in gather([str(folder / "*.mp4")])] == [str(folder / "a.mp4")]
+    with pytest.raises(MediaError, match="nothing matches"):
+        gather([str(folder / "*.mov")])
+
+
+def test_a_table_may_name_one_clip_often_but_ids_differ(tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("id,media,transcript\none,a.mp4,x\ntwo,a.mp4,y\n")
+    assert [(i.id, i.media, i.transcript) for i in gather([str(table)])] == [
+        ("one", str(tmp_path / "a.mp4"), "x"),
+        ("two", str(tmp_path / "a.mp4"), "y"),
+    ]
+    table.write_text("id,text\none,a\none,b\n")
+    with pytest.raises(DataError, match="the id 'one' is that of items 1 and 2; make them differ"):
+        gather([str(table)])
+    table.write_text("id,text\n")
+    with pytest.raises(DataError, match="nothing to analyse"):
+        gather([str(table)])
+
+
+def test_addresses_are_listed_and_have_words_beside_them():
+    store = fsspec.filesystem("memory")
+    for name in ("calls/a.wav", "calls/a.srt", "calls/b.wav", "calls/deep/c.wav", "calls/read.me"):
+        store.pipe(f"/{name}", b"x")
+    found = gather(["memory://calls"])
+    assert [item.id for item in found] == [f"memory:///calls/{name}" for name in ("a.wav", "b.wav", "deep/c.wav")]
+    assert found[0].transcript == "memory:///calls/a.srt" and found[1].transcript is None
+    assert [i.id for i in gather(["memory://calls/*.wav"])] == ["memory:///calls/a.wav", "memory:///calls/b.wav"]
+    assert [i.id for i in gather(["https://example.org/a.mp4?x=1"])] == ["https://example.org/a.mp4?x=1"]
+    store.pipe("/t/t.csv", b"media,text\na.wav,\n,so sad\n")
+    one, other = gather(["memory://t/t.csv"])
+    assert one.media == "memory://t/a.wav" and other.text == "so sad"
+    with pytest.raises(DataError, match="holds no media"):
+        gather(["memory://calls/*.mp4"])
+    with pytest.raises(DataError, match="cannot open nosuch://a"):
+        gather(["nosuch://a"])
+
+
+def test_shards_follow_from_the_items_alone():
+    texts = [Item(f"t{i}", text="so sad") for i in range(1000)]
+    cut = list(shards(texts, sum(i.weight for i in texts)))
+    assert [item for shard in cut for item in shard] == texts and {len(shard) for shard in cut[:-1]} == {63}
+    many = [Item(f"c{i}", media=f"s3://b/{i}.mp4") for i in range(10_000)]
+    assert {len(shard) for shard in shards(many, sum(i.weight for i in many))} == {LARGEST // (4 * MIB)}
+    assert digest_of(cut[0]) == digest_of([Item(f"t{i}", text="so sad") for i in range(63)]) != digest_of(cut[1])
+    assert digest_of(cut[0]) != digest_of([Item("t0", text="so Sad"), *cut[0][1:]])
+
+
+def test_a_plan_is_read_as_it_was_written(tmp_path):
+    extras = [{"n": 1, "who": "a"}, {"n": 2}, {}]
+    items = [
+        Item("a", media="/a.mp4", transcript="/a.srt", sidecar=True, extras=extras[0]),
+        Item("b", text="so sad", context=["A: hi"], start=1.5, problem="bad", extras=extras[1]),
+        Item("c", text="", speaker="ANN", channel="1", extras=extras[2]),
+    ]
+    write_plan(tmp_path / "plan.parquet", [items[:2], items[2:]])
+    back = [*read_shard(tmp_path / "plan.parquet", 0), *read_shard(tmp_path / "plan.parquet", 1)]
+    full = [{"n": None, "who": None} | e for e in extras]
+    assert [vars(b) for b in back] == [vars(i) | {"extras": e} for i, e in zip(items, full, strict=True)]
