@@ -19,13 +19,13 @@ FIGURES = range(1, 10)
 
 def figure(number: int, setting: Setting) -> list[Line]:
     """The rows of one figure."""
-    from benchmarks.figures import end_to_end, gpu, many, process, shares, streaming, training
+    from benchmarks.figures import end_to_end, gpu, jobs, many, process, shares, streaming, training
 
     works: dict[int, Callable[[Setting], list[Line]]] = {
         1: lambda s: end_to_end.measure(s, {1}),
         2: lambda s: end_to_end.measure(s, {2}),
-        3: many.measure,
-        4: process.memory,
+        3: lambda s: many.measure(s) + jobs.throughput(s),
+        4: lambda s: process.memory(s) + jobs.memory(s),
         5: process.startup,
         6: shares.measure,
         7: streaming.measure,

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -174,13 +175,18 @@ def test_a_clip_that_kills_its_worker_is_set_aside_after_two_attempts(start, sam
     assert rows["a"]["error"] is None and rows["b"]["error"] is None and rows["b"]["text"] == "so happy"
 
 
+def at_work(out: Path, process: subprocess.Popen[str]) -> list[int] | str:
+    """Who is in a shard now, or that the job has ended."""
+    return "ended" if process.poll() is not None else list(turns(out))
+
+
 def kill_at_random(start, table, out, times: int, seed: int) -> int:
     """Kill the job's parent or one of its workers at random moments, going on each time; how many were killed."""
     draw, killed = random.Random(seed), 0
     process = start(table, "--out", out, "--workers", 2, "--embeddings", "--attempts", 50)
     while killed < times and process.poll() is None:
-        found = until(lambda: list(turns(out)) or process.poll() is not None)
-        if process.poll() is not None or not isinstance(found, list):
+        found = until(partial(at_work, out, process))
+        if found == "ended":
             break
         time.sleep(draw.uniform(0, 0.4))
         if draw.random() < 0.4:

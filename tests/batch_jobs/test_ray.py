@@ -75,5 +75,5 @@ def test_a_cluster_that_is_not_there_is_said_to_be_so(table, model_folder, tmp_p
     from emofuse.errors import DataError
 
     job = open_job(table, model_folder, tmp_path / "out")
-    with pytest.raises(DataError, match="cannot reach Ray at 127.0.0.1:1"):
+    with pytest.raises(DataError, match=r"cannot reach Ray at 127\.0\.0\.1:1"):
         carry(job, Carrier(ray=True, address="127.0.0.1:1"))
