@@ -48,9 +48,7 @@ def batch(
     memory: Annotated[float, typer.Option(min=0.1, help="GiB of memory for each of Ray's actors.")] = 2.0,
     formats: Annotated[
         list[str] | None,
-        typer.Option(
-            "--format", help="Also write csv, jsonl (all rows), json, srt, vtt (a file a clip); repeatable."
-        ),
+        typer.Option("--format", help="Also write csv, jsonl (all rows), json, srt, vtt (a file a clip); repeatable."),
     ] = None,
     embeddings: Annotated[bool, typer.Option("--embeddings", help="Keep the fused state of each segment.")] = False,
     json_progress: Annotated[bool, typer.Option("--json-progress", help="Progress as lines of JSON.")] = False,
