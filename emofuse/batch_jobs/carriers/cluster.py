@@ -100,7 +100,8 @@ def _connect(address: str | None) -> None:
         ray.init(
             address=None if local else address or "auto", log_to_driver=False, logging_level=logging.ERROR, **options
         )
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+    except Exception as error:  # Ray raises bare ones, as where its node does not start in time
+        ray.shutdown()
         raise DataError(f"cannot reach Ray at {address or 'this machine'}: {first_line(error)}") from error
 
 
