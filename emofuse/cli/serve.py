@@ -33,6 +33,11 @@ def serve(
     waiting: Annotated[int, typer.Option(min=0, help="Requests that may wait; the next is refused with 429.")] = 64,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds for one answer.")] = 300.0,
     drain: Annotated[float, typer.Option(min=0, help="Seconds that a stop waits for answers under way.")] = 60.0,
+    urls: Annotated[bool, typer.Option("--urls", help="Take clips by their public address, too.")] = False,
+    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Serve the web demo at / (extra demo).")] = True,
+    name: Annotated[
+        list[str] | None, typer.Option(metavar="HOST", help="A further name of the demo's host, e.g. a proxy's.")
+    ] = None,
     linger: Annotated[
         float, typer.Option(min=0, help="Seconds between /readyz saying 503 and the socket closing.")
     ] = 0.0,
@@ -55,13 +60,19 @@ def serve(
         return
     settings = Settings(
         megabytes=megabytes, minutes=minutes, working=working, waiting=waiting, answer_seconds=timeout,
-        drain_seconds=drain, quota=quota, keys=keys, state=state,
+        drain_seconds=drain, quota=quota, keys=keys, state=state, urls=urls,
     )  # fmt: skip
     from emofuse.pipeline.pipeline import load
     from emofuse.serve.app import create_app
     from emofuse.serve.logs import set_up
     from emofuse.serve.server import run
 
+    if demo:
+        require_package("gradio", extra="demo")
     set_up()
     app = create_app(load(model, device, asr=asr, language=language), settings)
+    if demo:
+        from emofuse.serve.page import mount_page
+
+        mount_page(app, host, tuple(name or ()))
     run(app, host, port, typer.echo, linger)

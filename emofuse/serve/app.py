@@ -13,6 +13,7 @@ from emofuse.errors import EmofuseError
 from emofuse.pipeline.pipeline import Pipeline
 from emofuse.serve import problems
 from emofuse.serve.logs import RequestLog
+from emofuse.serve.receive import HeaderLimit
 from emofuse.serve.routes import analyze, health, jobs, metrics, models, stream
 from emofuse.serve.service import Service
 from emofuse.serve.settings import Settings
@@ -49,6 +50,7 @@ def create_app(pipeline: Pipeline, settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
     app.add_exception_handler(HTTPException, problems.on_http)
     app.add_exception_handler(Exception, problems.on_failure)
+    app.add_middleware(HeaderLimit)
     app.add_middleware(RequestLog, count=service.monitor.requested)
     for routes in (analyze, jobs, stream, models, health, metrics):
         app.include_router(routes.router)

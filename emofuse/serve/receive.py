@@ -13,9 +13,12 @@ from typing import BinaryIO
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from emofuse.serve.problems import RefusedError
 
+HEADERS = 32_768
+"""Bytes of a request's headers."""
 PARTS = 16
 """Parts of a form."""
 FILES = ("file", "image", "audio", "transcript")
@@ -61,6 +64,20 @@ async def receive(request: Request, folder: Path, most: int, characters: int, se
     except ClientDisconnect:
         raise RefusedError(400, "gone", "the caller left") from None
     raise RefusedError(415, "unsupported", "a body is multipart/form-data (with files) or application/json (a text)")
+
+
+class HeaderLimit:
+    """Refuses requests whose headers are longer than any caller's should be; a server's own limit may let some pass."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and sum(len(n) + len(v) for n, v in scope["headers"]) > HEADERS:
+            refused = RefusedError(431, "too_large", f"the headers have more than {HEADERS:,} bytes")
+            await refused.response()(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
 
 
 def _check_headers(request: Request, most: int) -> None:

@@ -15,10 +15,9 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from emofuse.errors import EmofuseError
+from emofuse.serve.receive import HEADERS
 
 PORT = 8000
-HEADERS = 32_768
-"""Bytes of a request's line and headers."""
 UNREAD = 2.0
 """Seconds for which a body that nobody reads is let in and thrown away, so that its sender can read the answer."""
 

@@ -24,13 +24,14 @@ from emofuse.pipeline.pipeline import Pipeline
 from emofuse.serve.admission import Admission
 from emofuse.serve.asking import asked, read_options
 from emofuse.serve.batcher import Batcher
+from emofuse.serve.fetch import fetch
 from emofuse.serve.jobs import Jobs
 from emofuse.serve.keys import Caller, KeyRing
 from emofuse.serve.ledger import Row
 from emofuse.serve.monitor import Monitor
 from emofuse.serve.problems import RefusedError
 from emofuse.serve.quota import Quotas
-from emofuse.serve.receive import Received, receive
+from emofuse.serve.receive import Part, Received, receive
 from emofuse.serve.schemas import Options
 from emofuse.serve.settings import Settings
 from emofuse.serve.work import Asked, Bounds, StoppedError, Work
@@ -109,13 +110,22 @@ class Service:
         most = characters or limits.characters
         return await receive(request, folder, limits.most_bytes, most, limits.upload_seconds)
 
+    async def fetched(self, options: Options, folder: Path) -> Part | None:
+        """The file of an address, where one was sent and addresses are taken. Raises RefusedError."""
+        if options.url is None:
+            return None
+        if not self.settings.urls:
+            raise RefusedError(422, "invalid", "this service takes no addresses (--urls); upload the file")
+        return await fetch(options.url, folder, self.settings.most_bytes, self.settings.upload_seconds)
+
     async def analyse(self, request: Request, caller: Caller) -> tuple[Analysis, Options, Work]:
         """The answer to one request. Raises RefusedError and EmofuseError; StoppedError once the caller has left."""
         with self.admission.place(caller.name):
             async with self.folder() as folder:
                 received = await self.received(request, folder)
                 options = read_options(received.fields)
-                work = self.work(await asyncio.to_thread(asked, received, options), caller)
+                fetched = await self.fetched(options, folder)
+                work = self.work(await asyncio.to_thread(asked, received, options, fetched), caller)
                 analysis = await self.answer(work, request)
                 self.monitor.answered(analysis, work.seconds, work.stages.took, options.language)
                 return analysis, options, work

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -151,32 +153,30 @@ run(app, "127.0.0.1", 0, lambda url: print(url, flush=True))
 """
 
 
-def start(model: Path, state: Path, speed: str) -> tuple[subprocess.Popen, str]:
-    """A service in a process of its own, and its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(model), str(state), speed], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    return process, process.stdout.readline().strip()
+@contextlib.contextmanager
+def start(model: Path, state: Path, speed: str) -> Iterator[tuple[subprocess.Popen, str]]:
+    """A service in a process of its own, and its address; it is ended with the block."""
+    arguments = [sys.executable, "-c", SERVER, str(model), str(state), speed]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_jobs_under_way_are_done_after_a_restart(pipeline, tmp_path, end):
     model, state = pipeline.model.save_pretrained(tmp_path / "model"), tmp_path / "state"
-    process, url = start(model, state, "slow")
-    try:
+    with start(model, state, "slow") as (process, url):
         jobs = [httpx.post(f"{url}/v1/jobs", json={"text": TEXT}, timeout=60).json()["id"] for _ in range(3)]
         while httpx.get(f"{url}/v1/jobs/{jobs[0]}", timeout=60).json()["state"] != "running":
             time.sleep(0.05)
-    finally:
         os.kill(process.pid, end)
         if end == signal.SIGTERM:
-            time.sleep(3)
-            process.kill()
-        process.wait(60)
-    process, url = start(model, state, "quick")
-    try:
+            time.sleep(3)  # the model hangs for ten minutes: it is told to stop, and then killed
+    with start(model, state, "quick") as (process, url):
         for job in jobs:
             while (found := httpx.get(f"{url}/v1/jobs/{job}", timeout=60).json())["state"] in ("queued", "running"):
                 time.sleep(0.05)
@@ -184,6 +184,5 @@ def test_jobs_under_way_are_done_after_a_restart(pipeline, tmp_path, end):
             assert found["state"] == "done"
             assert answer == json.loads(json.dumps(pipeline(text=TEXT).to_dict()))
         assert httpx.get(f"{url}/v1/jobs/{jobs[0]}", timeout=60).json()["attempts"] == 2
-    finally:
         process.terminate()
         assert process.wait(60) == 0

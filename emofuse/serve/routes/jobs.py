@@ -35,8 +35,11 @@ async def create(request: Request, response: Response, service: TheService, call
         name, folder = jobs.place()
         try:
             received = await service.received(request, folder)
-            read_options(received.fields)
-            if not received.files and not received.fields.keys() & {"text", "transcript", "url"}:
+            fetched = await service.fetched(read_options(received.fields), folder)
+            if fetched is not None and received.files.setdefault("file", fetched) is not fetched:
+                raise RefusedError(422, "invalid", "a file and an address were both sent; a clip is one of them")
+            received.fields.pop("url", None)
+            if not received.files and not received.fields.keys() & {"text", "transcript"}:
                 raise RefusedError(422, "invalid", "nothing was sent: send a file, image, audio or text")
             row = jobs.add(name, caller.name, received)
         except BaseException:
