@@ -50,9 +50,17 @@ ENGLISH = {
         "damaged"
     ),
     "cut_off_somewhere": "the file could be read only up to {reached:.1f} s: it was cut off or is damaged",
+    "acts_abstained": "the act {act!r} could not be decided at {turns} turn(s): the model is too unsure there",
+    "voices_told_apart": (
+        "who speaks was told by the sound of the voices: {count} were told apart, and some may be mixed up"
+    ),
     "several_people": (
-        "several people are in view in {segments} segment(s): the words and the voice are given to whoever is in view "
-        "most (largest and longest), the others are predicted from the face only"
+        "several people are in view in {segments} segment(s): the words and the voice are given to whoever is seen to "
+        "speak or, where nobody is, is in view most (largest and longest); the others are predicted from the face only"
+    ),
+    "only": "only {names} was predicted, as asked: {segments} segment(s) of others were left out",
+    "only_absent": (
+        "only {names} should be predicted, and says nothing here: nothing was predicted; who speaks: {speakers}"
     ),
     "foreign_script": (
         "the words are in a script that this model's vocabulary hardly has: what is read in them means little; leave "

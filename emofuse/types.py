@@ -55,6 +55,8 @@ class Word:
     text: str
     start: float
     end: float
+    speaker: str | None = None
+    """Who says it, where that is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +72,8 @@ class FaceTrack:
     """0 to 1, from size, sharpness and frontality; higher is better."""
     seconds: float = 0.0
     """How long the person is in view, of which the crops are a choice; 0 = only what the crops span is known."""
+    mouth: Float[np.ndarray, "moments 2"] | None = None
+    """Seconds, and how much the mouth has moved since the moment before; None where that was not looked at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +89,7 @@ class Segment:
     faces: tuple[FaceTrack, ...] = ()
     context: tuple[str, ...] = ()
     speaker: str | None = None
-    """Who says the words, where the transcript names them."""
+    """Whose the words and the voice are: by the transcript, the channel of the sound, or the sound of the voice."""
     labels: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[Modality, np.ndarray] | None = None
     """Vectors that someone else extracted, in place of media: what encoders of kind `features` read."""
@@ -163,6 +167,8 @@ class Prediction:
     """
     embedding: Float32[np.ndarray, " dim"] | None = None
     """The fused state, unit length."""
+    speaker: str | None = None
+    """Whose the words and the voice are; None where that is not known, and of a face that does not speak."""
     unfamiliarity: dict[Modality, float] = field(default_factory=dict)
     """The share of development data that was more like training; of a model that knows what it is familiar with."""
     unfamiliar: dict[Modality, str] = field(default_factory=dict)

@@ -28,7 +28,7 @@ ROOMS = (
     ("calibration",),
     ("evaluation", "explain", "runtime"),
     ("training", "pipeline"),
-    ("batch_jobs", "demo"),
+    ("batch_jobs", "demo", "agent", "trends"),
     ("serve", "client"),
     ("cli",),
 )

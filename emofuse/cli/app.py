@@ -18,10 +18,12 @@ from emofuse.cli.evaluate import evaluate
 from emofuse.cli.explain import explain
 from emofuse.cli.export import export, prune
 from emofuse.cli.info import info
+from emofuse.cli.mcp import mcp
 from emofuse.cli.outputs import complain, lenient_terminal, written_to_stdout
 from emofuse.cli.predict import predict
 from emofuse.cli.serve import serve
 from emofuse.cli.train import average, train, tune
+from emofuse.cli.trend import trend
 from emofuse.errors import EmofuseError
 from emofuse.version import __version__
 
@@ -44,6 +46,8 @@ app.command()(explain)
 app.command()(export)
 app.command()(prune)
 app.command()(demo)
+app.command()(mcp)
+app.command()(trend)
 app.command()(serve)
 app.command()(drift)
 app.add_typer(data, name="data")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from emofuse.cli.options import DEFAULT_MODEL, Device, ModelOption
+from emofuse.cli.options import DEFAULT_MODEL, Channels, Context, Device, ModelOption, Only, Speakers, counted, listed
 from emofuse.cli.outputs import put
 from emofuse.errors import MediaError
 from emofuse.files import check_outputs
@@ -27,6 +27,10 @@ def explain(
         str | None, typer.Option(metavar="CLASS", help="Explain this class instead of the most probable one.")
     ] = None,
     most: Annotated[int, typer.Option(min=1, help="Explain at most N segments, from the start.")] = 20,
+    channels: Channels = None,
+    speakers: Speakers = None,
+    only: Only = None,
+    context: Context = None,
     model: ModelOption = DEFAULT_MODEL,
     device: Device = "auto",
 ) -> None:
@@ -38,10 +42,12 @@ def explain(
         raise MediaError("nothing to explain: give a clip or --text")
     check_outputs([json, html], [clip, transcript])
 
+    from emofuse.media.clip import TalkInputs
     from emofuse.pipeline.pipeline import load
 
+    talk = TalkInputs(channels=listed(channels), speakers=counted(speakers), only=listed(only), context=context)
     pipeline = load(model, device)
-    reasons = pipeline.explain(clip, text=text, transcript=transcript, task=task, target=target)
+    reasons = pipeline.explain(clip, text=text, transcript=transcript, task=task, target=target, **talk)
     parts = list(islice(reasons, most))
     if not parts:
         raise MediaError("there is nothing to explain: neither words nor a voice nor a face were found")

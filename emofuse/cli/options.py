@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,10 +26,37 @@ Asr = Annotated[
 Language = Annotated[
     str | None, typer.Option(metavar="CODE", help="Language of the speech, e.g. en; default: guessed.")
 ]
+Only = Annotated[
+    str | None,
+    typer.Option(metavar="NAME,…", help="Predict these speakers and nobody else, e.g. customer: see docs/people.md."),
+]
+Channels = Annotated[
+    str | None, typer.Option(metavar="NAME,…", help="Who speaks in each channel of the sound, e.g. agent,customer.")
+]
+Speakers = Annotated[
+    str | None, typer.Option(metavar="N|auto", help="Tell N voices apart, or find how many there are (extra speakers).")
+]
+Acts = Annotated[
+    Path | None, typer.Option(metavar="YAML", help="Apply these acts, turn by turn: see docs/conversations.md.")
+]
+Context = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TURN", help="What was said before, 'NAME: words' or words; repeatable, oldest first."),
+]
 Options = Annotated[
     list[str] | None,
     typer.Option("--option", metavar="KEY=VALUE", help="Option of the corpus reader, e.g. fold=2; repeatable."),
 ]
+
+
+def counted(speakers: str | None) -> Any:
+    """The number, where it is one."""
+    return int(speakers) if speakers is not None and speakers.isdecimal() else speakers
+
+
+def listed(names: str | None) -> list[str] | None:
+    """The names of a list with commas."""
+    return None if names is None else names.split(",")
 
 
 def read_options(given: Sequence[str] | None) -> dict[str, Any]:

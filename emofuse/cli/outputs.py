@@ -80,6 +80,8 @@ class Outputs:
     each: Mapping[str, Path | None]
     """Ending of the file (".srt", ".vtt", ".png") → a path, or the folder to write to for several clips."""
     several: bool
+    seconds: str | None = None
+    """Where to write a row a second: a path, or "-" for stdout."""
 
     def check(self, sources: Sequence[Path], transcripts: Sequence[Path | None] = ()) -> None:
         """Find out before the work what could not or must not be written after it. Raises `MediaError`."""
@@ -87,13 +89,15 @@ class Outputs:
         if self.several and any(self.each.values()) and len(names) < len(sources):
             twice = next(name for name, count in names.items() if count > 1)
             raise MediaError(f"several clips are called {twice!r} and would overwrite each other: analyse them apart")
-        if self.json == self.csv == "-":
-            raise MediaError("--json - and --csv - both want stdout: write one of them to a file")
+        if [self.json, self.csv, self.seconds].count("-") > 1:
+            raise MediaError("two of --json, --csv and --seconds want stdout: write one of them to a file")
+        if self.each.get(".TextGrid") or self.each.get(".eaf"):
+            require_package("pympi", extra="annotate")
         for folder in filter(None, self.each.values()) if self.several else ():
             if not folder.is_dir():
                 raise MediaError(f"several clips need a folder to write to, and {str(folder)!r} is none: make it first")
         of_each = [path for source in sources or [None] for _, path in self._files_of(source)]
-        check_outputs([self.json, self.csv, *of_each], [*sources, *transcripts])
+        check_outputs([self.json, self.csv, self.seconds, *of_each], [*sources, *transcripts])
         if (plot := self.each.get(".png")) is not None:
             from emofuse.pipeline.timeline import check_ending
 
@@ -111,7 +115,7 @@ class Outputs:
     @property
     def stdout_taken(self) -> bool:
         """Whether stdout carries data, so that nothing else may be printed there."""
-        return "-" in (self.json, self.csv)
+        return "-" in (self.json, self.csv, self.seconds)
 
     def write_each(self, source: Path | None, result: Analysis) -> None:
         """Write the files that are about one clip alone."""

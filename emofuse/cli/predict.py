@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from emofuse.cli.growing import check_parts, written
-from emofuse.cli.options import DEFAULT_MODEL, Asr, Device, Language, ModelOption
-from emofuse.cli.outputs import Outputs, complain, written_to_stdout
+from emofuse.cli.options import (
+    DEFAULT_MODEL,
+    Acts,
+    Asr,
+    Channels,
+    Context,
+    Device,
+    Language,
+    ModelOption,
+    Only,
+    Speakers,
+    counted,
+    listed,
+)
+from emofuse.cli.outputs import Outputs, complain, put, written_to_stdout
+from emofuse.cli.tables import TableJob
 from emofuse.errors import EmofuseError, MediaError
 
 if TYPE_CHECKING:
@@ -35,6 +49,12 @@ def predict(
     csv: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write a CSV table; - is stdout.")] = None,
     srt: Annotated[Path | None, typer.Option(metavar="PATH", help="Write SubRip captions.")] = None,
     vtt: Annotated[Path | None, typer.Option(metavar="PATH", help="Write WebVTT captions.")] = None,
+    rttm: Annotated[Path | None, typer.Option(metavar="PATH", help="Write who speaks when, as RTTM.")] = None,
+    textgrid: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Write a Praat TextGrid (extra annotate).")
+    ] = None,
+    eaf: Annotated[Path | None, typer.Option(metavar="PATH", help="Write an ELAN document (extra annotate).")] = None,
+    seconds: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write a CSV with a row a second.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Plot the timeline.")] = None,
     model: ModelOption = DEFAULT_MODEL,
     device: Device = "auto",
@@ -47,6 +67,20 @@ def predict(
     widest: Annotated[
         int | None, typer.Option(min=1, help="Abstain where the set has more than N classes (default: half of them).")
     ] = None,
+    channels: Channels = None,
+    speakers: Speakers = None,
+    only: Only = None,
+    context: Context = None,
+    acts: Acts = None,
+    text_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="CLIP is a table (csv, tsv, jsonl, parquet) with texts here.")
+    ] = None,
+    id_column: Annotated[str | None, typer.Option("--id", metavar="NAME", help="The table's column of names.")] = None,
+    speaker_column: Annotated[str | None, typer.Option(metavar="NAME", help="… of who says it.")] = None,
+    dialogue_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="… of its dialogue, whose earlier rows are context.")
+    ] = None,
+    prefix: Annotated[str, typer.Option(help="What the added columns' names begin with.")] = "predicted_",
     batch_size: Annotated[int, typer.Option(min=1, help="Segments per batch.")] = 16,
 ) -> None:
     """Predict the emotions expressed in clips, pictures or a text, as a table or files.
@@ -54,8 +88,19 @@ def predict(
     Of several clips, JSON and CSV hold all; captions and timelines then go to a folder, a file a clip. What is done is
     written at once: a run that is killed leaves it in PATH.part (of CSV on stdout, all rows come at the end).
     """
+    if text_column is not None:
+        from emofuse.pipeline.tables import Columns
+
+        columns = Columns(text_column, id_column, speaker_column, dialogue_column)
+        job = TableJob(_one_table(clips), columns, csv or "-", prefix, coverage)
+        job.check()
+        from emofuse.pipeline.pipeline import load
+
+        job.run(load(model, device=device, acts=acts or ()))
+        return
     several = bool(clips) and (len(clips) > 1 or clips[0].is_dir())
-    outputs = Outputs(json, csv, {".srt": srt, ".vtt": vtt, ".png": plot}, several)
+    each = {".srt": srt, ".vtt": vtt, ".rttm": rttm, ".TextGrid": textgrid, ".eaf": eaf, ".png": plot}
+    outputs = Outputs(json, csv, each, several, seconds)
     sources = _expand(clips or [])
     _check_words(sources, text, transcript)
     outputs.check(sources, _words_beside(sources) if text is None and transcript is None else [transcript])
@@ -64,20 +109,22 @@ def predict(
     if coverage is not None and not 0 < coverage < 1:
         raise MediaError(f"--coverage {coverage:g} is not between 0 and 1; 0.9 promises nine of ten")
 
+    from emofuse.media.clip import TalkInputs
     from emofuse.pipeline.pipeline import load
 
-    pipeline = load(model, device=device, asr=asr, language=language)
-    words = {"text": text, "transcript": transcript}
-    answers = _many(pipeline, sources, batch_size) if several else _one(pipeline, sources, words, batch_size)
+    talk = TalkInputs(channels=listed(channels), speakers=counted(speakers), only=listed(only), context=context)
+    pipeline = load(model, device=device, asr=asr, language=language, acts=acts or ())
+    words = {"text": text, "transcript": transcript, **talk}
+    answers = _many(pipeline, sources, talk, batch_size) if several else _one(pipeline, sources, words, batch_size)
     raise typer.Exit(_follow(answers, outputs, coverage, widest))
 
 
 Answer = tuple[Path | None, "Analysis | EmofuseError"]
 
 
-def _many(pipeline: Pipeline, sources: Sequence[Path], batch_size: int) -> Iterator[Answer]:
+def _many(pipeline: Pipeline, sources: Sequence[Path], talk: Mapping[str, Any], batch_size: int) -> Iterator[Answer]:
     """(clip, answer) as they come, in order; an error stands in the place of its clip."""
-    items = [{"source": _handed(source)} for source in sources]
+    items = [{"source": _handed(source), **talk} for source in sources]
     yield from zip(sources, pipeline.predict_iter(items, batch_size, progress=True), strict=True)
 
 
@@ -103,9 +150,10 @@ def _follow(answers: Iterable[Answer], outputs: Outputs, coverage: float | None,
     The exit code: 2 where all failed, 3 where some.
     """
     from emofuse.cli.table import show
+    from emofuse.pipeline.formats import csv_text
 
     told: set[str] = set()
-    done = failed = 0
+    done, failed, seconds = 0, 0, []
     with written(outputs) as write:
         for source, result in answers:
             if isinstance(result, EmofuseError):
@@ -115,10 +163,13 @@ def _follow(answers: Iterable[Answer], outputs: Outputs, coverage: float | None,
                 continue
             done += 1
             shown = result if coverage is None else result.at_coverage(coverage, widest)
+            seconds += shown.by_second() if outputs.seconds else []
             write(source, shown)
             if not outputs.stdout_taken:
                 with written_to_stdout():
                     show(shown, told)
+    if outputs.seconds and done:
+        put(outputs.seconds, csv_text(seconds))
     return 0 if not failed else SOME_FAILED if done else 2
 
 
@@ -132,6 +183,12 @@ def _expand(clips: Sequence[Path]) -> list[Path]:
     if len(clips) == 1 and not clips[0].is_dir():
         return [clips[0] if str(clips[0]) == "-" or clips[0].is_fifo() else _one_file(clips[0])]
     return list(dict.fromkeys(path for clip in clips for path in (media_in(clip) if clip.is_dir() else [clip])))
+
+
+def _one_table(clips: Sequence[Path] | None) -> Path:
+    if clips is None or len(clips) != 1:
+        raise MediaError(f"--text-column is of one table, and {len(clips or [])} files were given: name one")
+    return clips[0]
 
 
 def _words_beside(sources: Sequence[Path]) -> list[Path | None]:

@@ -21,8 +21,15 @@ def show(analysis: Analysis, told: set[str] | None = None) -> None:
     console.print(Text(title, style="bold"), highlight=False)
     if analysis.overall is not None:
         console.print(Text(f"overall: {headline(analysis.overall)}"), highlight=False)
+    for name, mean in analysis.speakers.items() if len(analysis.speakers) > 1 else ():
+        console.print(Text(f"{name}: {headline(mean)}"), highlight=False)
+    for number, mean in analysis.persons.items() if len(analysis.persons) > 1 and not analysis.speakers else ():
+        console.print(Text(f"person {number}: {headline(mean)}"), highlight=False)
     if analysis.segments:
         console.print(_table(analysis))
+    for firing in analysis.acts or ():
+        at = "" if firing.start is None else f" at {clock(firing.start)}"
+        console.print(Text(f"{firing.do} ({firing.act}){at}: {firing.say}".rstrip(": ")), highlight=False)
     for note in dict.fromkeys(note for note in analysis.notes if note not in told):
         console.print(Text(f"note: {note}", style="dim"), highlight=False)
     told |= set(analysis.notes)

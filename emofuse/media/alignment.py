@@ -44,6 +44,20 @@ def laid_out(cues: Sequence[Cue], spoken: Sequence[tuple[float, float]] | None =
     return [replace(cue, start=a, end=max(a, b)) for cue, a, b in zip(cues, begin.tolist(), end.tolist(), strict=True)]
 
 
+def spoken_by(cues: Sequence[Cue], voices: Sequence[Span]) -> list[Cue]:
+    """Cues with the speaker who is heard for most of each; of nobody where no voice is."""
+    return [replace(cue, speaker=_heard_in(cue, voices)) for cue in cues]
+
+
+def _heard_in(cue: Cue, voices: Sequence[Span]) -> str | None:
+    shares: dict[str | None, float] = {}
+    for span in voices:
+        shared = min(cue.end or 0.0, span.end) - max(cue.start or 0.0, span.start)
+        if shared > 0:
+            shares[span.speaker] = shares.get(span.speaker, 0.0) + shared
+    return max(shares, key=lambda name: shares[name]) if shares else None
+
+
 def _snapped(ends: np.ndarray, pauses: np.ndarray) -> np.ndarray:
     """Ends of cues, in seconds of speech, moved to a pause no further off than a third of the shorter cue beside it."""
     lengths = np.diff(ends, prepend=0.0)
@@ -72,7 +86,7 @@ class CueReader:
             if cue.start > span.end:
                 break
             whole = span.start <= cue.start and cue.end <= span.end
-            words = spread(cue.text, cue.start, cue.end)
+            words = tuple(replace(word, speaker=cue.speaker) for word in spread(cue.text, cue.start, cue.end))
             found += words if whole else [w for w in words if span.start <= (w.start + w.end) / 2 < span.end]
         return tuple(found)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import av
@@ -41,6 +41,8 @@ class AudioBlock:
     """Seconds from the clip's start."""
     samples: Float32[np.ndarray, " samples"]
     """Mono at SAMPLE_RATE, in [-1, 1]."""
+    channels: Float32[np.ndarray, "channels samples"] | None = None
+    """Each channel of it, where they are kept apart."""
 
     @property
     def end(self) -> float:
@@ -94,17 +96,28 @@ class Assembler:
     a broken timestamp, and the count of samples goes on instead.
     """
 
-    def __init__(self, origin: float = 0.0, end: float | None = None, longest: float | None = None) -> None:
+    def __init__(
+        self,
+        origin: float = 0.0,
+        end: float | None = None,
+        longest: float | None = None,
+        mixdown: Callable[[av.AudioFrame], av.AudioFrame] | None = None,
+    ) -> None:
         self._origin = origin
         self._stop = None if end is None else round((end - origin) * SAMPLE_RATE)
         self._longest = longest
-        self.mixdown = Mixdown()
+        self.mixdown = mixdown or Mixdown()
         self._resampler: av.AudioResampler | None = None
         self._setup: tuple[str, str, int] | None = None
         self._expected: float | None = None
         self._position = 0
         self._written = 0
         self._waiting: list[np.ndarray] = []
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether channels cancelled each other, so that one stood in for all."""
+        return getattr(self.mixdown, "cancelled", False)
 
     @property
     def seconds(self) -> float:
@@ -230,9 +243,14 @@ def as_waveform(rate: int, array: np.ndarray, notes: list[Note] | None = None) -
         frame.sample_rate = rate
         blocks += [block.samples for block in assembler.push(frame)]
     blocks += [block.samples for block in assembler.finish()]
-    if notes is not None and assembler.mixdown.cancelled:
+    if notes is not None and assembler.cancelled:
         notes.append(Note("channels_cancel"))
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def as_channels(rate: int, array: np.ndarray) -> Float32[np.ndarray, "channels samples"]:
+    """As `as_waveform`, with the channels kept apart."""
+    return np.stack([as_waveform(rate, np.ascontiguousarray(row)) for row in _channels_first(array)])
 
 
 def _valid_rate(rate: object) -> int:

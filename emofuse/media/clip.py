@@ -13,13 +13,15 @@ from jaxtyping import Float32, UInt8
 
 from emofuse.errors import MediaError
 from emofuse.files import well_formed
-from emofuse.media.audio import BLOCK, AudioBlock, as_waveform
+from emofuse.media.audio import BLOCK, AudioBlock, as_channels, as_waveform
+from emofuse.media.channels import CHANNEL_BLOCK, block_of
 from emofuse.media.decode import ClipInfo, Reach, probe_file, stream
 from emofuse.media.formats import ACCEPTED, TEXT_SUFFIXES, is_picture, readable
 from emofuse.media.frames import Frames, as_frames
 from emofuse.media.image import VideoFrame, read_image, read_picture
 from emofuse.media.limits import UNLIMITED, Limits
 from emofuse.media.memory import MemoryFile, as_file, as_sound, called, way_out
+from emofuse.media.talk import Count, read_context, read_count, read_names
 from emofuse.media.transcript import Cue, Transcript, read_transcript, with_speakers
 from emofuse.notes import Note
 from emofuse.types import SAMPLE_RATE
@@ -31,7 +33,23 @@ Sound = tuple[int, Any] | tuple[Any, int] | Mapping[str, Any]
 """Sampling rate in Hz, and an array of shape (samples,), (samples, channels) or (channels, samples)."""
 
 
-class ClipInputs(TypedDict, total=False):
+class TalkInputs(TypedDict, total=False):
+    """Who speaks in a clip, who of them is predicted, and what was said before."""
+
+    context: Sequence[str] | None
+    """What was said before the clip, oldest turn first, each "NAME: words" or words alone."""
+    only: Sequence[str] | str | None
+    """The speakers who are predicted; nobody else is. None = everybody."""
+    speakers: Count | None
+    """How many people are told apart by their voices where nothing else says who speaks ("auto" = find it); needs the
+    extra `speakers`."""
+    speaker: str | None
+    """Who says all that nobody else is named for; of `text`, all of it, whatever stands before a colon."""
+    channels: Sequence[str] | None
+    """Who speaks in each channel of the sound, in their order: a call in stereo is ["agent", "customer"]."""
+
+
+class ClipInputs(TalkInputs, total=False):
     """What makes a clip beside, or in place of, its source; every entry point takes these keywords.
 
     | in hand | hand in |
@@ -79,6 +97,18 @@ class Clip:
     transcript: Transcript | None = None
     notes: tuple[Note, ...] = ()
     """What was changed or left out of the inputs when they were opened."""
+    context: tuple[str, ...] = ()
+    """The turns before the clip, oldest first."""
+    only: tuple[str, ...] | None = None
+    """The speakers who are predicted; None = everybody."""
+    speaker: str | None = None
+    """Who says all that nobody else is named for."""
+    speakers: Count | None = None
+    """How many voices are told apart; None = they are not."""
+    channels: tuple[str, ...] | None = None
+    """Who speaks in each channel of the sound; None = the channels are mixed."""
+    voices: Float32[np.ndarray, "channels samples"] | None = None
+    """Of sound in memory whose channels are kept apart."""
 
     @property
     def has_audio(self) -> bool:
@@ -116,6 +146,7 @@ class Clip:
                 notes=notes,
                 limits=limits,
                 reach=reach,
+                channels=None if self.channels is None else len(self.channels),
             )
             return
         pictures = self.frames if video else None
@@ -125,6 +156,10 @@ class Clip:
 
     def _blocks(self) -> Iterator[AudioBlock]:
         """Sound in memory."""
+        if self.voices is not None:
+            for i in range(0, self.voices.shape[1], CHANNEL_BLOCK):
+                yield block_of(i / SAMPLE_RATE, self.voices[:, i : i + CHANNEL_BLOCK])
+            return
         waveform = np.zeros(0, np.float32) if self.waveform is None else self.waveform
         for i in range(0, waveform.size, BLOCK):
             yield AudioBlock(i / SAMPLE_RATE, waveform[i : i + BLOCK])
@@ -142,18 +177,59 @@ def open_clip(
     frames: tuple[float, Any] | None = None,
     text: str | None = None,
     transcript: PathOrName | None = None,
+    context: Sequence[str] | None = None,
+    only: Sequence[str] | str | None = None,
+    channels: Sequence[str] | None = None,
+    speaker: str | None = None,
+    speakers: Count | None = None,
 ) -> Clip:
     """Checks every input and reads those that are small; MediaError for what is missing, doubled or not what it says.
 
     `source` is always a file, of a video, of sound, of a still, or of a text: its path, its bytes, or the open file.
-    `text` is always text. `transcript` is text or a file of it, told apart as `read_transcript` does.
+    `text` is always text. `transcript` is text or a file of it, told apart as `read_transcript` does. The others: see
+    `TalkInputs`.
     """
+    (name,) = read_names([speaker], "speaker") or (None,) if speaker is not None else (None,)
+    clip = replace(
+        _opened(source, audio, image, frames, text, transcript, name),
+        context=read_context(context),
+        only=read_names(only, "only"),
+        speaker=name,
+        speakers=read_count(speakers),
+    )
+    if sum(given is not None for given in (speaker, speakers, channels)) > 1:
+        raise MediaError("speaker=, speakers= and channels= each say who speaks; give one of them")
+    names = read_names(channels, "channels")
+    return clip if names is None else _with_channels(clip, audio, names)
+
+
+def _with_channels(clip: Clip, audio: Sound | None, names: tuple[str, ...]) -> Clip:
+    """The clip with a speaker a channel. Raises MediaError where there are not as many channels as names."""
+    voices = as_channels(*as_sound(audio)) if audio is not None else None
+    there = len(voices) if voices is not None else (clip.info.channels or 0) if clip.info is not None else 0
+    if there != len(names):
+        raise MediaError(
+            f"channels names {len(names)} speakers ({', '.join(names)}), and the sound has "
+            f"{f'{there} channel(s)' if there else 'no channels'}; give a name for each channel, or leave channels out"
+        )
+    return replace(clip, channels=names, voices=voices)
+
+
+def _opened(
+    source: Source | None,
+    audio: Sound | None,
+    image: Any | None,
+    frames: tuple[float, Any] | None,
+    text: str | None,
+    transcript: PathOrName | None,
+    speaker: str | None,
+) -> Clip:
     in_memory = {"audio": audio, "image": image, "frames": frames}
     given = [name for name, value in in_memory.items() if value is not None]
     if source is None and not given and text is None and transcript is None:
         raise MediaError(f"nothing was handed in; {ACCEPTED}")
     notes: list[Note] = []
-    words = _words(text, transcript)
+    words = _words(text, transcript, speaker)
     waveform = _sound(audio, notes)
     if image is not None and frames is not None:
         raise MediaError("image= and frames= were both given; give the one picture, or those that move")
@@ -178,7 +254,7 @@ def _noted(clip: Clip, notes: Sequence[Note]) -> Clip:
     return replace(clip, notes=(*notes, *(clip.transcript.notes if clip.transcript is not None else ())))
 
 
-def _words(text: str | None, transcript: PathOrName | None) -> Transcript | None:
+def _words(text: str | None, transcript: PathOrName | None, speaker: str | None) -> Transcript | None:
     if text is not None and transcript is not None:
         raise MediaError("text= and transcript= were both given; give one of them")
     if transcript is not None:
@@ -193,7 +269,7 @@ def _words(text: str | None, transcript: PathOrName | None) -> Transcript | None
             f"text is a string, not {called(text)}: {way_out(text, 'text')}; a text file is a source or a transcript"
         )
     lines = [" ".join(line.split()) for line in well_formed(text).splitlines()]
-    return Transcript(tuple(with_speakers([Cue(line) for line in lines if line])))
+    return Transcript(tuple(with_speakers([Cue(line, speaker=speaker) for line in lines if line])))
 
 
 def _sound(audio: object, notes: list[Note]) -> np.ndarray | None:

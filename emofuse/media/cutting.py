@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from emofuse.media.audio import AudioBlock
+from emofuse.media.audio import AudioBlock, SoundBuffer
 from emofuse.media.level import Hearing
 from emofuse.media.segmentation import SegmentOptions, Span, Timeline, VoiceSpans
 
@@ -66,7 +66,9 @@ class Cutter:
     @property
     def since(self) -> float:
         """Seconds at which the first span begins that has not come out yet."""
-        return self._waiting[0].start if self._waiting else self._timeline.cursor
+        since = self._waiting[0].start if self._waiting else self._timeline.cursor
+        overlapping = self._known and self._known[0].channel is not None
+        return min(since, self._known[0].start) if overlapping else since
 
     def _add(self, spans: Iterator[Span]) -> None:
         for span in spans:
@@ -75,11 +77,21 @@ class Cutter:
 
 def spoken_spans(blocks: Iterator[AudioBlock], options: SegmentOptions, gap: float) -> list[Span]:
     """Where somebody speaks, from the sound alone; more than `gap` seconds without any end what was being said."""
+    return list(spans_heard(blocks, options, gap))
+
+
+def spans_heard(
+    blocks: Iterator[AudioBlock], options: SegmentOptions, gap: float, sound: SoundBuffer | None = None
+) -> Iterator[Span]:
+    """As `spoken_spans`, each as soon as it is final; `sound` is filled as it is read, to be emptied by the caller."""
     voice, hearing, heard = VoiceSpans(options), Hearing(), 0.0
-    spans: list[Span] = []
     for block in blocks:
         if block.start - heard > gap:
-            spans, voice = [*spans, *voice.finish()], VoiceSpans(options, block.start)
-        spans += voice.push(replace(block, samples=hearing.push(block.start, block.samples)))
+            yield from voice.finish()
+            voice = VoiceSpans(options, block.start)
+        if sound is not None:
+            sound.push(block)
+            sound.forget(voice.settled)
+        yield from voice.push(replace(block, samples=hearing.push(block.start, block.samples)))
         heard = block.end
-    return [*spans, *voice.finish()]
+    yield from voice.finish()

@@ -103,6 +103,7 @@ def stream(
     notes: list[str] | None = None,
     limits: Limits = UNLIMITED,
     reach: Reach | None = None,
+    channels: int | None = None,
 ) -> Iterator[AudioBlock | VideoFrame]:
     """The sound and the pictures of a file as they are read, in one pass and in order of time.
 
@@ -111,7 +112,8 @@ def stream(
     Timestamps that jump by more than `LONGEST_GAP` are not believed. Pictures come at least `frame_interval` seconds
     apart, the others are not even converted, nor, where the codec allows it, decoded. `start` and `end` are seconds of
     the clip. Damaged parts are passed over, and `notes` receives a line that counts them, and one that says which track
-    was taken where there are several; `reach` receives where the file ends. Raises LimitError beyond `limits`,
+    was taken where there are several; `reach` receives where the file ends. `channels` is how many channels of the
+    sound are kept apart in each block. Raises LimitError beyond `limits`,
     MediaError when the file is not media, has none of what was asked for, or nothing in it can be decoded.
     """
     path = source.path if isinstance(source, ClipInfo) else readable(source)  # what was probed was checked
@@ -121,6 +123,7 @@ def stream(
         items: list[Iterator[AudioBlock | VideoFrame]] = []
         if audio and (opened := opened_track(stack, path, "audio")):
             tracks.append(sound := AudioTrack(*opened, begin, end, limits))
+            sound.channels = channels
             items.append(sound.items())
         if video and (opened := opened_track(stack, path, "video")):
             tracks.append(pictures := VideoTrack(*opened, begin, end, limits, frame_interval))

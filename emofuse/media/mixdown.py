@@ -36,7 +36,7 @@ class Mixdown:
 
     def __call__(self, frame: av.AudioFrame) -> av.AudioFrame:
         """The frame in one channel, at its own rate."""
-        channels = _channels(frame)
+        channels = channels_of(frame)
         weights = _weights(frame.layout.name, len(channels))
         mix = weights @ channels
         self._listen(channels, mix, frame.samples / frame.sample_rate)
@@ -67,7 +67,7 @@ class Mixdown:
         return self._channel
 
 
-def _channels(frame: av.AudioFrame) -> Float32[np.ndarray, "channels samples"]:
+def channels_of(frame: av.AudioFrame) -> Float32[np.ndarray, "channels samples"]:
     """The samples of each channel as floats; by interleaved ones, since PyAV reads a ninth plane after eight."""
     count = frame.layout.nb_channels
     if frame.format.name == "flt":

@@ -10,9 +10,10 @@ from typing import Literal, Unpack
 import numpy as np
 
 from emofuse.errors import require_package
-from emofuse.media.alignment import CHARACTERS_PER_SECOND, CueReader, by_sentence, laid_out
+from emofuse.media.alignment import CHARACTERS_PER_SECOND, CueReader, by_sentence, laid_out, spoken_by
 from emofuse.media.asr import transcribe
 from emofuse.media.audio import AudioBlock, SoundBuffer
+from emofuse.media.channels import Channels
 from emofuse.media.clip import Clip, ClipInputs, Source, open_clip
 from emofuse.media.cutting import Cutter, spoken_spans
 from emofuse.media.decode import Reach
@@ -22,6 +23,7 @@ from emofuse.media.level import RAISED, SILENCE, Hearing, decibels
 from emofuse.media.limits import GAP, UNLIMITED, Limits
 from emofuse.media.segmentation import SegmentOptions, Span, cue_spans
 from emofuse.media.transcript import Cue, join
+from emofuse.media.voices.diarise import told_apart
 from emofuse.notes import Note
 from emofuse.types import SAMPLE_RATE, FaceTrack, Segment, Word
 
@@ -98,10 +100,13 @@ class SegmentReader:
         self.notes += clip.notes
         self.cutter = Cutter(options.segment)
         self.sound = SoundBuffer()
-        self.faces = FaceCollector(options.detector, options.faces)
+        faces = options.faces if clip.only is None else replace(options.faces, mouths="always")
+        self.faces = FaceCollector(options.detector, faces)
         self.still: tuple[FaceTrack, ...] = ()
         self.cues = CueReader(())
         self.turns: deque[str] = deque(maxlen=TURNS if options.context is None else max(0, options.context))
+        self.turns.extend(clip.context)
+        self.channels = None if clip.channels is None else Channels(clip.channels, options.segment)
         self.hearing, self.reach = Hearing(), Reach()
         self.clock = self.heard = self.end = 0.0
         self.count, self.had, self.doubtful = 0, frozenset[str](), 0
@@ -152,19 +157,35 @@ class SegmentReader:
     def _plan(self) -> None:
         """What cuts the clip: cues with times, speech found beforehand for a text without times, or speech as heard."""
         options, transcript = self.options.segment, self.clip.transcript
-        if transcript is not None and transcript.cues:
+        if self.channels is not None:
+            self.cutter = Cutter(options, self.channels.plan(self._sound_alone(), transcript))
+        elif transcript is not None and transcript.cues:
             spoken = [] if transcript.timed or not self.clip.has_audio else self._spoken()
             cues = self._cues(spoken)
+            if self.clip.speakers is not None and self.clip.has_audio and not any(cue.speaker for cue in cues):
+                cues = spoken_by(cues, self._voices())
+                spoken = []
             self.cues = CueReader(cues)
             self.cutter = Cutter(options, spoken or cue_spans(cues, options))
+        elif self.clip.speakers is not None and self.clip.has_audio:
+            self.cutter = Cutter(options, self._voices())
         else:
             self.cutter = Cutter(options, listens=self.options.voice == "auto" and self.clip.has_audio)
 
     def _spoken(self) -> list[Span]:
         """Where somebody speaks, from a pass over the sound alone: a text without times is laid over it."""
+        return spoken_spans(self._sound_alone(), self.options.segment, GAP)
+
+    def _voices(self) -> list[Span]:
+        """Where each voice speaks, from a pass over the sound alone."""
+        assert self.clip.speakers is not None
+        voices = told_apart(self._sound_alone(), self.options.segment, GAP, self.clip.speakers)
+        self.notes.append(Note("voices_told_apart", count=len({span.speaker for span in voices})))
+        return voices
+
+    def _sound_alone(self) -> Iterator[AudioBlock]:
         items = self.clip.items(video=False, limits=self.options.limits)
-        blocks = (item for item in items if isinstance(item, AudioBlock))
-        return spoken_spans(blocks, self.options.segment, GAP)
+        return (item for item in items if isinstance(item, AudioBlock))
 
     def _cues(self, spoken: list[Span]) -> list[Cue]:
         """The transcript's cues with the times they have, or laid over what is spoken, the clip, or nothing."""
@@ -180,6 +201,8 @@ class SegmentReader:
     def _hear(self, block: AudioBlock) -> None:
         self._quiet(block.start)
         self.sound.push(block)
+        if self.channels is not None:
+            self.channels.push(block)
         self.heard = block.end
         self.cutter.push(replace(block, samples=self.hearing.push(block.start, block.samples)))
 
@@ -204,6 +227,8 @@ class SegmentReader:
         for span in self.cutter.due(clock):
             yield from self._segment(span)
         self.sound.forget(self.cutter.since)
+        if self.channels is not None:
+            self.channels.forget(self.cutter.since)
         self.faces.forget(self.cutter.since)
 
     def _rest(self) -> Iterator[Segment]:
@@ -219,16 +244,17 @@ class SegmentReader:
         middle = (span.start + span.end) / 2
         still = tuple(replace(track, times=np.full(len(track.crops), middle)) for track in self.still)
         spoken = span.kind != "window" or self.options.voice == "always"
-        waveform = self.sound.cut(span.start, span.end) if spoken else None
+        waveform = self._cut(span) if spoken else None
+        speaker = span.speaker or self.cues.speaker(span) or self.clip.speaker
         segment = Segment(
             id=f"{self.clip.name}#{self.count}",
             start=span.start,
             end=span.end,
-            words=self._words(span, waveform) or None,
+            words=self._named(self._words(span, waveform)) or None,
             waveform=waveform,
-            faces=still or self.faces.tracks(span.start, span.end),
+            faces=still or self.faces.tracks(span.start, span.end, min(span.end, self.cutter.since)),
             context=tuple(self.turns),
-            speaker=span.speaker or self.cues.speaker(span),
+            speaker=speaker,
         )
         if not segment.present:
             return
@@ -238,15 +264,27 @@ class SegmentReader:
             self.turns.append(f"{segment.speaker}: {said}" if segment.speaker else said)
         yield segment
 
+    def _named(self, words: tuple[Word, ...]) -> tuple[Word, ...]:
+        """Words of nobody known are those of the one who speaks in the whole clip, where that is given."""
+        name = self.clip.speaker
+        return words if name is None else tuple(w if w.speaker else replace(w, speaker=name) for w in words)
+
+    def _cut(self, span: Span) -> np.ndarray | None:
+        if self.channels is None or span.channel is None:
+            return self.sound.cut(span.start, span.end)
+        return self.channels.cut(span.channel, span.start, span.end)
+
     def _words(self, span: Span, waveform: np.ndarray | None) -> tuple[Word, ...]:
         model = self.options.asr
         if model is None or not self._transcribes:
+            if self.channels is not None:
+                return () if span.channel is None else self.channels.words(span.channel, span)
             return self.cues.words(span)
         if waveform is None:
             return ()
         heard = transcribe(waveform, model, language=self.options.language, start=span.start)
         self.doubtful += heard.doubtful
-        return heard.words
+        return tuple(replace(word, speaker=span.speaker) for word in heard.words)
 
     def _explain(self) -> None:
         """Says of each modality that never came why not, what was raised, and which words were taken for names."""
@@ -256,8 +294,10 @@ class SegmentReader:
         self.notes += [Note(reason()) for modality, reason in why.items() if modality not in self.had]
         transcript = self.clip.transcript
         if transcript is not None and not transcript.timed:
-            names = dict.fromkeys(cue.speaker for cue in transcript.cues if cue.speaker)
-            self.notes += [Note("speakers_named", names=", ".join(names))] if names else []
+            names = dict.fromkeys(
+                cue.speaker for cue in transcript.cues if cue.speaker not in (None, self.clip.speaker)
+            )
+            self.notes += [Note("speakers_named", names=", ".join(filter(None, names)))] if names else []
         if self.doubtful:
             self.notes.append(Note("words_doubtful", stretches=self.doubtful))
         if not self.count:

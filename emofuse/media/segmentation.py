@@ -44,12 +44,14 @@ class SegmentOptions:
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of the clip, in seconds, that becomes a segment; `speaker` where a transcript names one."""
+    """A stretch of the clip, in seconds, that becomes a segment; `speaker` where one is known."""
 
     start: float
     end: float
     kind: Literal["speech", "cue", "window"] = "speech"
     speaker: str | None = None
+    channel: int | None = None
+    """The channel of the sound that it is in, where each is one speaker's; such spans may overlap."""
 
     @property
     def length(self) -> float:
@@ -197,7 +199,7 @@ class VoiceSpans:
 
 
 class Timeline:
-    """What is spoken or written, and windows over the gaps, as one row of spans in order and without overlap."""
+    """What is spoken or written, and windows over the gaps, as one row of spans in order; only channels overlap."""
 
     def __init__(self, options: SegmentOptions | None = None, start: float = 0.0) -> None:
         self._options = options or SegmentOptions()
@@ -207,11 +209,11 @@ class Timeline:
 
     def push(self, span: Span) -> Iterator[Span]:
         """A spoken or written span, after the windows of the gap before it."""
-        start = max(span.start, self.cursor)
+        start = max(span.start, self.cursor) if span.channel is None else span.start
         yield from self.windows(start, final=True)
         if span.end > start:
             self._any = True
-            self.cursor = span.end
+            self.cursor = max(self.cursor, span.end)
             yield replace(span, start=start)
 
     def windows(self, until: float, final: bool = False) -> Iterator[Span]:

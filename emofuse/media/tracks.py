@@ -13,6 +13,7 @@ from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
 from emofuse.media.audio import Assembler, AudioBlock
+from emofuse.media.channels import ChannelAssembler
 from emofuse.media.formats import ACCEPTED, ESTIMATED, UNTIMED, open_media, reason, unreadable
 from emofuse.media.image import UPRIGHT, VideoFrame, orientation_of
 from emofuse.media.limits import GAP, LONGEST_GAP, Limits
@@ -133,11 +134,17 @@ class AudioTrack(Track):
 
     cancelled = False
     """Whether channels cancelled each other, so that one stood in for all."""
+    channels: int | None = None
+    """How many channels are kept apart; None = they are mixed."""
 
     def items(self) -> Iterator[AudioBlock]:
         """Blocks without gap from `start` on."""
         known = self.duration is not None and self.format not in ESTIMATED
-        assembler = Assembler(self.start, self.end, self.duration + 60.0 if self.duration and known else None)
+        longest = self.duration + 60.0 if self.duration and known else None
+        if self.channels is None:
+            assembler: Assembler | ChannelAssembler = Assembler(self.start, self.end, longest)
+        else:
+            assembler = ChannelAssembler(self.channels, self.start, self.end, longest)
         decoded = 0.0
         for frame in self.frames():
             time = self.when(frame)
@@ -148,7 +155,7 @@ class AudioTrack(Track):
                 if self.reached < self.start - 0.2:
                     continue
             yield from assembler.push(frame, time)
-            self.cancelled = assembler.mixdown.cancelled
+            self.cancelled = assembler.cancelled
             if assembler.finished:
                 return
         yield from assembler.finish()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from emofuse.modalities import Modality, ordered
 from emofuse.types import Prediction
+
+Key = TypeVar("Key")
 
 
 def aggregate(predictions: Sequence[Prediction]) -> Prediction | None:
@@ -16,7 +19,7 @@ def aggregate(predictions: Sequence[Prediction]) -> Prediction | None:
     A prediction weighs its seconds times the number of modalities it rests on, so that a word said to the camera
     counts for more than a glimpse of a face; where no prediction has a length (a text, a picture), the modalities
     alone. Each modality's own line weighs by seconds over the predictions it is present in. The embedding is the mean
-    brought back to unit length. `person` is kept when everything is about one person.
+    brought back to unit length. `person` and `speaker` are kept when everything is about one.
     """
     if not predictions:
         return None
@@ -24,7 +27,7 @@ def aggregate(predictions: Sequence[Prediction]) -> Prediction | None:
     if not seconds.any():
         seconds = np.ones(len(predictions))
     weights = seconds * np.array([len(p.present) for p in predictions])
-    persons = {p.person for p in predictions}
+    persons, speakers = {p.person for p in predictions}, {p.speaker for p in predictions}
     modalities: list[Modality] = list(ordered(m for p in predictions for m in p.by_modality))
     return Prediction(
         start=min(p.start for p in predictions),
@@ -40,11 +43,29 @@ def aggregate(predictions: Sequence[Prediction]) -> Prediction | None:
         derived={name: heads for p in predictions for name, heads in p.derived.items()},
         by_modality={m: _mean_table((p.by_modality.get(m) for p in predictions), seconds) or {} for m in modalities},
         embedding=_mean_direction([p.embedding for p in predictions], weights),
+        speaker=speakers.pop() if len(speakers) == 1 else None,
         unfamiliarity={
             m: _mean((p.unfamiliarity.get(m) for p in predictions), seconds) or 0.0
             for m in ordered(m for p in predictions for m in p.unfamiliarity)
         },
     )
+
+
+def per_speaker(predictions: Sequence[Prediction]) -> dict[str, Prediction]:
+    """Speaker → the mean of what they say, in the order in which they first speak."""
+    names = dict.fromkeys(p.speaker for p in predictions if p.speaker is not None)
+    return _means({name: [p for p in predictions if p.speaker == name] for name in names})
+
+
+def per_person(predictions: Sequence[Prediction]) -> dict[int, Prediction]:
+    """Person in view → the mean of their predictions, by number."""
+    numbers = sorted({p.person for p in predictions if p.person is not None})
+    return _means({number: [p for p in predictions if p.person == number] for number in numbers})
+
+
+def _means(groups: Mapping[Key, Sequence[Prediction]]) -> dict[Key, Prediction]:
+    found = {key: aggregate(predictions) for key, predictions in groups.items()}
+    return {key: mean for key, mean in found.items() if mean is not None}
 
 
 def _mean(values: Iterable[float | None], weights: np.ndarray) -> float | None:

@@ -13,13 +13,15 @@ from emofuse.errors import MediaError, nearest, require_package
 from emofuse.files import write_file
 from emofuse.model.conformal import ConformalTable
 from emofuse.notes import coded
-from emofuse.pipeline import formats, overview
-from emofuse.pipeline.sets import ON_SETS, with_sets
+from emofuse.pipeline import annotations, formats, overview
+from emofuse.pipeline.sets import ON_SETS, sets_of, with_sets
 from emofuse.types import Prediction, Word
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
+
+    from emofuse.pipeline.conversation.apply import Firing
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,7 +42,7 @@ class Analysis:
     segments: list[Prediction]
     """In the order of time; in one segment the person who speaks comes first."""
     transcript: tuple[Word, ...] | None
-    """None = the words are not known."""
+    """In the order of time; None = the words are not known."""
     notes: tuple[str, ...] = ()
     coverage: float | None = None
     """What the sets of the predictions promise; None = no sets were asked for."""
@@ -48,6 +50,14 @@ class Analysis:
     """What `at_coverage` needs of the model."""
     id: str | None = None
     """What the caller called the item, among many; None where it has no name."""
+    whole: bool = False
+    """Whether `overall` is a prediction of the whole, of a text that was read at once, and no mean."""
+    acts: tuple[Firing, ...] | None = None
+    """What follows from it by the caller's acts, in the order of time; None = there are no acts."""
+    speakers: dict[str, Prediction] = field(default_factory=dict)
+    """Speaker → the mean of what they say; empty where nobody is known by name, channel or voice."""
+    persons: dict[int, Prediction] = field(default_factory=dict)
+    """Person in view → the mean of their predictions."""
 
     @property
     def top(self) -> tuple[str, float] | None:
@@ -87,13 +97,16 @@ class Analysis:
 
         A set of more than `widest` classes (None = half of them) says too little and is empty: the model abstains. The
         promise is that of `emofuse.model.conformal`: over segments like the samples it was calibrated on. The clip as a
-        whole has a set only where it is a single segment, since a mean of several is covered by no promise. What the
-        model was not calibrated for has no set, and `notes` say so. Raises ValueError for a coverage outside (0, 1).
+        whole has a set only where it is a single segment or a text read at once: no promise covers a mean of several.
+        What the model was not calibrated for has no set, and `notes` say so. Raises ValueError for a coverage outside
+        (0, 1).
         """
         segments, lacking = with_sets(self.segments, self.conformal, coverage, widest)
         overall = self.overall
         if overall is not None:
-            overall = replace(overall, sets=segments[0].sets if len(segments) == 1 else {})
+            alone = segments[0].sets if len(segments) == 1 else {}
+            sets = sets_of(overall, self.conformal, coverage, widest) if self.whole else alone
+            overall = replace(overall, sets=sets)
         notes = (*(note for note in self.notes if getattr(note, "code", None) not in ON_SETS), *lacking)
         return replace(self, segments=segments, overall=overall, notes=notes, coverage=coverage)
 
@@ -105,22 +118,29 @@ class Analysis:
             "duration": seconds(self.duration),
             "model": self.model,
             "overall": formats.as_dict(self.overall) if self.overall else None,
+            "speakers": {name: formats.as_dict(p) for name, p in self.speakers.items()},
+            "persons": {str(number): formats.as_dict(p) for number, p in self.persons.items()},
             "segments": [formats.as_dict(p) for p in self.segments],
-            "transcript": [
-                {"text": w.text, "start": seconds(w.start), "end": seconds(w.end)} for w in self.transcript or ()
-            ],
+            "transcript": [formats.word_as_dict(w) for w in self.transcript or ()],
             "notes": list(map(str, self.notes)),
             "note_codes": coded(self.notes),
         }
         shape = ({"id": self.id} if self.id is not None else {}) | shape
+        shape |= {"acts": [firing.to_dict() for firing in self.acts]} if self.acts is not None else {}
         return shape | ({"coverage": self.coverage} if self.coverage is not None else {})
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat row a prediction, as in the CSV."""
         return [formats.as_row(self.source, p, self.words_of(p)) for p in self.segments]
 
+    def by_second(self, step: float = 1.0) -> list[dict[str, Any]]:
+        """One flat row each `step` seconds (0.04 = a frame of 25 a second) and whom it is about."""
+        if not 0.01 <= step <= 3600:
+            raise MediaError(f"a step of {step} s is not usable; 0.01 to 3600 s are")
+        return annotations.by_second(self.source, self.segments, step)
+
     def to_text(self, ending: str) -> str:
-        """The text of a file of this ending: .json, .csv, .srt or .vtt. Raises `MediaError` for another."""
+        """The text of a file of this ending: one of `_WRITERS`. Raises `MediaError` for another."""
         writer = _WRITERS.get(ending.lower())
         if writer is None:
             raise MediaError(f"cannot save as {ending!r}: {nearest(ending, _WRITERS)}")
@@ -141,7 +161,7 @@ class Analysis:
         return pandas.DataFrame(rows, columns=formats.columns(rows))
 
     def save(self, path: str | Path) -> Path:
-        """Write JSON, CSV, SubRip or WebVTT, as the ending of the path says; the file appears whole or not at all.
+        """Write JSON, CSV, captions or what annotators use, as the ending of the path says; the file appears whole.
 
         Raises `MediaError` for an ending it does not know.
         """
@@ -179,7 +199,10 @@ class Analysis:
         middles, last = self._index
         upper = bisect_right if prediction.end >= last else bisect_left
         spoken = slice(bisect_left(middles, prediction.start), upper(middles, prediction.end))
-        return " ".join(word.text for word in (self.transcript or ())[spoken])
+        said = (self.transcript or ())[spoken]
+        return " ".join(
+            w.text for w in said if None in (w.speaker, prediction.speaker) or w.speaker == prediction.speaker
+        )
 
     @cached_property
     def _index(self) -> tuple[list[float], float]:
@@ -197,4 +220,7 @@ _WRITERS: dict[str, Callable[[Analysis], str]] = {
     ".csv": lambda analysis: formats.csv_text(analysis.rows()),
     ".srt": lambda analysis: formats.srt_text(_cues(analysis)),
     ".vtt": lambda analysis: formats.vtt_text(_cues(analysis)),
+    ".rttm": lambda analysis: annotations.rttm(analysis.source, analysis.segments),
+    ".textgrid": lambda analysis: annotations.textgrid(analysis.segments, analysis.words_of, analysis.duration),
+    ".eaf": lambda analysis: annotations.eaf(analysis.source, analysis.segments, analysis.words_of),
 }

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from emofuse.modalities import ordered
-from emofuse.types import Prediction
+from emofuse.types import Prediction, Word
 
 
 def as_dict(p: Prediction) -> dict[str, Any]:
@@ -26,6 +26,7 @@ def as_dict(p: Prediction) -> dict[str, Any]:
         "start": milliseconds(p.start),
         "end": milliseconds(p.end),
         "person": p.person,
+        "speaker": p.speaker,
         "present": list(ordered(p.present)),
         "emotions": p.emotions,
         "polarity": p.polarity,
@@ -34,6 +35,12 @@ def as_dict(p: Prediction) -> dict[str, Any]:
         "arousal": p.arousal,
         "by_modality": {m: p.by_modality[m] for m in ordered(p.by_modality)},
     } | further
+
+
+def word_as_dict(word: Word) -> dict[str, Any]:
+    """One word of a transcript; `speaker` appears where it is known."""
+    named = {"speaker": word.speaker} if word.speaker is not None else {}
+    return {"text": word.text, "start": milliseconds(word.start), "end": milliseconds(word.end)} | named
 
 
 def milliseconds(value: float | None) -> float | None:
@@ -60,7 +67,7 @@ def _flat(name: str, value: Any) -> dict[str, Any]:
 
 def columns(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Every column of the rows; the fixed ones come first and are there even without rows."""
-    first = ["source", "start", "end", "person", "present", "emotion", "text"]
+    first = ["source", "start", "end", "person", "speaker", "present", "emotion", "text"]
     return list(dict.fromkeys(first + [name for row in rows for name in row]))
 
 
@@ -84,7 +91,7 @@ Cue = tuple[float, float, str]
 
 def cues(spoken: Sequence[tuple[Prediction, str]]) -> list[Cue]:
     """Captions of (prediction, its words): one segment's share a cue, a line each; no cue is shorter than 1 ms."""
-    several = len({p.person for p, _ in spoken if p.person is not None}) > 1
+    several = len({p.person for p, _ in spoken if p.person is not None}) > 1 or any(p.speaker for p, _ in spoken)
     lines: dict[tuple[float, float], list[str]] = {}
     for p, words in spoken:
         lines.setdefault((p.start, max(p.end, p.start + 0.001)), []).append(_caption(p, words, several))
@@ -92,13 +99,14 @@ def cues(spoken: Sequence[tuple[Prediction, str]]) -> list[Cue]:
 
 
 def _caption(p: Prediction, words: str, several: bool) -> str:
-    """What a viewer reads: the person where there are several, the set of emotions or the leading one with its
+    """What a viewer reads: who it is about where there are several, the set of emotions or the leading one with its
     probability, the words."""
     label = f"{p.top[0]} {p.top[1]:.0%}" if p.top else "no emotion"
     if "emotion" in p.sets:
         label = " or ".join(p.sets["emotion"]) or "unclear"
-    if several and p.person is not None:
-        label = f"person {p.person}: {label}"
+    who = p.speaker or (None if p.person is None else f"person {p.person}")
+    if several and who is not None:
+        label = f"{who}: {label}"
     return f"[{label}] {words}".rstrip()
 
 

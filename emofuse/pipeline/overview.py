@@ -27,6 +27,8 @@ def columns(segments: Sequence[Prediction], words_of: Callable[[Prediction], str
     found: dict[str, list[str]] = {"time": [f"{clock(p.start)}–{clock(p.end)}" for p in segments]}
     if len({p.person for p in segments}) > 1:
         found["person"] = ["" if p.person is None else str(p.person) for p in segments]
+    if any(p.speaker for p in segments):
+        found["speaker"] = [p.speaker or "" for p in segments]
     found["emotion"] = [leading(p.emotions) for p in segments]
     if any("emotion" in p.sets for p in segments):
         found["one of"] = [" or ".join(p.sets.get("emotion", ())) or "unclear" for p in segments]

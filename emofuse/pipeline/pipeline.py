@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import closing
 from dataclasses import fields, replace
 from os import PathLike
@@ -19,6 +19,9 @@ from emofuse.media.reader import MediaOptions, Progress
 from emofuse.model.checkpoint import copy_checkpoint, locate, upload
 from emofuse.model.model import EmotionModel
 from emofuse.pipeline.analysis import Analysis
+from emofuse.pipeline.conversation.acts import Act, read_acts
+from emofuse.pipeline.conversation.apply import COVERAGE
+from emofuse.pipeline.conversation.conversation import Conversation
 from emofuse.pipeline.many import Item, Overview, as_inputs, finish, with_sidecar
 from emofuse.pipeline.progress import Report, bar
 from emofuse.pipeline.run import ClipRun
@@ -43,6 +46,7 @@ def load(
     asr: str | None = None,
     language: str | None = None,
     options: MediaOptions | None = None,
+    acts: PathOrName | Sequence[Act] = (),
     revision: str | None = None,
     token: str | None = None,
 ) -> Pipeline:
@@ -54,10 +58,11 @@ def load(
     "onnx" or "openvino" predicts with what `emofuse export` wrote; they need the extra `export`. `asr` names a
     faster-whisper model (size, hub id or folder) that transcribes clips without a transcript and needs the extra `asr`;
     "auto" takes Whisper tiny.en where that extra brought it, for what it hears as English. `language` is that of the
-    speech, None = guessed. `options` say how media are cut into segments and how faces are found. Raises
-    `CheckpointError` for a model that is missing, damaged, or of another schema.
+    speech, None = guessed. `options` say how media are cut into segments and how faces are found. `acts` is a file of
+    acts, which are applied to each clip (docs/conversations.md). Raises `CheckpointError` for a model that is missing,
+    damaged, or of another schema, and `DataError` for wrong acts.
     """
-    options = _checked(options)
+    options, rules = _checked(options), read_acts(acts)
     if asr is not None:
         options = replace(options, asr=find_recogniser(asr), language=language or options.language)
     path = Path(model).expanduser()
@@ -67,7 +72,9 @@ def load(
     if backend != "torch":
         from emofuse.runtime.export.run import load_exported
 
-        return Pipeline(load_exported(where, backend, device=str(device or "auto")), name=name, options=options)
+        exported = Pipeline(load_exported(where, backend, device=str(device or "auto")), name=name, options=options)
+        exported.acts = rules
+        return exported
     loaded = EmotionModel.from_pretrained(folder, device=choose_device(device), lean=True)
     chosen = choose(loaded, precision)
     if precision == "auto" and chosen == "int8":
@@ -75,7 +82,7 @@ def load(
     else:
         apply(loaded, chosen)
     pipeline = Pipeline(loaded, name=name, options=options)
-    pipeline.folder = folder
+    pipeline.folder, pipeline.acts = folder, rules
     return pipeline
 
 
@@ -114,6 +121,8 @@ class Pipeline:
     def __init__(self, model: EmotionModel, name: str = "", options: MediaOptions | None = None) -> None:
         self.model, self.name = model.eval(), name
         self.options = _checked(options)
+        self.acts: tuple[Act, ...] = ()
+        """What is applied to each clip, see `emofuse.pipeline.conversation`."""
         self.folder: Path | None = None
         """The checkpoint it was loaded from."""
 
@@ -211,7 +220,8 @@ class Pipeline:
         `progress` is called with the seconds read and the seconds in all (None = not known); an error that it raises
         stops the work.
         """
-        return ClipRun(self.model, self.name, self.options, source, batch_size=batch_size, progress=progress, **inputs)
+        model, name, options, acts = self.model, self.name, self.options, self.acts
+        return ClipRun(model, name, options, source, batch_size=batch_size, progress=progress, acts=acts, **inputs)
 
     def explain(
         self,
@@ -231,6 +241,29 @@ class Pipeline:
         for person, segment in self.run(source, **inputs).segments():
             if segment.present & set(model.modalities):
                 yield explain(model, segment, task, target), segment, person
+
+    def conversation(
+        self,
+        *,
+        acts: str | PathLike[str] | Sequence[Act] = (),
+        only: Sequence[str] | str | None = None,
+        context: Sequence[str] | None = None,
+        coverage: float = COVERAGE,
+    ) -> Conversation:
+        """A conversation: `say` its turns, each predicted with the turns before it as the model learnt to read them.
+
+        `acts` (a file; see docs/conversations.md) are applied at each turn, `only` names who is predicted, `context`
+        what was said before, `coverage` how often the sets hold the true class that acts go by.
+        """
+        turns = self.model.context_turns if self.options.context is None else self.options.context
+        acts = acts or self.acts
+        return Conversation(self._without_acts(), turns, acts=acts, only=only, context=context, coverage=coverage)
+
+    def _without_acts(self) -> Pipeline:
+        """The same pipeline, of which a conversation applies the acts over its turns."""
+        plain = Pipeline(self.model, self.name, self.options)
+        plain.folder = self.folder
+        return plain
 
     def _run_of(self, item: Item, sidecars: bool) -> ClipRun:
         """The run of an item; one that is no item ends with its error as soon as it is read."""

@@ -109,6 +109,7 @@ def prediction(
         derived=dict(derived or {}),
         by_modality=unimodal,
         embedding=decoded.embedding[row].copy(),
+        speaker=segment.speaker,
         unfamiliarity=(unfamiliarity := {m: float(v[row]) for m, v in decoded.unfamiliarity.items() if m in present}),
         unfamiliar=unfamiliar_in(segment, unfamiliarity, present, languages),
     )

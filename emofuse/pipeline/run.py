@@ -11,12 +11,15 @@ from typing import Unpack
 from emofuse.media.clip import ClipInputs, Source
 from emofuse.media.memory import MemoryFile, as_file
 from emofuse.media.reader import MediaOptions, Progress, segments
+from emofuse.media.talk import among, read_names
 from emofuse.modalities import Modality, ordered, subset_name
 from emofuse.model.model import EmotionModel
 from emofuse.notes import Note
-from emofuse.pipeline.aggregate import aggregate
+from emofuse.pipeline.aggregate import aggregate, per_person, per_speaker
 from emofuse.pipeline.analysis import Analysis
-from emofuse.pipeline.persons import by_person
+from emofuse.pipeline.conversation.acts import Act
+from emofuse.pipeline.conversation.apply import over_clip
+from emofuse.pipeline.persons import by_person, speaker_alone
 from emofuse.pipeline.predict_batches import predict_batches, with_level
 from emofuse.pipeline.unfamiliar import unfamiliar_notes
 from emofuse.types import Prediction, Segment, Word
@@ -39,6 +42,7 @@ class ClipRun:
         *,
         batch_size: int = 16,
         progress: Progress | None = None,
+        acts: Sequence[Act] = (),
         **inputs: Unpack[ClipInputs],
     ) -> None:
         turns = model.context_turns if options.context is None else options.context
@@ -49,12 +53,15 @@ class ClipRun:
         """What the caller calls it, among many."""
         self.error: Exception | None = None
         """What ended the run before its end, or before its start."""
-        self._source, self._inputs = source, inputs
+        self._source, self._inputs, self._acts = source, inputs, tuple(acts)
         self._duration: float | None = None
         self._words: list[Word] | None = None
         self._notes: list[str] = []
         self._unread: set[Modality] = set()
         self._shared, self._strange = 0, False
+        self._only = read_names(inputs.get("only"), "only")
+        self._speakers: dict[str | None, int] = {}
+        """Speaker → segments, of everybody who is there."""
         self._text_alone: list[Segment] | None = []
         """The segments of a clip that is nothing but one voice's words so far; None once it is more."""
 
@@ -79,7 +86,10 @@ class ClipRun:
                 yield prediction, segment
 
     def segments(self) -> Iterator[tuple[int | None, Segment]]:
-        """(person, segment) as they are read: each segment once for every person in it. Raises `MediaError`."""
+        """(person, segment) as they are read: each segment once for every person in it. Raises `MediaError`.
+
+        Where `only` names speakers, what they say comes out and nothing else, no face of another either.
+        """
         if self.error is not None:
             raise self.error
         self._source = as_file(self._source)
@@ -89,9 +99,12 @@ class ClipRun:
                 self._words = self._words or []
                 self._words += segment.words
                 self._strange = self._strange or self._foreign(segment.words)
+            self._speakers[segment.speaker] = self._speakers.get(segment.speaker, 0) + 1
+            if self._only is not None and not among(segment.speaker, self._only):
+                continue
             self._unread |= segment.present - set(self.model.modalities)
             self._gather_text(segment)
-            about = by_person(segment)
+            about = by_person(segment) if self._only is None else [speaker_alone(segment)]
             self._shared += len(about) > 1
             yield from about
 
@@ -101,34 +114,40 @@ class ClipRun:
 
     def result(self) -> Analysis:
         """The analysis so far; the notes, and why something is absent, are complete only at the end."""
-        return Analysis(
+        terciles, whole = self.model.terciles("intensity"), self._whole()
+        found = Analysis(
             self.source,
             self._duration,
             self.model_name,
-            with_level(self._overall(), self.model.terciles("intensity")),
+            with_level(whole or aggregate(self.predictions), terciles),
             list(self.predictions),
-            None if self._words is None else tuple(self._words),
+            None if self._words is None else tuple(sorted(self._words, key=lambda word: word.start + word.end)),
             tuple(self._all_notes()),
             conformal=self.model.conformal,
             id=self.id,
+            whole=whole is not None,
+            speakers={k: with_level(p, terciles) or p for k, p in per_speaker(self.predictions).items()},
+            persons={k: with_level(p, terciles) or p for k, p in per_person(self.predictions).items()},
         )
+        return over_clip(self._acts, found) if self._acts else found
 
     def _gather_text(self, segment: Segment) -> None:
-        spoken = segment.speaker is not None or segment.present != {"text"}
-        if self._text_alone is None or spoken:
+        more = len(self._speakers) > 1 or segment.present != {"text"}
+        if self._text_alone is None or more:
             self._text_alone = None
         else:
             self._text_alone.append(segment)
 
-    def _overall(self) -> Prediction | None:
-        """What is in a text as a whole, where the encoder reads it at once; else the mean of its predictions."""
+    def _whole(self) -> Prediction | None:
+        """What is in one voice's text as a whole, where the encoder reads it at once."""
         if not self._text_alone or len(self.predictions) < 2 or "text" not in self.model.modalities:
-            return aggregate(self.predictions)
+            return None
         words = tuple(word for segment in self._text_alone for word in segment.words or ())
         if not self.model.encoder("text").reads_at_once(words):
-            return aggregate(self.predictions)
+            return None
         first, last = self._text_alone[0], self._text_alone[-1]
-        whole = Segment(f"{first.id}+", first.start, last.end, words=words)
+        before = first.context if self._inputs.get("context") else ()
+        whole = Segment(f"{first.id}+", first.start, last.end, words=words, context=before, speaker=first.speaker)
         (_, found), *_ = predict_batches(self.model, [(None, None, whole)], 1)
         return found
 
@@ -140,6 +159,7 @@ class ClipRun:
     def _all_notes(self) -> Iterator[str]:
         """What the media said, then what was decided here."""
         yield from self._notes
+        yield from self._on_others()
         if self._shared:
             yield Note("several_people", segments=self._shared)
         if self._strange:
@@ -154,6 +174,17 @@ class ClipRun:
             yield Note("untaught", subsets=", ".join(silent))
         if self._unread and not self.predictions:
             yield Note("nothing_read")
+
+    def _on_others(self) -> Iterator[Note]:
+        """Who was left out because others were asked for, and who was asked for and is not there."""
+        if self._only is None or not self._speakers:
+            return
+        names, there = ", ".join(self._only), [name for name in self._speakers if name is not None]
+        others = sum(count for name, count in self._speakers.items() if not among(name, self._only))
+        if any(among(name, self._only) for name in there):
+            yield Note("only", names=names, segments=others)
+        else:
+            yield Note("only_absent", names=names, speakers=", ".join(there) or "nobody who is known")
 
     @property
     def _tells_emotions(self) -> bool:

@@ -20,10 +20,24 @@ NOTHING = Analysis("silent.mp4", 3.0, "tiny", None, [], None, ("there was nothin
 def test_json_has_the_documented_shape(analysis, tmp_path):
     read = json.loads(analysis.save(tmp_path / "a.json").read_text(encoding="utf-8"))
     assert read == json.loads(json.dumps(analysis.to_dict()))
-    assert list(read) == ["source", "duration", "model", "overall", "segments", "transcript", "notes", "note_codes"]
+    assert list(read) == [
+        *("source", "duration", "model", "overall", "speakers", "persons", "segments", "transcript", "notes"),
+        "note_codes",
+    ]
     for p in [read["overall"], *read["segments"]]:
         assert list(p) == [
-            *("start", "end", "person", "present", "emotions", "polarity", "intensity", "valence", "arousal"),
+            *(
+                "start",
+                "end",
+                "person",
+                "speaker",
+                "present",
+                "emotions",
+                "polarity",
+                "intensity",
+                "valence",
+                "arousal",
+            ),
             "by_modality",
         ]
         assert set(p["emotions"]) == set(EMOTIONS) and set(p["polarity"]) == set(POLARITIES)
@@ -42,7 +56,7 @@ def test_a_model_with_further_heads_shows_them(make_prediction):
 def test_nothing_found_is_null_with_the_reason(tmp_path):
     read = json.loads(NOTHING.save(tmp_path / "a.json").read_text())
     assert read["overall"] is None and read["segments"] == [] and read["notes"] == ["there was nothing to judge"]
-    assert NOTHING.save(tmp_path / "a.csv").read_text() == "source,start,end,person,present,emotion,text\n"
+    assert NOTHING.save(tmp_path / "a.csv").read_text() == "source,start,end,person,speaker,present,emotion,text\n"
     assert NOTHING.save(tmp_path / "a.vtt").read_text() == "WEBVTT\n"
     assert NOTHING.save(tmp_path / "a.srt").read_text() == ""
 
@@ -60,7 +74,8 @@ def test_csv_has_a_row_a_prediction_with_the_path_of_each_value(analysis, tmp_pa
 def test_the_dataframe_is_the_table(analysis):
     frame = analysis.to_dataframe()
     assert len(frame) == 3 and frame["emotions.anger"][1] == pytest.approx(0.9)
-    assert list(NOTHING.to_dataframe().columns) == ["source", "start", "end", "person", "present", "emotion", "text"]
+    columns = ["source", "start", "end", "person", "speaker", "present", "emotion", "text"]
+    assert list(NOTHING.to_dataframe().columns) == columns
 
 
 @pytest.mark.parametrize("ending", ["srt", "vtt"])
@@ -86,7 +101,9 @@ def test_an_hour_is_written_as_one(make_prediction):
 
 @pytest.mark.parametrize("name", ["a.xlsx", "a"])
 def test_an_unknown_ending_says_which_are_known(analysis, tmp_path, name):
-    with pytest.raises(MediaError, match=r"cannot save as .* valid: \.csv, \.json, \.srt, \.vtt"):
+    with pytest.raises(
+        MediaError, match=r"cannot save as .* valid: \.csv, \.eaf, \.json, \.rttm, \.srt, \.textgrid, \.vtt"
+    ):
         analysis.save(tmp_path / name)
     assert not list(tmp_path.iterdir())
 

@@ -15,6 +15,7 @@ from emofuse.media.faces.crop import Crop, chosen, cut, quality, squared
 from emofuse.media.faces.default import default_detector
 from emofuse.media.faces.detect import FaceDetector, Faces, believed, overlap
 from emofuse.media.faces.haar import HaarDetector
+from emofuse.media.faces.mouth import MouthMotion
 from emofuse.media.faces.track import FaceOptions, FaceTracker
 from emofuse.media.faces.yunet import YuNetDetector
 from emofuse.media.image import VideoFrame
@@ -54,6 +55,8 @@ class FaceCollector:
         self._crops: dict[int, list[Crop]] = {}
         self._numbers: dict[int, int] = {}
         self._standing: list[_Standing] = []
+        self._motion = MouthMotion()
+        self._mouths: dict[int, list[tuple[float, float]]] = {}
 
     def push(self, frame: VideoFrame) -> None:
         """Looks at one more frame."""
@@ -63,12 +66,24 @@ class FaceCollector:
                 self._standing.pop()
         for person, crop in self.tracker.push(frame):
             self._crops.setdefault(person, []).append(crop)
+        self._watch_mouths(frame)
         since = frame.time - self.tracker.options.detect_interval
         last = {person: crops[-1] for person, crops in self._crops.items() if crops and crops[-1].time > since}
         self._standing.append(_Standing(frame.time, last))
 
-    def tracks(self, start: float, end: float) -> tuple[FaceTrack, ...]:
-        """The faces between two moments, the most often seen first; forgets everything before `end`.
+    def _watch_mouths(self, frame: VideoFrame) -> None:
+        boxes = self.tracker.boxes(frame.time)
+        if self.tracker.options.mouths == "several" and len(boxes) < 2:
+            boxes = {}
+        for person, motion in self._motion.push(frame, boxes).items():
+            self._mouths.setdefault(person, []).append((frame.time, motion))
+
+    def _mouth(self, person: int, start: float, end: float) -> np.ndarray | None:
+        moments = [moment for moment in self._mouths.get(person, ()) if start <= moment[0] < end]
+        return np.array(moments, float) if moments else None
+
+    def tracks(self, start: float, end: float, final: float | None = None) -> tuple[FaceTrack, ...]:
+        """The faces between two moments, the most often seen first; forgets everything before `final` (None = `end`).
 
         People are numbered in the order in which they are first seen, however the clip is cut. A picture is seen until
         the next one: where it stands for long, its faces are taken again and again.
@@ -82,10 +97,11 @@ class FaceCollector:
             if (again or self.tracker.confirmed(person)) and (within or again or self._crops[person][0].time < end):
                 self._numbers.setdefault(person, len(self._numbers))
                 there |= {person: within + again} if within or again else {}
-        self.forget(end)
+        found = {person: self._mouth(person, start, end) for person in there}
+        self.forget(end if final is None else final)
         most = min(options.max_crops, max(2, math.ceil((end - start) / options.crop_interval)))
         return tuple(
-            as_track(self._numbers[person], chosen(crops, most), len(crops) * options.detect_interval)
+            as_track(self._numbers[person], chosen(crops, most), len(crops) * options.detect_interval, found[person])
             for person, crops in sorted(there.items(), key=lambda pair: (-len(pair[1]), pair[0]))
         )
 
@@ -94,6 +110,8 @@ class FaceCollector:
         kept = {person: [crop for crop in crops if crop.time >= before] for person, crops in self._crops.items()}
         self._crops = {person: crops for person, crops in kept.items() if crops}
         self._standing = [stand for stand in self._standing if stand.until > before]
+        moved = {person: [m for m in moments if m[0] >= before] for person, moments in self._mouths.items()}
+        self._mouths = {person: moments for person, moments in moved.items() if moments}
 
 
 @dataclass
@@ -112,8 +130,8 @@ class _Standing:
         return [replace(self.crops[person], time=float(time)) for time in np.arange(first, last, step)]
 
 
-def as_track(person: int, crops: Sequence[Crop], seconds: float = 0.0) -> FaceTrack:
-    """The crops of one person, who is in view for so many seconds, as arrays."""
+def as_track(person: int, crops: Sequence[Crop], seconds: float = 0.0, mouth: np.ndarray | None = None) -> FaceTrack:
+    """The crops of one person, who is in view for so many seconds, as arrays; `mouth`: see `FaceTrack`."""
     return FaceTrack(
         person=person,
         crops=np.stack([crop.picture for crop in crops]),
@@ -121,6 +139,7 @@ def as_track(person: int, crops: Sequence[Crop], seconds: float = 0.0) -> FaceTr
         boxes=np.stack([crop.box for crop in crops]).astype(float),
         quality=np.array([crop.quality for crop in crops], float),
         seconds=seconds,
+        mouth=mouth,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import product
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -68,6 +69,8 @@ class FaceOptions:
     """Whether crops are turned until the eyes are level, where the detector finds eyes."""
     max_crops: int = 8
     """Crops of one person in one segment."""
+    mouths: Literal["several", "always"] = "several"
+    """Whose mouths are looked at, to tell who speaks: those of several people in view, or of a single one too."""
     crop_interval: float = 1.0
     """Seconds a crop stands for: more crops than that of a segment (at least two) add next to nothing."""
 
@@ -126,6 +129,10 @@ class FaceTracker:
         """Whether this person was seen more than once, or could not have been."""
         counts = [track.sightings.count for track in (*self._tracks, *self._gone) if track.person == person]
         return max(counts, default=2) >= min(2, self._looks)
+
+    def boxes(self, time: float) -> dict[int, Float[np.ndarray, "4"]]:
+        """Person → the box of their face at a moment, of everybody in the picture."""
+        return {track.person: track.ahead(time) for track in self._tracks}
 
     def counts(self, crop: Crop) -> bool:
         """Whether the face of a crop was seen more than once in its stretch of frames, or could not have been."""

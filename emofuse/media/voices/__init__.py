@@ -1,0 +1,1 @@
+"""Voices told apart: who speaks when in sound of one channel."""

@@ -1,0 +1,150 @@
+"""Diarisation: who speaks when in sound of one channel, in as many voices as are given or found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from emofuse.errors import require_package
+from emofuse.media.audio import AudioBlock, SoundBuffer
+from emofuse.media.cutting import spans_heard
+from emofuse.media.segmentation import SegmentOptions, Span
+from emofuse.media.talk import MOST_SPEAKERS, Count
+from emofuse.media.voices.cepstrum import cepstra
+from emofuse.media.voices.voiceprint import pauses, projection, statistics
+
+PAUSE = 20
+"""Frames of 10 ms for which a pause must last to be where another may begin to speak."""
+LONGEST, SHORTEST = 300, 60
+"""Frames a stretch of one voice has at most, and at least to be heard for who it is."""
+APART = 0.2
+"""Silhouette (mean over stretches) of two voices from which they are two and not one."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A piece of a span in which one person speaks, with the statistics of the voice (None = too short)."""
+
+    span: int
+    start: float
+    end: float
+    voice: Float[np.ndarray, " features"] | None
+
+
+def told_apart(blocks: Iterator[AudioBlock], options: SegmentOptions, gap: float, speakers: Count) -> list[Span]:
+    """Spans of speech by voice, named "speaker 1", "speaker 2" in the order in which they are first heard.
+
+    `speakers` is how many there are; "auto" finds it. More than `gap` seconds without sound end what was being said.
+    Raises `MissingExtraError` without scikit-learn.
+    """
+    require_package("sklearn", "speakers")
+    spans, stretches = _listen(blocks, options, gap)
+    if not stretches:
+        return spans
+    voices = grouped(stretches, speakers)
+    order = {voice: number for number, voice in enumerate(dict.fromkeys(voices.tolist()), 1)}
+    named = []
+    pairs = zip(stretches, voices.tolist(), strict=True)
+    for (span, voice), group in groupby(pairs, lambda pair: (pair[0].span, pair[1])):
+        pieces = [stretch for stretch, _ in group]
+        name = f"speaker {order[voice]}"
+        named.append(replace(spans[span], start=pieces[0].start, end=pieces[-1].end, speaker=name))
+    return named
+
+
+def grouped(stretches: Sequence[Stretch], speakers: Count) -> Int[np.ndarray, " stretches"]:
+    """The number of the voice of each stretch: by average linkage of the cosine, the short ones as the one before.
+
+    Number "auto" is the one with the best silhouette (Rousseeuw 1987), and 1 where even two voices have less than
+    `APART`.
+    """
+    heard = [i for i, stretch in enumerate(stretches) if stretch.voice is not None]
+    labels = np.zeros(len(stretches), int)
+    if len(heard) < 2 or speakers == 1:
+        return labels
+    voices = np.stack([v for i in heard if (v := stretches[i].voice) is not None])
+    points = (voices - voices.mean(axis=0)) @ projection()
+    points /= np.linalg.norm(points, axis=1, keepdims=True) + 1e-12
+    seconds = np.array([stretches[i].end - stretches[i].start for i in heard])
+    found = _clustered(points, seconds, speakers)
+    for position, i in enumerate(heard):
+        labels[i] = found[position]
+    for i in range(len(stretches)):
+        if stretches[i].voice is None:
+            near = min(heard, key=lambda j: (abs(stretches[j].start - stretches[i].start), j))
+            labels[i] = labels[near]
+    return labels
+
+
+def _clustered(points: np.ndarray, seconds: np.ndarray, speakers: Count) -> np.ndarray:
+    from sklearn.cluster import AgglomerativeClustering
+    from sklearn.metrics import silhouette_samples
+
+    def labels(count: int) -> np.ndarray:
+        found = AgglomerativeClustering(count, metric="cosine", linkage="average").fit_predict(points)
+        return _settled(points, seconds, found)
+
+    if speakers != "auto":
+        return labels(min(speakers, len(points)))
+    best, chosen = APART, np.zeros(len(points), int)
+    for count in range(2, min(MOST_SPEAKERS, len(points) - 1) + 1):
+        found = labels(count)
+        if len(set(found.tolist())) < count:
+            continue
+        score = float(np.average(silhouette_samples(points, found, metric="cosine"), weights=seconds))
+        if score > best:
+            best, chosen = score, found
+    return chosen
+
+
+def _settled(points: np.ndarray, seconds: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Each stretch with the voice whose mean, weighted by seconds, is nearest; until nothing changes."""
+    for _ in range(10):
+        weights = np.stack([seconds * (labels == label) for label in range(labels.max() + 1)])
+        means = weights @ points
+        means /= np.linalg.norm(means, axis=1, keepdims=True) + 1e-12
+        nearest = (points @ means.T).argmax(axis=1)
+        if (nearest == labels).all() or len(set(nearest.tolist())) < len(means):
+            break
+        labels = nearest
+    return labels
+
+
+def _listen(blocks: Iterator[AudioBlock], options: SegmentOptions, gap: float) -> tuple[list[Span], list[Stretch]]:
+    """Spans of speech and the stretches of each; of the sound, only what is not yet in a span is kept."""
+    sound, spans, stretches = SoundBuffer(), [], []
+    for span in spans_heard(blocks, options, gap, sound):
+        waveform = sound.cut(span.start, span.end)
+        if waveform is not None:
+            stretches += _stretches(len(spans), span, waveform)
+            spans.append(span)
+        sound.forget(span.end)
+    return spans, stretches
+
+
+def _stretches(number: int, span: Span, waveform: np.ndarray) -> Iterator[Stretch]:
+    """A span cut in its pauses, and where it goes on for long without one, into equal parts."""
+    frames = cepstra(waveform)
+    edges = [0, *_cuts(frames), len(frames)] if len(frames) else [0, 0]
+    for begin, end in pairwise(edges):
+        start = span.start if begin == 0 else span.start + begin / 100
+        stop = span.end if end == len(frames) else span.start + end / 100
+        part = frames[begin:end]
+        spoken = int((~pauses(part)).sum()) if len(part) else 0
+        yield Stretch(number, start, stop, statistics(part) if spoken >= SHORTEST else None)
+
+
+def _cuts(frames: np.ndarray) -> list[int]:
+    """Middles of pauses, then places that leave no part longer than LONGEST."""
+    quiet = np.concatenate([[False], pauses(frames), [False]])
+    begins, ends = (np.flatnonzero(quiet[1:] & ~quiet[:-1]), np.flatnonzero(~quiet[1:] & quiet[:-1]))
+    middles = [(a + b) // 2 for a, b in zip(begins, ends, strict=True) if b - a >= PAUSE and a > 0 and b < len(frames)]
+    edges, cuts = [0, *middles, len(frames)], []
+    for begin, end in pairwise(edges):
+        count = int(np.ceil((end - begin) / LONGEST))
+        cuts += [int(cut) for cut in np.linspace(begin, end, count + 1)[1:]] if count else []
+    return cuts[:-1]

@@ -1,0 +1,203 @@
+"""Acts: what to do when something is expressed, as a table of conditions that the caller writes."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any, Literal, get_args
+
+from emofuse.errors import DataError, nearest
+from emofuse.media.transcript import read_text
+from emofuse.pipeline.measures import check_measure
+from emofuse.tasks import EMOTIONS, POLARITIES
+
+Kind = Literal["soothe", "ask", "hand_over", "escalate"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+CLASSES: Mapping[str, tuple[str, ...]] = {"emotion": EMOTIONS, "polarity": POLARITIES}
+BLANKS = ("speaker", "emotion", "words", "act")
+"""What a template may hold in braces."""
+DIRECTIONS = ("rising", "falling")
+_TURNS = 1000
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A measure that has moved by at least `by` over the last `over` turns of a speaker (see `trajectory.slope`)."""
+
+    of: str
+    direction: str
+    """"rising" or "falling"."""
+    over: int = 3
+    by: float = 0.2
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A measure of the turn, or its change since the speaker's turn before, outside these limits."""
+
+    of: str
+    below: float | None = None
+    above: float | None = None
+
+
+@dataclass(frozen=True)
+class Act:
+    """One row of an acts file; every condition that it has must hold, for `turns` turns of the speaker in a row.
+
+    `surely` holds where the set of classes at the coverage of the conversation is within those listed, `possibly` where
+    it holds one of them: task → classes. A set that is too wide says nothing: the act abstains.
+    """
+
+    name: str
+    do: Kind
+    say: str = ""
+    speakers: tuple[str, ...] = ()
+    surely: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    possibly: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    values: tuple[Bound, ...] = ()
+    changes: tuple[Bound, ...] = ()
+    trends: tuple[Trend, ...] = ()
+    words: tuple[str, ...] = ()
+    turns: int = 1
+    wait: int = 0
+    """Turns of the speaker after a firing in which it does not fire again."""
+
+    def spoken(self, text: str) -> tuple[str, ...]:
+        """Those of its words and phrases that are in a text, whole, capitals aside."""
+        return tuple(w for w in self.words if re.search(rf"(?<!\w){re.escape(w)}(?!\w)", text, re.IGNORECASE))
+
+
+def read_acts(source: str | PathLike[str] | Sequence[Act]) -> tuple[Act, ...]:
+    """The acts of a YAML file: a list under `acts`.
+
+    Raises `DataError` that names the act and what is wrong with it, for an unknown key, measure, class or kind.
+    """
+    if not isinstance(source, (str, PathLike)):
+        return tuple(source)
+    import yaml
+
+    try:
+        content = yaml.safe_load(read_text(source))
+    except (yaml.YAMLError, RecursionError) as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        at = "" if line is None else f", line {line + 1}"
+        raise DataError(f"{source}{at}: this is not YAML ({getattr(error, 'problem', error)}); mend it") from None
+    rows = content.get("acts") if isinstance(content, dict) else None
+    if not isinstance(rows, list) or not rows or set(content) != {"acts"}:
+        raise DataError(f"{source}: an acts file is a list under the one key 'acts'; see docs/conversations.md")
+    acts = tuple(_act(row, f"{source}, act {number}") for number, row in enumerate(rows, 1))
+    names = [act.name for act in acts]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{source}: two acts are called {twice!r}; each firing names its act, so give them two names")
+    return acts
+
+
+def _act(row: Any, where: str) -> Act:
+    given = _table(row, where, ("name", "do", "say", "speaker", "when", "turns", "wait"))
+    name = given.get("name")
+    if not isinstance(name, str) or not name.strip():
+        raise DataError(f"{where}: it has no name; a firing is told by it")
+    where = f"{where} ({name})"
+    kind = str(given.get("do", "")).replace(" ", "_")
+    if kind not in KINDS:
+        raise DataError(f"{where}: do is {given.get('do')!r}; {nearest(kind, KINDS)}")
+    when = _table(given.get("when"), f"{where}, when", _CONDITIONS)
+    if not when:
+        raise DataError(f"{where}: it has no condition and would always fire; give some under 'when'")
+    return Act(
+        name=name.strip(),
+        do=kind,  # type: ignore[arg-type]
+        say=_template(given.get("say", ""), where),
+        speakers=_names(given.get("speaker"), f"{where}, speaker"),
+        surely={task: _classes(when[task], task, where) for task in CLASSES if task in when},
+        possibly={
+            task: _classes(when[f"possible_{task}"], task, where) for task in CLASSES if f"possible_{task}" in when
+        },
+        values=tuple(_bound(of, limits, where) for of, limits in _table(when.get("values"), where).items()),
+        changes=tuple(_bound(of, limits, where) for of, limits in _table(when.get("change"), where).items()),
+        trends=tuple(_trend(of, value, where) for of, value in _table(when.get("trend"), where).items()),
+        words=_names(when.get("words"), f"{where}, words"),
+        turns=_count(given.get("turns", 1), 1, f"{where}, turns"),
+        wait=_count(given.get("wait", 0), 0, f"{where}, wait"),
+    )
+
+
+_CONDITIONS = ("emotion", "polarity", "possible_emotion", "possible_polarity", "values", "change", "trend", "words")
+
+
+def _table(given: Any, where: str, valid: Sequence[str] | None = None) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise DataError(f"{where}: {given!r} is not a table of 'key: value'")
+    for key in given:
+        if valid is not None and key not in valid:
+            raise DataError(f"{where}: there is no key {key!r}; {nearest(str(key), valid)}")
+    return given
+
+
+def _names(given: Any, where: str) -> tuple[str, ...]:
+    listed = [given] if isinstance(given, str) else [] if given is None else given
+    if not isinstance(listed, list) or not all(isinstance(one, str) and one.strip() for one in listed):
+        raise DataError(f"{where}: {given!r} is neither a word nor a list of them; put quotes around what YAML reads")
+    return tuple(one.strip() for one in listed)
+
+
+def _tasks(when: Mapping[str, Any], prefix: str, where: str) -> dict[str, tuple[str, ...]]:
+    """Task → classes, of the conditions whose name is the task's behind a prefix."""
+    return {task: _classes(when[prefix + task], task, where) for task in CLASSES if prefix + task in when}
+
+
+def _classes(given: Any, task: str, where: str) -> tuple[str, ...]:
+    found = _names(given, f"{where}, {task}")
+    unknown = next((name for name in found if name not in CLASSES[task]), None)
+    if unknown is not None or not found:
+        raise DataError(f"{where}: there is no {task} {unknown!r}; {nearest(str(unknown), CLASSES[task])}")
+    return found
+
+
+def _number(given: Any, where: str) -> float:
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not abs(given) < float("inf"):
+        raise DataError(f"{where}: {given!r} is not a number")
+    return float(given)
+
+
+def _count(given: Any, least: int, where: str) -> int:
+    if isinstance(given, bool) or not isinstance(given, int) or not least <= given <= _TURNS:
+        raise DataError(f"{where}: {given!r} is not a whole number from {least} to {_TURNS}")
+    return given
+
+
+def _bound(of: Any, limits: Any, where: str) -> Bound:
+    given = _table(limits, f"{where}, {of}", ("below", "above"))
+    if not given:
+        raise DataError(f"{where}, {of}: give 'below' or 'above'")
+    return Bound(check_measure(of), **{key: _number(value, f"{where}, {of}") for key, value in given.items()})
+
+
+def _trend(of: Any, value: Any, where: str) -> Trend:
+    given = {"to": value} if isinstance(value, str) else _table(value, f"{where}, {of}", ("to", "over", "by"))
+    if given.get("to") not in DIRECTIONS:
+        raise DataError(f"{where}, {of}: a trend is rising or falling, not {given.get('to')!r}")
+    over = _count(given.get("over", 3), 2, f"{where}, {of}, over")
+    return Trend(check_measure(of), given["to"], over, abs(_number(given.get("by", 0.2), f"{where}, {of}, by")))
+
+
+def _template(given: Any, where: str) -> str:
+    """The text, if its blanks are known."""
+    try:
+        parts = list(string.Formatter().parse(given)) if isinstance(given, str) else None
+    except ValueError:
+        parts = None
+    if parts is None:
+        raise DataError(
+            f"{where}: say is {given!r}, which is not a text with blanks in braces; double a brace to mean one"
+        )
+    wrong = [name for _, name, form, turn in parts if name is not None and (name not in BLANKS or form or turn)]
+    if wrong:
+        raise DataError(f"{where}: say has the blank {{{wrong[0]}}}; {nearest(wrong[0], BLANKS)}")
+    return given
