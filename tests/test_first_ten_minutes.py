@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 import emofuse
 from emofuse.cli import main
@@ -83,6 +84,10 @@ def test_in_a_notebook(repository: Path, sample: Path, tmp_path: Path, monkeypat
         shutil.copy(sample, name)
     shutil.copy(sample.with_suffix(".srt"), "clip.srt")
     (tmp_path / "b.wav").write_bytes(b"no sound")
+    spoken = read_audio(sample)
+    soundfile.write("call.wav", np.stack([np.roll(spoken, 8_000), spoken[::-1]], axis=1), 16_000)
+    act = "acts:\n  - {name: sad, do: soothe, when: {possible_emotion: [sadness]}}\n"
+    Path("acts.yaml").write_text(act, "utf-8")
     frames = [item.rgb for item in stream(sample, audio=False, frame_interval=0.5) if isinstance(item, VideoFrame)][:3]
     sound = np.repeat(read_audio(sample)[:32_000], 3)
     rows = [SimpleNamespace(id=f"r{i}", text=text) for i, (text, _) in enumerate(SAID)]

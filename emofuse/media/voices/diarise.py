@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import combinations, groupby, pairwise
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -21,8 +21,10 @@ PAUSE = 20
 """Frames of 10 ms for which a pause must last to be where another may begin to speak."""
 LONGEST, SHORTEST = 300, 60
 """Frames a stretch of one voice has at most, and at least to be heard for who it is."""
-APART = 0.2
-"""Silhouette (mean over stretches) of two voices from which they are two and not one."""
+APART = 3.6
+"""Distance of the means of two voices, in spreads within a speaker, from which they are two and not one."""
+LEAST = 2.0
+"""Seconds of a voice that is counted."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,7 @@ def told_apart(blocks: Iterator[AudioBlock], options: SegmentOptions, gap: float
 def grouped(stretches: Sequence[Stretch], speakers: Count) -> Int[np.ndarray, " stretches"]:
     """The number of the voice of each stretch: by average linkage of the cosine, the short ones as the one before.
 
-    Number "auto" is the one with the best silhouette (Rousseeuw 1987), and 1 where even two voices have less than
-    `APART`.
+    Number "auto" is the largest at which each two voices are `APART`, and each has `LEAST` seconds.
     """
     heard = [i for i, stretch in enumerate(stretches) if stretch.voice is not None]
     labels = np.zeros(len(stretches), int)
@@ -68,7 +69,6 @@ def grouped(stretches: Sequence[Stretch], speakers: Count) -> Int[np.ndarray, " 
         return labels
     voices = np.stack([v for i in heard if (v := stretches[i].voice) is not None])
     points = (voices - voices.mean(axis=0)) @ projection()
-    points /= np.linalg.norm(points, axis=1, keepdims=True) + 1e-12
     seconds = np.array([stretches[i].end - stretches[i].start for i in heard])
     found = _clustered(points, seconds, speakers)
     for position, i in enumerate(heard):
@@ -82,23 +82,31 @@ def grouped(stretches: Sequence[Stretch], speakers: Count) -> Int[np.ndarray, " 
 
 def _clustered(points: np.ndarray, seconds: np.ndarray, speakers: Count) -> np.ndarray:
     from sklearn.cluster import AgglomerativeClustering
-    from sklearn.metrics import silhouette_samples
+
+    directions = points / (np.linalg.norm(points, axis=1, keepdims=True) + 1e-12)
 
     def labels(count: int) -> np.ndarray:
-        found = AgglomerativeClustering(count, metric="cosine", linkage="average").fit_predict(points)
-        return _settled(points, seconds, found)
+        found = AgglomerativeClustering(count, metric="cosine", linkage="average").fit_predict(directions)
+        return _settled(directions, seconds, found)
 
     if speakers != "auto":
         return labels(min(speakers, len(points)))
-    best, chosen = APART, np.zeros(len(points), int)
-    for count in range(2, min(MOST_SPEAKERS, len(points) - 1) + 1):
+    chosen = np.zeros(len(points), int)
+    for count in range(2, min(MOST_SPEAKERS, len(points)) + 1):
         found = labels(count)
-        if len(set(found.tolist())) < count:
-            continue
-        score = float(np.average(silhouette_samples(points, found, metric="cosine"), weights=seconds))
-        if score > best:
-            best, chosen = score, found
+        if _closest(points, seconds, found) < APART:
+            break
+        chosen = found
     return chosen
+
+
+def _closest(points: np.ndarray, seconds: np.ndarray, labels: np.ndarray) -> float:
+    """The distance of the two means that are nearest; 0 where a voice has too few seconds."""
+    voices = range(labels.max() + 1)
+    if min(float(seconds[labels == voice].sum()) for voice in voices) < LEAST:
+        return 0.0
+    means = [np.average(points[labels == voice], axis=0, weights=seconds[labels == voice]) for voice in voices]
+    return min(float(np.linalg.norm(one - other)) for one, other in combinations(means, 2))
 
 
 def _settled(points: np.ndarray, seconds: np.ndarray, labels: np.ndarray) -> np.ndarray:
