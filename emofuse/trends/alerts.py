@@ -26,7 +26,7 @@ class Alert:
 
     at: int
     since: int
-    """Index of the period in which the change probably began: the last at which the sum was 0."""
+    """Index of the period in which the change probably began."""
     direction: str
     """"up" or "down"."""
     deviation: float
@@ -76,7 +76,10 @@ def _largest(z: np.ndarray) -> float:
 
 
 def alerts(found: Series, limit: float, baseline: int = BASELINE) -> list[Alert]:
-    """The alerts of a series after its baseline; the sums start again after each. Raises `DataError` if it is short."""
+    """The alerts of a series after its baseline. Raises `DataError` if it is short.
+
+    After an alert the mean since the change is the new normal, so that a shift that lasts is told once.
+    """
     bins = found.bins
     if len(bins) <= baseline:
         raise DataError(
@@ -85,29 +88,29 @@ def alerts(found: Series, limit: float, baseline: int = BASELINE) -> list[Alert]
         )
     first = np.array([b.mean for b in bins[:baseline]])
     counts = np.array([b.count for b in bins[:baseline]])
-    normal, spread = float(first.mean()), float(first.std(ddof=1))
-    noise = found.pooled
+    normal, spread, noise = float(first.mean()), float(first.std(ddof=1)), found.pooled
     between = max(0.0, spread**2 - noise * float(np.mean(1 / counts)))
+    scales = [math.sqrt(between + noise / b.count) or spread or 1e-9 for b in bins]
     made: list[Alert] = []
-    sums, began = {"up": 0.0, "down": 0.0}, {"up": baseline, "down": baseline}
+    begin, up, down = baseline, 0.0, 0.0
     for at in range(baseline, len(bins)):
-        scale = math.sqrt(between + noise / bins[at].count) or spread or 1e-9
-        z = (bins[at].mean - normal) / scale
-        for direction, sign in (("up", 1.0), ("down", -1.0)):
-            if sums[direction] == 0.0:
-                began[direction] = at
-            sums[direction] = max(0.0, sums[direction] + sign * z - DRIFT)
-        crossed = max(sums, key=lambda name: sums[name])
-        if sums[crossed] > limit:
-            made.append(_alert(bins, began[crossed], at, crossed, normal))
-            sums = dict.fromkeys(sums, 0.0)
+        z = (bins[at].mean - normal) / scales[at]
+        up, down = max(0.0, up + z - DRIFT), max(0.0, down - z - DRIFT)
+        if max(up, down) > limit:
+            made.append(_alert(bins, scales, begin, at, "up" if up > down else "down", normal))
+            span = bins[made[-1].since : at + 1]
+            normal = sum(b.total for b in span) / sum(b.count for b in span)
+            begin, up, down = at + 1, 0.0, 0.0
     return made
 
 
-def _alert(bins: Sequence[Bin], since: int, at: int, direction: str, normal: float) -> Alert:
+def _alert(bins: Sequence[Bin], scales: Sequence[float], begin: int, at: int, direction: str, normal: float) -> Alert:
+    """The change began where the mean from there on differs most, in its own standard errors."""
+    rising = direction == "up"
+    z = [(bins[i].mean - normal) / scales[i] * (1 if rising else -1) for i in range(begin, at + 1)]
+    since = begin + max(range(len(z)), key=lambda i: sum(z[i:]) / math.sqrt(len(z) - i))
     span = bins[since : at + 1]
     mean = sum(b.total for b in span) / sum(b.count for b in span)
-    rising = direction == "up"
     kept = (pair for b in span for pair in (b.highest if rising else b.lowest))
     ranked = sorted(kept, key=lambda pair: -pair[0] if rising else pair[0])
     return Alert(at, since, direction, mean - normal, ranked[:5])

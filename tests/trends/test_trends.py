@@ -80,15 +80,16 @@ def test_what_is_not_there_is_named(of, columns, cell, said):
 
 def test_a_change_is_found_soon_with_the_rows_that_made_it():
     (found,) = series(rows(60, shift_at=40), "negative", "day", COLUMNS)
-    first, *_ = alerts(found, threshold(periods_between("1/year", "day")))
+    first = alerts(found, threshold(periods_between("1/year", "day")))[0]
     assert 40 <= first.at <= 43 and 39 <= first.since <= 41 and first.direction == "up"
     assert first.deviation == pytest.approx(0.15, abs=0.05)
+    assert len(alerts(found, threshold(365.0))) == 1, "a shift that lasts is told once"
     assert first.items[0][0] > 0.5 and all(int(name[1:].split(".")[0]) >= 39 for _, name in first.items)
 
 
 def test_a_fall_is_found_with_the_smallest_values():
     (found,) = series(rows(60, shift_at=30, by=-0.15), "negative", "day", COLUMNS)
-    first, *_ = alerts(found, threshold(365.0))
+    first = alerts(found, threshold(365.0))[0]
     assert first.direction == "down" and first.deviation < -0.1 and first.items[0][0] < 0.1
 
 
@@ -131,7 +132,7 @@ def test_the_command_writes_periods_and_alerts_by_group(tmp_path: Path, capsys):
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, ["when", "channel", "name", "predicted_negative"])
         writer.writeheader()
-        writer.writerows(sorted([*rows(40, shift_at=38), *rows(40, seed=9, group="b")], key=lambda row: row["when"]))
+        writer.writerows(sorted([*rows(40, shift_at=39), *rows(40, seed=9, group="b")], key=lambda row: row["when"]))
     options = ["--time", "when", "--group", "channel", "--id", "name"]
     code = run(["trend", str(path), *options, "--json", str(out), "--false-alarms", "1/year"])
     found = json.loads(out.read_text())
