@@ -56,7 +56,7 @@ def clip_row(item: Item, found: Analysis | str, attempts: int) -> dict[str, Any]
             row |= {
                 name: value
                 for name, value in overall.items()
-                if name not in ("source", "text", "start", "end", "person")
+                if name not in ("source", "text", "start", "end", "person", "speaker")
             }
     return row | {given_as(name): value for name, value in item.extras.items()}
 
@@ -79,7 +79,7 @@ def segment_table(rows: Sequence[Mapping[str, Any]], model: EmotionModel, embedd
 
     text, number = pyarrow.string(), pyarrow.float64()
     columns = {"id": text, "segment": pyarrow.int32(), "text": text, "emotion": text, "start": number, "end": number}
-    columns |= {"person": pyarrow.int32()} | _prediction(model)
+    columns |= {"person": pyarrow.int32(), "speaker": text} | _prediction(model)
     if embeddings:
         columns["embedding"] = pyarrow.list_(pyarrow.float32())
     return _table(rows, columns)

@@ -90,7 +90,7 @@ class Outputs:
             twice = next(name for name, count in names.items() if count > 1)
             raise MediaError(f"several clips are called {twice!r} and would overwrite each other: analyse them apart")
         if [self.json, self.csv, self.seconds].count("-") > 1:
-            raise MediaError("two of --json, --csv and --seconds want stdout: write one of them to a file")
+            raise MediaError("two of --json, --csv and --seconds both want stdout: write one of them to a file")
         if self.each.get(".TextGrid") or self.each.get(".eaf"):
             require_package("pympi", extra="annotate")
         for folder in filter(None, self.each.values()) if self.several else ():

@@ -53,6 +53,7 @@ class Prediction(BaseModel):
     start: float = Field(description="seconds")
     end: float = Field(description="seconds")
     person: int | None
+    speaker: str | None = Field(None, description="whose the words and the voice are, where that is known")
     present: list[str] = Field(description="modalities that were there")
     emotions: dict[str, float] | None = Field(description="class → calibrated probability")
     polarity: dict[str, float] | None
@@ -71,6 +72,8 @@ class Answer(BaseModel):
     duration: float | None = Field(description="seconds; null where time has no meaning")
     model: str
     overall: Prediction | None
+    speakers: dict[str, Prediction] = Field(default_factory=dict, description="speaker → the mean of what they say")
+    persons: dict[str, Prediction] = Field(default_factory=dict, description="person → the mean of their predictions")
     segments: list[Prediction]
     transcript: list[dict[str, Any]]
     notes: list[str] = Field(description="what was left out and why")

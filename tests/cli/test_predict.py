@@ -43,7 +43,8 @@ def test_json_on_a_clean_stdout(predict, wordless):
     code, out, err = predict(wordless, "--json", "-")
     assert (code, err) == (0, "")
     read = json.loads(out)
-    assert list(read) == ["source", "duration", "model", "overall", "segments", "transcript", "notes", "note_codes"]
+    keys = ["source", "duration", "model", "overall", "speakers", "persons", "segments", "transcript", "notes"]
+    assert list(read) == [*keys, "note_codes"]
     assert read["source"] == str(wordless) and read["model"] == "tiny" and read["transcript"] == []
     assert set(read["overall"]["emotions"]) == set(EMOTIONS)
     assert sum(read["overall"]["emotions"].values()) == pytest.approx(1, abs=1e-5)
