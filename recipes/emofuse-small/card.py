@@ -17,8 +17,9 @@ import shutil
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from emofuse.evaluation.predict import GIVEN
 from emofuse.metrics import confusion_matrix
 from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
+from emofuse.pipeline.drift import Reference, Row, table_rows
 from emofuse.tasks import EMOTIONS, leading
 from emofuse.types import SAMPLE_RATE, Segment, Word
 
@@ -43,6 +45,8 @@ CHALLENGE = HERE.parents[1] / "tests" / "evaluation" / "challenge.tsv"
 RESAMPLES = 200
 REPEATS = 9
 """Runs that a time is the median of."""
+WATCHED = 500
+"""Predictions of a part that go into the reference of drift."""
 
 
 @dataclass(frozen=True)
@@ -259,6 +263,12 @@ def draw(kept: Sequence[Mapping[str, Any]], found: Sequence[Evaluation], folder:
         )
 
 
+def watched(model: EmotionModel, found: Sequence[Evaluation]) -> Iterator[Row]:
+    """Predictions that drift is measured against: of every part so many, or a long one would outweigh the rest."""
+    for evaluated in found:
+        yield from islice(table_rows(evaluated.predictions, model.tasks), WATCHED)
+
+
 def _montage(pictures: Sequence[bytes], path: Path, columns: int) -> None:
     """Side by side, on white."""
     tiles = [cv2.imdecode(np.frombuffer(p, np.uint8), cv2.IMREAD_COLOR) for p in pictures]
@@ -295,6 +305,7 @@ def main() -> None:
     before = None if given.before is None else json.loads(given.before.read_text("utf-8"))
     shutil.copytree(given.model, given.to, dirs_exist_ok=True)
     draw(kept, found, given.to)
+    Reference.of(watched(model, found)).save(given.to)
     texts = {
         "QUALITY": quality(kept),
         "CALIBRATION": calibration(kept),
