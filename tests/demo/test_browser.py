@@ -357,6 +357,10 @@ def test_one_start_for_microphone_and_camera_rolls_and_is_read_as_a_whole(visit,
     assert any(name.startswith(label.rstrip(".")) for name in EMOTIONS)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     tab.locator("#emo-live [data-testid=live-stop]").click()
+    tab.locator("#emo-live [data-testid=live-start]").click()
+    tab.locator("#emo-live [data-testid=live-stop]").wait_for()
+    tab.wait_for_timeout(4000)  # what is spoken into it; a recording of minutes would be too long for this page
+    tab.locator("#emo-live [data-testid=live-stop]").click()
     tab.locator("#emo-live [data-testid=live-read]").click()
     tab.locator("#emo-answer-file [data-done=true]").wait_for()
     found = json.loads(here.download("file", "json"))
