@@ -14,12 +14,12 @@ from pathlib import Path
 
 from benchmarks.measure import Line, Setting
 
-FIGURES = range(1, 10)
+FIGURES = range(1, 11)
 
 
 def figure(number: int, setting: Setting) -> list[Line]:
     """The rows of one figure."""
-    from benchmarks.figures import end_to_end, gpu, jobs, many, process, shares, streaming, training
+    from benchmarks.figures import end_to_end, gpu, jobs, many, process, service, shares, streaming, training
 
     works: dict[int, Callable[[Setting], list[Line]]] = {
         1: lambda s: end_to_end.measure(s, {1}),
@@ -31,6 +31,7 @@ def figure(number: int, setting: Setting) -> list[Line]:
         7: streaming.measure,
         8: training.measure,
         9: gpu.measure,
+        10: service.measure,
     }
     return works[number](setting)
 
@@ -73,7 +74,7 @@ def main() -> int:
     arguments = parser.parse_args()
     chosen = [int(number) for number in arguments.only.split(",") if number] or list(FIGURES)
     if not set(chosen) <= set(FIGURES):
-        parser.error(f"--only takes figures 1 to 9, not {arguments.only}")
+        parser.error(f"--only takes figures 1 to 10, not {arguments.only}")
     out = arguments.out or arguments.work
     for folder in (arguments.work, out):
         folder.mkdir(parents=True, exist_ok=True)

@@ -38,6 +38,7 @@ def serve(
     name: Annotated[
         list[str] | None, typer.Option(metavar="HOST", help="A further name of the demo's host, e.g. a proxy's.")
     ] = None,
+    otel: Annotated[bool, typer.Option("--otel", help="Export spans by OTLP (extra otel).")] = False,
     linger: Annotated[
         float, typer.Option(min=0, help="Seconds between /readyz saying 503 and the socket closing.")
     ] = 0.0,
@@ -66,11 +67,13 @@ def serve(
     from emofuse.serve.app import create_app
     from emofuse.serve.logs import set_up
     from emofuse.serve.server import run
+    from emofuse.serve.tracing import provider
 
     if demo:
         require_package("gradio", extra="demo")
     set_up()
-    app = create_app(load(model, device, asr=asr, language=language), settings)
+    tracer_provider = provider() if otel else None
+    app = create_app(load(model, device, asr=asr, language=language), settings, tracer_provider=tracer_provider)
     if demo:
         from emofuse.serve.page import mount_page
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -17,14 +18,16 @@ from emofuse.serve.receive import HeaderLimit
 from emofuse.serve.routes import analyze, health, jobs, metrics, models, stream
 from emofuse.serve.service import Service
 from emofuse.serve.settings import Settings
+from emofuse.serve.tracing import Tracing
 from emofuse.version import __version__
 
 
-def create_app(pipeline: Pipeline, settings: Settings | None = None) -> FastAPI:
+def create_app(pipeline: Pipeline, settings: Settings | None = None, *, tracer_provider: Any = None) -> FastAPI:
     """The service around a pipeline, for any ASGI server; `app.state.service` is what its routes share.
 
     Its threads and its private folder live until the application's lifespan ends. No other origin may read answers:
-    there are no CORS headers. Raises EmofuseError for settings that cannot be met.
+    there are no CORS headers. `tracer_provider`: of OpenTelemetry, for a span a request. Raises EmofuseError for
+    settings that cannot be met.
     """
     service = Service(pipeline, settings or Settings())
 
@@ -52,6 +55,8 @@ def create_app(pipeline: Pipeline, settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(Exception, problems.on_failure)
     app.add_middleware(HeaderLimit)
     app.add_middleware(RequestLog, count=service.monitor.requested)
+    if tracer_provider is not None:
+        app.add_middleware(Tracing, provider=tracer_provider)
     for routes in (analyze, jobs, stream, models, health, metrics):
         app.include_router(routes.router)
     return app

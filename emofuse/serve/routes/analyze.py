@@ -34,7 +34,7 @@ async def analyze(request: Request, service: TheService, caller: TheCaller) -> R
         analysis, options, work = await service.analyse(request, caller)
     except StoppedError:
         return PlainTextResponse("", GONE)
-    request.scope["emofuse.seconds"] = work.seconds
+    request.scope.update({"emofuse.seconds": work.seconds, "emofuse.stages": work.stages.took})
     return rendered(analysis, options.format)
 
 
