@@ -14,6 +14,7 @@ from emofuse.batch_jobs.manifest import COLUMNS, is_manifest, read_manifest
 from emofuse.batch_jobs.remote import expand, is_address
 from emofuse.errors import DataError, MediaError
 from emofuse.files import replacing, well_formed
+from emofuse.media.clip import ClipInputs
 from emofuse.media.formats import MEDIA_SUFFIXES, TEXT_SUFFIXES, sidecar_of
 from emofuse.pipeline.sources import CLIP_SUFFIXES, media_in
 
@@ -123,6 +124,12 @@ def _of_row(row: dict[str, Any]) -> Item:
         words = sidecar_of(Path(media))
     values |= {"transcript": str(words), "sidecar": True} if words else {}
     return Item(**values, extras=row["extras"], problem=row["problem"])
+
+
+def unread(items: Iterable[Item]) -> list[str]:
+    """Columns with something in them that the pipeline does not take."""
+    names = {"speaker", "channel", "context"}.difference(ClipInputs.__annotations__)
+    return sorted({name for item in items for name in names if getattr(item, name)})
 
 
 def shards(items: Iterable[Item], total: int) -> Iterator[list[Item]]:

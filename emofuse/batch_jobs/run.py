@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,17 +34,28 @@ class Carrier:
 
 def open_job(folder: Path, inputs: Sequence[str], options: JobOptions) -> Job:
     """A new job, or the same one again. Raises DataError where the one in the folder is another."""
-    require_package("pyarrow", extra="batch")
-    require_package("filelock", extra="batch")
+    if re.match(r"[a-z][a-z\d+.-]+:/", str(folder)):  # a path has lost one of an address's slashes
+        raise DataError(f"a job works in a folder, and {folder} is an address: copy its parts there when it is done")
     fingerprint = model_fingerprint(options.model)
     return begin(folder, plan.gather(inputs), settled(options), fingerprint, inputs)
 
 
-def settled(options: JobOptions) -> JobOptions:
-    """The options with a precision that is not chosen by measuring, so that all who work on the job have the same.
+def require_extra() -> None:
+    """Raise MissingExtraError where the packages that jobs need are not there."""
+    for package in ("pyarrow", "filelock", "fsspec"):
+        require_package(package, extra="batch")
 
-    "auto" is bfloat16 on a GPU that has it, else float32; int8 is for who asks for it.
+
+def settled(options: JobOptions) -> JobOptions:
+    """The options as all who work on the job can take them, from wherever they are started.
+
+    A model's folder is absolute, and precision is not chosen by measuring: "auto" is bfloat16 on a GPU that has it,
+    else float32; int8 is for who asks for it.
     """
+    from emofuse.model.checkpoint import shipped
+
+    if options.model not in shipped() and Path(options.model).expanduser().is_dir():
+        options = replace(options, model=str(Path(options.model).expanduser().absolute()))
     if options.precision != "auto":
         return options
     import torch

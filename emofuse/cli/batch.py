@@ -65,6 +65,9 @@ def batch(
 
     The same command again, or --resume, does what is left, whatever ended it.
     """
+    from emofuse.batch_jobs.run import require_extra
+
+    require_extra()
     if inputs and inputs[0] == "status":
         _show_status(inputs[1:], json_progress)
         return
@@ -114,6 +117,8 @@ def _job(out: Path, inputs: list[str], given: JobOptions, named: set[str] | None
         if "model" in named:
             told["model"] = model_fingerprint(options.model)
         check_same(job, told)
+    if job.told["unread"]:
+        complain(f"note: the columns {', '.join(job.told['unread'])} are not read yet; they are only carried along")
     for difference in other_versions(job):
         complain(f"note: the job was begun with another version ({difference}): last digits may differ")
     return job

@@ -1,0 +1,110 @@
+"""Shards in this process: what one clip does to the whole is found to be that clip's."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from emofuse.batch_jobs.engine import Engine
+from emofuse.batch_jobs.job import JobOptions
+from emofuse.batch_jobs.run import open_job
+from emofuse.errors import DataError, OutputError
+
+TEXTS = ("I am so happy!", "this is not great", "sad")
+
+
+@pytest.fixture
+def job_of(model_folder, tmp_path):
+    """Begins a job on rows of a table."""
+
+    def call(name, rows, header="id,text,media"):
+        table = tmp_path / f"{name}.csv"
+        table.write_text("\n".join([header, *rows]))
+        options = JobOptions(model=str(model_folder), device="cpu", batch_size=4)
+        return open_job(tmp_path / name, [str(table)], options)
+
+    return call
+
+
+def run(job):
+    told = [0, 0, 0.0]
+
+    def report(*counts):
+        told[:] = [a + b for a, b in zip(told, counts, strict=True)]
+
+    engine = Engine(job, readers=2)
+    assert all(engine.run(shard, report) for shard in job.shards)
+    return told
+
+
+def poisoned(monkeypatch, word):
+    """Predicting a batch that holds this word fails, as where memory runs out."""
+    from emofuse.pipeline import many
+
+    predict = many.predict_chunk
+
+    def failing(model, chunk):
+        if any(w.text == word for _, _, segment in chunk for w in segment.words or ()):
+            raise RuntimeError("out of memory")
+        return predict(model, chunk)
+
+    monkeypatch.setattr(many, "predict_chunk", failing)
+
+
+def test_who_brings_a_batch_down_is_set_aside_and_the_others_are_as_without_it(job_of, monkeypatch, rows_of):
+    rows = [f"t{i},{TEXTS[i % 3]} {i}," for i in range(20)]
+    without = job_of("without", [*rows[:9], "bad,,nowhere.mp4", *rows[9:]])
+    run(without)
+    poisoned(monkeypatch, "terrible")
+    job = job_of("with", [*rows[:9], "bad,terrible,", *rows[9:]])
+    assert run(job)[:2] == [21, 1]
+    clips = {row["id"]: row for row in rows_of(job.folder, "clips").to_pylist()}
+    assert clips["bad"]["error"] == "RuntimeError: out of memory" and clips["bad"]["attempts"] == 2
+    assert sum(row["error"] is not None for row in clips.values()) == 1
+    assert rows_of(job.folder, "segments").equals(rows_of(without.folder, "segments"))
+
+
+def test_a_full_disk_ends_the_job_and_costs_no_attempt(job_of, monkeypatch, rows_of):
+    import pyarrow.parquet as parquet
+
+    job = job_of("full", ["a,so sad,", "b,so happy,"])
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(parquet, "write_table", full)
+        with pytest.raises(OutputError, match="No space left on device"):
+            run(job)
+    assert not list(job.folder.rglob("part-*")) and not list(job.folder.rglob(".emofuse-*.parquet"))
+    run(job)
+    assert rows_of(job.folder, "clips")["attempts"].to_pylist() == [1, 1]
+
+
+def test_addresses_are_fetched_and_named_in_errors(job_of, rows_of, sample: Path):
+    store = fsspec.filesystem("memory")
+    store.pipe("/fetch/a.mp4", sample.read_bytes())
+    store.pipe("/fetch/a.srt", sample.with_suffix(".srt").read_bytes())
+    store.pipe("/fetch/broken.mp4", b"these are not moving pictures" * 9)
+    rows = ["a,memory://fetch/a.mp4,memory://fetch/a.srt", "b,memory://fetch/broken.mp4,", "c,memory://fetch/no.mp4,"]
+    job = job_of("fetch", rows, "id,media,transcript")
+    run(job)
+    a, b, c = rows_of(job.folder, "clips").to_pylist()
+    assert a["error"] is None and a["media"] == "memory://fetch/a.mp4" and "never been so happy!" in a["text"]
+    assert "cannot read memory://fetch/broken.mp4: it is not media" in b["error"]
+    assert "cannot read memory://fetch/no.mp4: FileNotFoundError" in c["error"]
+
+
+def test_another_model_is_not_worked_with(job_of, model_folder, tmp_path):
+    import shutil
+
+    job = job_of("other", ["a,so sad,"])
+    changed = shutil.copytree(model_folder, tmp_path / "changed")
+    (changed / "config.json").write_text((changed / "config.json").read_text() + "\n")
+    with pytest.raises(DataError, match=r"was begun otherwise: model .*tiny \(.*now .*changed"):
+        open_job(job.folder, [str(tmp_path / "other.csv")], JobOptions(str(changed), "cpu", batch_size=4))
+    with pytest.raises(DataError, match="inputs of 1 items, now 2, or what is in them"):
+        job_of("other", ["a,so sad,", "b,so sad,"])
