@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -161,6 +162,12 @@ def _body(inputs: dict[str, Any]) -> tuple[dict[str, str], dict[str, tuple[str, 
     if "frames" in inputs:
         raise MediaError("frames= is not sent to a service; write a video and give its path")
     fields, files = dict[str, str](), dict[str, tuple[str, bytes]]()
+    for name in ("speaker", "speakers"):
+        fields |= {name: str(inputs[name])} if name in inputs else {}
+    for name in ("only", "channels", "context"):
+        if name in inputs:
+            value = inputs[name]
+            fields[name] = json.dumps([value] if isinstance(value, str) else list(value))
     if "text" in inputs:
         fields["text"] = _string(inputs["text"])
     if "transcript" in inputs:

@@ -52,7 +52,13 @@ def assert_equal(found, local) -> None:
         local.source, local.duration, local.transcript, local.id,
     )  # fmt: skip
     assert [getattr(note, "code", None) for note in found.notes] == [getattr(n, "code", None) for n in local.notes]
-    pairs = list(zip(found.segments, local.segments, strict=True))
+    left_out = {"acts", "conformal", "overall", "segments", "notes", "speakers", "persons"}
+    for field in fields(found):
+        if field.name not in left_out:
+            assert getattr(found, field.name) == getattr(local, field.name), field.name
+    pairs = [(found.speakers[name], p) for name, p in local.speakers.items()]
+    pairs += [(found.persons[person], p) for person, p in local.persons.items()]
+    pairs += list(zip(found.segments, local.segments, strict=True))
     pairs += [(found.overall, local.overall)] if local.overall else []
     for one, other in pairs:
         for field in fields(one):
@@ -74,6 +80,9 @@ def test_every_kind_of_input_is_answered_to_the_bit(client, pipeline, clip):
         {"audio": (16_000, sound), "text": "hello there"},
         {"audio": {"array": sound, "sampling_rate": 16_000}},
         {"image": picture},
+        {"text": "ANN: I am so happy!\nBOB: This is terrible.", "only": "ANN", "context": ["BOB: sad"]},
+        {"audio": (16_000, np.stack([sound, sound[::-1]])), "channels": ["agent", "customer"]},
+        {"text": "so sad", "speaker": "ann"},
     ):
         assert_equal(client(**inputs), pipeline(**inputs))
 

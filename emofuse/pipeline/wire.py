@@ -17,13 +17,13 @@ from emofuse.types import Prediction, Word
 
 _AS_IT_IS = (
     *("start", "end", "person", "emotions", "polarity", "intensity", "intensity_level", "valence", "arousal"),
-    *("others", "by_modality", "unfamiliarity", "unfamiliar"),
+    *("others", "by_modality", "speaker", "unfamiliarity", "unfamiliar"),
 )
 """Fields of a prediction that are JSON's already; Python writes a float so that it is read back as it was."""
 
 
 def to_wire(analysis: Analysis) -> dict[str, Any]:
-    """In JSON's types; explanations and the conformal table are left out."""
+    """In JSON's types; explanations, acts and the conformal table are left out."""
     return {
         "id": analysis.id,
         "source": analysis.source,
@@ -31,9 +31,12 @@ def to_wire(analysis: Analysis) -> dict[str, Any]:
         "model": analysis.model,
         "overall": _plain(analysis.overall) if analysis.overall else None,
         "segments": [_plain(p) for p in analysis.segments],
-        "transcript": None if analysis.transcript is None else [[w.text, w.start, w.end] for w in analysis.transcript],
+        "transcript": None if analysis.transcript is None else list(map(_plain_word, analysis.transcript)),
         "notes": [_plain_note(note) for note in analysis.notes],
         "coverage": analysis.coverage,
+        "whole": analysis.whole,
+        "speakers": {name: _plain(p) for name, p in analysis.speakers.items()},
+        "persons": {str(person): _plain(p) for person, p in analysis.persons.items()},
     }
 
 
@@ -46,11 +49,15 @@ def from_wire(shape: Mapping[str, Any], conformal: ConformalTable | None = None)
         shape["model"],
         _prediction(shape["overall"]) if shape["overall"] else None,
         [_prediction(p) for p in shape["segments"]],
-        None if words is None else tuple(Word(text, start, end) for text, start, end in words),
+        None if words is None else tuple(Word(*word) for word in words),
         tuple(_note(note) for note in shape["notes"]),
         shape["coverage"],
         conformal or {},
         shape.get("id"),
+        shape["whole"],
+        None,
+        {name: _prediction(p) for name, p in shape["speakers"].items()},
+        {int(person): _prediction(p) for person, p in shape["persons"].items()},
     )
 
 
@@ -76,6 +83,10 @@ def _prediction(shape: Mapping[str, Any]) -> Prediction:
         sets={task: tuple(classes) for task, classes in shape["sets"].items()},
         embedding=None if state is None else np.frombuffer(base64.b64decode(state), "<f4").astype(np.float32),
     )
+
+
+def _plain_word(word: Word) -> list[Any]:
+    return [word.text, word.start, word.end, word.speaker]
 
 
 def _plain_note(note: str) -> dict[str, Any]:

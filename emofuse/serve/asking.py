@@ -16,6 +16,8 @@ from emofuse.serve.work import Asked
 
 ARRAYS = ("int16", "int32", "uint8", "float32", "float64")
 """Types of numbers that an array may have."""
+TALK = ("speaker", "only", "channels", "context", "speakers")
+"""Fields that say who speaks, as `ClipInputs` has them."""
 LARGEST_HEADER = 1000
 """Characters of the head of an .npy file."""
 
@@ -52,6 +54,7 @@ def asked(received: Received, options: Options, fetched: Part | None = None) -> 
         inputs["transcript"] = words
     if not inputs:
         raise RefusedError(422, "invalid", "nothing was sent: send a file, image, audio or text")
+    inputs |= {name: value for name in TALK if (value := getattr(options, name)) is not None}
     return Asked(
         inputs,
         {str(part.path): part.name for part in (*files.values(), *([fetched] if fetched else []))},

@@ -115,8 +115,8 @@ def _object(body: bytes, characters: int) -> Received:
         raise RefusedError(422, "invalid", f"the body is a JSON {type(said).__name__}; it should be an object")
     received = Received(size=len(body))
     for name, value in said.items():
-        if isinstance(value, (dict, list)):
-            raise RefusedError(422, "invalid", f"{name[:80]!r} is a {type(value).__name__}; a field is a string")
+        if isinstance(value, dict):
+            raise RefusedError(422, "invalid", f"{name[:80]!r} is an object; a field is a string, a number or a list")
         if value is not None:
             received.fields[name] = value if isinstance(value, str) else json.dumps(value)
         _check_length(name, received.fields.get(name, ""), characters)

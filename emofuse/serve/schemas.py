@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Json
 
 Format = Literal["json", "csv", "srt", "vtt", "full"]
 MEDIA_TYPES: dict[str, str] = {
@@ -24,6 +24,11 @@ class Options(BaseModel):
     text: str | None = Field(None, description="The words, alone or of the clip, a turn a line; never a path.")
     transcript: str | None = Field(None, description="The words of the clip as srt, vtt or plain text; or a file part.")
     url: str | None = Field(None, max_length=2000, description="The clip's address, where the service takes addresses.")
+    speaker: str | None = Field(None, max_length=200, description="Who says all that nobody else is named for.")
+    only: Json[list[str]] | None = Field(None, description="The speakers who are predicted, as a JSON list.")
+    channels: Json[list[str]] | None = Field(None, description="Who speaks in each channel, as a JSON list.")
+    context: Json[list[str]] | None = Field(None, description="What was said before, oldest first, as a JSON list.")
+    speakers: int | Literal["auto"] | None = Field(None, description="How many people to tell apart by their voices.")
     rate: int | None = Field(None, description="Sampling rate in Hz of the part `audio`.")
     format: Format = Field("json", description="`full` is JSON without rounding, with embeddings, for emofuse.Client.")
     coverage: float | None = Field(None, gt=0, lt=1, description="Return sets that hold the true class this often.")
