@@ -38,7 +38,7 @@ def test_only_the_last_seconds_count_and_only_they_are_kept(live, pipeline, voic
     shown = None
     for start in range(0, len(sound), 48_000):
         shown = live.hear(48_000, sound[start : start + 48_000], now=start / 48_000)
-    assert sum(len(chunk) for chunk in live._chunks) == 4 * 48_000
+    assert sum(len(chunk) for chunk in live.session.chunks) == 4 * 48_000
     expected = pipeline(audio=(48_000, sound[-4 * 48_000 :])).overall.emotions
     assert shown["points"][-1]["emotions"] == list(expected.values())
 
@@ -54,7 +54,7 @@ def test_silence_is_listened_to_and_the_timeline_rolls(live):
 def test_a_microphone_that_changes_its_format_starts_anew(live, voice):
     live.hear(48_000, stereo(voice)[:48_000], now=0.0)
     live.hear(16_000, np.zeros((16_000, 1), np.int16), now=1.0)
-    assert len(live._chunks) == 1
+    assert len(live.session.chunks) == 1
 
 
 def test_the_camera_is_predicted_with_the_voice_or_alone(live, samples, voice):
