@@ -72,6 +72,8 @@ def predict(
     only: Only = None,
     context: Context = None,
     acts: Acts = None,
+    mask: Annotated[bool, typer.Option("--mask", help="Mask addresses and long numbers in the words.")] = False,
+    mask_names: Annotated[str | None, typer.Option(metavar="NAME,…", help="Mask these names too.")] = None,
     text_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="CLIP is a table (csv, tsv, jsonl, parquet) with texts here.")
     ] = None,
@@ -116,6 +118,8 @@ def predict(
     pipeline = load(model, device=device, asr=asr, language=language, acts=acts or ())
     words = {"text": text, "transcript": transcript, **talk}
     answers = _many(pipeline, sources, talk, batch_size) if several else _one(pipeline, sources, words, batch_size)
+    if mask or mask_names is not None:
+        answers = ((source, _masked(found, listed(mask_names) or [])) for source, found in answers)
     raise typer.Exit(_follow(answers, outputs, coverage, widest))
 
 
@@ -135,6 +139,11 @@ def _one(pipeline: Pipeline, sources: Sequence[Path], words: dict[str, Any], bat
     if isinstance(result, EmofuseError):
         raise result
     yield source, result
+
+
+def _masked(found: Analysis | EmofuseError, names: Sequence[str]) -> Analysis | EmofuseError:
+    """An analysis without personal data in its words; an error stays one."""
+    return found if isinstance(found, EmofuseError) else found.masked(names)
 
 
 def _handed(source: Path | None) -> Path | MemoryFile | None:

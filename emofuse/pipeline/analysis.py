@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from emofuse.errors import MediaError, nearest, require_package
 from emofuse.files import write_file
 from emofuse.model.conformal import ConformalTable
 from emofuse.notes import coded
-from emofuse.pipeline import annotations, formats, overview
+from emofuse.pipeline import annotations, formats, overview, pii
 from emofuse.pipeline.sets import ON_SETS, sets_of, with_sets
 from emofuse.types import Prediction, Word
 
@@ -132,6 +132,11 @@ class Analysis:
     def rows(self) -> list[dict[str, Any]]:
         """One flat row a prediction, as in the CSV."""
         return [formats.as_row(self.source, p, self.words_of(p)) for p in self.segments]
+
+    def masked(self, names: Sequence[str] = ()) -> Analysis:
+        """The same analysis with personal data in its words masked, and these names: see `emofuse.pipeline.pii`."""
+        words = None if self.transcript is None else pii.masked(self.transcript, names)
+        return replace(self, transcript=words)
 
     def by_second(self, step: float = 1.0) -> list[dict[str, Any]]:
         """One flat row each `step` seconds (0.04 = a frame of 25 a second) and whom it is about."""

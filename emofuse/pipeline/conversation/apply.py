@@ -111,7 +111,7 @@ def over_clip(acts: Sequence[Act], analysis: Analysis) -> Analysis:
     for found in analysis.at_coverage(COVERAGE).segments:
         if "text" in found.present or "speech" in found.present:
             firings += referee.turn(found, analysis.words_of(found), found.start)
-            abstained.update(referee.abstained)
+            abstained.update(list(referee.abstained))
     notes = [Note("acts_abstained", act=act, turns=turns) for act, turns in abstained.items()]
     return replace(analysis, acts=tuple(firings), notes=(*analysis.notes, *notes))
 

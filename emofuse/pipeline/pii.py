@@ -1,0 +1,67 @@
+"""Personal data in words: addresses and numbers that name a person, masked before a transcript is passed on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from emofuse.types import Word
+
+_PATTERNS = (
+    ("email", re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")),
+    ("address", re.compile(r"(?:https?://|www\.)\S*[\w/]")),
+    ("iban", re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")),
+    ("ip", re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b")),
+    ("number", re.compile(r"(?<![\w.,])\+?\(?\d(?:[ ().\-/]{0,2}\d){6,18}(?!\w)")),
+)
+"""Kind → what it looks like; the first that fits has it. A number has 7 to 19 digits: telephone, card, account."""
+
+
+def masked(words: Sequence[Word], names: Sequence[str] = ()) -> tuple[Word, ...]:
+    """The words with e-mail and web addresses, IBANs, IPs, long numbers, and the names given, each as [kind].
+
+    What spans several words becomes one, from the start of the first to the end of the last; marks around it stay. A
+    name is masked whole, capitals aside. Names that are not given are not found: this is no recognition of entities.
+    """
+    text, starts = "", []
+    for word in words:
+        starts.append(len(text))
+        text += f"{word.text} "
+    found: list[Word] = []
+    spans = list(_spans(text, names))
+    index = 0
+    while index < len(words):
+        end = starts[index] + len(words[index].text)
+        hit = next((span for span in spans if span[0] < end and span[1] > starts[index]), None)
+        if hit is None:
+            found.append(words[index])
+            index += 1
+            continue
+        last = max(i for i in range(index, len(words)) if starts[i] < hit[1])
+        stop = starts[last] + len(words[last].text)
+        label = text[starts[index] : max(hit[0], starts[index])] + f"[{hit[2]}]" + text[hit[1] : stop]
+        found.append(replace(words[index], text=_again(label, names), end=words[last].end))
+        index = last + 1
+    return tuple(found)
+
+
+def _again(label: str, names: Sequence[str]) -> str:
+    """What is left around a mask, masked too."""
+    for start, end, kind in sorted(_spans(label, names), reverse=True):
+        label = f"{label[:start]}[{kind}]{label[end:]}"
+    return label
+
+
+def _spans(text: str, names: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+    """(start, end, kind) in order, none over another."""
+    patterns = list(_PATTERNS)
+    known = sorted((re.escape(name.strip()) for name in names if name.strip()), key=len, reverse=True)
+    if known:
+        patterns.append(("name", re.compile(rf"(?<!\w)(?:{'|'.join(known)})(?!\w)", re.IGNORECASE)))
+    taken: list[tuple[int, int, str]] = []
+    for kind, pattern in patterns:
+        for match in pattern.finditer(text):
+            if all(match.end() <= start or match.start() >= end for start, end, _ in taken):
+                taken.append((match.start(), match.end(), kind))
+    yield from sorted(taken)

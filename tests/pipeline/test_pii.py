@@ -1,0 +1,51 @@
+"""Personal data in words is masked, whatever it is split into, and nothing else is."""
+
+from __future__ import annotations
+
+import pytest
+
+from emofuse.pipeline.pii import masked
+from emofuse.types import Word
+
+
+def said(text: str, names: tuple[str, ...] = ()) -> str:
+    words = [Word(part, float(i), i + 1.0, "ann") for i, part in enumerate(text.split())]
+    return " ".join(word.text for word in masked(words, names))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Write to ann.lee+x@mail.example.org, please.", "Write to [email], please."),
+        ("Call +44 20 7946 0958 now", "Call [number] now"),
+        ("Call (020) 7946-0958!", "Call [number]!"),
+        ("my card is 4111 1111 1111 1111.", "my card is [number]."),
+        ("to DE89 3704 0044 0532 0130 00 today", "to [iban] today"),
+        ("see https://example.org/me?id=7 or www.example.org.", "see [address] or [address]."),
+        ("from 192.168.0.12 today", "from [ip] today"),
+        ("I paid 1,250.50 for 2 of 300 in 2026", "I paid 1,250.50 for 2 of 300 in 2026"),
+        ("I am so happy!", "I am so happy!"),
+        ("", ""),
+    ],
+)
+def test_what_names_a_person_is_masked(text, expected):
+    assert said(text) == expected
+
+
+def test_names_are_masked_where_they_are_given():
+    assert (
+        said("Hello Ann Lee, says LEE. Leeway is fine.", ("Ann Lee", "lee"))
+        == "Hello [name], says [name]. Leeway is fine."
+    )
+    assert said("Hello Ann") == "Hello Ann"
+
+
+def test_a_mask_keeps_the_seconds_and_the_speaker():
+    words = [Word("at", 0, 1, "ann"), Word("020", 1, 2, "ann"), Word("7946", 2, 3, "ann"), Word("0958.", 3, 4, "ann")]
+    assert masked(words)[1:] == (Word("[number].", 1, 4, "ann"),)
+
+
+def test_an_analysis_is_masked_in_all_that_is_written(pipeline):
+    found = pipeline(text="I am so sad, write to ann@example.org").masked()
+    for ending in (".json", ".csv", ".srt", ".vtt"):
+        assert "ann@example.org" not in found.to_text(ending) and "[email]" in found.to_text(ending)
