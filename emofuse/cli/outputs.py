@@ -82,6 +82,8 @@ class Outputs:
     several: bool
     seconds: str | None = None
     """Where to write a row a second: a path, or "-" for stdout."""
+    blur: bool = False
+    """Whether faces are blurred in a video that is rendered."""
 
     def check(self, sources: Sequence[Path], transcripts: Sequence[Path | None] = ()) -> None:
         """Find out before the work what could not or must not be written after it. Raises `MediaError`."""
@@ -91,6 +93,10 @@ class Outputs:
             raise MediaError(f"several clips are called {twice!r} and would overwrite each other: analyse them apart")
         if [self.json, self.csv, self.seconds].count("-") > 1:
             raise MediaError("two of --json, --csv and --seconds both want stdout: write one of them to a file")
+        if (video := self.each.get(".mp4")) is not None and not self.several:
+            from emofuse.pipeline.render import check_target
+
+            check_target(video)
         if self.each.get(".TextGrid") or self.each.get(".eaf"):
             require_package("pympi", extra="annotate")
         for folder in filter(None, self.each.values()) if self.several else ():
@@ -122,6 +128,10 @@ class Outputs:
         for ending, path in self._files_of(source):
             if ending == ".png":
                 result.plot(path)
+            elif ending == ".mp4":
+                from emofuse.pipeline.render import render
+
+                render(result, path, blur=self.blur)
             else:
                 write_file(path, result.to_text(ending))
 

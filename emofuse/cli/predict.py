@@ -54,6 +54,10 @@ def predict(
         Path | None, typer.Option(metavar="PATH", help="Write a Praat TextGrid (extra annotate).")
     ] = None,
     eaf: Annotated[Path | None, typer.Option(metavar="PATH", help="Write an ELAN document (extra annotate).")] = None,
+    render: Annotated[
+        Path | None, typer.Option(metavar="MP4", help="Write the video again with its labels and frames about faces.")
+    ] = None,
+    blur: Annotated[bool, typer.Option("--blur", help="Blur the faces in what --render writes.")] = False,
     seconds: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write a CSV with a row a second.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Plot the timeline.")] = None,
     model: ModelOption = DEFAULT_MODEL,
@@ -101,8 +105,8 @@ def predict(
         job.run(load(model, device=device, acts=acts or ()))
         return
     several = bool(clips) and (len(clips) > 1 or clips[0].is_dir())
-    each = {".srt": srt, ".vtt": vtt, ".rttm": rttm, ".TextGrid": textgrid, ".eaf": eaf, ".png": plot}
-    outputs = Outputs(json, csv, each, several, seconds)
+    each = {".srt": srt, ".vtt": vtt, ".rttm": rttm, ".TextGrid": textgrid, ".eaf": eaf, ".png": plot, ".mp4": render}
+    outputs = Outputs(json, csv, each, several, seconds, blur)
     sources = _expand(clips or [])
     _check_words(sources, text, transcript)
     outputs.check(sources, _words_beside(sources) if text is None and transcript is None else [transcript])
