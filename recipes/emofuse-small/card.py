@@ -81,7 +81,7 @@ PARTS = (
     ),
     Part("ferplus", "face", "FER+ Valid, majority of 7 classes", (("emotion", "accuracy"), ("emotion", "uar"))),
     emotion("facial_expressions", "face", "facial_expressions, a quarter of the people", "uar"),
-    emotion("goemotions", "text", "GoEmotions dev, folded to 7 classes, first label", "macro_f1"),
+    emotion("goemotions", "text", "GoEmotions dev, folded to 7 classes, where one leads", "macro_f1"),
     Part("meld", "text", "MELD dev, five earlier turns", (("emotion", "weighted_f1"), ("polarity", "weighted_f1"))),
     emotion("brighter", "text", "BRIGHTER English", "macro_f1", languages=["eng"]),
     emotion("brighter", "text", "BRIGHTER Chinese", "macro_f1", languages=["chn"]),

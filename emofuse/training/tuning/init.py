@@ -18,6 +18,7 @@ from emofuse.model.checkpoint import locate, read_config
 from emofuse.model.config import FusionConfig, ModelConfig
 from emofuse.model.conformal import FILE as CONFORMAL
 from emofuse.model.conformal import ConformalTable, load_conformal
+from emofuse.model.familiarity import FILE as FAMILIARITY
 from emofuse.model.heads import Head, is_table
 from emofuse.model.model import EmotionModel
 from emofuse.model.weights import read_weights
@@ -153,13 +154,15 @@ def _fitting_scores(model: EmotionModel, table: ConformalTable) -> ConformalTabl
 
 
 def _left_out(model: EmotionModel, part: str, folder: Path) -> str:
-    """What of a checkpoint the recipe's model has no room for, in words."""
+    """What of a checkpoint the recipe's model has no room for, or cannot keep, in words."""
     if part != "all":
         return ""
     config = read_config(folder)
     tasks = [t.name for t in config.tasks if t.task() not in model.tasks]
     gone = [*(m for m in config.encoders if m not in model.modalities), *tasks]
-    return f"; left out, since the recipe does not name it: {', '.join(gone)}" if gone else ""
+    strange = "; left out, since training moves the states that it is measured in: what the model is familiar with"
+    said = strange if (folder / FAMILIARITY).is_file() else ""
+    return said + (f"; left out, since the recipe does not name it: {', '.join(gone)}" if gone else "")
 
 
 def _like(tensor: Tensor, other: Tensor) -> Tensor:
