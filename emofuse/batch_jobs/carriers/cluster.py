@@ -78,7 +78,9 @@ def run(
         while left := job.left(shards):
             try:
                 _once(job, left, meter, workers, gpus, memory)
-            except (ray.exceptions.RayError, OSError) as error:
+            except EmofuseError:
+                raise
+            except Exception as error:  # Ray's own have no common base
                 problem = f"Ray ended the work: {type(error).__name__}: {first_line(error)}"
             else:
                 problem = "other processes hold what is left"
