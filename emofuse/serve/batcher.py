@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,6 +78,18 @@ class Batcher:
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="emofuse-model", daemon=True)
         self._thread.start()
+
+    @contextmanager
+    def awaited(self) -> Iterator[None]:
+        """A block during which one more request may bring groups; from any thread."""
+        with self._changed:
+            self.reading += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.reading -= 1
+                self._changed.notify_all()
 
     @property
     def depth(self) -> int:

@@ -129,15 +129,13 @@ class Work:
 
     def run(self) -> Analysis:
         """The analysis. Raises StoppedError once cancelled, RefusedError and EmofuseError with the caller's names."""
-        self.batcher.reading += 1
         try:
-            return self._run()
+            with self.batcher.awaited():
+                return self._run()
         except EmofuseError as error:
             raise _renamed_error(error, self.asked) from None
         except CancelledError:
             raise StoppedError from None
-        finally:
-            self.batcher.reading -= 1
 
     def _run(self) -> Analysis:
         self._heed()

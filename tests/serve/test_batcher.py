@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -140,6 +142,20 @@ def test_a_turn_waits_a_moment_for_those_that_are_being_read(pipeline, turns):
     first.result(30)
     batcher.close()
     assert turns[0].requests == 2
+
+
+def test_a_request_that_ends_is_no_longer_waited_for(pipeline, turns):
+    batcher = Batcher(pipeline.model, 8, 60.0, linger=60.0, watch=turns.append)
+    began = time.monotonic()
+    with ExitStack() as others:
+        for _ in range(2):
+            others.enter_context(batcher.awaited())
+        first = batcher.submit(Group([(None, words("sad"))]))
+        time.sleep(0.2)
+        assert not first.done() and batcher.reading == 2
+    first.result(30)
+    assert batcher.reading == 0 and time.monotonic() - began < 30
+    batcher.close()
 
 
 def test_what_waits_is_answered_before_the_end_and_nothing_is_taken_after(pipeline):
