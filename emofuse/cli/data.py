@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -63,7 +63,7 @@ def stats(
     check_outputs([json, plot], [root])
     if plot is not None:
         require_package("matplotlib", extra="plot")
-    options = {"overrides": own_words(label)} if label else {}
+    options: dict[str, Any] = {"overrides": own_words(label)} if label else {}
     counted = statistics(read(corpus, root, **options).utterances)
     if json is not None:
         from emofuse.cli.outputs import put
