@@ -132,6 +132,10 @@ class Outputs:
                 from emofuse.pipeline.render import render
 
                 render(result, path, blur=self.blur)
+            elif ending == ".html":
+                from emofuse.pipeline.call_report import call_report
+
+                write_file(path, call_report(result).to_html())
             else:
                 write_file(path, result.to_text(ending))
 

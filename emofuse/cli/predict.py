@@ -57,6 +57,9 @@ def predict(
     render: Annotated[
         Path | None, typer.Option(metavar="MP4", help="Write the video again with its labels and frames about faces.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="HTML", help="Write the report of a call whose speakers are known.")
+    ] = None,
     blur: Annotated[bool, typer.Option("--blur", help="Blur the faces in what --render writes.")] = False,
     seconds: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write a CSV with a row a second.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Plot the timeline.")] = None,
@@ -105,7 +108,8 @@ def predict(
         job.run(load(model, device=device, acts=acts or ()))
         return
     several = bool(clips) and (len(clips) > 1 or clips[0].is_dir())
-    each = {".srt": srt, ".vtt": vtt, ".rttm": rttm, ".TextGrid": textgrid, ".eaf": eaf, ".png": plot, ".mp4": render}
+    each = {".srt": srt, ".vtt": vtt, ".rttm": rttm, ".TextGrid": textgrid, ".eaf": eaf}
+    each |= {".png": plot, ".mp4": render, ".html": report}
     outputs = Outputs(json, csv, each, several, seconds, blur)
     sources = _expand(clips or [])
     _check_words(sources, text, transcript)
