@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emofuse.errors import MediaError, OutputError, require_package
+from emofuse.errors import DataError, MediaError, OutputError, require_package
 from emofuse.files import check_outputs, well_formed, write_file
 
 if TYPE_CHECKING:
@@ -135,7 +135,10 @@ class Outputs:
             elif ending == ".html":
                 from emofuse.pipeline.call_report import call_report
 
-                write_file(path, call_report(result).to_html())
+                try:
+                    write_file(path, call_report(result).to_html())
+                except DataError as error:
+                    complain(str(error))
             else:
                 write_file(path, result.to_text(ending))
 
