@@ -18,6 +18,21 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def a_node_starts():
+    """Ray gives a node half a minute to start, however busy the machine is; without one, nothing can be told."""
+    import ray
+
+    try:
+        ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    except Exception as error:
+        if "timed out during startup" not in str(error):
+            raise
+        pytest.skip(f"Ray starts no node on this machine: {error}")
+    finally:
+        ray.shutdown()
+
+
 @pytest.fixture
 def cluster():
     """Two nodes of one processor each, on this machine."""
