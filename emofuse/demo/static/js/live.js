@@ -115,7 +115,7 @@ function answer(out, value) {
   if (!value?.points) return recorder ? [h("p", { class: "emo-card" }, t("live_listening"))] : [];
   const row = value.points.at(-1).emotions;
   const lead = row ? value.emotions[argmax(row)] : null;
-  const seen = value.still && card({}, picture(value.still, lead));
+  const seen = value.still?.boxes.length ? card({}, picture(value.still, lead)) : null;
   const chart = row && card({}, h("div", { class: "emo-bars" }, ...rows(value.emotions, row)));
   return [
     h(
