@@ -112,9 +112,12 @@ class ClipRun:
         """Say something of the inputs that the reader cannot know, before what it says."""
         self._notes += notes
 
-    def result(self) -> Analysis:
-        """The analysis so far; the notes, and why something is absent, are complete only at the end."""
-        terciles, whole = self.model.terciles("intensity"), self._whole()
+    def result(self, whole: Prediction | None = None) -> Analysis:
+        """The analysis so far; the notes, and why something is absent, are complete only at the end.
+
+        `whole`: the prediction of `whole_segment`, from whoever has made it already; None = it is made here.
+        """
+        terciles, whole = self.model.terciles("intensity"), whole or self._whole()
         found = Analysis(
             self.source,
             self._duration,
@@ -138,8 +141,9 @@ class ClipRun:
         else:
             self._text_alone.append(segment)
 
-    def _whole(self) -> Prediction | None:
-        """What is in one voice's text as a whole, where the encoder reads it at once."""
+    def whole_segment(self) -> Segment | None:
+        """One voice's text as a whole, once it has been read; None where it is one segment, or more than the encoder
+        reads at once, or not text alone."""
         if not self._text_alone or len(self.predictions) < 2 or "text" not in self.model.modalities:
             return None
         words = tuple(word for segment in self._text_alone for word in segment.words or ())
@@ -147,8 +151,13 @@ class ClipRun:
             return None
         first, last = self._text_alone[0], self._text_alone[-1]
         before = first.context if self._inputs.get("context") else ()
-        whole = Segment(f"{first.id}+", first.start, last.end, words=words, context=before, speaker=first.speaker)
-        (_, found), *_ = predict_batches(self.model, [(None, None, whole)], 1)
+        return Segment(f"{first.id}+", first.start, last.end, words=words, context=before, speaker=first.speaker)
+
+    def _whole(self) -> Prediction | None:
+        segment = self.whole_segment()
+        if segment is None:
+            return None
+        (_, found), *_ = predict_batches(self.model, [(None, None, segment)], 1)
         return found
 
     def _tick(self, done: float, total: float | None) -> None:

@@ -169,8 +169,10 @@ class Work:
     def _finished(self, run: ClipRun) -> Analysis:
         """What a call of the pipeline returns; a text of several segments is also predicted as a whole."""
         with self.stages.of("model"):
-            whole = self.asked.only_words and len(run.predictions) > 1
-            result = self._wait(self.batcher.call(run.result)) if whole else run.result()
+            segment, whole = run.whole_segment(), None
+            if segment is not None:
+                (whole,) = self._wait(self.batcher.submit(Group([(None, segment)], self.asked.alone, self.patient)))
+            result = run.result(whole)
         self.seconds = self.seconds if result.duration is None else result.duration
         result = replace(result, source=self.asked.name, notes=tuple(_renamed(n, self.asked) for n in result.notes))
         return result if self.asked.coverage is None else result.at_coverage(self.asked.coverage, self.asked.widest)
