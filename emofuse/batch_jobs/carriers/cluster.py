@@ -117,6 +117,7 @@ def _once(job: Job, shards: Sequence[int], meter: Meter, workers: int | None, gp
     size = max(min(workers or fits, len(shards)), 1)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # its progress; the meter shows the job's
     rows = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
     done = rows.map_batches(
         ShardRunner,
