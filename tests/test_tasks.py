@@ -46,6 +46,7 @@ def test_the_truth_of_a_tie_is_no_class_and_of_labels_every_one_that_half_the_ra
         BOTH.truth(VOTES), [[True, False, False], [False] * 3, [False, False, True], [True, False, True]]
     )
     np.testing.assert_array_equal(BOTH.decided(VOTES), [True] * 4)
+    assert MOOD.decided(VOTES).dtype == BOTH.decided(VOTES).dtype == np.bool_
 
 
 def test_votes_become_shares_or_labels_by_the_kind():

@@ -273,7 +273,10 @@ def test_damage_is_noted(film) -> None:
         ({}, "nothing was handed in; valid: the path of a video"),
         ({"text": 3}, "text is a string, not int"),
         ({"text": "a", "transcript": "b"}, r"text= and transcript= were both given; give one of them"),
-        ({"audio": np.zeros(9)}, r"audio is a pair \(rate in Hz, array\), not ndarray; a sound file is a source"),
+        (
+            {"audio": np.zeros(9)},
+            r"audio is a pair \(rate in Hz, array\), not ndarray; say the rate it was recorded at",
+        ),
         ({"audio": (16_000, np.full(99, np.nan))}, "99 samples that are NaN"),
         ({"transcript": 5}, "a transcript is a string or a path, not int"),
         ({"transcript": "none.srt"}, "there is no such file"),
