@@ -275,7 +275,7 @@ def test_damage_is_noted(film) -> None:
         ({"text": "a", "transcript": "b"}, r"text= and transcript= were both given; give one of them"),
         (
             {"audio": np.zeros(9)},
-            r"audio is a pair \(rate in Hz, array\), not ndarray; say the rate it was recorded at",
+            r"audio is a pair \(rate in Hz, array\), not ndarray; say the rate it was",
         ),
         ({"audio": (16_000, np.full(99, np.nan))}, "99 samples that are NaN"),
         ({"transcript": 5}, "a transcript is a string or a path, not int"),
