@@ -181,13 +181,16 @@ class _Turn:
             yield from found
 
     def _run_of(self, item: Item) -> ClipRun:
-        pipeline = self.engine.pipeline
+        pipeline, options = self.engine.pipeline, self.job.options
         values: dict[str, Any] = {
             "text": item.text,
             "transcript": item.transcript,
             "speaker": item.speaker,
             "channel": item.channel,
+            "only": options.only,
         }
+        if item.media is not None:  # a row of words alone has no sound to be told apart
+            values |= {"channels": options.channels, "speakers": options.speakers}
         values |= {"context": item.context, "start": item.start, "end": item.end}
         inputs = {key: v for key, v in values.items() if v is not None and key in ClipInputs.__annotations__}
         run = FetchedRun(pipeline.model, pipeline.name, pipeline.options, item.media, **inputs)

@@ -18,6 +18,7 @@ from emofuse.batch_jobs import plan
 from emofuse.batch_jobs.plan import Item
 from emofuse.errors import DataError, OutputError
 from emofuse.files import check_output_folder, replacing, write_file
+from emofuse.media.talk import Count, read_count, read_names
 from emofuse.version import __version__
 
 SCHEMA = 1
@@ -35,6 +36,12 @@ class JobOptions:
     """Of the encoders; "auto" is settled when the job begins, so that all who work on it have the same."""
     asr: str | None = None
     language: str | None = None
+    channels: tuple[str, ...] | None = None
+    """Who speaks in each channel of every recording."""
+    speakers: Count | None = None
+    """How many voices are told apart in every clip that names nobody."""
+    only: tuple[str, ...] | None = None
+    """The speakers who are predicted; nobody else is."""
     batch_size: int = 16
     threads: int = 1
     """Of PyTorch, in each process: sums depend on how they are shared out."""
@@ -42,6 +49,13 @@ class JobOptions:
     """Ends of a process while a clip is open after which the clip is set aside."""
     embeddings: bool = False
     formats: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises MediaError for names and numbers of speakers that no clip could have."""
+        object.__setattr__(self, "formats", tuple(self.formats))
+        for name in ("channels", "only"):
+            object.__setattr__(self, name, read_names(getattr(self, name), name))
+        read_count(self.speakers)
 
 
 class Job:
@@ -66,7 +80,7 @@ class Job:
         self.parts: list[str] = parts
         self.counts: list[int] = self.told["counts"]
         """Items of each shard."""
-        self.options = JobOptions(**self.told["options"] | {"formats": tuple(self.told["options"]["formats"])})
+        self.options = JobOptions(**self.told["options"])
 
     @property
     def shards(self) -> range:

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emofuse.cli.options import DEFAULT_MODEL, Asr, Device, Language, ModelOption
+from emofuse.cli.options import (
+    DEFAULT_MODEL,
+    Asr,
+    Channels,
+    Device,
+    Language,
+    ModelOption,
+    Only,
+    Speakers,
+    counted,
+    listed,
+)
 from emofuse.cli.outputs import complain
 from emofuse.cli.predict import SOME_FAILED
 from emofuse.errors import DataError, nearest
@@ -57,6 +68,9 @@ def batch(
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")] = "auto",
     asr: Asr = "auto",
     language: Language = None,
+    channels: Channels = None,
+    speakers: Speakers = None,
+    only: Only = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Segments per batch.")] = 16,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each process's sums.")] = 1,
     attempts: Annotated[int, typer.Option(min=1, help="Set a clip aside that ends its process so often.")] = 2,
@@ -83,6 +97,9 @@ def batch(
         precision=precision,
         asr=asr,
         language=language,
+        channels=listed(channels),
+        speakers=counted(speakers),
+        only=listed(only),
         batch_size=batch_size,
         threads=threads,
         attempts=attempts,

@@ -54,9 +54,9 @@ def counted(speakers: str | None) -> Any:
     return int(speakers) if speakers is not None and speakers.isdecimal() else speakers
 
 
-def listed(names: str | None) -> list[str] | None:
+def listed(names: str | None) -> tuple[str, ...] | None:
     """The names of a list with commas."""
-    return None if names is None else names.split(",")
+    return None if names is None else tuple(names.split(","))
 
 
 def read_options(given: Sequence[str] | None) -> dict[str, Any]:

@@ -6,12 +6,17 @@ import errno
 from pathlib import Path
 
 import fsspec
+import numpy as np
 import pytest
+import soundfile
 
+import emofuse
 from emofuse.batch_jobs.engine import Engine
 from emofuse.batch_jobs.job import JobOptions
 from emofuse.batch_jobs.run import open_job
-from emofuse.errors import DataError, OutputError
+from emofuse.errors import DataError, MediaError, OutputError
+from emofuse.media.decode import read_audio
+from emofuse.types import SAMPLE_RATE
 
 TEXTS = ("I am so happy!", "this is not great", "sad")
 
@@ -20,10 +25,10 @@ TEXTS = ("I am so happy!", "this is not great", "sad")
 def job_of(model_folder, tmp_path):
     """Begins a job on rows of a table."""
 
-    def call(name, rows, header="id,text,media"):
+    def call(name, rows, header="id,text,media", **more):
         table = tmp_path / f"{name}.csv"
         table.write_text("\n".join([header, *rows]))
-        options = JobOptions(model=str(model_folder), device="cpu", batch_size=4)
+        options = JobOptions(model=str(model_folder), device="cpu", batch_size=4, **more)
         return open_job(tmp_path / name, [str(table)], options)
 
     return call
@@ -96,6 +101,35 @@ def test_addresses_are_fetched_and_named_in_errors(job_of, rows_of, sample: Path
     assert a["error"] is None and a["media"] == "memory://fetch/a.mp4" and "never been so happy!" in a["text"]
     assert "cannot read memory://fetch/broken.mp4: it is not media" in b["error"]
     assert "cannot read memory://fetch/no.mp4: FileNotFoundError" in c["error"]
+
+
+def test_who_speaks_and_what_was_said_before_are_columns(job_of, rows_of, model_folder):
+    job = job_of("talk", ['a,this is not great,Ann,"[""Ben: so happy"", ""Ben: so sad""]"'], "id,text,speaker,context")
+    run(job)
+    (row,) = rows_of(job.folder, "segments").to_pylist()
+    pipeline = emofuse.load(str(model_folder), device="cpu")
+    asked = {"text": "this is not great", "speaker": "Ann"}
+    told = pipeline(**asked, context=["Ben: so happy", "Ben: so sad"]).overall.emotions
+    assert row["speaker"] == "Ann" and row["emotions.joy"] == pytest.approx(told["joy"], abs=1e-6)
+    assert told["joy"] != pytest.approx(pipeline(**asked).overall.emotions["joy"], abs=1e-6)
+
+
+def test_a_call_has_a_speaker_a_channel_and_only_who_is_asked_for(job_of, rows_of, sample, tmp_path):
+    sound = read_audio(sample)
+    agent, customer = np.zeros((2, 8 * SAMPLE_RATE), np.float32)
+    agent[SAMPLE_RATE : 3 * SAMPLE_RATE] = customer[4 * SAMPLE_RATE : 6 * SAMPLE_RATE] = sound[: 2 * SAMPLE_RATE]
+    soundfile.write(tmp_path / "call.wav", np.stack([agent, customer], 1), SAMPLE_RATE)
+    rows = [f"a,,{tmp_path / 'call.wav'}", "b,words alone,"]
+    both = job_of("both", rows, channels=("agent", "customer"))
+    run(both)
+    assert [row["speaker"] for row in rows_of(both.folder, "segments").to_pylist()] == ["agent", "customer", None]
+    asked = job_of("asked", rows, channels=("agent", "customer"), only=("customer",))
+    run(asked)
+    assert [row["speaker"] for row in rows_of(asked.folder, "segments").to_pylist()] == ["customer"]
+    with pytest.raises(DataError, match="begun otherwise: only customer, now agent"):
+        job_of("asked", rows, channels=("agent", "customer"), only=("agent",))
+    with pytest.raises(MediaError, match="names 'a' twice"):
+        JobOptions(channels=("a", "A"))
 
 
 def test_another_model_is_not_worked_with(job_of, model_folder, tmp_path):
