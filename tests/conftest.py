@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from beartype import BeartypeConf, beartype
@@ -184,3 +186,14 @@ def samples(make_segment: Callable[[int], Segment]) -> list[Example]:
         segment = make_segment(i).without(*gone)
         found.append(Example(f"clip <{i}>", segment, targets, segment.present, f"s{i % 4}", groups))
     return found
+
+
+@pytest.fixture(scope="session")
+def in_loop() -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    """What a coroutine returns, in a loop and a thread of its own: the browser's tests keep a loop in this one."""
+
+    def call(coroutine: Coroutine[Any, Any, Any]) -> Any:
+        with ThreadPoolExecutor(1) as alone:
+            return alone.submit(asyncio.run, coroutine).result()
+
+    return call

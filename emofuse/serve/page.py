@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -59,7 +60,8 @@ def mount_page(app: FastAPI, host: str, names: tuple[str, ...] = ()) -> None:
             mcp_server=False, app_kwargs={"middleware": gate, "docs_url": None, "redoc_url": None},
         )  # fmt: skip
 
-    asyncio.run(mount())
+    with ThreadPoolExecutor(1) as alone:  # whoever calls may be in a loop of their own
+        alone.submit(asyncio.run, mount()).result()
     closing, inner = threading.Event(), app.router.lifespan_context
 
     def tidy() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import sys
@@ -66,7 +65,7 @@ def test_files_are_those_of_the_shared_folder(pipeline, tmp_path, repository):
 
 
 @pytest.mark.slow
-def test_over_mcp_the_answer_is_the_same(pipeline):
+def test_over_mcp_the_answer_is_the_same(pipeline, in_loop):
     mcp = pytest.importorskip("mcp")
     from emofuse.agent.mcp import server
 
@@ -77,7 +76,7 @@ def test_over_mcp_the_answer_is_the_same(pipeline):
             bad = await client.call_tool("predict_emotion", {})
             return tools.tools, good, bad
 
-    tools, good, bad = asyncio.run(ask())
+    tools, good, bad = in_loop(ask())
     assert [tool.name for tool in tools] == ["predict_emotion"]
     properties = tools[0].input_schema["properties"]
     assert set(properties) == set(schema()["input_schema"]["properties"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -48,7 +49,16 @@ def start(model_folder: Path) -> Callable[..., subprocess.Popen[str]]:
         command = [sys.executable, "-m", "emofuse", "batch", *map(str, arguments)]
         command += ["--model", str(model_folder), *OPTIONS]
         variables = os.environ | {"OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            command,
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(
+                signal.SIGINT, signal.SIG_DFL
+            ),  # else a shell may have it ignored
+        )
 
     return call
 

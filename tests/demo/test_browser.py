@@ -177,6 +177,8 @@ def test_the_input_stays_and_pressing_again_never_destroys_an_answer(here, serve
     """The server has deleted the file by then; it is sent anew. A press that fails leaves the answer."""
     tab = here.tab
     here.choose("file")
+    here.unfold()
+    tab.locator("#emo-words-file textarea").fill("")  # words alone can be read too
     here.put(samples / "voice.flac")
     answer = here.answer("file")
     expect(tab.locator("#emo-in-file .emo-drop-name")).to_have_text("voice.flac")

@@ -100,7 +100,7 @@ def test_zero_bytes_missing_folder_address_and_no_path(tmp_path: Path) -> None:
         probe(tmp_path)
     with pytest.raises(MediaError, match="it is an address, not a file; download it"):
         probe("https://example.org/clip.mp4")
-    with pytest.raises(MediaError, match="a source is a path, not int; valid: "):
+    with pytest.raises(MediaError, match=r"a source is a path, not int: the documentation of ClipInputs .*; valid: "):
         probe(7)  # type: ignore[arg-type]
     with pytest.raises(MediaError, match="null byte"):
         probe("a\0b")

@@ -280,7 +280,7 @@ def test_damage_is_noted(film) -> None:
         ({"audio": (16_000, np.full(99, np.nan))}, "99 samples that are NaN"),
         ({"transcript": 5}, "a transcript is a string or a path, not int"),
         ({"transcript": "none.srt"}, "there is no such file"),
-        ({"image": np.zeros(3)}, "an array of uint8, not float64"),
+        ({"image": np.zeros(3)}, r"an array of shape \(3,\) is not a picture; give \(height, width, 3\)"),
     ],
 )
 def test_wrong_input_is_refused_at_the_call(how: dict, message: str) -> None:

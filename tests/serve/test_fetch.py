@@ -34,9 +34,9 @@ def test_others_are():
      "http://169.254.169.254/latest/meta-data", "ftp://example.com/a", "file:///etc/passwd", "http://user:pw@1.1.1.1/",
      "http://", "gopher://127.0.0.1", "http://127.0.0.1:99999/", "//127.0.0.1/", "http://[::ffff:127.0.0.1]/"],
 )  # fmt: skip
-def test_addresses_that_lead_inside_are_refused(url, tmp_path):
+def test_addresses_that_lead_inside_are_refused(url, tmp_path, in_loop):
     with pytest.raises(RefusedError) as refused:
-        asyncio.run(fetch(url, tmp_path, 1000, 5))
+        in_loop(fetch(url, tmp_path, 1000, 5))
     assert refused.value.status == 422 and list(tmp_path.iterdir()) == []
 
 
@@ -81,11 +81,11 @@ def loopback(address) -> bool:
     return address.is_loopback
 
 
-def test_a_file_is_fetched_directly_and_by_a_redirect(server, tmp_path):
+def test_a_file_is_fetched_directly_and_by_a_redirect(server, tmp_path, in_loop):
     for number, path in enumerate(("/a.txt", "/to")):
         folder = tmp_path / str(number)
         folder.mkdir()
-        part = asyncio.run(fetch(server + path, folder, 1000, 10, allowed=loopback))
+        part = in_loop(fetch(server + path, folder, 1000, 10, allowed=loopback))
         assert part.path.read_bytes() == b"i am so happy!" and part.name == "a.txt" and part.path.suffix == ".txt"
 
 
@@ -93,13 +93,13 @@ def test_a_file_is_fetched_directly_and_by_a_redirect(server, tmp_path):
     ("path", "status"),
     [("/inside", 422), ("/circle", 422), ("/up", 422), ("/none", 422), ("/packed", 422), ("/large", 413)],
 )
-def test_what_leads_inside_in_a_circle_or_to_too_much_is_refused(server, tmp_path, path, status):
+def test_what_leads_inside_in_a_circle_or_to_too_much_is_refused(server, tmp_path, path, status, in_loop):
     with pytest.raises(RefusedError) as refused:
-        asyncio.run(fetch(server + path, tmp_path, 1000, 10, allowed=loopback))
+        in_loop(fetch(server + path, tmp_path, 1000, 10, allowed=loopback))
     assert refused.value.status == status
 
 
-def test_a_name_is_resolved_once_and_that_address_is_asked(server, tmp_path, monkeypatch):
+def test_a_name_is_resolved_once_and_that_address_is_asked(server, tmp_path, monkeypatch, in_loop):
     port, asked = int(server.rpartition(":")[2]), []
 
     async def getaddrinfo(self, host, port, **_):
@@ -107,7 +107,7 @@ def test_a_name_is_resolved_once_and_that_address_is_asked(server, tmp_path, mon
         return [(2, 1, 6, "", ("127.0.0.1", port))]
 
     monkeypatch.setattr(asyncio.base_events.BaseEventLoop, "getaddrinfo", getaddrinfo)
-    part = asyncio.run(fetch(f"http://rebinding.example:{port}/a.txt", tmp_path, 1000, 10, allowed=loopback))
+    part = in_loop(fetch(f"http://rebinding.example:{port}/a.txt", tmp_path, 1000, 10, allowed=loopback))
     assert part.path.read_bytes() == b"i am so happy!"
     assert asked.count("rebinding.example") == 1
 

@@ -41,7 +41,7 @@ def busy():
     return keep
 
 
-def test_a_flood_is_answered_or_told_to_come_back_and_no_answer_is_mixed(serve, pipeline):
+def test_a_flood_is_answered_or_told_to_come_back_and_no_answer_is_mixed(serve, pipeline, in_loop):
     running = serve(working=4, waiting=4, each=100)
     expected = {text: json.loads(json.dumps(pipeline(text=text).to_dict()))["overall"]["emotions"] for text in TEXTS}
 
@@ -54,7 +54,7 @@ def test_a_flood_is_answered_or_told_to_come_back_and_no_answer_is_mixed(serve, 
             return await asyncio.gather(*(one(client, TEXTS[i % len(TEXTS)]) for i in range(160)))
 
     statuses = Counter()
-    for text, reply in asyncio.run(flood()):
+    for text, reply in in_loop(flood()):
         statuses[reply.status_code] += 1
         if reply.status_code == 429:
             assert 1 <= int(reply.headers["retry-after"]) <= 60 and reply.json()["error"]["code"] == "too_many"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from emofuse.errors import DataError, EmofuseError, first_line, require_package
 GIB = 1 << 30
 TRIES = 3
 """Runs of the data set in a row that may end without a shard committed."""
+KNOCK = 10.0
+"""Seconds in which a cluster's head has to take a connection."""
 
 
 class ShardRunner:
@@ -96,7 +99,10 @@ def run(
 def _connect(address: str | None) -> None:
     import ray
 
-    local = address is None and not os.environ.get("RAY_ADDRESS")
+    named = address or os.environ.get("RAY_ADDRESS")
+    local = named is None
+    if named is not None:
+        _knock(named)
     options: dict[str, Any] = {"include_dashboard": False} if local else {}
     try:
         ray.init(
@@ -105,6 +111,20 @@ def _connect(address: str | None) -> None:
     except Exception as error:  # Ray raises bare ones, as where its node does not start in time
         ray.shutdown()
         raise DataError(f"cannot reach Ray at {address or 'this machine'}: {first_line(error)}") from error
+
+
+def _knock(address: str) -> None:
+    """Raise DataError where nobody listens at HOST:PORT, which Ray itself would wait minutes for."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return  # "auto", "local"
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK).close()
+    except (OSError, OverflowError) as error:
+        raise DataError(
+            f"cannot reach Ray at {address}: {first_line(error)}; start a head there (ray start --head), or leave the "
+            "address out"
+        ) from error
 
 
 def _once(job: Job, shards: Sequence[int], meter: Meter, workers: int | None, gpus: float, memory: float) -> None:

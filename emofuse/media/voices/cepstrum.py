@@ -6,7 +6,6 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float, Float32
-from scipy.fft import dct
 
 from emofuse.types import SAMPLE_RATE
 
@@ -18,6 +17,8 @@ _LOWEST, _HIGHEST = 60.0, 7600.0
 
 def cepstra(waveform: Float32[np.ndarray, " samples"]) -> Float32[np.ndarray, "frames 25"]:
     """Coefficients 1 to 24 of each 25 ms, every 10 ms, then the level in decibels; no frame below 25 ms."""
+    from scipy.fft import dct
+
     if waveform.size < _WINDOW:
         return np.zeros((0, COEFFICIENTS + 1), np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(waveform, _WINDOW)[::HOP].astype(np.float64)
