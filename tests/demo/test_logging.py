@@ -9,6 +9,7 @@ import pytest
 from emofuse.demo.answers import _where
 
 SECRETS = ("my secret words", "/tmp/visitor/clip.mp4")
+WRITING = ("debug", "info", "warning", "error", "exception", "critical", "log")
 SAFE = {"type(error).__name__", "type(failed).__name__", "_where(failed)"}
 """What may be put into a line of the log."""
 
