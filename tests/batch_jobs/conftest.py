@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow
@@ -15,6 +15,18 @@ import pytest
 
 TEXTS = ("I am so happy!", "this is not great", "sad", "terrible, I am so so sad. This is not happy.")
 OPTIONS = ("--device", "cpu", "--asr", "none")
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    """An engine settles the threads of its process, which here is that of all other tests too."""
+    import cv2
+    import torch
+
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    yield
+    torch.set_num_threads(before[0])
+    cv2.setNumThreads(before[1])
 
 
 @pytest.fixture(scope="session")
