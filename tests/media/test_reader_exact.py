@@ -205,3 +205,21 @@ def test_what_never_came_is_told_by_its_reason(make: SimpleNamespace) -> None:
     assert codes(sound) == ["no_transcript", "no_speech", "no_video_track"]
     film = make.clip("a.mp4", pictures=make.picture, times=make.times(0.5, 5))
     assert codes(film) == ["no_transcript", "no_audio_track", "no_face"]
+
+
+NAMED = cues((1, 2, "<v Ben>So it is."), (3, 4, "I see."))
+
+
+@pytest.mark.parametrize(("speaker", "who"), [("Ann", ["Ben", "Ann"]), (None, ["Ben", None])])
+def test_words_of_nobody_known_are_the_speakers_and_a_name_stays(speaker, who):
+    found, _ = read(transcript=NAMED, speaker=speaker)
+    assert [segment.speaker for segment in found] == who
+    assert [{word.speaker for word in segment.words or ()} for segment in found] == [{name} for name in who]
+
+
+@pytest.mark.parametrize(("transcript", "heard"), [(NAMED, False), (cues((1, 2, "So it is."), (3, 4, "I see.")), True)])
+def test_voices_are_told_apart_where_no_cue_says_who_speaks(transcript, heard):
+    pytest.importorskip("sklearn")
+    found, notes = read(transcript=transcript, speakers=2)
+    assert [" ".join(w.text for w in s.words or ()) for s in found] == ["So it is.", "I see."]
+    assert ("voices_told_apart" in {getattr(note, "code", None) for note in notes}) == heard
