@@ -18,7 +18,9 @@ from jaxtyping import install_import_hook
 
 if TYPE_CHECKING:
     from emofuse.data.examples import Example
+    from emofuse.model.config import ModelConfig
     from emofuse.model.model import EmotionModel
+    from emofuse.pipeline.pipeline import Pipeline
     from emofuse.types import Segment
 
 settings.register_profile("unhurried", deadline=None)
@@ -186,6 +188,25 @@ def samples(make_segment: Callable[[int], Segment]) -> list[Example]:
         segment = make_segment(i).without(*gone)
         found.append(Example(f"clip <{i}>", segment, targets, segment.present, f"s{i % 4}", groups))
     return found
+
+
+@pytest.fixture(scope="session")
+def tiny_pipeline(tiny_config: ModelConfig) -> Callable[[], Pipeline]:
+    """Makes the whole pipeline around a model with random weights, always the same ones."""
+
+    def make() -> Pipeline:
+        import torch
+
+        from emofuse.model.model import EmotionModel
+        from emofuse.pipeline.pipeline import Pipeline
+
+        torch.manual_seed(0)
+        model = EmotionModel(tiny_config)
+        for head in model.heads.values():
+            torch.nn.init.normal_(head.linear.weight, std=0.3)
+        return Pipeline(model, name="tiny")
+
+    return make
 
 
 @pytest.fixture(scope="session")

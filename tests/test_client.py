@@ -11,7 +11,6 @@ import pytest
 from emofuse.client import Client, ServiceError
 from emofuse.errors import EmofuseError, MediaError
 from emofuse.media.decode import read_audio
-from emofuse.model.model import EmotionModel
 from emofuse.pipeline.pipeline import Pipeline
 from emofuse.serve.app import create_app
 from emofuse.serve.server import serving
@@ -21,15 +20,9 @@ TEXT = "I am so happy today! This is terrible. I am sad, so sad."
 
 
 @pytest.fixture(scope="module")
-def pipeline(tiny_config) -> Pipeline:
+def pipeline(tiny_pipeline) -> Pipeline:
     """The whole pipeline around a model with random weights."""
-    import torch
-
-    torch.manual_seed(0)
-    model = EmotionModel(tiny_config)
-    for head in model.heads.values():
-        torch.nn.init.normal_(head.linear.weight, std=0.3)
-    return Pipeline(model, name="tiny")
+    return tiny_pipeline()
 
 
 @pytest.fixture(scope="module")

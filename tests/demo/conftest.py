@@ -19,7 +19,6 @@ import pytest
 
 from emofuse.demo.settings import Settings
 from emofuse.media.decode import read_audio
-from emofuse.model.model import EmotionModel
 from emofuse.pipeline.pipeline import Pipeline
 
 PATIENCE = 90_000
@@ -27,15 +26,9 @@ PATIENCE = 90_000
 
 
 @pytest.fixture(scope="session")
-def pipeline(tiny_config) -> Pipeline:
+def pipeline(tiny_pipeline) -> Pipeline:
     """The whole pipeline around a model with random weights."""
-    import torch
-
-    torch.manual_seed(0)
-    model = EmotionModel(tiny_config)
-    for head in model.heads.values():
-        torch.nn.init.normal_(head.linear.weight, std=0.3)
-    return Pipeline(model, name="tiny")
+    return tiny_pipeline()
 
 
 @pytest.fixture(scope="session")

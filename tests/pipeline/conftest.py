@@ -11,7 +11,6 @@ import pytest
 
 from emofuse.media.decode import VideoFrame, read_audio, stream
 from emofuse.modalities import Modality
-from emofuse.model.model import EmotionModel
 from emofuse.pipeline.aggregate import aggregate
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.pipeline import Pipeline
@@ -74,15 +73,9 @@ def words(sample: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pipeline(tiny_config) -> Pipeline:
+def pipeline(tiny_pipeline) -> Pipeline:
     """The whole pipeline around a model with random weights."""
-    import torch
-
-    torch.manual_seed(0)
-    model = EmotionModel(tiny_config)
-    for head in model.heads.values():
-        torch.nn.init.normal_(head.linear.weight, std=0.3)
-    return Pipeline(model, name="tiny")
+    return tiny_pipeline()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 
-from emofuse.model.model import EmotionModel
 from emofuse.pipeline.pipeline import Pipeline
 from emofuse.serve.app import create_app
 from emofuse.serve.server import serving
@@ -21,15 +20,9 @@ from emofuse.serve.settings import Settings
 
 
 @pytest.fixture(scope="session")
-def pipeline(tiny_config) -> Pipeline:
+def pipeline(tiny_pipeline) -> Pipeline:
     """The whole pipeline around a model with random weights."""
-    import torch
-
-    torch.manual_seed(0)
-    model = EmotionModel(tiny_config)
-    for head in model.heads.values():
-        torch.nn.init.normal_(head.linear.weight, std=0.3)
-    return Pipeline(model, name="tiny")
+    return tiny_pipeline()
 
 
 @pytest.fixture(scope="session")
