@@ -1,4 +1,4 @@
-"""Atomic writes: a file or a folder appears whole under its name or not at all, and never in place of an input."""
+"""Atomic writes, whole under their name or not at all and never in place of an input; and files the package brings."""
 
 from __future__ import annotations
 
@@ -10,9 +10,25 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from emofuse.errors import OutputError
+from emofuse.errors import CheckpointError, OutputError
 
 PathOrName = str | os.PathLike[str]
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def bundled_folder() -> Path:
+    """The folder of the weights that come with this installation: the wheel's, or a clone's `checkpoints/`."""
+    homes = (_PACKAGE / "_checkpoints", _PACKAGE.parent / "checkpoints")
+    return next((home for home in homes if home.is_dir()), homes[0])
+
+
+def bundled(name: str) -> Path:
+    """A file of `bundled_folder`. Raises CheckpointError where this installation lacks it."""
+    path = bundled_folder() / name
+    if not path.is_file():
+        raise CheckpointError(f"this installation lacks {name} in {bundled_folder()}: install emofuse again")
+    return path
 
 
 def write_file(path: PathOrName, content: str | bytes) -> Path:

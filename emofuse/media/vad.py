@@ -1,68 +1,89 @@
-"""Voice activity detection: the Silero network, streaming, with the weights its package bundles."""
+"""Voice activity detection: the Silero network, streaming, with weights that come with the package."""
 
 from __future__ import annotations
 
-import importlib.util
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import Float, Float32
-from safetensors.torch import load_file
-from torch import Tensor, nn
-from torch.nn import functional as F
+from jaxtyping import Float32
+from numpy.lib.stride_tricks import sliding_window_view
+from safetensors.numpy import load
 
-from emofuse.torch_state import plain_torch
+from emofuse.files import bundled
 from emofuse.types import SAMPLE_RATE
 
+WEIGHTS = "silero-vad/silero_vad_16k.safetensors"
 CHUNK = 512
 """Samples per decision (32 ms)."""
 CHUNK_SECONDS = CHUNK / SAMPLE_RATE
 _CONTEXT = 64
 """Samples of the chunk before that each decision also sees."""
+_STRIDES = (1, 2, 2, 1)
+"""Of the four convolutions, over the frames of a chunk."""
+_AT_ONCE = 1024
+"""Chunks whose frames are held at a time."""
+
+Array = Float32[np.ndarray, "..."]
+State = tuple[Float32[np.ndarray, " 128"], Float32[np.ndarray, " 128"]]
 
 
-class SileroNet(nn.Module):
+class SileroNet:
     """Silero VAD at 16 kHz (silero-vad 6, MIT), over many chunks at once: only its LSTM must go chunk by chunk.
 
-    The package's own TorchScript file computes the same, one chunk a call, but its loader is deprecated in torch and
-    importing the package sets the process's number of threads.
+    The products are NumPy's, which takes none of torch's threads from the encoders that compute beside the reading.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.stft_conv = nn.Conv1d(1, 258, 256, stride=128, bias=False)
-        self.conv1 = nn.Conv1d(129, 128, 3, padding=1)
-        self.conv2 = nn.Conv1d(128, 64, 3, stride=2, padding=1)
-        self.conv3 = nn.Conv1d(64, 64, 3, stride=2, padding=1)
-        self.conv4 = nn.Conv1d(64, 128, 3, padding=1)
-        self.lstm = nn.LSTM(128, 128)
-        self.final_conv = nn.Conv1d(128, 1, 1)
+    def __init__(self, weights: dict[str, Array]) -> None:
+        self._spectrum = np.ascontiguousarray(weights["stft_conv.weight"][:, 0].T)
+        self._convolutions = [_as_product(weights, f"conv{i}") for i in range(1, 5)]
+        self._input = np.ascontiguousarray(weights["lstm_cell.weight_ih"].T)
+        self._recurrent = np.ascontiguousarray(weights["lstm_cell.weight_hh"])
+        self._bias = weights["lstm_cell.bias_ih"] + weights["lstm_cell.bias_hh"]
+        self._last = weights["final_conv.weight"][0, :, 0], weights["final_conv.bias"][0]
 
-    def forward(
-        self, chunks: Float[Tensor, "chunks 576"], state: tuple[Tensor, Tensor] | None
-    ) -> tuple[Float[Tensor, " chunks"], tuple[Tensor, Tensor]]:
+    def __call__(
+        self, chunks: Float32[np.ndarray, "chunks 576"], state: State
+    ) -> tuple[Float32[np.ndarray, " chunks"], State]:
         """The probability of speech in each chunk, and the state to hand in with the next ones."""
-        x = self.stft_conv(F.pad(chunks, (0, 64), mode="reflect")[:, None])
-        x = (x[:, :129].square() + x[:, 129:].square()).sqrt()
-        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
-            x = conv(x).relu()
-        x, after = self.lstm(x.squeeze(-1)[:, None], state)
-        return self.final_conv(x.squeeze(1)[..., None].relu()).sigmoid().flatten(), after
+        parts = [self._encoded(chunks[i : i + _AT_ONCE]) for i in range(0, len(chunks), _AT_ONCE)]
+        hidden, state = self._remembered(np.concatenate(parts), state)
+        weight, bias = self._last
+        return _sigmoid(np.maximum(hidden, 0) @ weight + bias), state
+
+    def _encoded(self, chunks: Float32[np.ndarray, "n 576"]) -> Float32[np.ndarray, "n 512"]:
+        """What the LSTM's gates are given of each chunk: its spectrum in four frames, through the convolutions."""
+        padded = np.pad(chunks, ((0, 0), (0, 64)), mode="reflect")
+        parts = sliding_window_view(padded, 256, axis=1)[:, ::128] @ self._spectrum
+        x = np.sqrt(parts[..., :129] ** 2 + parts[..., 129:] ** 2)
+        for (weight, bias), stride in zip(self._convolutions, _STRIDES, strict=True):
+            windows = sliding_window_view(np.pad(x, ((0, 0), (1, 1), (0, 0))), 3, axis=1)[:, ::stride]
+            x = np.maximum(windows.reshape(*windows.shape[:2], -1) @ weight + bias, 0)
+        return x[:, 0] @ self._input + self._bias
+
+    def _remembered(self, gates: Float32[np.ndarray, "n 512"], state: State) -> tuple[Array, State]:
+        """The LSTM's output after each chunk, and its state after the last."""
+        hidden, cell = state
+        outputs = np.empty((len(gates), hidden.size), np.float32)
+        for i, given in enumerate(gates):
+            into, forget, new, out = (given + self._recurrent @ hidden).reshape(4, -1)
+            cell = _sigmoid(forget) * cell + _sigmoid(into) * np.tanh(new)
+            hidden = outputs[i] = _sigmoid(out) * np.tanh(cell)
+        return outputs, (hidden, cell)
+
+
+def _as_product(weights: dict[str, Array], name: str) -> tuple[Array, Array]:
+    """A convolution's weight as the matrix that its windows, channels before taps, are multiplied by; its bias."""
+    weight = weights[f"{name}.weight"]
+    return np.ascontiguousarray(weight.reshape(len(weight), -1).T), weights[f"{name}.bias"]
+
+
+def _sigmoid(x: Array) -> Array:
+    return 0.5 * np.tanh(0.5 * x) + np.float32(0.5)
 
 
 @lru_cache(maxsize=1)
-@plain_torch()
 def _network() -> SileroNet:
-    spec = importlib.util.find_spec("silero_vad")
-    assert spec is not None and spec.submodule_search_locations
-    weights = load_file(Path(next(iter(spec.submodule_search_locations))) / "data" / "silero_vad_16k.safetensors")
-    weights = {name.replace("lstm_cell", "lstm") + "_l0" * ("lstm" in name): w for name, w in weights.items()}
-    with torch.random.fork_rng(devices=[]):  # no draw of the weights before they are read is the caller's
-        network = SileroNet()
-    network.load_state_dict(weights)
-    return network.float().eval().requires_grad_(False)
+    return SileroNet(load(bundled(WEIGHTS).read_bytes()))
 
 
 class VoiceActivity:
@@ -70,7 +91,7 @@ class VoiceActivity:
 
     def __init__(self) -> None:
         self._network = _network()
-        self._state: tuple[Tensor, Tensor] | None = None
+        self._state: State = (np.zeros(128, np.float32), np.zeros(128, np.float32))
         self._context = np.zeros(_CONTEXT, np.float32)
         self._rest = np.zeros(0, np.float32)
 
@@ -83,10 +104,8 @@ class VoiceActivity:
             return np.zeros(0, np.float32)
         sound = np.concatenate([self._context, whole])
         self._context = sound[-_CONTEXT:]
-        chunks = np.lib.stride_tricks.sliding_window_view(sound, CHUNK + _CONTEXT)[::CHUNK]
-        with plain_torch(), torch.inference_mode():
-            probabilities, self._state = self._network(torch.from_numpy(chunks.copy()), self._state)
-        return probabilities.numpy()
+        probabilities, self._state = self._network(sliding_window_view(sound, CHUNK + _CONTEXT)[::CHUNK], self._state)
+        return probabilities
 
     def finish(self) -> Float32[np.ndarray, " chunks"]:
         """The probability of the last chunk, filled up with silence."""

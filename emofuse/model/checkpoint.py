@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from emofuse.encoders.encoder import Encoder
 from emofuse.errors import CheckpointError, EmofuseError, first_line
-from emofuse.files import PathOrName, check_output_folder, replacing_folder
+from emofuse.files import PathOrName, bundled_folder, check_output_folder, replacing_folder
 from emofuse.modalities import Modality
 from emofuse.model.config import SCHEMA_VERSION, ModelConfig
 from emofuse.model.conformal import FILE as CONFORMAL
@@ -33,7 +33,6 @@ ACCEPTED = (
 )
 _OF_WEIGHTS = (CONFORMAL, FAMILIARITY)
 """Files that say something of weights, and nothing of others."""
-_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @runtime_checkable
@@ -75,10 +74,7 @@ class CheckpointMixin:
 
 def shipped() -> dict[str, Path]:
     """Checkpoints that came with this installation, by name: in a clone from checkpoints/, else from the wheel."""
-    for home in (_PACKAGE / "_checkpoints", _PACKAGE.parent / "checkpoints"):
-        if home.is_dir():
-            return {p.parent.name: p.parent for p in sorted(home.glob("*/config.json"))}
-    return {}
+    return {p.parent.name: p.parent for p in sorted(bundled_folder().glob("*/config.json"))}
 
 
 def locate(name_or_path: str | Path, *, revision: str | None = None, token: str | None = None) -> Path:

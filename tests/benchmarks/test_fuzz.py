@@ -52,7 +52,7 @@ def test_refusals_errors_and_hangs_are_told_apart(monkeypatch, tmp_path):
     def hang(path, seeds):
         until = time.monotonic() + 60
         while time.monotonic() < until:
-            path.exists()  # a call of the system, as any reader makes: where kernels are emulated, a signal waits for one
+            path.exists()  # some calls of the system, as any reader makes: emulated kernels deliver signals at them
 
     monkeypatch.setattr(worker, "SECONDS", 0.05)
     before = signal.signal(signal.SIGPROF, worker._hang)

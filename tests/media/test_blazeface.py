@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from emofuse.errors import MediaError
+from emofuse.errors import CheckpointError
 from emofuse.media.faces import blazeface as module
 from emofuse.media.faces.blazeface import BlazeFaceDetector, anchors, blended, framed
 from emofuse.media.faces.default import default_detector
@@ -24,7 +24,7 @@ def test_the_weights_are_the_file_their_card_names(repository: Path) -> None:
     folder = repository / "checkpoints" / "blazeface"
     found = hashlib.sha256((folder / "face_detection_back.tflite").read_bytes()).hexdigest()
     assert found in (folder / "README.md").read_text()
-    assert found in (repository / "recipes" / "blazeface" / "fetch.py").read_text()
+    assert found in (repository / "recipes" / "fetch_weights.py").read_text()
 
 
 def test_anchors_lie_as_in_the_paper() -> None:
@@ -126,6 +126,6 @@ def test_a_face_holds_no_second_face(portrait: np.ndarray) -> None:
 def test_missing_weights_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WEIGHTS", "blazeface/none.tflite")
     module._weights.cache_clear()
-    with pytest.raises(MediaError, match=r"recipes/blazeface/fetch.py in a clone; HaarDetector\(\) needs no file"):
+    with pytest.raises(CheckpointError, match=r"lacks blazeface/none.tflite in .*: install emofuse again"):
         BlazeFaceDetector().detect(np.zeros((64, 64, 3), np.uint8))
     module._weights.cache_clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,46 +12,65 @@ import numpy as np
 import pytest
 import torch
 
-from emofuse.media.vad import CHUNK, SileroNet, VoiceActivity
+from emofuse.files import bundled
+from emofuse.media.vad import CHUNK, WEIGHTS, SileroNet, VoiceActivity
 from emofuse.types import SAMPLE_RATE
 
 
 def test_the_network_is_silero_s(speech: np.ndarray) -> None:
     """With the weights of silero's own TorchScript file it computes what that file does, one chunk at a time."""
-    import importlib.util
-
-    spec = importlib.util.find_spec("silero_vad")
-    assert spec is not None and spec.submodule_search_locations
-    path = Path(next(iter(spec.submodule_search_locations))) / "data" / "silero_vad.jit"
     with pytest.warns(DeprecationWarning, match=r"torch\.jit\.load"):
-        reference = torch.jit.load(path)
-    theirs = {name: w for name, w in reference.state_dict().items() if name.startswith("_model.")}
-    ours = SileroNet()
-    ours.load_state_dict(dict(zip(_ordered(ours), (theirs[name] for name in _their_names()), strict=True)))
+        reference = torch.jit.load(_package() / "silero_vad.jit")
+    theirs = {name: weight.numpy() for name, weight in reference.state_dict().items()}
     voice = VoiceActivity()
-    voice._network = ours.eval()
+    voice._network = SileroNet({ours: theirs[f"_model.{name}"] for ours, name in _names().items()})
     sound = speech[: 200 * CHUNK]
     probabilities = voice.push(sound)
     with torch.inference_mode():
         expected = [reference(torch.from_numpy(chunk.copy()), SAMPLE_RATE).item() for chunk in sound.reshape(-1, CHUNK)]
     np.testing.assert_allclose(probabilities, expected, atol=1e-4)
-    bundled = VoiceActivity().push(sound)
-    assert np.mean((bundled > 0.5) == (np.array(expected) > 0.5)) > 0.97
+    shipped = VoiceActivity().push(sound)
+    assert np.mean((shipped > 0.5) == (np.array(expected) > 0.5)) > 0.97
 
 
-def _ordered(network: SileroNet) -> list[str]:
-    layers = ["stft_conv.weight", "final_conv.weight", "final_conv.bias"]
-    layers += [f"conv{i}.{kind}" for i in range(1, 5) for kind in ("weight", "bias")]
-    layers += [f"lstm.{kind}_l0" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-    assert set(layers) == set(network.state_dict())
-    return layers
+def test_the_weights_are_those_of_silero_s_package(repository: Path) -> None:
+    found = hashlib.sha256(bundled(WEIGHTS).read_bytes()).hexdigest()
+    assert found in (repository / "checkpoints" / "silero-vad" / "README.md").read_text()
+    assert found in (repository / "recipes" / "fetch_weights.py").read_text()
+    assert bundled(WEIGHTS).read_bytes() == (_package() / "silero_vad_16k.safetensors").read_bytes()
 
 
-def _their_names() -> list[str]:
-    layers = ["stft.forward_basis_buffer", "decoder.decoder.2.weight", "decoder.decoder.2.bias"]
-    layers += [f"encoder.{i}.reparam_conv.{kind}" for i in range(4) for kind in ("weight", "bias")]
-    layers += [f"decoder.rnn.{kind}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-    return [f"_model.{name}" for name in layers]
+def test_blocks_of_any_size_give_the_same_probabilities(speech: np.ndarray) -> None:
+    whole = VoiceActivity().push(speech[: 2_000 * CHUNK])
+    for size in (100, 512, 4_096, 50_000):
+        voice = VoiceActivity()
+        parts = [voice.push(speech[i : i + size]) for i in range(0, min(speech.size, 2_000 * CHUNK), size)]
+        np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-5)
+
+
+def test_the_last_chunk_is_filled_with_silence(speech: np.ndarray) -> None:
+    one, other = VoiceActivity(), VoiceActivity()
+    one.push(speech[:5_000])
+    padded = np.concatenate([speech[:5_000], np.zeros(-5_000 % CHUNK, np.float32)])
+    np.testing.assert_allclose(one.finish(), other.push(padded)[-1:], atol=1e-6)
+    assert other.finish().size == 0
+
+
+def _package() -> Path:
+    spec = importlib.util.find_spec("silero_vad")
+    assert spec is not None and spec.submodule_search_locations
+    return Path(next(iter(spec.submodule_search_locations))) / "data"
+
+
+def _names() -> dict[str, str]:
+    """Our names of the weights → those of the TorchScript file."""
+    names = {"stft_conv.weight": "stft.forward_basis_buffer"}
+    names |= {f"final_conv.{kind}": f"decoder.decoder.2.{kind}" for kind in ("weight", "bias")}
+    names |= {
+        f"conv{i}.{kind}": f"encoder.{i - 1}.reparam_conv.{kind}" for i in range(1, 5) for kind in ("weight", "bias")
+    }
+    kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    return names | {f"lstm_cell.{kind}": f"decoder.rnn.{kind}" for kind in kinds}
 
 
 @pytest.mark.slow

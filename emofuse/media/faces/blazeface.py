@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import threading
 from functools import lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from emofuse.errors import MediaError
+from emofuse.files import bundled
 from emofuse.media.faces.detect import Effort, Faces, merged
 
 WEIGHTS = "blazeface/face_detection_back.tflite"
@@ -154,13 +153,5 @@ def framed(scores: Float[np.ndarray, " faces"], coordinates: Float[np.ndarray, "
 
 @lru_cache(maxsize=1)
 def _weights() -> np.ndarray:
-    """The bytes of the weight file: from the wheel, or in a clone from `checkpoints/`."""
-    package = Path(__file__).resolve().parents[2]
-    homes = (package / "_checkpoints", package.parent / "checkpoints")
-    path = next((home / WEIGHTS for home in homes if (home / WEIGHTS).is_file()), None)
-    if path is None:
-        raise MediaError(
-            f"BlazeFace's weights ({WEIGHTS}) are not in {' or '.join(map(str, homes))}: install emofuse again, or run "
-            "recipes/blazeface/fetch.py in a clone; HaarDetector() needs no file"
-        )
-    return np.frombuffer(path.read_bytes(), np.uint8)
+    """The bytes of the weight file."""
+    return np.frombuffer(bundled(WEIGHTS).read_bytes(), np.uint8)

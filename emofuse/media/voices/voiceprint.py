@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32
 from safetensors.numpy import load
 
-from emofuse.errors import CheckpointError
+from emofuse.files import bundled
 from emofuse.media.voices.cepstrum import COEFFICIENTS
 
-FILE = Path("voiceprint") / "projection.safetensors"
+FILE = "voiceprint/projection.safetensors"
 QUIET = 30.0
 """Decibels below the loud end of a stretch from which a frame is a pause."""
 
@@ -36,8 +35,4 @@ def projection() -> Float[np.ndarray, "features dims"]:
     Linear discriminant analysis (Fisher 1936) on acted speech of many emotions, so that an angry voice lies beside
     the same voice at ease; `recipes/voiceprint` fits it. Raises `CheckpointError` where the file is not there.
     """
-    package = Path(__file__).resolve().parents[2]
-    for home in (package / "_checkpoints", package.parent / "checkpoints"):
-        if (home / FILE).is_file():
-            return load((home / FILE).read_bytes())["projection"].astype(np.float64)
-    raise CheckpointError(f"this installation lacks {FILE}, which tells voices apart; install emofuse again")
+    return load(bundled(FILE).read_bytes())["projection"].astype(np.float64)
