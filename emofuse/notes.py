@@ -51,6 +51,7 @@ ENGLISH = {
     ),
     "cut_off_somewhere": "the file could be read only up to {reached:.1f} s: it was cut off or is damaged",
     "acts_abstained": "the act {act!r} could not be decided at {turns} turn(s): the model is too unsure there",
+    "stretch": "only the stretch from {start:.3f} to {end:.3f} s was analysed, as asked",
     "voices_told_apart": (
         "who speaks was told by the sound of the voices: {count} were told apart, and some may be mixed up"
     ),

@@ -26,6 +26,14 @@ Asr = Annotated[
 Language = Annotated[
     str | None, typer.Option(metavar="CODE", help="Language of the speech, e.g. en; default: guessed.")
 ]
+Channel = Annotated[
+    str | None,
+    typer.Option(metavar="N|NAME", help="Analyse this channel alone, by number from 0, or by name with --channels."),
+]
+Start = Annotated[
+    float | None, typer.Option(metavar="SECOND", help="Analyse the clip from here on; times stay the file's.")
+]
+End = Annotated[float | None, typer.Option(metavar="SECOND", help="Analyse the clip up to here.")]
 Only = Annotated[
     str | None,
     typer.Option(metavar="NAME,…", help="Predict these speakers and nobody else, e.g. customer: see docs/people.md."),

@@ -13,13 +13,16 @@ from emofuse.cli.options import (
     DEFAULT_MODEL,
     Acts,
     Asr,
+    Channel,
     Channels,
     Context,
     Device,
+    End,
     Language,
     ModelOption,
     Only,
     Speakers,
+    Start,
     counted,
     listed,
 )
@@ -75,9 +78,12 @@ def predict(
         int | None, typer.Option(min=1, help="Abstain where the set has more than N classes (default: half of them).")
     ] = None,
     channels: Channels = None,
+    channel: Channel = None,
     speakers: Speakers = None,
     only: Only = None,
     context: Context = None,
+    start: Start = None,
+    end: End = None,
     acts: Acts = None,
     mask: Annotated[bool, typer.Option("--mask", help="Mask addresses and long numbers in the words.")] = False,
     mask_names: Annotated[str | None, typer.Option(metavar="NAME,…", help="Mask these names too.")] = None,
@@ -119,10 +125,11 @@ def predict(
     if coverage is not None and not 0 < coverage < 1:
         raise MediaError(f"--coverage {coverage:g} is not between 0 and 1; 0.9 promises nine of ten")
 
-    from emofuse.media.clip import TalkInputs
+    from emofuse.media.clip import ClipInputs
     from emofuse.pipeline.pipeline import load
 
-    talk = TalkInputs(channels=listed(channels), speakers=counted(speakers), only=listed(only), context=context)
+    talk = ClipInputs(channels=listed(channels), speakers=counted(speakers), only=listed(only), context=context)
+    talk |= ClipInputs(channel=channel, start=start, end=end)
     pipeline = load(model, device=device, asr=asr, language=language, acts=acts or ())
     words = {"text": text, "transcript": transcript, **talk}
     answers = _many(pipeline, sources, talk, batch_size) if several else _one(pipeline, sources, words, batch_size)

@@ -41,7 +41,7 @@ class ChannelAssembler:
     cancelled = False
 
     def __init__(self, count: int, origin: float = 0.0, end: float | None = None, longest: float | None = None) -> None:
-        self._parts = [Assembler(origin, end, longest, mixdown=_Pick(index)) for index in range(count)]
+        self._parts = [Assembler(origin, end, longest, mixdown=Pick(index)) for index in range(count)]
         self._start, self._waiting = origin, np.zeros((count, 0), np.float32)
 
     def push(self, frame: av.AudioFrame, time: float | None = None) -> Iterator[AudioBlock]:
@@ -80,7 +80,7 @@ class ChannelAssembler:
         return self._parts[0].finished
 
 
-class _Pick:
+class Pick:
     """Frames of several channels in, frames of one of them out."""
 
     cancelled = False

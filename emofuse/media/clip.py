@@ -21,7 +21,8 @@ from emofuse.media.frames import Frames, as_frames
 from emofuse.media.image import VideoFrame, read_image, read_picture
 from emofuse.media.limits import UNLIMITED, Limits
 from emofuse.media.memory import MemoryFile, as_file, as_sound, called, way_out
-from emofuse.media.talk import Count, read_context, read_count, read_names
+from emofuse.media.stretch import WHOLE, Stretch, read_stretch
+from emofuse.media.talk import Count, chosen, read_channel, read_context, read_count, read_names
 from emofuse.media.transcript import Cue, Transcript, read_transcript, with_speakers
 from emofuse.notes import Note
 from emofuse.types import SAMPLE_RATE
@@ -47,6 +48,9 @@ class TalkInputs(TypedDict, total=False):
     """Who says all that nobody else is named for; of `text`, all of it, whatever stands before a colon."""
     channels: Sequence[str] | None
     """Who speaks in each channel of the sound, in their order: a call in stereo is ["agent", "customer"]."""
+    channel: int | str | None
+    """The one channel that is analysed: its number from 0, and the others are not heard; where `channels` are named, by
+    number or name, and the others are heard but not predicted."""
 
 
 class ClipInputs(TalkInputs, total=False):
@@ -80,6 +84,12 @@ class ClipInputs(TalkInputs, total=False):
     """The words themselves, alone or of the clip, a turn a line ("ANN: …" names who says it); never a path."""
     transcript: PathOrName | None
     """The words of the clip, as a string or as a file of them; `read_transcript` says how the two are told apart."""
+    start: float | None
+    """Second at which what is analysed of sound or moving pictures begins; None = theirs. What lies before is neither
+    heard nor seen; of words with times those within are taken, words without are those of the stretch; times in the
+    answer are those of the file."""
+    end: float | None
+    """Second at which it ends; None = theirs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +119,10 @@ class Clip:
     """Who speaks in each channel of the sound; None = the channels are mixed."""
     voices: Float32[np.ndarray, "channels samples"] | None = None
     """Of sound in memory whose channels are kept apart."""
+    channel: int | None = None
+    """The one channel of a file that is heard; None = all."""
+    stretch: Stretch = WHOLE
+    """What of the file is read; all times are counted from its start."""
 
     @property
     def has_audio(self) -> bool:
@@ -127,7 +141,25 @@ class Clip:
         held += [self.frames.seconds] if self.frames is not None else []
         if held:
             return max(held)
-        return (self.info.duration or None) if self.info is not None else None
+        if self.info is None or not self.info.duration:
+            return None
+        return min(self.info.duration - self.stretch.start, self.stretch.length)
+
+    def within(self, stretch: Stretch) -> Clip:
+        """This stretch as a clip of its own, whose clock begins with it. Raises MediaError where there is none."""
+        if not (self.has_audio or self.has_video):
+            raise MediaError(
+                "start= and end= take a stretch out of sound or moving pictures, and there are none; leave them out"
+            )
+        stretch.check(self.duration)
+        return replace(
+            self,
+            stretch=stretch,
+            waveform=None if self.waveform is None else self.waveform[stretch.samples],
+            voices=None if self.voices is None else self.voices[:, stretch.samples],
+            frames=None if self.frames is None else self.frames.within(stretch.start, stretch.end),
+            transcript=None if self.transcript is None else stretch.words(self.transcript),
+        )
 
     def items(
         self,
@@ -137,17 +169,23 @@ class Clip:
         limits: Limits = UNLIMITED,
         reach: Reach | None = None,
     ) -> Iterator[AudioBlock | VideoFrame]:
-        """Sound and pictures in one pass, as `decode.stream` gives them."""
+        """Sound and pictures in one pass, as `decode.stream` gives them, by the clock of the stretch."""
         if self.info is not None:
-            yield from stream(
+            found = stream(
                 self.info,
                 video=video and self.has_video,
+                start=self.stretch.start,
+                end=self.stretch.end,
                 frame_interval=frame_interval,
                 notes=notes,
                 limits=limits,
                 reach=reach,
                 channels=None if self.channels is None else len(self.channels),
+                channel=self.channel,
             )
+            yield from map(self.stretch.begun, found)
+            if reach is not None:
+                reach.pictures = max(0.0, reach.pictures - self.stretch.start)
             return
         pictures = self.frames if video else None
         if pictures is not None and reach is not None:
@@ -180,27 +218,42 @@ def open_clip(
     context: Sequence[str] | None = None,
     only: Sequence[str] | str | None = None,
     channels: Sequence[str] | None = None,
+    channel: int | str | None = None,
     speaker: str | None = None,
     speakers: Count | None = None,
+    start: float | None = None,
+    end: float | None = None,
 ) -> Clip:
     """Checks every input and reads those that are small; MediaError for what is missing, doubled or not what it says.
 
     `source` is always a file, of a video, of sound, of a still, or of a text: its path, its bytes, or the open file.
     `text` is always text. `transcript` is text or a file of it, told apart as `read_transcript` does. The others: see
-    `TalkInputs`.
+    `ClipInputs`.
     """
     (name,) = read_names([speaker], "speaker") or (None,) if speaker is not None else (None,)
     clip = replace(
         _opened(source, audio, image, frames, text, transcript, name),
         context=read_context(context),
-        only=read_names(only, "only"),
+        only=chosen(channels, channel, only),
         speaker=name,
         speakers=read_count(speakers),
     )
     if sum(given is not None for given in (speaker, speakers, channels)) > 1:
         raise MediaError("speaker=, speakers= and channels= each say who speaks; give one of them")
     names = read_names(channels, "channels")
-    return clip if names is None else _with_channels(clip, audio, names)
+    if names is not None:
+        clip = _with_channels(clip, audio, names)
+    elif channel is not None:
+        clip = _with_channel(clip, audio, channel)
+    return clip if start is None and end is None else clip.within(read_stretch(start, end))
+
+
+def _with_channel(clip: Clip, audio: Sound | None, channel: int | str) -> Clip:
+    """The clip with the sound of one channel alone. Raises MediaError where there is no such channel."""
+    there = as_channels(*as_sound(audio)) if audio is not None else None
+    count = len(there) if there is not None else (clip.info.channels or 0) if clip.info is not None else 0
+    index = read_channel(channel, count)
+    return replace(clip, channel=index, waveform=None if there is None else there[index])
 
 
 def _with_channels(clip: Clip, audio: Sound | None, names: tuple[str, ...]) -> Clip:

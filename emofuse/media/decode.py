@@ -104,6 +104,7 @@ def stream(
     limits: Limits = UNLIMITED,
     reach: Reach | None = None,
     channels: int | None = None,
+    channel: int | None = None,
 ) -> Iterator[AudioBlock | VideoFrame]:
     """The sound and the pictures of a file as they are read, in one pass and in order of time.
 
@@ -113,7 +114,7 @@ def stream(
     apart, the others are not even converted, nor, where the codec allows it, decoded. `start` and `end` are seconds of
     the clip. Damaged parts are passed over, and `notes` receives a line that counts them, and one that says which track
     was taken where there are several; `reach` receives where the file ends. `channels` is how many channels of the
-    sound are kept apart in each block. Raises LimitError beyond `limits`,
+    sound are kept apart in each block, `channel` the one that is heard alone. Raises LimitError beyond `limits`,
     MediaError when the file is not media, has none of what was asked for, or nothing in it can be decoded.
     """
     path = source.path if isinstance(source, ClipInfo) else readable(source)  # what was probed was checked
@@ -123,7 +124,7 @@ def stream(
         items: list[Iterator[AudioBlock | VideoFrame]] = []
         if audio and (opened := opened_track(stack, path, "audio")):
             tracks.append(sound := AudioTrack(*opened, begin, end, limits))
-            sound.channels = channels
+            sound.channels, sound.channel = channels, channel
             items.append(sound.items())
         if video and (opened := opened_track(stack, path, "video")):
             tracks.append(pictures := VideoTrack(*opened, begin, end, limits, frame_interval))
@@ -139,7 +140,8 @@ def stream(
         if notes is not None:
             notes += _notes(tracks, whole=end is None)
         if reach is not None:
-            reach.pictures = max((track.ended for track in tracks if isinstance(track, VideoTrack)), default=0.0)
+            ended = max((track.ended for track in tracks if isinstance(track, VideoTrack)), default=0.0)
+            reach.pictures = ended if end is None else min(ended, end)
 
 
 def read_audio(

@@ -126,14 +126,14 @@ def _missing(path: Path, error: OSError | ValueError) -> MediaError:
     return unreadable(repr(str(path)[:200]), str(error)[:200], "give the path of a file that this user may read")
 
 
-def sidecar_of(path: Path) -> Path | None:
+def sidecar_of(path: Path, timed: bool = False) -> Path | None:
     """The transcript that lies beside a clip under its name, as NAME.srt, NAME.vtt or NAME.txt; None for a text.
 
-    Captions that emofuse itself wrote there are no transcript.
+    With `timed`, as for a stretch of a clip, a .txt is none. Captions that emofuse itself wrote are no transcript.
     """
     if path.suffix.lower() in TEXT_SUFFIXES or not path.name:
         return None
-    beside = (path.with_suffix(ending) for ending in SIDECARS)
+    beside = (path.with_suffix(ending) for ending in SIDECARS if not timed or ending != ".txt")
     try:
         return next((words for words in beside if words.is_file() and not _OWN_CAPTION.search(head(words, 4096))), None)
     except (OSError, ValueError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
 
@@ -24,17 +25,28 @@ class Frames:
 
     rate: float
     pictures: Sequence[Any] | np.ndarray = field(repr=False)
+    gone: float = 0.0
+    """Seconds of the first picture that lie before the clip's start."""
+    longest: float = math.inf
+    """Seconds after which the clip ends, whatever is shown."""
 
     @property
     def seconds(self) -> float:
         """The second at which the last picture ends."""
-        return len(self.pictures) / self.rate
+        return min(max(0.0, len(self.pictures) / self.rate - self.gone), self.longest)
+
+    def within(self, start: float, end: float | None) -> Frames:
+        """What is shown from one second to another (None = the last), the picture that stands at the first included."""
+        first = int(start * self.rate + 1e-9)
+        last = None if end is None else math.ceil(end * self.rate - 1e-9)
+        longest = math.inf if end is None else end - start
+        return replace(self, pictures=self.pictures[first:last], gone=start - first / self.rate, longest=longest)
 
     def items(self, interval: float = 0.0, limits: Limits = UNLIMITED) -> Iterator[VideoFrame]:
         """Pictures at least `interval` seconds apart. Raises MediaError for one that is no picture, with its number."""
         due = shape = None
         for i, picture in enumerate(self.pictures):
-            limits.check(i + 1, time := i / self.rate)
+            limits.check(i + 1, time := max(0.0, i / self.rate - self.gone))
             if due is not None and time + 1e-9 < due:
                 continue
             due = (int((time + 1e-9) / interval) + 1) * interval if interval > 0 else None

@@ -9,7 +9,7 @@ from typing import Literal, Unpack
 
 import numpy as np
 
-from emofuse.errors import require_package
+from emofuse.errors import MediaError, require_package
 from emofuse.media.alignment import CHARACTERS_PER_SECOND, CueReader, by_sentence, laid_out, spoken_by
 from emofuse.media.asr import transcribe
 from emofuse.media.audio import AudioBlock, SoundBuffer
@@ -22,6 +22,7 @@ from emofuse.media.faces.detect import FaceDetector
 from emofuse.media.level import RAISED, SILENCE, Hearing, decibels
 from emofuse.media.limits import GAP, UNLIMITED, Limits
 from emofuse.media.segmentation import SegmentOptions, Span, cue_spans
+from emofuse.media.stretch import WHOLE
 from emofuse.media.transcript import Cue, join
 from emofuse.media.voices.diarise import told_apart
 from emofuse.notes import Note
@@ -79,7 +80,7 @@ def segments(
     if options.asr is not None and clip.transcript is None and clip.has_audio:
         require_package("faster_whisper", "asr")
     reader = SegmentReader(clip, options, [] if notes is None else notes, progress)
-    return reader.timed() if clip.has_audio or clip.has_video else reader.untimed()
+    return clip.stretch.placed(reader.timed()) if clip.has_audio or clip.has_video else reader.untimed()
 
 
 class SegmentReader:
@@ -91,8 +92,8 @@ class SegmentReader:
                           └──────────── no sound and no moving pictures ──────────────┘
 
     `clock` is the second up to which all has been read, `heard` the one that sound has reached, and `end` the one at
-    which the clip ends, once that is known. Sound and faces are kept from the first span on that has not become
-    a segment.
+    which the clip ends, once that is known; of a stretch of a file they are counted from its start. Sound and faces are
+    kept from the first span on that has not become a segment.
     """
 
     def __init__(self, clip: Clip, options: MediaOptions, notes: list[str], progress: Progress | None) -> None:
@@ -234,9 +235,12 @@ class SegmentReader:
     def _rest(self) -> Iterator[Segment]:
         """What the end of the clip leaves open."""
         self.end = max(self.heard, self.reach.pictures, self.clock)
+        start = self.clip.stretch.start
+        if start and not self.end:
+            raise MediaError(f"start is {start:g} s, and the clip ends before that; give seconds within it")
         late = self.cutter.finish(self.end)
         if late:
-            self.notes.append(Note("cues_after_end", count=late, end=float(self.end)))
+            self.notes.append(Note("cues_after_end", count=late, end=float(start + self.end)))
         yield from self._due()
 
     def _segment(self, span: Span) -> Iterator[Segment]:
@@ -302,6 +306,8 @@ class SegmentReader:
             self.notes.append(Note("words_doubtful", stretches=self.doubtful))
         if not self.count:
             self.notes.append(Note("nothing_found"))
+        if (stretch := self.clip.stretch) != WHOLE:
+            self.notes.append(Note("stretch", start=stretch.start, end=stretch.start + self.end))
 
     def _no_words(self) -> str:
         if self.clip.transcript is not None:

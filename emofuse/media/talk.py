@@ -54,6 +54,35 @@ def read_names(names: Sequence[str] | str | None, what: str) -> tuple[str, ...] 
     return tuple(found)
 
 
+def read_channel(channel: object, count: int, names: Sequence[str] = ()) -> int:
+    """The number, from 0, of one of `count` channels, by its number or its name. Raises MediaError for no such one."""
+    folded = [name.casefold() for name in names]
+    if isinstance(channel, str) and " ".join(channel.split()).casefold() in folded:
+        return folded.index(" ".join(channel.split()).casefold())
+    text = channel.strip() if isinstance(channel, str) else channel
+    whole = isinstance(text, (int, np.integer)) and not isinstance(text, bool)
+    if whole or (isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) < 4):
+        number = int(text)  # type: ignore[call-overload]
+        if 0 <= number < count:
+            return number
+    named = f", or a name: {', '.join(names)}" if names else ""
+    there = f"a number from 0 to {count - 1}{named}" if count else "nothing, as there is no sound with channels"
+    raise MediaError(f"channel is {channel!r}; valid: {there}")
+
+
+def chosen(channels: Sequence[str] | None, channel: object, only: Sequence[str] | str | None) -> tuple[str, ...] | None:
+    """The speakers who are predicted: those of `only`, or the one of `channel` where `channels` are named.
+
+    Raises MediaError for both, which could be at odds, and for no such channel.
+    """
+    names = read_names(channels, "channels")
+    if channel is None or names is None:
+        return read_names(only, "only")
+    if only is not None:
+        raise MediaError("only= and channel= both say whose channel is predicted; give one of them")
+    return (names[read_channel(channel, len(names), names)],)
+
+
 def read_count(speakers: object) -> Count | None:
     """How many people speak. Raises MediaError for what is neither "auto" nor a number that can be told apart."""
     if speakers is None or speakers == "auto":

@@ -13,7 +13,7 @@ from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
 from emofuse.media.audio import Assembler, AudioBlock
-from emofuse.media.channels import ChannelAssembler
+from emofuse.media.channels import ChannelAssembler, Pick
 from emofuse.media.formats import ACCEPTED, ESTIMATED, UNTIMED, open_media, reason, unreadable
 from emofuse.media.image import UPRIGHT, VideoFrame, orientation_of
 from emofuse.media.limits import GAP, LONGEST_GAP, Limits
@@ -33,6 +33,8 @@ _ASIDE = Disposition.comment | Disposition.visual_impaired | Disposition.clean_e
 """Tracks that are there for a few: commentary, audio description, sound without voices."""
 _SPARSE = 4.0
 """Source frames per wanted frame from which frames nobody refers to need not be decoded at all."""
+_STANDS = 1.0
+"""Seconds from which a picture that was there before `start` is still there after it."""
 
 
 class Track:
@@ -136,13 +138,16 @@ class AudioTrack(Track):
     """Whether channels cancelled each other, so that one stood in for all."""
     channels: int | None = None
     """How many channels are kept apart; None = they are mixed."""
+    channel: int | None = None
+    """The one that is heard alone."""
 
     def items(self) -> Iterator[AudioBlock]:
         """Blocks without gap from `start` on."""
         known = self.duration is not None and self.format not in ESTIMATED
         longest = self.duration + 60.0 if self.duration and known else None
         if self.channels is None:
-            assembler: Assembler | ChannelAssembler = Assembler(self.start, self.end, longest)
+            mixdown = None if self.channel is None else Pick(self.channel)
+            assembler: Assembler | ChannelAssembler = Assembler(self.start, self.end, longest, mixdown)
         else:
             assembler = ChannelAssembler(self.channels, self.start, self.end, longest)
         decoded = 0.0
@@ -185,11 +190,15 @@ class VideoTrack(Track):
         untimed = self.format in UNTIMED
         if interval * self.fps >= _SPARSE and not untimed:
             stream.codec_context.skip_frame = "NONREF"
+        self._aspect, self._reformatter = pixel_aspect(stream), VideoReformatter()
+        self._rotation, self._orientation = None, UPRIGHT
 
     def items(self) -> Iterator[VideoFrame]:
-        """Pictures in order of time; one without a timestamp follows the one before."""
-        aspect, reformatter, due = pixel_aspect(self.stream), VideoReformatter(), self.start
-        rotation, orientation = None, UPRIGHT
+        """Pictures in order of time; one without a timestamp follows the one before.
+
+        One that stands at `start`, as a slide does, comes out there.
+        """
+        due, before = self.start, None
         for count, frame in enumerate(self.frames()):
             time = self.when(frame)
             time = max(0.0, count / self.fps if time is None else time)
@@ -197,15 +206,31 @@ class VideoTrack(Track):
                 self.widest = max(self.widest, time - self.reached)
             self.reached = max(self.reached, time)
             self.length = float((frame.duration or 0) * self.stream.time_base) or 1 / self.fps
+            if time < self.start:
+                before = frame
+                continue
+            if before is not None and self._stands_until(time):
+                yield self._picture(self.start, before)
+            before = None
             if self.end is not None and time >= self.end:
                 return
-            if time < self.start or time + _TICK < due:
+            if time + _TICK < due:
                 continue
             if self.interval > 0:
                 due = self.start + (int((time + _TICK - self.start) / self.interval) + 1) * self.interval
-            if frame.rotation != rotation:  # a look at the side data keeps a frame until cycles are collected
-                rotation, orientation = frame.rotation, orientation_of(frame)
-            yield VideoFrame(time, frame, orientation=orientation, aspect=aspect, reformatter=reformatter)
+            yield self._picture(time, frame)
+        if before is not None and self._stands_until(self.ended):
+            yield self._picture(self.start, before)
+
+    def _stands_until(self, time: float) -> bool:
+        """Whether a picture from before `start` is there long enough to be seen, if it goes at this second."""
+        return (time if self.end is None else min(time, self.end)) - self.start > _STANDS
+
+    def _picture(self, time: float, frame: av.VideoFrame) -> VideoFrame:
+        if frame.rotation != self._rotation:  # a look at the side data keeps a frame until cycles are collected
+            self._rotation, self._orientation = frame.rotation, orientation_of(frame)
+        how: dict[str, Any] = {"orientation": self._orientation, "reformatter": self._reformatter}
+        return VideoFrame(time, frame, aspect=self._aspect, **how)
 
     @property
     def ended(self) -> float:

@@ -36,7 +36,7 @@ class Analysis:
     source: str | None
     """The path as it was given; None for a text or an array."""
     duration: float | None
-    """Seconds; None where time has no meaning (a text, a picture)."""
+    """Seconds; of a stretch of a clip, its own; None where time has no meaning (a text, a picture)."""
     model: str
     overall: Prediction | None
     segments: list[Prediction]
@@ -58,6 +58,8 @@ class Analysis:
     """Speaker → the mean of what they say; empty where nobody is known by name, channel or voice."""
     persons: dict[int, Prediction] = field(default_factory=dict)
     """Person in view → the mean of their predictions."""
+    start: float = 0.0
+    """Second of the file at which what was analysed begins; all times are those of the file."""
 
     @property
     def top(self) -> tuple[str, float] | None:
@@ -126,6 +128,7 @@ class Analysis:
             "note_codes": coded(self.notes),
         }
         shape = ({"id": self.id} if self.id is not None else {}) | shape
+        shape |= {"start": seconds(self.start)} if self.start else {}
         shape |= {"acts": [firing.to_dict() for firing in self.acts]} if self.acts is not None else {}
         return shape | ({"coverage": self.coverage} if self.coverage is not None else {})
 

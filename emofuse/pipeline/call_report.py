@@ -101,17 +101,19 @@ def call_report(analysis: Analysis, of: str = "negative") -> CallReport:
         what = "has no clock" if not analysis.duration else f"has no speaker of whom {of} is known"
         raise DataError(f"{analysis.source or 'the clip'} {what}; give channels=, speakers= or a transcript with names")
     talked, several = _shares(spoken, analysis.duration)
+    first, last = analysis.start, analysis.start + analysis.duration
     names = dict.fromkeys(p.speaker for p in valued if p.speaker is not None)
-    courses = tuple(_course(name, [p for p in valued if p.speaker == name], of, analysis.duration) for name in names)
+    courses = tuple(_course(name, [p for p in valued if p.speaker == name], of, first, last) for name in names)
     ranked = sorted(valued, key=lambda p: -(measure(p, of) or 0.0))[:MOMENTS]
     moments = tuple(Moment(p.speaker, p.start, p.end, measure(p, of) or 0.0, analysis.words_of(p)) for p in ranked)
     return CallReport(analysis.source, analysis.duration, of, courses, 1 - talked, several, moments)
 
 
-def _course(name: str, segments: Sequence[Prediction], of: str, duration: float) -> Course:
+def _course(name: str, segments: Sequence[Prediction], of: str, begins: float, ends: float) -> Course:
+    duration = ends - begins
     edge = min(EDGE, duration / 4)
-    first = [p for p in segments if p.start < edge] or segments[:1]
-    last = [p for p in segments if p.end > duration - edge] or segments[-1:]
+    first = [p for p in segments if p.start < begins + edge] or segments[:1]
+    last = [p for p in segments if p.end > ends - edge] or segments[-1:]
     start, end = (_mean(part, of) for part in (first, last))
     worst = max(segments, key=lambda p: measure(p, of) or 0.0)
     peak = measure(worst, of) or 0.0

@@ -54,7 +54,7 @@ def with_sidecar(inputs: dict[str, Any]) -> tuple[dict[str, Any], tuple[Note, ..
     source = inputs.get("source")
     if not isinstance(source, (str, PathLike)) or inputs.keys() & {"text", "transcript"}:
         return inputs, ()
-    words = sidecar_of(Path(source).expanduser())
+    words = sidecar_of(Path(source).expanduser(), timed=bool(inputs.keys() & {"start", "end"}))
     if words is None:
         return inputs, ()
     return inputs | {"transcript": words}, (Note("sidecar", name=words.name),)

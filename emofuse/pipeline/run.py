@@ -11,7 +11,8 @@ from typing import Unpack
 from emofuse.media.clip import ClipInputs, Source
 from emofuse.media.memory import MemoryFile, as_file
 from emofuse.media.reader import MediaOptions, Progress, segments
-from emofuse.media.talk import among, read_names
+from emofuse.media.stretch import WHOLE, read_stretch
+from emofuse.media.talk import among, chosen
 from emofuse.modalities import Modality, ordered, subset_name
 from emofuse.model.model import EmotionModel
 from emofuse.notes import Note
@@ -59,7 +60,8 @@ class ClipRun:
         self._notes: list[str] = []
         self._unread: set[Modality] = set()
         self._shared, self._strange = 0, False
-        self._only = read_names(inputs.get("only"), "only")
+        self._only: tuple[str, ...] | None = None
+        self._stretch = WHOLE
         self._speakers: dict[str | None, int] = {}
         """Speaker → segments, of everybody who is there."""
         self._text_alone: list[Segment] | None = []
@@ -92,6 +94,9 @@ class ClipRun:
         """
         if self.error is not None:
             raise self.error
+        given = self._inputs
+        self._only = chosen(given.get("channels"), given.get("channel"), given.get("only"))
+        self._stretch = read_stretch(given.get("start"), given.get("end"))
         self._source = as_file(self._source)
         read = segments(self._source, options=self.options, notes=self._notes, progress=self._tick, **self._inputs)
         for segment in read:
@@ -128,6 +133,7 @@ class ClipRun:
             tuple(self._all_notes()),
             conformal=self.model.conformal,
             id=self.id,
+            start=self._stretch.start,
             whole=whole is not None,
             speakers={k: with_level(p, terciles) or p for k, p in per_speaker(self.predictions).items()},
             persons={k: with_level(p, terciles) or p for k, p in per_person(self.predictions).items()},

@@ -13,6 +13,7 @@ from emofuse.modalities import ordered
 from emofuse.model.conformal import ConformalTable
 from emofuse.notes import ENGLISH, Note
 from emofuse.pipeline.analysis import Analysis
+from emofuse.pipeline.conversation.apply import Firing
 from emofuse.types import Prediction, Word
 
 _AS_IT_IS = (
@@ -23,7 +24,7 @@ _AS_IT_IS = (
 
 
 def to_wire(analysis: Analysis) -> dict[str, Any]:
-    """In JSON's types; explanations, acts and the conformal table are left out."""
+    """In JSON's types; explanations and the conformal table are left out."""
     return {
         "id": analysis.id,
         "source": analysis.source,
@@ -37,6 +38,8 @@ def to_wire(analysis: Analysis) -> dict[str, Any]:
         "whole": analysis.whole,
         "speakers": {name: _plain(p) for name, p in analysis.speakers.items()},
         "persons": {str(person): _plain(p) for person, p in analysis.persons.items()},
+        "start": analysis.start,
+        "acts": None if analysis.acts is None else [vars(firing) for firing in analysis.acts],
     }
 
 
@@ -55,9 +58,10 @@ def from_wire(shape: Mapping[str, Any], conformal: ConformalTable | None = None)
         conformal or {},
         shape.get("id"),
         shape["whole"],
-        None,
+        None if shape["acts"] is None else tuple(Firing(**firing) for firing in shape["acts"]),
         {name: _prediction(p) for name, p in shape["speakers"].items()},
         {int(person): _prediction(p) for person, p in shape["persons"].items()},
+        shape["start"],
     )
 
 

@@ -69,6 +69,20 @@ def test_words_beside_a_clip_are_its_words_and_never_written_over(predict, wordl
     assert read["transcript"] == [], "captions that emofuse wrote are predictions, not words"
 
 
+def test_a_stretch_and_a_channel(predict, sample):
+    words = sample.with_suffix(".srt")
+    code, out, err = predict(sample, "--transcript", words, "--start", 1.95, "--end", 3.9, "--json", "-")
+    assert (code, err) == (0, "")
+    read = json.loads(out)
+    assert (read["start"], read["duration"]) == (1.95, 1.95)
+    assert [word["text"] for word in read["transcript"]][-4:] == ["the", "way", "to", "space,"]
+    assert all(1.95 <= p["start"] < p["end"] <= 3.9 for p in read["segments"]) and len(read["segments"]) == 1
+    code, out, err = predict(sample, "--channel", 5, "--json", "-")
+    assert code == 2 and "channel is '5'; valid: a number from 0 to" in one_line(err) and out == ""
+    code, out, err = predict("--text", "so sad", "--end", 3)
+    assert code == 2 and "take a stretch out of sound or moving pictures" in one_line(err)
+
+
 def test_words_alone(predict):
     code, out, err = predict("--text", "I am so happy!", "--json", "-")
     assert (code, err) == (0, "")

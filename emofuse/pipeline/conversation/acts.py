@@ -6,6 +6,7 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from os import PathLike
 from typing import Any, Literal, get_args
 
@@ -67,7 +68,11 @@ class Act:
 
     def spoken(self, text: str) -> tuple[str, ...]:
         """Those of its words and phrases that are in a text, whole, capitals aside."""
-        return tuple(w for w in self.words if re.search(rf"(?<!\w){re.escape(w)}(?!\w)", text, re.IGNORECASE))
+        return tuple(word for word, whole in self._patterns if whole.search(text))
+
+    @cached_property
+    def _patterns(self) -> list[tuple[str, re.Pattern[str]]]:
+        return [(word, re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)) for word in self.words]
 
 
 def read_acts(source: str | PathLike[str] | Sequence[Act]) -> tuple[Act, ...]:
@@ -75,12 +80,17 @@ def read_acts(source: str | PathLike[str] | Sequence[Act]) -> tuple[Act, ...]:
 
     Raises `DataError` that names the act and what is wrong with it, for an unknown key, measure, class or kind.
     """
-    if not isinstance(source, (str, PathLike)):
-        return tuple(source)
+    return parse_acts(read_text(source), str(source)) if isinstance(source, (str, PathLike)) else tuple(source)
+
+
+def parse_acts(text: str, source: str = "acts") -> tuple[Act, ...]:
+    """The acts of a YAML text; `source` is what errors call it. Raises `DataError`, see `read_acts`."""
     import yaml
 
     try:
-        content = yaml.safe_load(read_text(source))
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise DataError(f"{source}: aliases (*name) are not read in an acts file; write out what they stand for")
+        content = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         at = "" if line is None else f", line {line + 1}"

@@ -109,11 +109,25 @@ def over_clip(acts: Sequence[Act], analysis: Analysis) -> Analysis:
     """
     referee, firings, abstained = Referee(acts), [], Counter()
     for found in analysis.at_coverage(COVERAGE).segments:
-        if "text" in found.present or "speech" in found.present:
+        if is_turn(found):
             firings += referee.turn(found, analysis.words_of(found), found.start)
             abstained.update(list(referee.abstained))
     notes = [Note("acts_abstained", act=act, turns=turns) for act, turns in abstained.items()]
     return replace(analysis, acts=tuple(firings), notes=(*analysis.notes, *notes))
+
+
+def is_turn(prediction: Prediction) -> bool:
+    """Whether somebody speaks in it."""
+    return not prediction.present.isdisjoint(("text", "speech"))
+
+
+def by_segment(analysis: Analysis) -> list[list[Firing]]:
+    """The firings at each of a clip's segments."""
+    turns = [number for number, found in enumerate(analysis.segments) if is_turn(found)]
+    fired: list[list[Firing]] = [[] for _ in analysis.segments]
+    for firing in analysis.acts or ():
+        fired[turns[firing.turn]].append(firing)
+    return fired
 
 
 class _UndecidedError(Exception):
