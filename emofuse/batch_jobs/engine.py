@@ -23,6 +23,7 @@ from emofuse.files import replacing
 from emofuse.media.clip import ClipInputs
 from emofuse.media.prefetch import cores
 from emofuse.notes import Note
+from emofuse.pipeline.conversation.acts import parse_acts
 from emofuse.pipeline.many import finish
 from emofuse.pipeline.pipeline import Pipeline, load
 from emofuse.pipeline.run import ClipRun
@@ -57,6 +58,7 @@ class Engine:
             precision=options.precision,  # type: ignore[arg-type]
             asr=options.asr,
             language=options.language,
+            acts=() if options.acts is None else parse_acts(options.acts),
         )
 
     def run(self, shard: int, report: Report) -> bool:
@@ -182,18 +184,11 @@ class _Turn:
 
     def _run_of(self, item: Item) -> ClipRun:
         pipeline, options = self.engine.pipeline, self.job.options
-        values: dict[str, Any] = {
-            "text": item.text,
-            "transcript": item.transcript,
-            "speaker": item.speaker,
-            "channel": item.channel,
-            "only": options.only,
-        }
+        inputs = ClipInputs(text=item.text, transcript=item.transcript, speaker=item.speaker, context=item.context)
+        inputs |= ClipInputs(only=options.only, start=item.start, end=item.end)
         if item.media is not None:  # a row of words alone has no sound to be told apart
-            values |= {"channels": options.channels, "speakers": options.speakers}
-        values |= {"context": item.context, "start": item.start, "end": item.end}
-        inputs = {key: v for key, v in values.items() if v is not None and key in ClipInputs.__annotations__}
-        run = FetchedRun(pipeline.model, pipeline.name, pipeline.options, item.media, **inputs)
+            inputs |= ClipInputs(channels=options.channels, speakers=options.speakers, channel=item.channel)
+        run = FetchedRun(pipeline.model, pipeline.name, pipeline.options, item.media, acts=pipeline.acts, **inputs)
         run.scratch, run.id = self.scratch, item.id
         if item.problem is not None:
             run.error = DataError(item.problem)
@@ -231,8 +226,9 @@ class _Turn:
         model, options = self.engine.pipeline.model, self.job.options
         order = range(len(self.items))
         segments = [row for place in order for row in self.segments.get(place, ())]
-        tables = {"segments": segment_table(segments, model, options.embeddings)}
-        tables["clips"] = clip_table([self.clips[place] for place in order], model, self._extra_types())
+        more = (["embedding"] if options.embeddings else []) + (["acts"] if options.acts is not None else [])
+        tables = {"segments": segment_table(segments, model, more)}
+        tables["clips"] = clip_table([self.clips[place] for place in order], model, self._extra_types(), more)
         for name, table in tables.items():
             path = self.job.part(name, self.shard)
             path.parent.mkdir(parents=True, exist_ok=True)

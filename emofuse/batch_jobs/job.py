@@ -19,6 +19,7 @@ from emofuse.batch_jobs.plan import Item
 from emofuse.errors import DataError, OutputError
 from emofuse.files import check_output_folder, replacing, write_file
 from emofuse.media.talk import Count, read_count, read_names
+from emofuse.pipeline.conversation.acts import parse_acts
 from emofuse.version import __version__
 
 SCHEMA = 1
@@ -42,6 +43,8 @@ class JobOptions:
     """How many voices are told apart in every clip that names nobody."""
     only: tuple[str, ...] | None = None
     """The speakers who are predicted; nobody else is."""
+    acts: str | None = None
+    """What is applied to each clip, as the text of an acts file: whatever becomes of the file, the job has it."""
     batch_size: int = 16
     threads: int = 1
     """Of PyTorch, in each process: sums depend on how they are shared out."""
@@ -51,11 +54,13 @@ class JobOptions:
     formats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raises MediaError for names and numbers of speakers that no clip could have."""
+        """Raises MediaError for names and numbers of speakers that no clip could have, DataError for wrong acts."""
         object.__setattr__(self, "formats", tuple(self.formats))
         for name in ("channels", "only"):
             object.__setattr__(self, name, read_names(getattr(self, name), name))
         read_count(self.speakers)
+        if self.acts is not None:
+            parse_acts(self.acts)
 
 
 class Job:
@@ -157,7 +162,6 @@ def begin(folder: Path, items: Sequence[Item], options: JobOptions, model: str, 
         "items": len(items),
         "shards": len(cut),
         "inputs": list(inputs),
-        "unread": plan.unread(items),
         "options": asdict(options),
         "model": model,
         "code": code_fingerprint(),
@@ -269,4 +273,6 @@ def _plain(value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, str) and "\n" in value:  # the text of a file
+        return hashlib.sha256(value.encode()).hexdigest()[:8]
     return ", ".join(value) or "none" if isinstance(value, (tuple, list)) else "none" if value is None else str(value)

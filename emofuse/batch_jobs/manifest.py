@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from emofuse.batch_jobs.remote import is_address, opened
 from emofuse.corpora.manifest.formulas import unguarded
-from emofuse.errors import DataError, first_line
-from emofuse.media.clip import ClipInputs
+from emofuse.errors import DataError, MediaError, first_line
+from emofuse.media.stretch import read_stretch
 
 if TYPE_CHECKING:
     import pyarrow
@@ -52,10 +52,12 @@ def _row(cells: dict[str, Any], extras: list[str], folder: str, name: str) -> di
     for key in STRINGS:
         value = cells.get(key)
         row[key] = None if value is None or str(value) == "" else unguarded(str(value))
+    if row["channel"] is not None:  # a column of numbers with gaps is written as 0.0, 1.0
+        row["channel"] = row["channel"].removesuffix(".0")
     try:
         row |= {key: _seconds(key, cells.get(key)) for key in NUMBERS}
         row["context"] = _context(cells.get("context"))
-        _check_taken(row)
+        _check_stretch(row)
     except DataError as error:
         row = {**dict.fromkeys(COLUMNS), **row, "problem": str(error)}
     row["media"] = _from_folder(row["media"], folder)
@@ -68,14 +70,13 @@ def _row(cells: dict[str, Any], extras: list[str], folder: str, name: str) -> di
     return row
 
 
-def _check_taken(row: dict[str, Any]) -> None:
-    for key in NUMBERS:
-        if row[key] is not None and key not in ClipInputs.__annotations__:
-            raise DataError(
-                f"the column {key} cuts a part out of a clip, which is not read yet: cut the file, or leave it"
-            )
-    if row["start"] is not None and row["end"] is not None and row["end"] <= row["start"]:
-        raise DataError(f"end {row['end']:g} is not after start {row['start']:g}")
+def _check_stretch(row: dict[str, Any]) -> None:
+    try:
+        read_stretch(row["start"], row["end"])
+    except MediaError as error:
+        raise DataError(str(error)) from None
+    if row["media"] is None and (row["start"] is not None or row["end"] is not None):
+        raise DataError("start and end take a stretch out of sound or moving pictures, and the row has no media")
 
 
 def _seconds(key: str, value: Any) -> float | None:

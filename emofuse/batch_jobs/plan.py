@@ -14,7 +14,6 @@ from emofuse.batch_jobs.manifest import COLUMNS, is_manifest, read_manifest
 from emofuse.batch_jobs.remote import expand, is_address
 from emofuse.errors import DataError, MediaError
 from emofuse.files import replacing, well_formed
-from emofuse.media.clip import ClipInputs
 from emofuse.media.formats import MEDIA_SUFFIXES, TEXT_SUFFIXES, sidecar_of
 from emofuse.pipeline.sources import CLIP_SUFFIXES, media_in
 
@@ -26,6 +25,8 @@ TEXT_WEIGHT = MIB // 16
 """What a text weighs, beside its bytes: a clip of the smallest shard counts as sixteen texts."""
 UNKNOWN = 4 * MIB
 """Bytes that something is taken to have that cannot be asked."""
+STRETCH = MIB // 4
+"""What a second of a stretch of a clip weighs, up to the whole file."""
 SMALLEST, LARGEST = 4 * MIB, 64 * MIB
 """Bytes of a shard: a sixty-fourth of the job, from 4 clips or 64 texts to 64 clips or 1,024 texts."""
 SHARDS = 64
@@ -61,7 +62,15 @@ class Item:
             size = Path(self.media).stat().st_size
         except (OSError, ValueError):
             size = 0
+        if self.end is not None:
+            size = min(size, round((self.end - (self.start or 0.0)) * STRETCH))
         return TEXT_WEIGHT + size if self.media.lower().endswith(TEXT_SUFFIXES) else max(size, MIB)
+
+    @property
+    def says_more(self) -> bool:
+        """Whether it is more than a file."""
+        said = (self.text, self.speaker, self.channel, self.context, self.start, self.end)
+        return bool(self.extras) or any(value is not None for value in said)
 
 
 def gather(inputs: Sequence[str]) -> list[Item]:
@@ -71,7 +80,7 @@ def gather(inputs: Sequence[str]) -> list[Item]:
     files: set[str] = set()
     for name in map(well_formed, inputs):
         for item in _items_of(name):
-            if not item.extras and item.media in files:
+            if not item.says_more and item.media in files:
                 continue
             if item.media is not None and not is_manifest(name):
                 files.add(item.media)
@@ -121,15 +130,9 @@ def _of_row(row: dict[str, Any]) -> Item:
     values["id"] = values["id"] or row["default_id"]
     media, words = values["media"], None
     if media is not None and not is_address(media) and values["text"] is None and values["transcript"] is None:
-        words = sidecar_of(Path(media))
+        words = sidecar_of(Path(media), timed=values["start"] is not None or values["end"] is not None)
     values |= {"transcript": str(words), "sidecar": True} if words else {}
     return Item(**values, extras=row["extras"], problem=row["problem"])
-
-
-def unread(items: Iterable[Item]) -> list[str]:
-    """Columns with something in them that the pipeline does not take."""
-    names = {"speaker", "channel", "context"}.difference(ClipInputs.__annotations__)
-    return sorted({name for item in items for name in names if getattr(item, name)})
 
 
 def shards(items: Iterable[Item], total: int) -> Iterator[list[Item]]:

@@ -11,16 +11,20 @@ from emofuse.model.model import EmotionModel
 from emofuse.notes import coded
 from emofuse.pipeline import formats
 from emofuse.pipeline.analysis import Analysis
+from emofuse.pipeline.conversation.apply import Firing, by_segment
 
 if TYPE_CHECKING:
     import pyarrow
 
 _FIELDS = {"emotion": "emotions", "polarity": "polarity"}
+_WIDE = ("acts", "embedding")
 _OWN_OF_CLIP = (
     "id",
     "media",
     "speaker",
     "channel",
+    "start",
+    "end",
     "duration",
     "segments",
     "attempts",
@@ -36,20 +40,34 @@ MORE = "more"
 def segment_rows(item: Item, analysis: Analysis, embeddings: bool) -> list[dict[str, Any]]:
     """A row a segment and person, as in the CSV of an analysis, with the clip's id."""
     rows = []
+    fired = by_segment(analysis)
     for number, (p, row) in enumerate(zip(analysis.segments, analysis.rows(), strict=True)):
         row.pop("source")
-        vector = {"embedding": p.embedding} if embeddings else {}
-        rows.append({"id": item.id, "segment": number} | row | vector)
+        more = {"embedding": p.embedding} if embeddings else {}
+        more |= {"acts": list(map(_firing, fired[number]))} if analysis.acts is not None else {}
+        rows.append({"id": item.id, "segment": number} | row | more)
     return rows
+
+
+def _firing(firing: Firing) -> dict[str, Any]:
+    """An act that fired, in a row's types: what was observed is JSON."""
+    shape = firing.to_dict()
+    return shape | {"because": json.dumps(shape["because"], ensure_ascii=False)}
 
 
 def clip_row(item: Item, found: Analysis | str, attempts: int) -> dict[str, Any]:
     """The clip as a whole, or why it could not be read."""
     row: dict[str, Any] = {"id": item.id, "media": item.media, "speaker": item.speaker, "channel": item.channel}
-    row |= {"attempts": attempts, "error": found if isinstance(found, str) else None}
+    row |= {
+        "start": item.start,
+        "end": item.end,
+        "attempts": attempts,
+        "error": found if isinstance(found, str) else None,
+    }
     if isinstance(found, Analysis):
         row |= {"duration": formats.milliseconds(found.duration), "segments": len(found.segments)}
         row |= {"text": _text(item, found), "notes": [str(note) for note in found.notes]}
+        row |= {"acts": list(map(_firing, found.acts))} if found.acts is not None else {}
         row["note_codes"] = json.dumps(coded(found.notes), ensure_ascii=False) if found.notes else None
         if found.overall is not None:
             overall = formats.as_row(None, found.overall, "")
@@ -63,7 +81,7 @@ def clip_row(item: Item, found: Analysis | str, attempts: int) -> dict[str, Any]
 
 def given_as(name: str) -> str:
     """What a column that is carried through is called: its own name, unless the results have one of that name."""
-    taken = name in (*_OWN_OF_CLIP, MORE, "emotion", "present") or name.partition(".")[0] in _ROOTS
+    taken = name in (*_OWN_OF_CLIP, *_WIDE, MORE, "emotion", "present") or name.partition(".")[0] in _ROOTS
     return f"given.{name}" if taken else name
 
 
@@ -73,28 +91,43 @@ _ROOTS = (
 )
 
 
-def segment_table(rows: Sequence[Mapping[str, Any]], model: EmotionModel, embeddings: bool) -> pyarrow.Table:
-    """The rows of a shard's segments."""
+def segment_table(rows: Sequence[Mapping[str, Any]], model: EmotionModel, more: Sequence[str] = ()) -> pyarrow.Table:
+    """The rows of a shard's segments; `more`: the columns "embedding" and "acts", where they are asked for."""
     import pyarrow
 
     text, number = pyarrow.string(), pyarrow.float64()
     columns = {"id": text, "segment": pyarrow.int32(), "text": text, "emotion": text, "start": number, "end": number}
     columns |= {"person": pyarrow.int32(), "speaker": text} | _prediction(model)
-    if embeddings:
-        columns["embedding"] = pyarrow.list_(pyarrow.float32())
-    return _table(rows, columns)
+    return _table(rows, columns | {name: _wide(name) for name in more})
 
 
 def clip_table(
-    rows: Sequence[Mapping[str, Any]], model: EmotionModel, extras: Mapping[str, pyarrow.DataType]
+    rows: Sequence[Mapping[str, Any]],
+    model: EmotionModel,
+    extras: Mapping[str, pyarrow.DataType],
+    more: Sequence[str] = (),
 ) -> pyarrow.Table:
-    """The rows of a shard's clips; `extras`: the columns that are carried through, with their types."""
+    """The rows of a shard's clips; `extras`: the columns that are carried through, with their types; `more`: as
+    `segment_table` has them, of which "acts" is of a clip too."""
     import pyarrow
 
     text = pyarrow.string()
-    columns = dict.fromkeys(_OWN_OF_CLIP, text) | {"duration": pyarrow.float64(), "segments": pyarrow.int32()}
+    columns = dict.fromkeys(_OWN_OF_CLIP, text) | dict.fromkeys(("start", "end", "duration"), pyarrow.float64())
+    columns |= {"segments": pyarrow.int32()}
     columns |= {"attempts": pyarrow.int32(), "notes": pyarrow.list_(text), "emotion": text} | _prediction(model)
+    columns |= {name: _wide(name) for name in more if name == "acts"}
     return _table(rows, columns | {given_as(name): kind for name, kind in extras.items()})
+
+
+def _wide(name: str) -> pyarrow.DataType:
+    """The type of a column that only some jobs have."""
+    import pyarrow
+
+    if name == "embedding":
+        return pyarrow.list_(pyarrow.float32())
+    text = pyarrow.string()
+    firing = {"act": text, "do": text, "turn": pyarrow.int32(), "speaker": text, "say": text}
+    return pyarrow.list_(pyarrow.struct(firing | {"start": pyarrow.float64(), "because": text}))
 
 
 def _text(item: Item, found: Analysis) -> str | None:

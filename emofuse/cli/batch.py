@@ -12,6 +12,7 @@ import typer
 
 from emofuse.cli.options import (
     DEFAULT_MODEL,
+    Acts,
     Asr,
     Channels,
     Device,
@@ -43,7 +44,7 @@ def batch(
         typer.Argument(
             metavar="INPUT…",
             help="Clips, folders, patterns, addresses (s3://, gs://, https://), tables of them (csv, jsonl, parquet; "
-            "columns media, text, transcript, id, …); or: status FOLDER.",
+            "columns media, text, transcript, start, end, id, …); or: status FOLDER.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="The folder of the job.")] = None,
@@ -71,6 +72,7 @@ def batch(
     channels: Channels = None,
     speakers: Speakers = None,
     only: Only = None,
+    acts: Acts = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Segments per batch.")] = 16,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each process's sums.")] = 1,
     attempts: Annotated[int, typer.Option(min=1, help="Set a clip aside that ends its process so often.")] = 2,
@@ -100,6 +102,7 @@ def batch(
         channels=listed(channels),
         speakers=counted(speakers),
         only=listed(only),
+        acts=_read_acts(acts),
         batch_size=batch_size,
         threads=threads,
         attempts=attempts,
@@ -134,8 +137,6 @@ def _job(out: Path, inputs: list[str], given: JobOptions, named: set[str] | None
         if "model" in named:
             told["model"] = model_fingerprint(options.model)
         check_same(job, told)
-    if job.told["unread"]:
-        complain(f"note: the columns {', '.join(job.told['unread'])} are not read yet; they are only carried along")
     for difference in other_versions(job):
         complain(f"note: the job was begun with another version ({difference}): last digits may differ")
     return job
@@ -147,6 +148,18 @@ def _merged(before: JobOptions, given: JobOptions, named: set[str]) -> JobOption
     if changed.get("precision") == "auto":
         del changed["precision"]
     return replace(before, **changed)
+
+
+def _read_acts(path: Path | None) -> str | None:
+    """The text of an acts file, checked under its own name. Raises DataError."""
+    if path is None:
+        return None
+    from emofuse.media.transcript import read_text
+    from emofuse.pipeline.conversation.acts import parse_acts
+
+    text = read_text(path)
+    parse_acts(text, str(path))
+    return text
 
 
 def _check_formats(formats: list[str]) -> None:

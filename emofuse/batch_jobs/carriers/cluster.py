@@ -20,6 +20,8 @@ from emofuse.batch_jobs.settle import environment
 from emofuse.errors import DataError, EmofuseError, first_line, require_package
 
 GIB = 1 << 30
+STORE = 100 << 20
+"""Bytes of Ray's object store on this machine: next to nothing goes through it."""
 TRIES = 3
 """Runs of the data set in a row that may end without a shard committed."""
 KNOCK = 10.0
@@ -75,7 +77,7 @@ def run(
 
     mine = not ray.is_initialized()
     if mine:
-        _connect(address)
+        connect(address)
     try:
         idle = 0
         while left := job.left(shards):
@@ -96,14 +98,15 @@ def run(
             _release(job, shards)
 
 
-def _connect(address: str | None) -> None:
+def connect(address: str | None) -> None:
+    """Reach the cluster at an address, or the one RAY_ADDRESS names, or start Ray on this machine. Raises DataError."""
     import ray
 
     named = address or os.environ.get("RAY_ADDRESS")
     local = named is None
     if named is not None:
         _knock(named)
-    options: dict[str, Any] = {"include_dashboard": False} if local else {}
+    options: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE} if local else {}
     try:
         ray.init(
             address=None if local else address or "auto", log_to_driver=False, logging_level=logging.ERROR, **options

@@ -1,0 +1,142 @@
+"""Rows that are about a part of a clip, its stretch or its channel, and the acts of a job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import emofuse
+from emofuse.batch_jobs.engine import Engine
+from emofuse.batch_jobs.job import JobOptions
+from emofuse.batch_jobs.outputs import write_failures, write_tables
+from emofuse.batch_jobs.plan import MIB, gather
+from emofuse.batch_jobs.run import open_job
+from emofuse.errors import DataError
+from emofuse.media.decode import read_audio
+from emofuse.pipeline.conversation.acts import parse_acts
+from emofuse.types import SAMPLE_RATE
+
+ACTS = """
+acts:
+  - name: says sad
+    do: soothe
+    when: {words: [sad]}
+    say: "{speaker} said {words}"
+  - name: never sure
+    do: ask
+    when: {emotion: [joy]}
+  - name: valued
+    do: escalate
+    when: {values: {valence: {below: 2}}}
+"""
+
+
+@pytest.fixture
+def job_of(model_folder, tmp_path):
+    """Runs a job on a table to its end: its folder and its rows of clips and segments."""
+
+    def call(rows_of, name, content, **more):
+        table = tmp_path / f"{name}.csv"
+        table.write_text(content)
+        options = JobOptions(model=str(model_folder), device="cpu", **more)
+        job = open_job(tmp_path / f"{name}-out", [str(table)], options)
+        engine = Engine(job, readers=2)
+        assert all(engine.run(shard, lambda *_: None) for shard in job.shards)
+        return job, *(rows_of(job.folder, kind).to_pylist() for kind in ("clips", "segments"))
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def pipeline(model_folder):
+    return emofuse.load(str(model_folder), device="cpu")
+
+
+def test_a_row_may_be_a_stretch_of_a_clip(job_of, rows_of, pipeline, sample: Path):
+    words = sample.with_suffix(".srt")
+    rows = [f"a,{sample},{words},1.95,3.9", f"b,{sample},{words},3.9,", f"c,{sample},{words},,2", f"d,{sample},,50,"]
+    rows += [f"e,{sample},,3,3", "f,,so sad,1,", f"g,{sample},,1,90"]
+    job, clips, segments = job_of(rows_of, "parts", "\n".join(["id,media,transcript,start,end", *rows]))
+    for name, start, end in (("a", 1.95, 3.9), ("b", 3.9, None), ("c", None, 2.0)):
+        local = pipeline(sample, transcript=str(words), start=start, end=end)
+        mine = [row for row in segments if row["id"] == name]
+        assert [(r["start"], r["end"], r["text"]) for r in mine] == [
+            (round(p.start, 3), round(p.end, 3), local.words_of(p)) for p in local
+        ]
+        for row, p in zip(mine, local, strict=True):
+            assert row["emotions.joy"] == pytest.approx(p.emotions["joy"], abs=1e-4)
+    told = {row["id"]: row for row in clips}
+    assert (told["a"]["start"], told["a"]["end"], told["a"]["duration"]) == (1.95, 3.9, 1.95)
+    assert told["b"]["end"] is None and "stretch" in told["b"]["note_codes"]
+    assert "start is 50 s, and the clip ends at" in told["d"]["error"]
+    assert "end is 3 s, which is not after start" in told["e"]["error"]
+    assert "the row has no media" in told["f"]["error"] and "end is 90 s, and the clip ends" in told["g"]["error"]
+    write_failures(job)
+    failed = [json.loads(line) for line in (job.folder / "failed.jsonl").read_text().splitlines()]
+    assert [(row["id"], row.get("start")) for row in failed] == [("d", 50.0), ("e", 3.0), ("f", 1.0), ("g", 1.0)]
+
+
+def test_rows_of_one_clip_are_weighed_by_their_stretch_and_none_is_left_out(tmp_path):
+    clip = tmp_path / "long.mp4"
+    with clip.open("wb") as file:
+        file.truncate(400 * MIB)
+    (tmp_path / "long.txt").write_text("all its words, without times")
+    table = tmp_path / "t.csv"
+    table.write_text("media,start,end\nlong.mp4,0,8\nlong.mp4,8,\nlong.mp4,,\n")
+    file, *rows, again = [*gather([str(clip)]), *gather([str(table)])]
+    assert [row.weight for row in rows] == [2 * MIB, 400 * MIB] and again.weight == file.weight
+    assert [row.transcript is None for row in (*rows, again)] == [True, True, False]
+    assert [item.start for item in gather([str(clip), str(table)])] == [None, 0.0, 8.0], "the bare row is the file"
+
+
+def test_a_row_may_be_a_channel_by_number_or_name(job_of, rows_of, sample, tmp_path):
+    voice = read_audio(sample)
+    agent, customer = voice.copy(), voice.copy()
+    agent[31_000:] = customer[:31_000] = 0
+    soundfile.write(tmp_path / "call.wav", np.stack([agent, customer], 1), SAMPLE_RATE)
+    soundfile.write(tmp_path / "mono.wav", customer, SAMPLE_RATE)
+    content = "id,media,channel\none,call.wav,1.0\nalone,mono.wav,\nzero,call.wav,0\nno,call.wav,customer\n"
+    _, clips, segments = job_of(rows_of, "numbers", content)
+    joys = {name: [r["emotions.joy"] for r in segments if r["id"] == name] for name in ("one", "alone", "zero")}
+    assert joys["one"] == pytest.approx(joys["alone"], abs=1e-3) and joys["zero"] and joys["zero"] != joys["one"]
+    assert clips[0]["channel"] == "1" and "channel is 'customer'; valid: a number from 0 to 1" in clips[3]["error"]
+    content = "id,media,channel,text\na,call.wav,customer,\nb,call.wav,0,\nboth,call.wav,,\nwords,,,so sad\n"
+    _, clips, segments = job_of(rows_of, "names", content, channels=("agent", "customer"))
+    spoken = {name: {r["speaker"] for r in segments if r["id"] == name} for name in ("a", "b", "both", "words")}
+    assert spoken == {"a": {"customer"}, "b": {"agent"}, "both": {"agent", "customer"}, "words": {None}}
+    assert not any(row["error"] for row in clips)
+
+
+def test_acts_fire_in_a_job_as_they_do_in_a_pipeline(job_of, rows_of, model_folder, tmp_path):
+    text = "ANN: I am so sad.\nBEN: This is great!\nANN: sad, sad"
+    content = f'id,text\na,"{text}"\nb,so happy\n'
+    job, clips, segments = job_of(rows_of, "acts", content, acts=ACTS, formats=("csv", "json"))
+    pipeline = emofuse.load(str(model_folder), device="cpu", acts=parse_acts(ACTS))
+    local = pipeline(text=text)
+    fired = [firing.to_dict() for firing in local.acts]
+    assert [f["act"] for f in fired] == ["says sad", "says sad"]
+    mine = [f | {"because": json.loads(f["because"])} for f in clips[0]["acts"]]
+    assert mine == fired and clips[1]["acts"] == []
+    by_segment = [[f["say"] for f in row["acts"]] for row in segments if row["id"] == "a"]
+    assert by_segment == [["ANN said sad"], [], ["ANN said sad"]]
+    assert {n.values["act"] for n in local.notes if n.code == "acts_abstained"} == {"never sure", "valued"}
+    assert all("acts_abstained" in row["note_codes"] for row in clips), "the model has no sets and no valence"
+    write_tables(job)
+    assert "ANN said sad" in (job.folder / "clips.csv").read_text()
+    (answer,) = [json.loads(p.read_text()) for p in (job.folder / "json").glob("a.json")]
+    assert answer["acts"] == fired
+    with pytest.raises(DataError, match=r"begun otherwise: acts [0-9a-f]{8}, now none"):
+        open_job(job.folder, [str(tmp_path / "acts.csv")], JobOptions(model=str(model_folder), device="cpu"))
+
+
+def test_a_job_without_acts_has_no_column_of_them_and_wrong_acts_begin_none(job_of, rows_of):
+    _, clips, segments = job_of(rows_of, "plain", "id,text,acts\na,so sad,mine\n")
+    assert "acts" not in segments[0] and clips[0]["given.acts"] == "mine"
+    with pytest.raises(DataError, match=r"acts, act 1 \(x\): do is 'sing'"):
+        JobOptions(acts="acts: [{name: x, do: sing, when: {words: [a]}}]")
+    with pytest.raises(DataError, match="aliases"):
+        JobOptions(acts="a: &a [1]\nacts: [*a, *a]")
