@@ -31,7 +31,8 @@ def test_every_call_takes_a_stretch(pipeline, sample, words):
     assert [p.present for p in whole] == [{"text", "speech", "face"}] and whole.segments[0].start >= 1.95
     assert emotions(pipeline.stream(sample, transcript=words, start=1.95, end=3.9)) == emotions(whole)
     item = {"source": sample, "transcript": str(words), "start": 1.95, "end": 3.9}
-    found, bad, also = pipeline.predict_many([item, item | {"start": 50, "end": None}, item | {"end": 1.0}], progress=False)
+    items = [item, item | {"start": 50, "end": None}, item | {"end": 1.0}]
+    found, bad, also = pipeline.predict_many(items, progress=False)
     assert emotions(found) == emotions(whole)
     assert isinstance(bad, MediaError) and "start is 50 s, and the clip ends at" in str(bad)
     assert isinstance(also, MediaError) and "not after start" in str(also)
