@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from emofuse.metrics.undefined import warn
+from emofuse.metrics.undefined import pair, warn
 from emofuse.tasks import leading
 
 Binning = Literal["width", "mass"]
@@ -36,7 +36,7 @@ class ReliabilityCurve:
 
 def nll(targets: Float[np.ndarray, "n k"], probs: Float[np.ndarray, "n k"]) -> float:
     """Cross-entropy −Σ t·log p per sample, in nats; a probability of 0 counts as the smallest normal float64."""
-    targets, probs = _pair("NLL", targets, probs)
+    targets, probs = pair("NLL", targets, probs, name="probs", axes=2)
     if not len(targets):
         return float("nan")
     return float(-np.mean(np.sum(targets * np.log(np.maximum(probs, np.finfo(np.float64).tiny)), axis=1)))
@@ -44,7 +44,7 @@ def nll(targets: Float[np.ndarray, "n k"], probs: Float[np.ndarray, "n k"]) -> f
 
 def brier(targets: Float[np.ndarray, "n k"], probs: Float[np.ndarray, "n k"]) -> float:
     """Squared distance Σ (p − t)² per sample, 0 to 2 (Brier 1950, the original multi-class form, not halved)."""
-    targets, probs = _pair("the Brier score", targets, probs)
+    targets, probs = pair("the Brier score", targets, probs, name="probs", axes=2)
     return float(np.mean(np.sum((probs - targets) ** 2, axis=1))) if len(targets) else float("nan")
 
 
@@ -57,7 +57,7 @@ def reliability_curve(
     2015); equal confidences always share a bin, so the order of the samples changes nothing. Rows that several classes
     lead alike are left out.
     """
-    targets, probs = _pair("the reliability curve", targets, probs)
+    targets, probs = pair("the reliability curve", targets, probs, name="probs", axes=2)
     truth = leading(targets)
     probs, truth = probs[truth >= 0], truth[truth >= 0]
     if not len(truth):
@@ -99,12 +99,3 @@ def ece_by_chance(probs: Float[np.ndarray, "n k"], *, bins: int = 15, draws: int
         np.abs(np.bincount(which, (rng.random(len(confidence)) < confidence) - confidence)).sum() for _ in range(draws)
     ]
     return float(np.mean(gaps) / len(confidence))
-
-
-def _pair(metric: str, targets: np.ndarray, probs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    targets, probs = np.asarray(targets, dtype=np.float64), np.asarray(probs, dtype=np.float64)
-    if targets.shape != probs.shape or targets.ndim != 2:
-        raise ValueError(f"targets {targets.shape} and probs {probs.shape} must be samples × classes of one shape")
-    if not len(targets):
-        warn(f"{metric} of no samples is undefined: NaN")
-    return targets, probs

@@ -9,24 +9,24 @@ import numpy as np
 from jaxtyping import Float
 
 from emofuse.metrics.classification import accuracy, weighted_f1
-from emofuse.metrics.undefined import warn
+from emofuse.metrics.undefined import pair, warn
 
 
 def mae(targets: Float[np.ndarray, " n"], predictions: Float[np.ndarray, " n"]) -> float:
     """Mean absolute error, in the unit of the target."""
-    targets, predictions = _pair("MAE", targets, predictions)
+    targets, predictions = pair("MAE", targets, predictions, name="predictions", axes=1)
     return float(np.mean(np.abs(targets - predictions))) if len(targets) else float("nan")
 
 
 def rmse(targets: Float[np.ndarray, " n"], predictions: Float[np.ndarray, " n"]) -> float:
     """Root mean squared error, in the unit of the target."""
-    targets, predictions = _pair("RMSE", targets, predictions)
+    targets, predictions = pair("RMSE", targets, predictions, name="predictions", axes=1)
     return float(np.sqrt(np.mean((targets - predictions) ** 2))) if len(targets) else float("nan")
 
 
 def pearson(targets: Float[np.ndarray, " n"], predictions: Float[np.ndarray, " n"]) -> float:
     """Pearson's correlation; NaN and a warning when either side is constant or there are fewer than two samples."""
-    targets, predictions = _pair("Pearson's correlation", targets, predictions)
+    targets, predictions = pair("Pearson's correlation", targets, predictions, name="predictions", axes=1)
     if not len(targets):
         return float("nan")
     if _constant("Pearson's correlation", targets, predictions):
@@ -41,7 +41,7 @@ def ccc(targets: Float[np.ndarray, " n"], predictions: Float[np.ndarray, " n"]) 
 
     One constant side gives 0 by the formula, and a warning; two constants that are equal give 0/0: NaN, and a warning.
     """
-    targets, predictions = _pair("CCC", targets, predictions)
+    targets, predictions = pair("CCC", targets, predictions, name="predictions", axes=1)
     if not len(targets):
         return float("nan")
     if (
@@ -61,7 +61,7 @@ def sentiment_scores(targets: Float[np.ndarray, " n"], predictions: Float[np.nda
     `has0` splits at ≥ 0 and keeps every sample, `non0` splits at > 0 and leaves out the samples whose target is 0; the
     F1 of both is weighted. Acc-3, -5 and -7 clip to ±1, ±2 and ±3, then round (halves to even) both sides.
     """
-    targets, predictions = _pair("the sentiment accuracies", targets, predictions)
+    targets, predictions = pair("the sentiment accuracies", targets, predictions, name="predictions", axes=1)
     scores: dict[str, float] = {}
     kept = targets != 0
     for name, truth, guess in (
@@ -84,20 +84,11 @@ SIMS_CUTS = {2: (0.0,), 3: (-0.1, 0.1), 5: (-0.7, -0.1, 0.1, 0.7)}
 
 def sims_scores(targets: Float[np.ndarray, " n"], predictions: Float[np.ndarray, " n"]) -> dict[str, float]:
     """The protocol of CH-SIMS on the scale -1…1, as MMSA computes it: Acc-2 with its weighted F1, Acc-3 and Acc-5."""
-    targets, predictions = _pair("the accuracies of CH-SIMS", targets, predictions)
+    targets, predictions = pair("the accuracies of CH-SIMS", targets, predictions, name="predictions", axes=1)
     sides = [np.clip(side, -1, 1) for side in (targets, predictions)]
     cut = {k: [np.searchsorted(cuts, side, side="left") for side in sides] for k, cuts in SIMS_CUTS.items()}
     scores = {f"acc{k}": accuracy(*both) for k, both in cut.items()}
     return scores | {"f1": weighted_f1(*cut[2], 2)}
-
-
-def _pair(metric: str, targets: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    targets, predictions = np.asarray(targets, dtype=np.float64), np.asarray(predictions, dtype=np.float64)
-    if targets.shape != predictions.shape or targets.ndim != 1:
-        raise ValueError(f"targets {targets.shape} and predictions {predictions.shape} must be vectors of one length")
-    if not len(targets):
-        warn(f"{metric} of no samples is undefined: NaN")
-    return targets, predictions
 
 
 def _constant(metric: str, targets: np.ndarray, predictions: np.ndarray) -> bool:

@@ -6,6 +6,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
+from jaxtyping import Float64
+
+_FITTING = {1: "vectors of one length", 2: "samples × classes of one shape"}
+
 
 class MetricWarning(UserWarning):
     """A metric was asked of data it is not defined on: nothing to score, a class without samples, a constant."""
@@ -14,6 +19,21 @@ class MetricWarning(UserWarning):
 def warn(message: str) -> None:
     """Say so, at the line that called the metric."""
     warnings.warn(message, MetricWarning, stacklevel=3)
+
+
+def pair(
+    metric: str, targets: np.ndarray, values: np.ndarray, *, name: str, axes: int
+) -> tuple[Float64[np.ndarray, "..."], Float64[np.ndarray, "..."]]:
+    """Both sides of a metric in float64, of one shape with so many axes; `name` is what `values` are called.
+
+    Raises ValueError for sides that do not fit each other, and warns where they hold no samples.
+    """
+    targets, values = np.asarray(targets, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    if targets.shape != values.shape or targets.ndim != axes:
+        raise ValueError(f"targets {targets.shape} and {name} {values.shape} must be {_FITTING[axes]}")
+    if not len(targets):
+        warn(f"{metric} of no samples is undefined: NaN")
+    return targets, values
 
 
 @contextmanager
