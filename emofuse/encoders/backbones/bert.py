@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from emofuse.encoders.backbones.layers import ACTIVATIONS, Described, Embedding, Linear, attend
+from emofuse.encoders.backbones.layers import ACTIVATIONS, Described, Embedding, Linear, attend, has_described
 
 NEEDS = {
     "hidden_size",
@@ -25,9 +25,7 @@ NEEDS = {
 def supports(architecture: dict[str, Any]) -> bool:
     """Whether an architecture is a plain encoder that this module computes like transformers."""
     return (
-        architecture.get("model_type") == "bert"
-        and architecture.keys() >= NEEDS
-        and architecture["hidden_act"] in ACTIVATIONS
+        has_described(architecture, "bert", NEEDS, ("hidden_act",))
         and architecture.get("position_embedding_type", "absolute") == "absolute"
         and not architecture.get("is_decoder")
         and not architecture.get("add_cross_attention")

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emofuse.encoders.backbones.layers import ACTIVATIONS, Conv1d, Described, Linear, attend
+from emofuse.encoders.backbones.layers import ACTIVATIONS, Conv1d, Described, Linear, attend, has_described
 
 NEEDS = {
     "hidden_size",
@@ -25,9 +25,7 @@ NEEDS = {
 def supports(architecture: dict[str, Any]) -> bool:
     """Whether an architecture is one that this module computes like transformers: rotary or no positions."""
     return (
-        architecture.get("model_type") == "wav2vec2-bert"
-        and architecture.keys() >= NEEDS
-        and architecture["hidden_act"] in ACTIVATIONS
+        has_described(architecture, "wav2vec2-bert", NEEDS, ("hidden_act",))
         and architecture.get("position_embeddings_type") in ("rotary", None)
         and not architecture.get("add_adapter")
         and not architecture.get("use_intermediate_ffn_before_adapter")

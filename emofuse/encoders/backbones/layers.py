@@ -6,6 +6,7 @@ forward pass (dropout, initialisation, adapters); prediction does not. Outputs a
 
 from __future__ import annotations
 
+from collections.abc import Set
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,6 +38,15 @@ class Conv1d(nn.Conv1d):
 
 ACTIVATIONS = {"gelu": F.gelu, "relu": F.relu, "silu": F.silu, "swish": F.silu}
 """transformers' names of the activations that are known here."""
+
+
+def has_described(architecture: dict[str, Any], kind: str, needs: Set[str], activations: tuple[str, ...]) -> bool:
+    """Whether an architecture is of this kind, has all the values that are needed, and activations known here."""
+    return (
+        architecture.get("model_type") == kind
+        and architecture.keys() >= needs
+        and {architecture[name] for name in activations} <= ACTIVATIONS.keys()
+    )
 
 
 def attend(

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from emofuse.encoders.backbones.layers import ACTIVATIONS, Conv1d, Described, Linear, attend
+from emofuse.encoders.backbones.layers import ACTIVATIONS, Conv1d, Described, Linear, attend, has_described
 
 NEEDS = {
     "hidden_size",
@@ -33,9 +33,7 @@ NEEDS = {
 def supports(architecture: dict[str, Any]) -> bool:
     """Whether an architecture is one that this module computes like transformers."""
     return (
-        architecture.get("model_type") == "wav2vec2"
-        and architecture.keys() >= NEEDS
-        and {architecture["hidden_act"], architecture["feat_extract_activation"]} <= ACTIVATIONS.keys()
+        has_described(architecture, "wav2vec2", NEEDS, ("hidden_act", "feat_extract_activation"))
         and not architecture.get("add_adapter")
         and architecture.get("adapter_attn_dim") is None
     )

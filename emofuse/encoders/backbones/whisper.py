@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from emofuse.encoders.backbones.layers import ACTIVATIONS, Conv1d, Described, Embedding, Linear, attend
+from emofuse.encoders.backbones.layers import ACTIVATIONS, Conv1d, Described, Embedding, Linear, attend, has_described
 
 NEEDS = {
     "d_model",
@@ -24,11 +24,7 @@ NEEDS = {
 
 def supports(architecture: dict[str, Any]) -> bool:
     """Whether an architecture is one that this module computes like transformers."""
-    return (
-        architecture.get("model_type") == "whisper"
-        and architecture.keys() >= NEEDS
-        and architecture["activation_function"] in ACTIVATIONS
-    )
+    return has_described(architecture, "whisper", NEEDS, ("activation_function",))
 
 
 def convolved(
