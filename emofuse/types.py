@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Split = Literal["train", "dev", "test"]
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 SAMPLE_RATE = 16_000
 """Samples per second of every waveform past decoding."""

@@ -10,7 +10,7 @@ from emofuse import tasks
 from emofuse.corpora.corpus import Corpus, Log, Protocol
 from emofuse.corpora.folding import VALENCE, Folding, Names, Number, same
 from emofuse.corpora.text import table
-from emofuse.types import Split, Utterance
+from emofuse.types import SPLITS, Split, Utterance
 
 EMOTIONS = ("anger", "disgust", "fear", "joy", "sadness", "surprise")
 LANGUAGES = {
@@ -18,7 +18,6 @@ LANGUAGES = {
     "rus": "Russian", "ukr": "Ukrainian",
 }  # fmt: skip
 """Codes of files in English; one that is not here stands for itself."""
-SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 FOLDERS = ("task-dataset/semeval-2025-task11-dataset", "semeval-2025-task11-dataset", "")
 
 

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from emofuse.corpora.clips import usable
 from emofuse.corpora.corpus import Corpus, Log, Protocol
 from emofuse.corpora.folding import Folding, Number, Sign
-from emofuse.corpora.labelled import find_clip, rows
+from emofuse.corpora.labelled import Part, find_clip, rows, utterances_of
 from emofuse.tasks import SIMS2
 from emofuse.types import Utterance
 
@@ -50,36 +49,28 @@ class ChSims(Corpus):
         path = next((root / name for name in self.table if (root / name).is_file()), None)
         if path is None:
             raise self.layout_error(root, f"no {self.table[0]}")
-        raw = root / "Raw"
-        if not raw.is_dir():
-            log.note("no folder Raw: utterances are text alone")
         splits: dict[str, set[str]] = defaultdict(set)
-        try:
-            for row in rows(path, tuple(LABELS), 1.0):
-                if row.wrong or row.mode is None:
-                    log.problem(row.where, "label", row.wrong, "mend the row")
-                    continue
-                splits[row.video].add(row.mode)
-                mend = "its utterance is read as text alone"
-                clip = usable(find_clip(raw / row.video, row.clip), log, verify, mend) if raw.is_dir() else None
-                if clip is None and not row.text.strip():
-                    log.problem(row.where, "row", "neither clip nor text", "it is left out")
-                    continue
-                yield Utterance(
-                    id=f"{row.video}_{row.clip}",
-                    corpus=self.name,
-                    split=row.mode,
-                    speaker=row.video,
-                    dialogue=row.video,
-                    media=clip.path if clip else None,
-                    text=row.text.strip() or None,
-                    labels={LABELS[name]: value for name, value in row.numbers.items()},
-                )
-        except KeyError as error:
-            raise self.layout_error(path, f"no column {error.args[0]}") from error
+        yield from utterances_of(self._parts(path, splits, log), self.name, log, verify)
         shared = sum(len(found) > 1 for found in splits.values())
         if shared:
             log.note(f"{shared} of {len(splits)} videos have clips in several splits, as published")
+
+    def _parts(self, path: Path, splits: dict[str, set[str]], log: Log) -> Iterator[Part]:
+        """The rows of the table; `splits` receives those of each video."""
+        raw = path.parent / "Raw"
+        if not raw.is_dir():
+            log.note("no folder Raw: utterances are text alone")
+        try:
+            for row in rows(path, tuple(LABELS), 1.0):
+                if row.wrong or row.mode is None:
+                    log.problem(row.where, "label", row.wrong, "fix the row")
+                    continue
+                splits[row.video].add(row.mode)
+                labels = {LABELS[name]: value for name, value in row.numbers.items()}
+                media = find_clip(raw / row.video, row.clip) if raw.is_dir() else None
+                yield Part(row.where, row.video, row.clip, row.mode, row.text.strip(), labels, media)
+        except KeyError as error:
+            raise self.layout_error(path, f"no column {error.args[0]}") from error
 
 
 class ChSimsV2(ChSims):

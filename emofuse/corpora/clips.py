@@ -14,6 +14,9 @@ _IMAGE = re.compile(rb"\x89PNG|\xff\xd8|BM|II\*\0|MM\0\*|RIFF....WEBP", re.DOTAL
 _SOUND = re.compile(rb"RIFF....WAVE|fLaC", re.DOTALL)
 """How files begin that are checked without a container; the ending says nothing here."""
 
+TEXT_ALONE = "its utterance is read as text alone"
+"""How a clip that is not whole is made up for where there are words."""
+
 
 @dataclass(frozen=True)
 class Clip:

@@ -18,9 +18,8 @@ from emofuse.corpora.folding import Folding, Table
 from emofuse.corpora.folding import fold as fold_by
 from emofuse.errors import DataError, nearest
 from emofuse.tasks import Task
-from emofuse.types import Split, Utterance
+from emofuse.types import SPLITS, Split, Utterance
 
-SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 Unit = Literal["speaker", "dialogue", "video"]
 ATTRIBUTES = ("age", "ethnicity", "race", "show")
 """Labels, beside sex or gender, that say something of the speaker or the source, not of what is expressed."""
@@ -30,7 +29,7 @@ Kind = Literal["missing", "unreadable", "truncated", "misaligned", "label", "row
 
 @dataclass(frozen=True)
 class Problem:
-    """Something in a corpus that its reader could not take: where, what, and how to mend it."""
+    """Something in a corpus that its reader could not take: where, what, and how to fix it."""
 
     where: str
     kind: Kind

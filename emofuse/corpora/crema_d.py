@@ -107,7 +107,7 @@ class CremaD(Corpus):
                 if int(row[""]) // 100_000 == query:
                     found[row["fileName"]] = {name: float(row[column]) for column, name in VOTE_COLUMNS.items()}
             except ValueError:
-                log.problem(f"{path.name} row {number}", "row", "a row name or a vote is not a number", "mend the row")
+                log.problem(f"{path.name} row {number}", "row", "a row name or a vote is not a number", "fix the row")
         return found
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from emofuse.corpora.corpus import SPLITS, Corpus, Log
+from emofuse.corpora.corpus import Corpus, Log
 from emofuse.corpora.folding import Folding, Number
 from emofuse.corpora.text import table
-from emofuse.types import Split, Utterance
+from emofuse.types import SPLITS, Split, Utterance
 
 NUMBERS = {"valence": "V", "arousal": "A", "dominance": "D"}
 

@@ -103,7 +103,7 @@ class MosiFeatures(Corpus):
             lacking = [m for m, a in table.arrays.items() if features and not np.isfinite(a[i]).all()]
             if lacking or not np.isfinite(table.valence[i]):
                 log.problem(
-                    f"{path.name} row {name}", "row", f"not finite: {', '.join(lacking) or 'valence'}", "mend it"
+                    f"{path.name} row {name}", "row", f"not finite: {', '.join(lacking) or 'valence'}", "fix it"
                 )
                 continue
             video = table.videos[i]

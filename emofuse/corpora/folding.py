@@ -66,6 +66,11 @@ VALENCE: dict[str, str | None] = {
 """Polarity of the emotions; a surprise may be either."""
 
 
+def polarity_of(emotions: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The table of polarities that follows from a table of a corpus's own names → emotions."""
+    return {own: None if emotion is None else VALENCE[emotion] for own, emotion in emotions.items()}
+
+
 def same(*names: str) -> dict[str, str | None]:
     """The table of names that are classes of the task already."""
     return {name: name for name in names}

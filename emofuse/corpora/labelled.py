@@ -1,13 +1,15 @@
-"""The layout that MMSA and CH-SIMS share: one table of labels and splits, clips in Raw/<video>/<clip>.mp4."""
+"""Labelled parts of videos, and the layout that MMSA and CH-SIMS share: one table, clips in Raw/<video>/<clip>.mp4."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from emofuse.corpora.clips import TEXT_ALONE, usable
+from emofuse.corpora.corpus import Log
 from emofuse.corpora.text import table
-from emofuse.types import Split
+from emofuse.types import Split, Utterance
 
 COLUMNS = {"video_id", "clip_id", "text", "label", "mode"}
 MODES: dict[str, Split] = {
@@ -18,6 +20,39 @@ MODES: dict[str, Split] = {
     "dev": "dev",
     "test": "test",
 }
+
+
+@dataclass(frozen=True)
+class Part:
+    """A labelled part of a video, wherever its layout keeps it."""
+
+    where: str
+    video: str
+    clip: str
+    split: Split
+    text: str
+    labels: Mapping[str, float | Mapping[str, float]]
+    media: Path | None
+    """Where the clip should be; None when the layout has no clips at all."""
+
+
+def utterances_of(parts: Iterable[Part], corpus: str, log: Log, verify: bool) -> Iterator[Utterance]:
+    """Each part whose clip or text is there, a video being its speaker and its dialogue; the log has the others."""
+    for part in parts:
+        clip = usable(part.media, log, verify, TEXT_ALONE) if part.media else None
+        if clip is None and not part.text:
+            log.problem(part.where, "row", "neither clip nor text", "it is left out")
+            continue
+        yield Utterance(
+            id=f"{part.video}_{part.clip}",
+            corpus=corpus,
+            split=part.split,
+            speaker=part.video,
+            dialogue=part.video,
+            media=clip.path if clip else None,
+            text=part.text or None,
+            labels=part.labels,
+        )
 
 
 @dataclass(frozen=True)

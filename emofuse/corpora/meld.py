@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from emofuse.corpora.clips import usable
+from emofuse.corpora.clips import TEXT_ALONE, usable
 from emofuse.corpora.corpus import Corpus, Log, Protocol
 from emofuse.corpora.folding import Folding, Names, same
 from emofuse.corpora.text import repair, table
@@ -110,7 +110,7 @@ def _first(root: Path, *names: str) -> Path | None:
 
 
 def _clip(path: Path, row: dict[str, str], where: str, verify: bool, log: Log) -> Path | None:
-    clip = usable(path, log, verify, mend="its utterance is read as text alone")
+    clip = usable(path, log, verify, mend=TEXT_ALONE)
     if clip is None or clip.seconds is None:
         return clip.path if clip else None
     start, end = _seconds(row["StartTime"]), _seconds(row["EndTime"])
@@ -121,9 +121,8 @@ def _clip(path: Path, row: dict[str, str], where: str, verify: bool, log: Log) -
         return path
     if abs(clip.seconds - (end - start)) > SLACK:
         log.problem(
-            path, "misaligned", f"the clip lasts {clip.seconds:.1f} s, the csv says {end - start:.1f} s",
-            "its utterance is read as text alone",
-        )  # fmt: skip
+            path, "misaligned", f"the clip lasts {clip.seconds:.1f} s, the csv says {end - start:.1f} s", TEXT_ALONE
+        )
         return None
     return path
 

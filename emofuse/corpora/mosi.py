@@ -6,18 +6,16 @@ import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from emofuse.corpora.clips import usable
-from emofuse.corpora.corpus import SPLITS, Corpus, Log, Protocol
+from emofuse.corpora.corpus import Corpus, Log, Protocol
 from emofuse.corpora.folding import SENTIMENT_BY_SIGN, Folding, Names, Number, Sign
-from emofuse.corpora.labelled import find_clip, rows
+from emofuse.corpora.labelled import Part, find_clip, rows, utterances_of
 from emofuse.corpora.mosi_folds import MOSI_FOLDS
 from emofuse.corpora.text import repair, table
 from emofuse.errors import DataError
-from emofuse.types import Split, Utterance
+from emofuse.types import SPLITS, Split, Utterance
 
 EMOTIONS = ("happiness", "sadness", "anger", "surprise", "disgust", "fear")
 OWN: dict[str, str | None] = {
@@ -30,20 +28,6 @@ SENTIMENT: dict[str, Folding] = {
     "polarity": Sign("sentiment"),
     "intensity": Number("sentiment", lambda s: abs(s) / 3),
 }
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A labelled part of a video, wherever its layout keeps it."""
-
-    where: str
-    video: str
-    clip: str
-    split: Split
-    sentiment: float
-    text: str
-    media: Path | None
-    """Where the clip should be; None when the layout has no clips at all."""
 
 
 class Mosi(Corpus):
@@ -70,43 +54,28 @@ class Mosi(Corpus):
     def scan(self, root: Path, log: Log, *, verify: bool = True) -> Iterator[Utterance]:
         """Every labelled segment whose clip or text is there."""
         labelled = root / "label.csv"
-        segments = self._labelled(labelled, log) if labelled.is_file() else self._raw(root, log)
-        for segment in segments:
-            mend = "its utterance is read as text alone"
-            clip = usable(segment.media, log, verify, mend) if segment.media else None
-            if clip is None and not segment.text:
-                log.problem(segment.where, "row", "neither clip nor text", "it is left out")
-                continue
-            yield Utterance(
-                id=f"{segment.video}_{segment.clip}",
-                corpus=self.name,
-                split=segment.split,
-                speaker=segment.video,
-                dialogue=segment.video,
-                media=clip.path if clip else None,
-                text=segment.text or None,
-                labels=self._labels(segment),
-            )
+        parts = self._labelled(labelled, log) if labelled.is_file() else self._raw(root, log)
+        yield from utterances_of(parts, self.name, log, verify)
 
-    def _labels(self, segment: Segment) -> dict[str, float | dict[str, float]]:
-        return {"sentiment": segment.sentiment}
+    def _labels(self, video: str, clip: str, sentiment: float) -> dict[str, float | dict[str, float]]:
+        return {"sentiment": sentiment}
 
-    def _labelled(self, path: Path, log: Log) -> Iterator[Segment]:
+    def _labelled(self, path: Path, log: Log) -> Iterator[Part]:
         raw = path.parent / "Raw"
         if not raw.is_dir():
             log.note("no folder Raw: utterances are text alone")
         try:
             for row in rows(path, ("label",), 3.0):
                 if row.wrong or row.mode is None or "label" not in row.numbers:
-                    log.problem(row.where, "label", row.wrong or "no label", "mend the row")
+                    log.problem(row.where, "label", row.wrong or "no label", "fix the row")
                     continue
                 media = find_clip(raw / row.video, row.clip) if raw.is_dir() else None
-                text = repair(row.text)
-                yield Segment(row.where, row.video, row.clip, row.mode, row.numbers["label"], text, media)
+                labels = self._labels(row.video, row.clip, row.numbers["label"])
+                yield Part(row.where, row.video, row.clip, row.mode, repair(row.text), labels, media)
         except KeyError as error:
             raise self.layout_error(path, f"no column {error.args[0]}") from error
 
-    def _raw(self, root: Path, log: Log) -> Iterator[Segment]:
+    def _raw(self, root: Path, log: Log) -> Iterator[Part]:
         raw = root / "Raw" if (root / "Raw").is_dir() else root
         path = next((p for p in (raw / "Labels/OpinionLevelSentiment.csv", root / "Labels/OpinionLevelSentiment.csv",
                                  root / "OpinionLevelSentiment.csv") if p.is_file()), None)  # fmt: skip
@@ -126,7 +95,8 @@ class Mosi(Corpus):
                     log.problem(where, "label", f"video {video!r}, sentiment {sentiment:g}", "it is left out")
                     continue
                 media = _media(raw, f"{video}_{clip}", "Video/Segmented", "Audio/WAV_16000/Segmented")
-                yield Segment(where, video, clip, folds[video], sentiment, said.get((video, clip), ""), media)
+                labels = self._labels(video, clip, sentiment)
+                yield Part(where, video, clip, folds[video], said.get((video, clip), ""), labels, media)
 
 
 class Mosei(Mosi):
@@ -161,13 +131,12 @@ class Mosei(Mosi):
             log.note("no Raw/Labels/*.csv: the six emotions are not read")
         yield from super().scan(root, log, verify=verify)
 
-    def _labels(self, segment: Segment) -> dict[str, float | dict[str, float]]:
-        rated = self._rated.get((segment.video, segment.clip))
-        if rated is None:
-            return {"sentiment": segment.sentiment}
-        return {"sentiment": segment.sentiment, "emotion": {name: rated[name] for name in EMOTIONS}}
+    def _labels(self, video: str, clip: str, sentiment: float) -> dict[str, float | dict[str, float]]:
+        rated = self._rated.get((video, clip))
+        emotions = {} if rated is None else {"emotion": {name: rated[name] for name in EMOTIONS}}
+        return {"sentiment": sentiment, **emotions}
 
-    def _raw(self, root: Path, log: Log) -> Iterator[Segment]:
+    def _raw(self, root: Path, log: Log) -> Iterator[Part]:
         raw = root / "Raw" if (root / "Raw").is_dir() else root
         if not self._rated or not self._folds_file.is_file():
             why = f"no {self._folds_file.name}" if self._rated else "neither label.csv nor Labels/*.csv"
@@ -180,7 +149,8 @@ class Mosei(Mosi):
                 log.problem(where, "row", f"video {video} is in no fold", "it is left out, as in the standard folds")
                 continue
             media = _media(raw, f"{video}_{clip}", "Videos/Segmented/Combined", "Audio/Segmented_Audio")
-            yield Segment(where, video, clip, folds[video], rated["sentiment"], said.get((video, clip), ""), media)
+            labels = self._labels(video, clip, rated["sentiment"])
+            yield Part(where, video, clip, folds[video], said.get((video, clip), ""), labels, media)
 
 
 def _media(raw: Path, name: str, video: str, audio: str) -> Path | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from emofuse.corpora.clips import usable
+from emofuse.corpora.clips import TEXT_ALONE, usable
 from emofuse.corpora.corpus import Corpus, Log, Protocol
 from emofuse.corpora.folding import Folding, Names, same
 from emofuse.corpora.text import repair
@@ -59,7 +59,7 @@ class Mustard(Corpus):
         entries = {key: e for key, e in entries.items() if _sound(path.name, key, e, log)}
         scene = scenes(entries)
         for key, entry in entries.items():
-            clip = usable(clips / f"{key}.mp4", log, verify, "its utterance is read as text alone") if clips else None
+            clip = usable(clips / f"{key}.mp4", log, verify, TEXT_ALONE) if clips else None
             turns = zip(entry["context_speakers"], entry["context"], strict=True) if context else ()
             yield Utterance(
                 id=key,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from emofuse.corpora.corpus import Corpus, Log, Protocol
-from emofuse.corpora.folding import VALENCE, Folding, Names
+from emofuse.corpora.folding import Folding, Names, polarity_of
 from emofuse.corpora.text import by_share
 from emofuse.errors import DataError
 from emofuse.types import Split, Utterance
@@ -43,7 +43,7 @@ class Smp2020(Corpus):
         """
     foldings: ClassVar[dict[str, Folding]] = {
         "emotion": Names("emotion", EMOTIONS),
-        "polarity": Names("emotion", {own: VALENCE[emotion] for own, emotion in EMOTIONS.items()}),
+        "polarity": Names("emotion", polarity_of(EMOTIONS)),
     }
     protocol = Protocol({"emotion": "macro_f1"})
     language = "Chinese"

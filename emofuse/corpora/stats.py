@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from emofuse.corpora.clips import inspect_clip
-from emofuse.corpora.corpus import SPLITS
 from emofuse.errors import require_package
 from emofuse.files import replacing
-from emofuse.types import Utterance
+from emofuse.types import SPLITS, Utterance
 
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 """Colours that stay apart for colour-blind readers (Okabe & Ito 2008)."""

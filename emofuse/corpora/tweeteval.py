@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from emofuse.corpora.corpus import Corpus, Log, Protocol
-from emofuse.corpora.folding import VALENCE, Folding, Names
+from emofuse.corpora.folding import Folding, Names, polarity_of
 from emofuse.types import Split, Utterance
 
 FILES: dict[Split, str] = {"train": "train", "dev": "val", "test": "test"}
@@ -28,7 +28,7 @@ class TweetEval(Corpus):
         """
     foldings: ClassVar[dict[str, Folding]] = {
         "emotion": Names("emotion", EMOTIONS),
-        "polarity": Names("emotion", {own: VALENCE[emotion] for own, emotion in EMOTIONS.items()}),
+        "polarity": Names("emotion", polarity_of(EMOTIONS)),
     }
     protocol = Protocol({"emotion": "macro_f1"})
     language = "English"

@@ -81,7 +81,7 @@ def check_manifest(
     overrides: dict[str, dict[str, str | None]] | None = None,
     ignore: Collection[str] = (),
 ) -> list[Problem]:
-    """Everything wrong with a manifest, each with its row and how to mend it; an empty list when it is fine.
+    """Everything wrong with a manifest, each with its row and how to fix it; an empty list when it is fine.
 
     A column that nothing would be learnt from is a problem, unless `ignore` names it. Raises DataError only where there
     is no table to check (no file, no columns, a format that is not known), and for an override or an ignored column
