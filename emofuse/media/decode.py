@@ -123,11 +123,11 @@ def stream(
         tracks: list[AudioTrack | VideoTrack] = []
         items: list[Iterator[AudioBlock | VideoFrame]] = []
         if audio and (opened := opened_track(stack, path, "audio")):
-            tracks.append(sound := AudioTrack(*opened, begin, end, limits))
+            tracks.append(sound := AudioTrack(opened, begin, end, limits))
             sound.channels, sound.channel = channels, channel
             items.append(sound.items())
         if video and (opened := opened_track(stack, path, "video")):
-            tracks.append(pictures := VideoTrack(*opened, begin, end, limits, frame_interval))
+            tracks.append(pictures := VideoTrack(opened, begin, end, limits, frame_interval))
             items.append(stack.enter_context(contextlib.closing(ahead([pictures.items], 1, _FRAMES_AHEAD))))
         if not tracks:
             wanted, there = ("audio", "video") if audio else ("video", "audio")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import av.container
@@ -37,24 +37,24 @@ _STANDS = 1.0
 """Seconds from which a picture that was there before `start` is still there after it."""
 
 
+class Opened(NamedTuple):
+    """A container, a track in it, and the second of the container at which the clip begins."""
+
+    container: av.container.InputContainer
+    stream: Any
+    zero: float
+
+
 class Track:
     """One track of a container that is opened for it alone, so that tracks stored far apart still come out together."""
 
     kind = ""
 
-    def __init__(
-        self,
-        container: av.container.InputContainer,
-        stream: Any,
-        zero: float,
-        start: float,
-        end: float | None,
-        limits: Limits,
-    ) -> None:
-        self.container, self.stream, self.zero, self.start, self.end = container, stream, zero, start, end
-        self.limits, self.packets_read = limits, 0
-        self.format = container.format.name
-        self.duration = container.duration / av.time_base if container.duration else None
+    def __init__(self, opened: Opened, start: float, end: float | None, limits: Limits) -> None:
+        self.container, self.stream, self.zero = opened
+        self.start, self.end, self.limits, self.packets_read = start, end, limits, 0
+        self.format = self.container.format.name
+        self.duration = self.container.duration / av.time_base if self.container.duration else None
         self.damaged = self.decoded = 0
         self.reached = self.broken = self.gaps = self.widest = 0.0
         self.cut: str | None = None
@@ -172,18 +172,10 @@ class VideoTrack(Track):
 
     kind = "video"
 
-    def __init__(
-        self,
-        container: av.container.InputContainer,
-        stream: Any,
-        zero: float,
-        start: float,
-        end: float | None,
-        limits: Limits,
-        interval: float,
-    ) -> None:
-        super().__init__(container, stream, zero, start, end, limits)
+    def __init__(self, opened: Opened, start: float, end: float | None, limits: Limits, interval: float) -> None:
+        super().__init__(opened, start, end, limits)
         self.interval = interval
+        stream = self.stream
         self.fps = float(stream.average_rate or stream.guessed_rate or 25)
         stream.thread_type = "AUTO"
         self.length = 1 / self.fps
@@ -243,12 +235,12 @@ class VideoTrack(Track):
         return last + left if 0 < left <= stands else last
 
 
-def opened_track(stack: contextlib.ExitStack, path: File, kind: str) -> tuple[Any, Any, float] | None:
-    """A container of its own, the track of that kind in it and the clip's zero; None where there is no such track."""
+def opened_track(stack: contextlib.ExitStack, path: File, kind: str) -> Opened | None:
+    """A container for the track of that kind alone; None where there is no such track."""
     container = stack.enter_context(open_media(path))
     sound, pictures = usable_streams(container, path)
     track = sound if kind == "audio" else pictures
-    return None if track is None else (container, track, _zero(container, sound, pictures))
+    return None if track is None else Opened(container, track, _zero(container, sound, pictures))
 
 
 def usable_streams(container: av.container.InputContainer, path: File) -> tuple[Any, Any]:
