@@ -235,11 +235,7 @@ class Run:
         calibration = calibrate_in_turn(model, gather, evidence)
         model.config = model.config.with_priors(data.priors).with_terciles(terciles_of(predictions))
         metrics = {s.name: metrics_of(model.tasks, c, s.threshold) for s, c in zip(data.dev, predictions, strict=True)}
-        report = build_report(
-            self.recipe,
-            seed=self.seed,
-            command=self.command,
-            limit=self.limit,
+        report = self._report(
             data=data.gathered,
             metrics=metrics,
             calibration=calibration,
@@ -254,10 +250,8 @@ class Run:
             log.say(
                 f"  too few dev samples of {subset} for {', '.join(tasks)}: calibrated as the model it started from"
             )
-        recipe = dump_recipe(self.recipe.model_copy(update={"root": None}))
-        card = build_card(self.recipe, model.tasks, report)
         save_predictions(self.folder / PREDICTIONS, model, data.dev, predictions)
-        model.save_pretrained(target, dtype=self.recipe.output.dtype, recipe=recipe, report=report, card=card)
+        self._save(model, report, target)
         plot_curves(report["curves"], target / "curves.png")
         self._save_apart(model, adapters, target / "adapters", log)
         log.say(
@@ -270,11 +264,7 @@ class Run:
         for line in taken:
             log.say("  " + line)
         outcome = put_together(model, self.recipe, self.limit, log.say)
-        report = build_report(
-            self.recipe,
-            seed=self.seed,
-            command=self.command,
-            limit=self.limit,
+        report = self._report(
             data=outcome.data,
             metrics=outcome.metrics,
             calibration=outcome.calibration,
@@ -283,11 +273,19 @@ class Run:
             parameters={part: (0, total) for part, (_, total) in parameter_counts(model).items()},
         )
         target = self.folder / "model"
+        self._save(model, report, target)
+        log.say(f"dev {self.recipe.train.metric} {outcome.score:.4f}; saved in {target}")
+        return target
+
+    def _report(self, **found: Any) -> dict[str, Any]:
+        """The report of this run with what was found; see `build_report`."""
+        return build_report(self.recipe, seed=self.seed, command=self.command, limit=self.limit, **found)
+
+    def _save(self, model: EmotionModel, report: dict[str, Any], target: Path) -> None:
+        """The checkpoint with its recipe, which names no folder of this machine, its report and its card."""
         recipe = dump_recipe(self.recipe.model_copy(update={"root": None}))
         card = build_card(self.recipe, model.tasks, report)
         model.save_pretrained(target, dtype=self.recipe.output.dtype, recipe=recipe, report=report, card=card)
-        log.say(f"dev {self.recipe.train.metric} {outcome.score:.4f}; saved in {target}")
-        return target
 
     def _save_apart(self, model: EmotionModel, adapters: dict[Modality, Adapter], folder: Path, log: RunLog) -> None:
         """Adapters whose strategy says `merge: false`, and virtual tokens, which cannot be merged."""
