@@ -47,6 +47,12 @@ def require_package(module: str, extra: str) -> None:
         )
 
 
+def check_coverage(coverage: float, name: str = "coverage") -> None:
+    """Raise `MediaError` for a coverage of prediction sets that no set can have, or that every set has."""
+    if not 0 < coverage < 1:
+        raise MediaError(f"{name} {coverage} is not between 0 and 1; 0.9 promises nine of ten")
+
+
 def first_line(error: BaseException) -> str:
     """What an error of another package says, in one line."""
     return next(iter(str(error).strip().splitlines()), "no reason given")

@@ -10,19 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emofuse.cli.options import (
-    DEFAULT_MODEL,
-    Acts,
-    Asr,
-    Channels,
-    Device,
-    Language,
-    ModelOption,
-    Only,
-    Speakers,
-    counted,
-    listed,
-)
+from emofuse.cli import options as opt
 from emofuse.cli.outputs import complain
 from emofuse.cli.predict import SOME_FAILED
 from emofuse.errors import DataError, nearest
@@ -64,16 +52,16 @@ def batch(
     ] = None,
     embeddings: Annotated[bool, typer.Option("--embeddings", help="Keep the fused state of each segment.")] = False,
     json_progress: Annotated[bool, typer.Option("--json-progress", help="Progress as lines of JSON.")] = False,
-    model: ModelOption = DEFAULT_MODEL,
-    device: Device = "auto",
+    model: opt.ModelOption = opt.DEFAULT_MODEL,
+    device: opt.Device = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16 or int8.")] = "auto",
-    asr: Asr = "auto",
-    language: Language = None,
-    channels: Channels = None,
-    speakers: Speakers = None,
-    only: Only = None,
-    acts: Acts = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Segments per batch.")] = 16,
+    asr: opt.Asr = "auto",
+    language: opt.Language = None,
+    channels: opt.Channels = None,
+    speakers: opt.Speakers = None,
+    only: opt.Only = None,
+    acts: opt.Acts = None,
+    batch_size: opt.BatchSize = 16,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each process's sums.")] = 1,
     attempts: Annotated[int, typer.Option(min=1, help="Set a clip aside that ends its process so often.")] = 2,
 ) -> None:
@@ -99,9 +87,9 @@ def batch(
         precision=precision,
         asr=asr,
         language=language,
-        channels=listed(channels),
-        speakers=counted(speakers),
-        only=listed(only),
+        channels=opt.listed(channels),
+        speakers=opt.counted(speakers),
+        only=opt.listed(only),
         acts=_read_acts(acts),
         batch_size=batch_size,
         threads=threads,
@@ -172,20 +160,23 @@ def _check_formats(formats: list[str]) -> None:
 
 def _report(job: Job, now: Status, as_json: bool) -> int:
     """Where things are, on stdout; the exit code: 2 where all failed, 3 where some."""
-    from emofuse.batch_jobs.status import in_words
-
-    sys.stdout.write((json.dumps(asdict(now)) if as_json else in_words(job, now)) + "\n")
+    _show(job, now, as_json)
     return 0 if not now.failed else SOME_FAILED if now.failed < now.clips_done else 2
 
 
 def _show_status(folders: list[str], as_json: bool) -> None:
     from emofuse.batch_jobs.job import Job
-    from emofuse.batch_jobs.status import in_words, status
+    from emofuse.batch_jobs.status import status
 
     if len(folders) != 1:
         raise DataError("status takes one folder of a job: emofuse batch status FOLDER")
     job = Job(Path(folders[0]))
-    now = status(job)
+    _show(job, status(job), as_json)
+
+
+def _show(job: Job, now: Status, as_json: bool) -> None:
+    from emofuse.batch_jobs.status import in_words
+
     sys.stdout.write((json.dumps(asdict(now)) if as_json else in_words(job, now)) + "\n")
 
 

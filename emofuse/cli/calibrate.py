@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
-from emofuse.cli.options import ModelArgument, Options, read_options
+from emofuse.cli import options as opt
 
 
 def calibrate(
-    model: ModelArgument,
+    model: opt.ModelArgument,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The output folder; may be MODEL itself.")],
-    root: Annotated[Path, typer.Option(help="The data folder, or the manifest file.")],
+    root: opt.Root,
     corpus: Annotated[
         str | None,
         typer.Option(help="Corpus reader: ravdess, …, manifest. Default: the sources of MODEL's own recipe."),
     ] = None,
-    option: Options = None,
+    option: opt.Options = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most N utterances.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
@@ -35,7 +35,7 @@ def calibrate(
     from emofuse.training.outcome.recalibrate import recalibrate, table
 
     check_output_folder(out)
-    options = read_options(option)
+    options = opt.read_options(option)
     found = recalibrate(model, out, root, corpus=corpus, options=options, limit=limit, device=device)
     for line in table(found):
         typer.echo(line)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from emofuse.cli.options import Device, Options, read_options
+from emofuse.cli import options as opt
 from emofuse.cli.outputs import put
 from emofuse.errors import DataError
 from emofuse.files import check_outputs
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help="A model, or the report folder of an evaluation.")],
     b: Annotated[str, typer.Argument(metavar="B", help="A second model or report folder.")],
-    corpus: Annotated[str | None, typer.Option(help="Corpus reader (for models): ravdess, meld, …, manifest.")] = None,
-    root: Annotated[Path | None, typer.Option(help="The corpus folder, or the manifest file.")] = None,
-    split: Annotated[str, typer.Option(help="train, dev or test.")] = "dev",
-    option: Options = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Use at most N utterances, stratified by class.")] = None,
+    corpus: opt.CorpusIfAny = None,
+    root: opt.RootIfAny = None,
+    split: opt.SplitName = "dev",
+    option: opt.Options = None,
+    limit: opt.Limit = None,
     resamples: Annotated[int, typer.Option(min=10, help="Resamples of the bootstrap and the permutation test.")] = 1000,
-    json: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write JSON; - is stdout.")] = None,
+    json: opt.Json = None,
     md: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write Markdown; - is stdout.")] = None,
-    device: Device = "auto",
+    device: opt.Device = "auto",
 ) -> None:
     """Test whether B is better than A on the same samples.
 
@@ -41,12 +41,10 @@ def compare(
             "to compare models, say on what: --corpus and --root; or give the folders of two evaluations "
             "(emofuse evaluate … --out FOLDER)"
         )
-    if split not in ("train", "dev", "test"):
-        raise DataError(f"no split {split!r}; valid: train, dev, test")
     from emofuse.evaluation.compare import compare as paired
     from emofuse.evaluation.compare import to_dict, to_markdown, to_text
 
-    how = {"split": split, "options": read_options(option), "limit": limit, "device": device}
+    how = {"split": opt.split_named(split), "options": opt.read_options(option), "limit": limit, "device": device}
     sides: list[Any] = [
         Path(given) if done else _evaluated(given, cast(str, corpus), cast(Path, root), **how)
         for given, done in zip((a, b), evaluated, strict=True)

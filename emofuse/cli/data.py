@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from emofuse.cli.options import DEFAULT_MODEL, Device, ModelOption
+from emofuse.cli import options as opt
 from emofuse.cli.outputs import complain
 from emofuse.errors import DataError, require_package
 
@@ -20,6 +20,8 @@ Words = Annotated[
         help="Your own word for a class, as in a recipe's labels: emotion.happy=joy; =null drops it.",
     ),
 ]
+Unlabelled = Annotated[Path, typer.Argument(metavar="FILE", help="A manifest with unlabelled rows.")]
+LabelColumn = Annotated[str, typer.Option(help="The label column.")]
 
 data = typer.Typer(help="Check, count, select and pseudo-label your own data.", rich_markup_mode=None)
 
@@ -50,8 +52,8 @@ def check(
 @data.command()
 def stats(
     root: Annotated[Path, typer.Argument(metavar="PATH", help="A manifest, or the folder of a known corpus.")],
-    corpus: Annotated[str, typer.Option(help="Corpus reader: ravdess, meld, …")] = "manifest",
-    json: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write the counts as JSON; - is stdout.")] = None,
+    corpus: opt.Corpus = "manifest",
+    json: opt.Json = None,
     plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Plot the counts.")] = None,
     label: Words = None,
 ) -> None:
@@ -80,13 +82,13 @@ def stats(
 
 @data.command()
 def suggest(
-    manifest: Annotated[Path, typer.Argument(metavar="FILE", help="A manifest with unlabelled rows.")],
+    manifest: Unlabelled,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The output manifest, to be labelled.")],
     n: Annotated[int, typer.Option("-n", min=1, help="Number of rows.")] = 50,
     by: Annotated[str, typer.Option(help="Acquisition function: entropy, margin or bald.")] = "entropy",
-    task: Annotated[str, typer.Option(help="The label column.")] = "emotion",
-    model: ModelOption = DEFAULT_MODEL,
-    device: Device = "auto",
+    task: LabelColumn = "emotion",
+    model: opt.ModelOption = opt.DEFAULT_MODEL,
+    device: opt.Device = "auto",
 ) -> None:
     """Select the rows whose labels are most informative for a model (active learning)."""
     from typing import Any, cast
@@ -102,14 +104,14 @@ def suggest(
 
 @data.command()
 def label(
-    manifest: Annotated[Path, typer.Argument(metavar="FILE", help="A manifest with unlabelled train rows.")],
+    manifest: Unlabelled,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The output manifest, to train on.")],
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Minimum confidence of a pseudo-label.")] = 0.9,
     most: Annotated[int | None, typer.Option(min=1, help="Keep the N most confident rows per class.")] = None,
     soft: Annotated[bool, typer.Option("--soft", help="Write probabilities instead of the class.")] = False,
-    task: Annotated[str, typer.Option(help="The label column.")] = "emotion",
-    model: ModelOption = DEFAULT_MODEL,
-    device: Device = "auto",
+    task: LabelColumn = "emotion",
+    model: opt.ModelOption = opt.DEFAULT_MODEL,
+    device: opt.Device = "auto",
 ) -> None:
     """Pseudo-label the rows that a model is confident of."""
     from emofuse.files import check_outputs

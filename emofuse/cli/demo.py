@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from emofuse.cli.options import DEFAULT_MODEL, Asr, Device, Language, ModelOption
+from emofuse.cli import options as opt
 from emofuse.errors import require_package
 
 
 def demo(
-    model: ModelOption = DEFAULT_MODEL,
-    host: Annotated[str, typer.Option(help="Address to bind; 0.0.0.0 accepts other machines.")] = "127.0.0.1",
+    model: opt.ModelOption = opt.DEFAULT_MODEL,
+    host: opt.Host = "127.0.0.1",
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: the first free port from 7860.")] = None,
     share: Annotated[bool, typer.Option("--share", help="Request a public address from Gradio's relay.")] = False,
     feedback: Annotated[
@@ -22,12 +22,10 @@ def demo(
     minutes: Annotated[float, typer.Option(min=0.1, help="Longest accepted clip, in minutes.")] = 10.0,
     megabytes: Annotated[int, typer.Option(min=1, help="Largest accepted file, in megabytes.")] = 200,
     waiting: Annotated[int, typer.Option(min=0, help="Capacity of the waiting queue.")] = 8,
-    name: Annotated[
-        list[str] | None, typer.Option(metavar="HOST", help="A further name of this machine, for example a proxy's.")
-    ] = None,
-    device: Device = "auto",
-    asr: Asr = "auto",
-    language: Language = None,
+    name: opt.HostNames = None,
+    device: opt.Device = "auto",
+    asr: opt.Asr = "auto",
+    language: opt.Language = None,
 ) -> None:
     """Serve the web demo: upload a clip, record speech or type a text.
 

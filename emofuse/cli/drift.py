@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from emofuse.cli.options import DEFAULT_MODEL, ModelOption
+from emofuse.cli import options as opt
 from emofuse.errors import CheckpointError
 
 FOUND = 3
@@ -19,7 +19,7 @@ def drift(
     after: Annotated[
         Path | None, typer.Argument(metavar="OUT_B", help="A later one; default: OUT_A against the model's reference.")
     ] = None,
-    model: ModelOption = DEFAULT_MODEL,
+    model: opt.ModelOption = opt.DEFAULT_MODEL,
     store: Annotated[
         Path | None, typer.Option(metavar="CHECKPOINT", help="Write OUT_A as the reference of this model folder.")
     ] = None,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emofuse.cli.options import Device, ModelArgument, Options, read_options
-from emofuse.errors import DataError
+from emofuse.cli import options as opt
+from emofuse.errors import DataError, check_coverage
 from emofuse.files import check_output_folder
 
 if TYPE_CHECKING:
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: ModelArgument,
-    corpus: Annotated[str, typer.Option(help="Corpus reader: ravdess, meld, …, manifest.")],
-    root: Annotated[Path, typer.Option(help="The corpus folder, or the manifest file.")],
-    split: Annotated[str, typer.Option(help="train, dev or test.")] = "dev",
+    model: opt.ModelArgument,
+    corpus: opt.Corpus,
+    root: opt.Root,
+    split: opt.SplitName = "dev",
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write reports to this folder: HTML, Markdown and JSON.")
     ] = None,
-    option: Options = None,
+    option: opt.Options = None,
     pair: Annotated[
         list[str] | None,
         typer.Option(metavar="MODALITY=CORPUS:ROOT", help="Take a modality from another corpus, matched by class."),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Use at most N utterances, stratified by class.")] = None,
+    limit: opt.Limit = None,
     coverage: Annotated[float, typer.Option(help="Coverage of prediction sets.")] = 0.9,
     stress: Annotated[
         bool, typer.Option("--stress", help="Robustness to corrupted input: noise, blur, typos, …")
@@ -41,24 +41,22 @@ def evaluate(
     compare: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Report folder of an earlier evaluation to compare with.")
     ] = None,
-    device: Device = "auto",
+    device: opt.Device = "auto",
 ) -> None:
     """Evaluate a model on a split of a corpus.
 
     With intervals, by subset of modalities and by group; with --stress, under noise, blur, typos and the like, on 200
     utterances unless --limit says how many.
     """
-    if split not in ("train", "dev", "test"):
-        raise DataError(f"no split {split!r}; valid: train, dev, test")
-    if not 0 < coverage < 1:
-        raise DataError(f"--coverage {coverage:g} is not between 0 and 1; 0.9 promises nine of ten")
+    what: dict[str, Any] = {"corpus": corpus, "root": root, "split": opt.split_named(split)}
+    check_coverage(coverage, "--coverage")
     if out is not None:
         check_output_folder(out)
-    what: dict[str, Any] = {"options": read_options(option), "pairs": read_pairs(pair)}
+    what |= {"options": opt.read_options(option), "pairs": read_pairs(pair)}
     from emofuse.pipeline.pipeline import load
 
     pipeline = load(model, device)
-    what |= {"corpus": corpus, "root": root, "split": split, "name": pipeline.name}
+    what |= {"name": pipeline.name}
     if stress:
         what |= {"only": only or None, "task": task} | ({"limit": limit} if limit else {})
         _stress(pipeline.model, what, out)

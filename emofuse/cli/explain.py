@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from emofuse.cli.options import DEFAULT_MODEL, Channels, Context, Device, ModelOption, Only, Speakers, counted, listed
+from emofuse.cli import options as opt
 from emofuse.cli.outputs import put
 from emofuse.errors import MediaError
 from emofuse.files import check_outputs
@@ -16,23 +16,21 @@ from emofuse.files import check_outputs
 
 def explain(
     clip: Annotated[Path | None, typer.Argument(metavar="CLIP", help="A video, recording or picture.")] = None,
-    text: Annotated[str | None, typer.Option(help="A text to explain, alone or as the words of the clip.")] = None,
-    transcript: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Transcript of the clip: .srt, .vtt or .txt.")
-    ] = None,
+    text: opt.Text = None,
+    transcript: opt.Transcript = None,
     html: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write an HTML page; - is stdout.")] = None,
-    json: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write all scores as JSON; - is stdout.")] = None,
+    json: opt.Json = None,
     task: Annotated[str, typer.Option(help="emotion, polarity, …")] = "emotion",
     target: Annotated[
         str | None, typer.Option(metavar="CLASS", help="Explain this class instead of the most probable one.")
     ] = None,
     most: Annotated[int, typer.Option(min=1, help="Explain at most N segments, from the start.")] = 20,
-    channels: Channels = None,
-    speakers: Speakers = None,
-    only: Only = None,
-    context: Context = None,
-    model: ModelOption = DEFAULT_MODEL,
-    device: Device = "auto",
+    channels: opt.Channels = None,
+    speakers: opt.Speakers = None,
+    only: opt.Only = None,
+    context: opt.Context = None,
+    model: opt.ModelOption = opt.DEFAULT_MODEL,
+    device: opt.Device = "auto",
 ) -> None:
     """Attribute a prediction to words, moments of the voice and regions of the face.
 
@@ -42,10 +40,9 @@ def explain(
         raise MediaError("nothing to explain: give a clip or --text")
     check_outputs([json, html], [clip, transcript])
 
-    from emofuse.media.clip import TalkInputs
     from emofuse.pipeline.pipeline import load
 
-    talk = TalkInputs(channels=listed(channels), speakers=counted(speakers), only=listed(only), context=context)
+    talk = opt.talk_inputs(channels, speakers, only, context)
     pipeline = load(model, device)
     reasons = pipeline.explain(clip, text=text, transcript=transcript, task=task, target=target, **talk)
     parts = list(islice(reasons, most))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from emofuse.cli.options import ModelArgument
+from emofuse.cli import options as opt
 from emofuse.errors import DataError
 from emofuse.files import check_output_folder
 
@@ -20,8 +20,8 @@ CALIBRATION = 256
 
 
 def export(
-    model: ModelArgument,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The output folder.")],
+    model: opt.ModelArgument,
+    folder: opt.OutFolder,
     format: Annotated[Format, typer.Option(help="onnx, openvino or torch.")] = "onnx",
     int8: Annotated[
         bool, typer.Option("--int8", help="Quantise to int8, calibrated on the dev split of --corpus.")
@@ -52,8 +52,8 @@ def export(
 
 
 def prune(
-    model: ModelArgument,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The output folder.")],
+    model: opt.ModelArgument,
+    folder: opt.OutFolder,
     keep: Annotated[list[str], typer.Option(metavar="MODALITY=LAYERS", help="Layers to keep: text=3; repeatable.")],
 ) -> None:
     """Prune encoder layers; a recipe with loss.distil then distils the whole model into the rest."""

@@ -7,12 +7,12 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from emofuse.cli.options import DEFAULT_MODEL, ModelArgument
+from emofuse.cli import options as opt
 from emofuse.errors import CheckpointError
 
 
 def info(
-    model: ModelArgument = DEFAULT_MODEL,
+    model: opt.ModelArgument = opt.DEFAULT_MODEL,
 ) -> None:
     """Print a model's labels, licence and measured quality."""
     from rich.console import Console

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from emofuse.cli.options import DEFAULT_MODEL, Acts, Asr, Device, ModelOption
+from emofuse.cli import options as opt
 from emofuse.cli.outputs import put
 from emofuse.errors import MediaError, require_package
 
@@ -17,10 +17,10 @@ def mcp(
         Path | None, typer.Option(metavar="FOLDER", help="Let agents name files of this folder; default: none.")
     ] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the tool's JSON schema and exit.")] = False,
-    acts: Acts = None,
-    model: ModelOption = DEFAULT_MODEL,
-    device: Device = "auto",
-    asr: Asr = "auto",
+    acts: opt.Acts = None,
+    model: opt.ModelOption = opt.DEFAULT_MODEL,
+    device: opt.Device = "auto",
+    asr: opt.Asr = "auto",
 ) -> None:
     """Serve the model to a language-model agent on stdin and stdout (extra mcp), or print the tool's schema."""
     if schema:

@@ -1,14 +1,18 @@
-"""Options that several commands have, and those of corpus readers: `--option KEY=VALUE`."""
+"""Options that several commands have, each defined once, and what their values are checked and read by."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from emofuse.errors import DataError
+
+if TYPE_CHECKING:
+    from emofuse.media.clip import TalkInputs
+    from emofuse.types import Split
 
 DEFAULT_MODEL = "emofuse-small"
 _MODEL = "A shipped model, a folder, or a hub id."
@@ -34,6 +38,8 @@ Start = Annotated[
     float | None, typer.Option(metavar="SECOND", help="Analyse the clip from here on; times stay the file's.")
 ]
 End = Annotated[float | None, typer.Option(metavar="SECOND", help="Analyse the clip up to here.")]
+Text = Annotated[str | None, typer.Option(help="A text, alone or as the words of the clip.")]
+Transcript = Annotated[Path | None, typer.Option(metavar="FILE", help="Transcript of the clip: .srt, .vtt or .txt.")]
 Only = Annotated[
     str | None,
     typer.Option(metavar="NAME,…", help="Predict these speakers and nobody else, e.g. customer: see docs/people.md."),
@@ -51,10 +57,49 @@ Context = Annotated[
     list[str] | None,
     typer.Option(metavar="TURN", help="What was said before, 'NAME: words' or words; repeatable, oldest first."),
 ]
+Json = Annotated[str | None, typer.Option(metavar="PATH|-", help="Write JSON; - is stdout.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Segments per batch.")]
+Prefix = Annotated[str, typer.Option(help="What the names of the columns of predictions begin with.")]
+Host = Annotated[str, typer.Option(help="Address to bind; 0.0.0.0 accepts other machines.")]
+HostNames = Annotated[
+    list[str] | None, typer.Option(metavar="HOST", help="A further name of the demo's host, e.g. a proxy's.")
+]
+_CORPUS = typer.Option(help="Corpus reader: ravdess, meld, …, manifest.")
+Corpus = Annotated[str, _CORPUS]
+CorpusIfAny = Annotated[str | None, _CORPUS]
+_ROOT = typer.Option(help="The corpus folder, or the manifest file.")
+Root = Annotated[Path, _ROOT]
+RootIfAny = Annotated[Path | None, _ROOT]
+SplitName = Annotated[str, typer.Option(help="train, dev or test.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Use at most N utterances, stratified by class.")]
+LimitEach = Annotated[int | None, typer.Option(min=1, help="Use at most N utterances per source and split.")]
 Options = Annotated[
     list[str] | None,
     typer.Option("--option", metavar="KEY=VALUE", help="Option of the corpus reader, e.g. fold=2; repeatable."),
 ]
+OutFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The output folder.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Overrides of the recipe: root=DIR optim.lr=1e-4.")
+]
+
+
+def talk_inputs(
+    channels: str | None, speakers: str | None, only: str | None, context: Sequence[str] | None = None
+) -> TalkInputs:
+    """What the options say of who talks, as a pipeline's call takes it."""
+    from emofuse.media.clip import TalkInputs
+
+    return TalkInputs(channels=listed(channels), speakers=counted(speakers), only=listed(only), context=context)
+
+
+def split_named(split: str) -> Split:
+    """The split. Raises `DataError` where there is none of this name."""
+    from emofuse.types import SPLITS
+
+    for valid in SPLITS:
+        if split == valid:
+            return valid
+    raise DataError(f"no split {split!r}; valid: {', '.join(SPLITS)}")
 
 
 def counted(speakers: str | None) -> Any:

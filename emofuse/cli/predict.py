@@ -8,27 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emofuse.cli import options as opt
 from emofuse.cli.growing import check_parts, written
-from emofuse.cli.options import (
-    DEFAULT_MODEL,
-    Acts,
-    Asr,
-    Channel,
-    Channels,
-    Context,
-    Device,
-    End,
-    Language,
-    ModelOption,
-    Only,
-    Speakers,
-    Start,
-    counted,
-    listed,
-)
 from emofuse.cli.outputs import Outputs, complain, put, written_to_stdout
 from emofuse.cli.tables import TableJob
-from emofuse.errors import EmofuseError, MediaError
+from emofuse.errors import EmofuseError, MediaError, check_coverage
 
 if TYPE_CHECKING:
     from emofuse.media.memory import MemoryFile
@@ -44,11 +28,9 @@ def predict(
         list[Path] | None,
         typer.Argument(metavar="CLIP…", help="Videos, recordings, pictures, texts, or folders of them; - is stdin."),
     ] = None,
-    text: Annotated[str | None, typer.Option(help="A text to predict, alone or as the words of the clip.")] = None,
-    transcript: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Transcript of the clip: .srt, .vtt or .txt.")
-    ] = None,
-    json: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write JSON; - is stdout.")] = None,
+    text: opt.Text = None,
+    transcript: opt.Transcript = None,
+    json: opt.Json = None,
     csv: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write a CSV table; - is stdout.")] = None,
     srt: Annotated[Path | None, typer.Option(metavar="PATH", help="Write SubRip captions.")] = None,
     vtt: Annotated[Path | None, typer.Option(metavar="PATH", help="Write WebVTT captions.")] = None,
@@ -66,10 +48,10 @@ def predict(
     blur: Annotated[bool, typer.Option("--blur", help="Blur the faces in what --render writes.")] = False,
     seconds: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write a CSV with a row a second.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Plot the timeline.")] = None,
-    model: ModelOption = DEFAULT_MODEL,
-    device: Device = "auto",
-    asr: Asr = "auto",
-    language: Language = None,
+    model: opt.ModelOption = opt.DEFAULT_MODEL,
+    device: opt.Device = "auto",
+    asr: opt.Asr = "auto",
+    language: opt.Language = None,
     coverage: Annotated[
         float | None,
         typer.Option(metavar="SHARE", help="Return sets that contain the true emotion with this probability."),
@@ -77,14 +59,14 @@ def predict(
     widest: Annotated[
         int | None, typer.Option(min=1, help="Abstain where the set has more than N classes (default: half of them).")
     ] = None,
-    channels: Channels = None,
-    channel: Channel = None,
-    speakers: Speakers = None,
-    only: Only = None,
-    context: Context = None,
-    start: Start = None,
-    end: End = None,
-    acts: Acts = None,
+    channels: opt.Channels = None,
+    channel: opt.Channel = None,
+    speakers: opt.Speakers = None,
+    only: opt.Only = None,
+    context: opt.Context = None,
+    start: opt.Start = None,
+    end: opt.End = None,
+    acts: opt.Acts = None,
     mask: Annotated[bool, typer.Option("--mask", help="Mask addresses and long numbers in the words.")] = False,
     mask_names: Annotated[str | None, typer.Option(metavar="NAME,…", help="Mask these names too.")] = None,
     text_column: Annotated[
@@ -95,14 +77,16 @@ def predict(
     dialogue_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="… of its dialogue, whose earlier rows are context.")
     ] = None,
-    prefix: Annotated[str, typer.Option(help="What the added columns' names begin with.")] = "predicted_",
-    batch_size: Annotated[int, typer.Option(min=1, help="Segments per batch.")] = 16,
+    prefix: opt.Prefix = "predicted_",
+    batch_size: opt.BatchSize = 16,
 ) -> None:
     """Predict the emotions expressed in clips, pictures or a text, as a table or files.
 
     Of several clips, JSON and CSV hold all; captions and timelines then go to a folder, a file a clip. What is done is
     written at once: a run that is killed leaves it in PATH.part (of CSV on stdout, all rows come at the end).
     """
+    if coverage is not None:
+        check_coverage(coverage, "--coverage")
     if text_column is not None:
         from emofuse.pipeline.tables import Columns
 
@@ -122,19 +106,15 @@ def predict(
     outputs.check(sources, _words_beside(sources) if text is None and transcript is None else [transcript])
     if several:
         check_parts([json, csv])
-    if coverage is not None and not 0 < coverage < 1:
-        raise MediaError(f"--coverage {coverage:g} is not between 0 and 1; 0.9 promises nine of ten")
-
     from emofuse.media.clip import ClipInputs
     from emofuse.pipeline.pipeline import load
 
-    talk = ClipInputs(channels=listed(channels), speakers=counted(speakers), only=listed(only), context=context)
-    talk |= ClipInputs(channel=channel, start=start, end=end)
+    talk = ClipInputs(**opt.talk_inputs(channels, speakers, only, context), channel=channel, start=start, end=end)
     pipeline = load(model, device=device, asr=asr, language=language, acts=acts or ())
     words = {"text": text, "transcript": transcript, **talk}
     answers = _many(pipeline, sources, talk, batch_size) if several else _one(pipeline, sources, words, batch_size)
     if mask or mask_names is not None:
-        answers = ((source, _masked(found, listed(mask_names) or [])) for source, found in answers)
+        answers = ((source, _masked(found, opt.listed(mask_names) or [])) for source, found in answers)
     raise typer.Exit(_follow(answers, outputs, coverage, widest))
 
 

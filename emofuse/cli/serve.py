@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from emofuse.cli.options import DEFAULT_MODEL, Asr, Device, Language, ModelOption
+from emofuse.cli import options as opt
 from emofuse.errors import EmofuseError, require_package
 
 
 def serve(
-    model: ModelOption = DEFAULT_MODEL,
-    host: Annotated[str, typer.Option(help="Address to bind; 0.0.0.0 accepts other machines.")] = "127.0.0.1",
+    model: opt.ModelOption = opt.DEFAULT_MODEL,
+    host: opt.Host = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 = any free port.")] = 8000,
     keys: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Accept only callers with a key whose hash is in this file.")
@@ -35,16 +35,14 @@ def serve(
     drain: Annotated[float, typer.Option(min=0, help="Seconds that a stop waits for answers under way.")] = 60.0,
     urls: Annotated[bool, typer.Option("--urls", help="Take clips by their public address, too.")] = False,
     demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Serve the web demo at / (extra demo).")] = True,
-    name: Annotated[
-        list[str] | None, typer.Option(metavar="HOST", help="A further name of the demo's host, e.g. a proxy's.")
-    ] = None,
+    name: opt.HostNames = None,
     otel: Annotated[bool, typer.Option("--otel", help="Export spans by OTLP (extra otel).")] = False,
     linger: Annotated[
         float, typer.Option(min=0, help="Seconds between /readyz saying 503 and the socket closing.")
     ] = 0.0,
-    device: Device = "auto",
-    asr: Asr = "auto",
-    language: Language = None,
+    device: opt.Device = "auto",
+    asr: opt.Asr = "auto",
+    language: opt.Language = None,
 ) -> None:
     """Serve the model over HTTP: POST /v1/analyze and more; requests are batched together.
 

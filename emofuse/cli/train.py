@@ -9,17 +9,16 @@ from typing import Annotated
 
 import typer
 
+from emofuse.cli import options as opt
 from emofuse.errors import require_package
 from emofuse.files import check_output_folder
 
 
 def train(
     recipe: Annotated[Path, typer.Argument(help="A YAML file, for example recipes/emofuse-small/text.yaml.")],
-    overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Overrides: root=DIR optim.lr=1e-4.")
-    ] = None,
+    overrides: opt.Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume from the last saved state.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Use at most N utterances per source and split.")] = None,
+    limit: opt.LimitEach = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the recipe and print what a run would do.")] = False,
 ) -> None:
     """Train a model from a recipe.
@@ -51,12 +50,12 @@ def average(
 def tune(
     recipe: Annotated[Path, typer.Argument(help="A recipe (YAML).")],
     space: Annotated[Path, typer.Option(help="Search space (YAML): optim.lr: {low: 1e-5, high: 1e-3, log: true}.")],
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Recipe overrides.")] = None,
+    overrides: opt.Overrides = None,
     trials: Annotated[int, typer.Option(min=1, help="Number of trials.")] = 20,
     prune: Annotated[
         bool, typer.Option("--prune/--no-prune", help="Stop trials that fall behind the median after an epoch.")
     ] = True,
-    limit: Annotated[int | None, typer.Option(min=1, help="Use at most N utterances per source and split.")] = None,
+    limit: opt.LimitEach = None,
 ) -> None:
     """Search hyperparameters of a recipe.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emofuse.cli.options import listed
+from emofuse.cli import options as opt
 from emofuse.cli.outputs import put, written_to_stdout
 from emofuse.errors import MediaError, require_package
 from emofuse.files import check_outputs
@@ -42,8 +42,8 @@ def trend(
     false_alarms: Annotated[str, typer.Option(metavar="RATE", help="False alarms a series may raise.")] = "1/month",
     threshold: Annotated[float | None, typer.Option(help="Threshold in place of a rate of false alarms.")] = None,
     baseline: Annotated[int, typer.Option(min=3, help="Periods from the start that are taken for normal.")] = 14,
-    prefix: Annotated[str, typer.Option(help="What the columns of predictions begin with.")] = "predicted_",
-    json: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write JSON; - is stdout.")] = None,
+    prefix: opt.Prefix = "predicted_",
+    json: opt.Json = None,
     csv: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write a row a period; - is stdout.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Draw it (extra plot).")] = None,
 ) -> None:
@@ -64,7 +64,7 @@ def trend(
     if plot is not None:
         require_package("matplotlib", extra="plot")
     limit = at_rate(periods_between(false_alarms, by.value), baseline) if threshold is None else threshold
-    columns = Columns(time, tuple(listed(group) or ()), name)
+    columns = Columns(time, tuple(opt.listed(group) or ()), name)
     found = series(read_table(table)[1], of, by.value, columns, prefix=prefix)
     result = Trend(of, [(one, alerts(one, limit, baseline)) for one in found], limit)
     if json is not None:

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from emofuse.errors import CheckpointError, DataError
+from emofuse.errors import CheckpointError, DataError, check_coverage
 from emofuse.files import write_file
 from emofuse.tasks import leading
 
@@ -86,10 +86,9 @@ class ConformalScores:
         Of one source of n samples that is the ⌈(n+1)·coverage⌉-th smallest score; of several, the mean of their shares
         k/(n+1) must reach `coverage`, so that it holds for a sample of a random source (Bhattacharyya and Barber 2024,
         group-weighted conformal prediction). Where the samples are too few, every set must hold every class: a
-        `ConformalWarning` says so. Raises ValueError for a coverage outside (0, 1).
+        `ConformalWarning` says so. Raises `MediaError` (a ValueError) for a coverage outside (0, 1).
         """
-        if not 0 < coverage < 1:
-            raise ValueError(f"coverage {coverage} is not between 0 and 1; 0.9 promises nine of ten")
+        check_coverage(coverage)
         scores = np.concatenate([np.asarray(own) for own in self.scores.values()] or [np.empty(0)])
         shares = [np.full(len(own), 1 / (len(self.scores) * (len(own) + 1))) for own in self.scores.values()]
         order = np.argsort(scores, kind="stable")

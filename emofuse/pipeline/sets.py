@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from emofuse.errors import check_coverage
 from emofuse.modalities import subset_name
 from emofuse.model.conformal import ConformalTable
 from emofuse.notes import Note
@@ -20,8 +21,7 @@ def with_sets(
     segments: Sequence[Prediction], table: ConformalTable, coverage: float, widest: int | None = None
 ) -> tuple[list[Prediction], list[Note]]:
     """The predictions with their sets, and notes on what has none or rests on composed samples; see `at_coverage`."""
-    if not 0 < coverage < 1:
-        raise ValueError(f"coverage {coverage} is not between 0 and 1; 0.9 promises nine of ten")
+    check_coverage(coverage)
     found = [replace(p, sets=sets_of(p, table, coverage, widest)) for p in segments]
     lacking = sorted({_subset(p) for p in found if p.emotions and "emotion" not in p.sets})
     if found and not table:

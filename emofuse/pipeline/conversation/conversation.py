@@ -9,7 +9,7 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
-from emofuse.errors import MediaError
+from emofuse.errors import MediaError, check_coverage
 from emofuse.media.clip import PathOrName, Sound
 from emofuse.media.talk import among, read_context, read_names
 from emofuse.pipeline import formats
@@ -84,8 +84,7 @@ class Conversation:
         coverage: float = COVERAGE,
     ) -> None:
         self._predict, self._reads, self._coverage = predict, turns, coverage
-        if not 0 < coverage < 1:
-            raise MediaError(f"coverage {coverage} is not between 0 and 1; 0.9 promises nine of ten")
+        check_coverage(coverage)
         self._only = read_names(only, "only")
         self._history = list(read_context(context))
         self._referee = Referee(read_acts(acts))
