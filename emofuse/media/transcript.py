@@ -239,7 +239,7 @@ def _times(line: str, number: int, name: str) -> tuple[float, float]:
     start, end = (_to_seconds(parts[i : i + 4], line, number, name) for i in (0, 4))
     if end < start:
         raise MediaError(
-            f"{name}, line {number}: the cue ends ({end:g} s) before it starts ({start:g} s); mend its times"
+            f"{name}, line {number}: the cue ends ({end:g} s) before it starts ({start:g} s); fix its times"
         )
     return start, end
 

@@ -200,7 +200,7 @@ def test_a_string_is_a_file_by_its_ending_alone(tmp_path: Path) -> None:
             r"line 2: '00:00:0x,000 --> .*' is not a pair of times; write it as 00:00:01",
         ),
         ("00:00:01,000 -->", "line 2: .* is not a pair of times"),
-        ("00:00:05,000 --> 00:00:02,000", r"line 2: the cue ends \(2 s\) before it starts \(5 s\); mend its times"),
+        ("00:00:05,000 --> 00:00:02,000", r"line 2: the cue ends \(2 s\) before it starts \(5 s\); fix its times"),
         ("00:61:00,000 --> 00:62:00,000", "line 2: .* has more than 59 minutes or seconds; carry them over"),
     ],
 )

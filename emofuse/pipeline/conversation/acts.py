@@ -94,7 +94,7 @@ def parse_acts(text: str, source: str = "acts") -> tuple[Act, ...]:
     except (yaml.YAMLError, RecursionError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         at = "" if line is None else f", line {line + 1}"
-        raise DataError(f"{source}{at}: this is not YAML ({getattr(error, 'problem', error)}); mend it") from None
+        raise DataError(f"{source}{at}: this is not YAML ({getattr(error, 'problem', error)}); fix it") from None
     rows = content.get("acts") if isinstance(content, dict) else None
     if not isinstance(rows, list) or not rows or set(content) != {"acts"}:
         raise DataError(f"{source}: an acts file is a list under the one key 'acts'; see docs/conversations.md")
