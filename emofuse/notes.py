@@ -6,7 +6,7 @@ takes `code` and `values`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 ENGLISH = {
@@ -73,9 +73,9 @@ ENGLISH = {
     ),
     "not_read": "{modality} was there, but this model does not read it",
     "nothing_read": "nothing was left that this model reads: there are no predictions",
-    "untaught": "this model has not learnt to tell emotions from {subsets} alone: none are given for it",
-    "untaught_task": "the model has not learnt {task} from {subset}: there is no answer to explain",
-    "untaught_coalitions": (
+    "not_trained": "this model has not learnt to tell emotions from {subsets} alone: none are given for it",
+    "task_not_trained": "the model has not learnt {task} from {subset}: there is no answer to explain",
+    "coalitions_not_trained": (
         "the shares of the modalities also rest on what the network says of {subsets} alone, which it never learnt"
     ),
     "prior_unknown": (
@@ -93,15 +93,25 @@ ENGLISH = {
     "sets_missing": "no sets of emotions for {subsets} alone: the model was not calibrated for that",
 }
 """Code → text, with {blanks} for the values."""
+FORMER = {
+    "untaught": "not_trained",
+    "untaught_task": "task_not_trained",
+    "untaught_coalitions": "coalitions_not_trained",
+}
+"""Codes of earlier versions, which stored notes may have → those of today."""
 
 
 class Note(str):
-    """A code of `ENGLISH` with the values of its blanks. Raises KeyError for an unknown code or a value left out."""
+    """A code of `ENGLISH`, or a `FORMER` one, with the values of its blanks.
+
+    Raises KeyError for an unknown code or a value left out.
+    """
 
     code: str
     values: dict[str, Any]
 
     def __new__(cls, code: str, **values: Any) -> Note:
+        code = FORMER.get(code, code)
         note = super().__new__(cls, ENGLISH[code].format(**values))
         note.code, note.values = code, values
         return note
@@ -120,3 +130,16 @@ def coded(notes: Iterable[str]) -> list[dict[str, Any]]:
         {"code": note.code, "values": note.values} if isinstance(note, Note) else {"code": None, "text": note}
         for note in notes
     ]
+
+
+def decoded(shapes: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The inverse of `coded`, of notes that an earlier version stored too; of a code unknown here, its text or itself.
+
+    Raises KeyError or TypeError for what `coded` never made.
+    """
+    return tuple(_decoded(shape) for shape in shapes)
+
+
+def _decoded(shape: Mapping[str, Any]) -> str:
+    code = shape["code"]
+    return Note(code, **shape["values"]) if code in ENGLISH or code in FORMER else str(shape.get("text", code))

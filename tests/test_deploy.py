@@ -66,8 +66,8 @@ def test_alert_rules_and_docs_ask_for_metrics_that_are_there(repository):
 
     reference = Reference.of([{"valence": 0.1, "present": "text"}] * 5)
     monitor = Monitor(["text"], reference, 10)
-    assert monitor.watch is not None
-    monitor.watch.add({"valence": 0.1, "present": "text"})
+    assert monitor.drift is not None
+    monitor.drift.add({"valence": 0.1, "present": "text"})
     monitor.requested("/v1/analyze", 200, 0.1)
     known = set(re.findall(r"^(emofuse_\w+)", monitor.text().decode(), re.M))
     rules = yaml.safe_load((repository / "deploy" / "alerts.yml").read_text())["groups"][0]["rules"]

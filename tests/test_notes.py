@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from emofuse.notes import ENGLISH, Note, coded
+from emofuse.notes import ENGLISH, FORMER, Note, coded, decoded
 
 
 def test_a_note_reads_as_english_and_keeps_its_code():
@@ -25,6 +25,22 @@ def test_json_carries_codes_and_texts_without_one():
         {"code": "no_face", "values": {}},
         {"code": None, "text": "of somebody else"},
     ]
+
+
+def test_notes_are_read_back_as_they_were_stored():
+    notes = (Note("cues_after_end", count=3, end=6.62), "of somebody else", Note("no_face"))
+    again = decoded(json.loads(json.dumps(coded(notes))))
+    assert again == notes and coded(again) == coded(notes)
+    assert decoded([{"code": "of_a_later_version", "values": {}}]) == ("of_a_later_version",)
+
+
+def test_codes_of_earlier_versions_are_read_as_those_of_today():
+    assert set(FORMER.values()) <= set(ENGLISH) and not set(FORMER) & set(ENGLISH)
+    (note,) = decoded([{"code": "untaught", "values": {"subsets": "speech"}}])
+    assert isinstance(note, Note) and note.code == "not_trained"
+    assert note == "this model has not learnt to tell emotions from speech alone: none are given for it"
+    assert Note("untaught_task", task="polarity", subset="face").code == "task_not_trained"
+    assert Note("untaught_coalitions", subsets="face").code == "coalitions_not_trained"
 
 
 def test_an_unknown_code_or_a_value_left_out_is_an_error():

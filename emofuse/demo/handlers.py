@@ -112,7 +112,7 @@ class Handlers:
         heard, seen = self.uploads.find(visit, sound), self.uploads.find(visit, picture)
         try:
             if seen is not None and self._may(visit):
-                self._spend(visit, lambda: live.see(read_image(seen), blur is not False, alone=heard is None))
+                self._spend(visit, lambda: live.see(read_image(seen), blur is not False, without_sound=heard is None))
             if heard is not None and self._may(visit):
                 self._hear(live, heard, visit)
         except (EmofuseError, soundfile.LibsndfileError, OSError) as failed:

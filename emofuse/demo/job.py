@@ -155,7 +155,7 @@ class Job:
                 self._steps.put(Step("reading", *self._read, index + 1, shown))
         analysis = self._named(run.result())
         self._steps.put(Step("explaining", count=len(analysis.segments), view=self._view(analysis, done=False)))
-        self._look()
+        self._picture()
         self._weigh(analysis)
         self._steps.put(
             Step("finished", count=len(analysis.segments), view=self._view(analysis, done=True), analysis=analysis)
@@ -182,21 +182,21 @@ class Job:
             tracks = {**before.tracks, **seen.tracks} if before else seen.tracks
             self._extras.sights[place] = Sight(before.best if before else seen.best, tracks)
 
-    def _look(self) -> None:
-        """The frames, at most `stills` of them, spread over the clip."""
+    def _picture(self) -> None:
+        """The frames, at most `thumbnails` of them, spread over the clip."""
         request, extras = self.request, self._extras
         if request.image is not None:
             seen = next(iter(extras.sights.values()), None)
             picture = still_of_picture(request.image, seen, request.blur)
-            extras.stills = dict.fromkeys(extras.sights or [(0.0, 0.0)], picture)
+            extras.thumbnails = dict.fromkeys(extras.sights or [(0.0, 0.0)], picture)
         elif request.source is not None:
-            step = -(-len(extras.sights) // self.settings.stills) or 1
+            step = -(-len(extras.sights) // self.settings.thumbnails) or 1
             for place in sorted(extras.sights)[::step]:
                 self._check()
                 shown = still_of_video(request.source, extras.sights[place], request.blur)
                 if shown is not None:
-                    extras.stills[place] = shown
-        first = next(iter(extras.stills.values()), None)
+                    extras.thumbnails[place] = shown
+        first = next(iter(extras.thumbnails.values()), None)
         extras.size = (first["width"], first["height"]) if first else None
 
     def _weigh(self, analysis: Analysis) -> None:
@@ -208,11 +208,11 @@ class Job:
             if prediction.top is None or whole is None:
                 continue
             own = contribution(self.pipeline.model, segment, prediction.top[0])
-            self._extras.shares[index] = own
+            self._extras.contributions[index] = own
             same = prediction.top[0] == whole[0]
             towards_whole[index] = own if same else contribution(self.pipeline.model, segment, whole[0])
         if towards_whole:
-            self._extras.overall_share = mean_contribution(towards_whole, self._seconds)
+            self._extras.overall_contribution = mean_contribution(towards_whole, self._seconds)
 
     def _named(self, analysis: Analysis) -> Analysis:
         """The analysis with its source by name: where the upload lay is nobody's business."""

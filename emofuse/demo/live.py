@@ -39,11 +39,11 @@ class Live:
         return self._show(self.session.hear(rate, samples, now))
 
     def see(
-        self, picture: np.ndarray, blur: bool = False, now: float | None = None, alone: bool = True
+        self, picture: np.ndarray, blur: bool = False, now: float | None = None, without_sound: bool = True
     ) -> dict[str, Any] | None:
-        """Take the camera's picture; predicted at once only where no sound comes along (`alone`) or came just now."""
+        """Take the camera's picture; predicted at once only `without_sound`, unless some came just now."""
         self._blur = blur
-        return self._show(self.session.see(picture, now, alone))
+        return self._show(self.session.see(picture, now, without_sound))
 
     @property
     def age(self) -> float:
@@ -72,7 +72,7 @@ class Live:
             {
                 "at": round(at, 3),
                 "emotions": row(overall.emotions) if overall else None,
-                "alone": {m: row(unimodal[m]) for m in ordered(unimodal)},
+                "unimodal": {m: row(unimodal[m]) for m in ordered(unimodal)},
             }
         )
         while self.points and self.points[0]["at"] < at - self.settings.live_shown:

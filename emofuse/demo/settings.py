@@ -26,7 +26,7 @@ class Settings:
     """Seconds of work, by the wall, on one answer."""
     visit_seconds: float = 1800.0
     """Seconds of work for one visitor in an hour; the live view counts."""
-    stills: int = 40
+    thumbnails: int = 40
     """The most frames shown beside an answer."""
     weighed: int = 24
     """The most segments whose modalities are weighed against each other."""

@@ -35,10 +35,10 @@ class Extras:
 
     sights: dict[tuple[float, float], Sight] = field(default_factory=dict)
     """(start, end) of a segment → who was seen in it."""
-    stills: dict[tuple[float, float], dict[str, Any]] = field(default_factory=dict)
-    shares: dict[int, dict[str, Any]] = field(default_factory=dict)
+    thumbnails: dict[tuple[float, float], dict[str, Any]] = field(default_factory=dict)
+    contributions: dict[int, dict[str, Any]] = field(default_factory=dict)
     """Index of a segment → what each modality contributed to its leading emotion."""
-    overall_share: dict[str, Any] | None = None
+    overall_contribution: dict[str, Any] | None = None
     size: tuple[int, int] | None = None
     """Width and height of the source's pictures."""
 
@@ -59,10 +59,10 @@ def view(analysis: Analysis, extras: Extras, *, kind: str, done: bool, playable:
         "words": words(analysis),
         "notes": [{"en": note, "zh": note_in("zh", note)} for note in sets.notes] if done else [],
         "hints": hints(sets.notes, kind) if done else [],
-        "stills": [extras.stills.get(place) for place in places],
+        "thumbnails": [extras.thumbnails.get(place) for place in places],
         "tracks": tracks(extras),
-        "shares": {str(i): value for i, value in extras.shares.items()},
-        "overallShare": extras.overall_share,
+        "contributions": {str(i): value for i, value in extras.contributions.items()},
+        "overallContribution": extras.overall_contribution,
         "files": files(analysis) if done else {},
     }
 
@@ -81,7 +81,7 @@ def shape(p: Prediction) -> dict[str, Any]:
         "level": p.intensity_level,
         "valence": p.valence,
         "arousal": p.arousal,
-        "alone": {m: row(p.by_modality[m]) for m in ordered(p.by_modality)},
+        "unimodal": {m: row(p.by_modality[m]) for m in ordered(p.by_modality)},
     }
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 _LOOKED_AT = 500
-"""Pieces by which the script of a text is judged."""
+"""Pieces by which the script of a text is told."""
 _UNKNOWN, _SPELT = 0.35, 0.6
 """Shares of pieces that are unknown, or single letters of a script without words, from which nothing is read."""
 _WORDS = 100
@@ -20,7 +20,7 @@ _OF_IDEOGRAPHS = frozenset({"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"})
 
 
 class Script:
-    """Judges texts by one tokenizer."""
+    """Tells the scripts of texts by one tokenizer."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
@@ -35,7 +35,7 @@ class Script:
 
     def foreign(self, text: str) -> bool:
         """Whether the vocabulary hardly has this script: unknown letters, words spelt letter by letter, or letters in
-        pieces. Judged on the first 500 pieces, from one letter on."""
+        pieces. Told from the first 500 pieces, from one letter on."""
         text = text[: 4 * _LOOKED_AT]
         encoded = self._tokenizer(text, truncation="longest_first", max_length=_LOOKED_AT, return_offsets_mapping=True)
         unknown = spelt = count = 0

@@ -115,7 +115,7 @@ class Explanation:
             "leading": self.leading,
             "sentence": self.sentence(),
             "modalities": dict(self.shapley.values),
-            "coalitions": {c: None if c in self.shapley.untaught else v for c, v in self.shapley.coalitions.items()},
+            "coalitions": {c: None if c in self.shapley.not_trained else v for c, v in self.shapley.coalitions.items()},
             "prior": self.shapley.none if self.shapley.from_prior and self.answer is not None else None,
             "words": [asdict(w) for w in self.words],
             "context": self.context,
@@ -146,7 +146,7 @@ def explain(
     batch = collate([model.prepare(segment)])
     values = model.predict(batch).tasks[task][0]
     if np.isnan(values).any():
-        return _untaught(chosen, members(int(batch.subset_index()[0]), model.modalities))
+        return _not_trained(chosen, members(int(batch.subset_index()[0]), model.modalities))
     place = named if named is not None else int(values.argmax())
     shares = shapley(model, batch, chosen, place)
     attribution = integrated_gradients(model, batch, chosen, place, steps=steps)
@@ -154,9 +154,9 @@ def explain(
     return assemble(model, segment, batch, chosen, place, leading, shares, attribution)
 
 
-def _untaught(task: Task, present: Subset) -> Explanation:
+def _not_trained(task: Task, present: Subset) -> Explanation:
     """Nothing, and why."""
-    note = Note("untaught_task", task=task.name, subset=subset_name(present))
+    note = Note("task_not_trained", task=task.name, subset=subset_name(present))
     nothing = Shapley({}, math.nan, math.nan, {}, from_prior=False)
     return Explanation(
         task.name, None, None, None, nothing, (), 0.0, *NOTHING, {}, (), {}, 0.0, (0.0, 0.0), 0.0, (note,)
@@ -164,9 +164,10 @@ def _untaught(task: Task, present: Subset) -> Explanation:
 
 
 def _notes(shares: Shapley) -> tuple[str, ...]:
-    """What of the shares rests on answers that the model was never taught to give."""
+    """What of the shares rests on answers that the model never learnt to give."""
     found = [] if shares.from_prior else [Note("prior_unknown")]
-    return (*found, *([Note("untaught_coalitions", subsets=", ".join(shares.untaught))] if shares.untaught else []))
+    lacking = ", ".join(shares.not_trained)
+    return (*found, *([Note("coalitions_not_trained", subsets=lacking)] if lacking else []))
 
 
 def assemble(

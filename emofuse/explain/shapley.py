@@ -29,7 +29,7 @@ class Shapley:
     """The answer without any modality: what the model expects without input; see `from_prior`."""
     coalitions: dict[str, float]
     """'text+face' → the answer from these alone; 'none' too."""
-    untaught: tuple[str, ...] = ()
+    not_trained: tuple[str, ...] = ()
     """Coalitions that the model never learnt to answer from; what it says of them is in no other way meant."""
     from_prior: bool = True
     """Whether `none` is the share of the class (or the mean) in the training data; else it is what the network, which
@@ -54,9 +54,10 @@ def shapley(model: EmotionModel, batch: Batch, task: Task, target: int = 0) -> S
     if prior is not None:
         answers[nothing] = prior[target if task.classes else 0]
     values = {m: _value(m, whole, answers) for m in present}
-    untaught = tuple(subset_name(s) for s, known in zip(sets, supported_sets.tolist(), strict=True) if s and not known)
+    supported = zip(sets, supported_sets.tolist(), strict=True)
+    not_trained = tuple(subset_name(s) for s, known in supported if s and not known)
     names = {subset_name(s): v for s, v in answers.items()}
-    return Shapley(values, answers[whole], answers[nothing], names, untaught, prior is not None)
+    return Shapley(values, answers[whole], answers[nothing], names, not_trained, prior is not None)
 
 
 def check_mode(model: EmotionModel) -> None:

@@ -159,7 +159,7 @@ class SegmentReader:
         """What cuts the clip: cues with times, speech found beforehand for a text without times, or speech as heard."""
         options, transcript = self.options.segment, self.clip.transcript
         if self.channels is not None:
-            self.cutter = Cutter(options, self.channels.plan(self._sound_alone(), transcript))
+            self.cutter = Cutter(options, self.channels.plan(self._sound_only(), transcript))
         elif transcript is not None and transcript.cues:
             spoken = [] if transcript.timed or not self.clip.has_audio else self._spoken()
             cues = self._cues(spoken)
@@ -175,16 +175,16 @@ class SegmentReader:
 
     def _spoken(self) -> list[Span]:
         """Where somebody speaks, from a pass over the sound alone: a text without times is laid over it."""
-        return spoken_spans(self._sound_alone(), self.options.segment, GAP)
+        return spoken_spans(self._sound_only(), self.options.segment, GAP)
 
     def _voices(self) -> list[Span]:
         """Where each voice speaks, from a pass over the sound alone."""
         assert self.clip.speakers is not None
-        voices = told_apart(self._sound_alone(), self.options.segment, GAP, self.clip.speakers)
+        voices = told_apart(self._sound_only(), self.options.segment, GAP, self.clip.speakers)
         self.notes.append(Note("voices_told_apart", count=len({span.speaker for span in voices})))
         return voices
 
-    def _sound_alone(self) -> Iterator[AudioBlock]:
+    def _sound_only(self) -> Iterator[AudioBlock]:
         items = self.clip.items(video=False, limits=self.options.limits)
         return (item for item in items if isinstance(item, AudioBlock))
 

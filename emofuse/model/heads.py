@@ -85,7 +85,7 @@ class Head(SubsetTables):
         super().__init__(modalities, stored)
         self.task = task
         self.inherits = False
-        """Whether its tables are those of the checkpoint it started from: what that was taught stays taught."""
+        """Whether its tables are those of the checkpoint it started from: what that learnt stays learnt."""
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(dim, task.width)
         if zero:

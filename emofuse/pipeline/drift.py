@@ -157,10 +157,10 @@ class Reference:
 
     def against(self, rows: Iterable[Row]) -> list[Drift]:
         """How far flat rows are from it, the feature that is farthest first."""
-        watch = Watch(self, None)
+        window = DriftWindow(self, None)
         for row in rows:
-            watch.add(row)
-        return watch.drift()
+            window.add(row)
+        return window.drift()
 
 
 def _histogram(plain: Mapping[str, Any]) -> Histogram:
@@ -171,7 +171,7 @@ def _histogram(plain: Mapping[str, Any]) -> Histogram:
     return Histogram(counts, edges, names)
 
 
-class Watch:
+class DriftWindow:
     """The last `window` predictions (None = all) beside a reference; it may be used from several threads."""
 
     def __init__(self, reference: Reference, window: int | None) -> None:

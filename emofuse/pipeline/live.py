@@ -96,11 +96,11 @@ class LiveSession:
         self.keep_sound(rate, samples, arrived)
         return self.answer(arrived)
 
-    def see(self, picture: np.ndarray, now: float | None = None, alone: bool = True) -> LiveAnswer | None:
-        """Take a picture; answered at once only where no sound comes along (`alone`) or came just now."""
+    def see(self, picture: np.ndarray, now: float | None = None, without_sound: bool = True) -> LiveAnswer | None:
+        """Take a picture; answered at once only `without_sound`, unless some came just now."""
         arrived = time.monotonic() if now is None else now
         self.keep_picture(picture, arrived)
-        return self.answer(arrived) if alone and arrived - self._heard_at >= FRESH else None
+        return self.answer(arrived) if without_sound and arrived - self._heard_at >= FRESH else None
 
     def answer(self, now: float | None = None) -> LiveAnswer | None:
         """What is expressed in what was kept; None while another answer is being made, or before anything came.

@@ -35,7 +35,7 @@ def by_person(segment: Segment) -> Sequence[tuple[int | None, Segment]]:
     ]
 
 
-def speaker_alone(segment: Segment) -> tuple[int | None, Segment]:
+def speaker_only(segment: Segment) -> tuple[int | None, Segment]:
     """(person, the segment as it is about who speaks and nobody else): with a face only where it is seen to speak."""
     tracks = _ranked(segment)
     if not tracks or talk(tracks[0], segment) < SPEAKS:

@@ -20,7 +20,7 @@ from emofuse.pipeline.aggregate import aggregate, per_person, per_speaker
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.conversation.acts import Act
 from emofuse.pipeline.conversation.apply import over_clip
-from emofuse.pipeline.persons import by_person, speaker_alone
+from emofuse.pipeline.persons import by_person, speaker_only
 from emofuse.pipeline.predict_batches import predict_batches, with_level
 from emofuse.pipeline.unfamiliar import unfamiliar_notes
 from emofuse.types import Prediction, Segment, Word
@@ -64,7 +64,7 @@ class ClipRun:
         self._stretch = WHOLE
         self._speakers: dict[str | None, int] = {}
         """Speaker → segments, of everybody who is there."""
-        self._text_alone: list[Segment] | None = []
+        self._text_only: list[Segment] | None = []
         """The segments of a clip that is nothing but one voice's words so far; None once it is more."""
 
     @property
@@ -109,7 +109,7 @@ class ClipRun:
                 continue
             self._unread |= segment.present - set(self.model.modalities)
             self._gather_text(segment)
-            about = by_person(segment) if self._only is None else [speaker_alone(segment)]
+            about = by_person(segment) if self._only is None else [speaker_only(segment)]
             self._shared += len(about) > 1
             yield from about
 
@@ -142,20 +142,20 @@ class ClipRun:
 
     def _gather_text(self, segment: Segment) -> None:
         more = len(self._speakers) > 1 or segment.present != {"text"}
-        if self._text_alone is None or more:
-            self._text_alone = None
+        if self._text_only is None or more:
+            self._text_only = None
         else:
-            self._text_alone.append(segment)
+            self._text_only.append(segment)
 
     def whole_segment(self) -> Segment | None:
         """One voice's text as a whole, once it has been read; None where it is one segment, or more than the encoder
         reads at once, or not text alone."""
-        if not self._text_alone or len(self.predictions) < 2 or "text" not in self.model.modalities:
+        if not self._text_only or len(self.predictions) < 2 or "text" not in self.model.modalities:
             return None
-        words = tuple(word for segment in self._text_alone for word in segment.words or ())
+        words = tuple(word for segment in self._text_only for word in segment.words or ())
         if not self.model.encoder("text").reads_at_once(words):
             return None
-        first, last = self._text_alone[0], self._text_alone[-1]
+        first, last = self._text_only[0], self._text_only[-1]
         before = first.context if self._inputs.get("context") else ()
         return Segment(f"{first.id}+", first.start, last.end, words=words, context=before, speaker=first.speaker)
 
@@ -186,7 +186,7 @@ class ClipRun:
             {subset_name(p.present) for p in self.predictions if p.emotions is None and self._tells_emotions}
         )
         if silent:
-            yield Note("untaught", subsets=", ".join(silent))
+            yield Note("not_trained", subsets=", ".join(silent))
         if self._unread and not self.predictions:
             yield Note("nothing_read")
 

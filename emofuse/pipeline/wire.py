@@ -11,7 +11,7 @@ import numpy as np
 
 from emofuse.modalities import ordered
 from emofuse.model.conformal import ConformalTable
-from emofuse.notes import ENGLISH, Note
+from emofuse.notes import coded, decoded
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.conversation.apply import Firing
 from emofuse.types import Prediction, Word
@@ -33,7 +33,7 @@ def to_wire(analysis: Analysis) -> dict[str, Any]:
         "overall": _plain(analysis.overall) if analysis.overall else None,
         "segments": [_plain(p) for p in analysis.segments],
         "transcript": None if analysis.transcript is None else list(map(_plain_word, analysis.transcript)),
-        "notes": [_plain_note(note) for note in analysis.notes],
+        "notes": coded(analysis.notes),
         "coverage": analysis.coverage,
         "whole": analysis.whole,
         "speakers": {name: _plain(p) for name, p in analysis.speakers.items()},
@@ -53,7 +53,7 @@ def from_wire(shape: Mapping[str, Any], conformal: ConformalTable | None = None)
         _prediction(shape["overall"]) if shape["overall"] else None,
         [_prediction(p) for p in shape["segments"]],
         None if words is None else tuple(Word(*word) for word in words),
-        tuple(_note(note) for note in shape["notes"]),
+        decoded(shape["notes"]),
         shape["coverage"],
         conformal or {},
         shape.get("id"),
@@ -91,14 +91,3 @@ def _prediction(shape: Mapping[str, Any]) -> Prediction:
 
 def _plain_word(word: Word) -> list[Any]:
     return [word.text, word.start, word.end, word.speaker]
-
-
-def _plain_note(note: str) -> dict[str, Any]:
-    if isinstance(note, Note):
-        return {"code": note.code, "values": note.values}
-    return {"code": None, "text": note}
-
-
-def _note(shape: Mapping[str, Any]) -> str:
-    code = shape["code"]
-    return Note(code, **shape["values"]) if code in ENGLISH else str(shape.get("text", code))

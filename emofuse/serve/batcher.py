@@ -66,9 +66,9 @@ class Batcher:
         rows: int,
         seconds: float,
         linger: float = 0.0,
-        watch: Callable[[Batched], None] | None = None,
+        on_batch: Callable[[Batched], None] | None = None,
     ) -> None:
-        self.model, self.rows, self.seconds, self.linger, self.watch = model, rows, seconds, linger, watch
+        self.model, self.rows, self.seconds, self.linger, self.on_batch = model, rows, seconds, linger, on_batch
         self.reading = 0
         """Requests that may bring more groups."""
         self._queue: deque[Group] = deque()
@@ -199,8 +199,8 @@ class Batcher:
                 self._predict([group])
             return
         rows, seconds = sum(len(g.items) for g in groups), sum(g.seconds for g in groups)
-        if self.watch is not None:
-            self.watch(Batched(rows, len(groups), seconds, time.monotonic() - began))
+        if self.on_batch is not None:
+            self.on_batch(Batched(rows, len(groups), seconds, time.monotonic() - began))
         for group, own in zip(groups, answers, strict=True):
             group.answers.set_result(own)
 

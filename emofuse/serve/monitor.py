@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from emofuse.encoders.script import script_of
 from emofuse.pipeline.analysis import Analysis
-from emofuse.pipeline.drift import Drift, Reference, Watch, prediction_row
+from emofuse.pipeline.drift import Drift, DriftWindow, Reference, prediction_row
 from emofuse.serve.batcher import Batched
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -25,21 +25,21 @@ class Monitor:
     def __init__(self, modalities: Iterable[str], reference: Reference | None, window: int) -> None:
         self.modalities = tuple(modalities)
         self.registry = CollectorRegistry()
-        self.watch = Watch(reference, window) if reference is not None else None
+        self.drift = DriftWindow(reference, window) if reference is not None else None
         self.requests = self._counter("requests", "Requests by route and status.", "route", "status")
         self.latency = self._histogram("request_seconds", "Seconds from request to answer.", SECONDS, "route")
         self.stages = self._histogram("stage_seconds", "Seconds of each stage of an answer.", SECONDS, "stage")
         self.rows = self._histogram("batch_rows", "Segments in a turn of the model.", ROWS)
         self.shared = self._histogram("batch_requests", "Requests in a turn of the model.", ROWS)
-        self.turns = self._histogram("batch_seconds", "Seconds of a turn of the model.", SECONDS)
+        self.batch_seconds = self._histogram("batch_seconds", "Seconds of a turn of the model.", SECONDS)
         self.media = self._counter("media_seconds", "Media-seconds that were answered.")
         self.predictions = self._counter("predictions", "Predictions by leading emotion.", "emotion")
         self.confidence = self._histogram("confidence", "Probability of the leading emotion.", SHARES)
         self.missing = self._counter("missing", "Predictions without a modality.", "modality")
         self.unfamiliar = self._counter("unfamiliar", "Predictions of unfamiliar input.", "modality")
         self.language = self._counter("language", "Clips by language as given, else by script of words.", "language")
-        if self.watch is not None:
-            self.registry.register(_Drift(self.watch))
+        if self.drift is not None:
+            self.registry.register(_Drift(self.drift))
 
     def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
         """A number that is asked for when the metrics are read."""
@@ -65,14 +65,14 @@ class Monitor:
                     self.missing.labels(modality).inc()
             for modality in p.unfamiliar:
                 self.unfamiliar.labels(modality).inc()
-            if self.watch is not None:
-                self.watch.add(prediction_row(p))
+            if self.drift is not None:
+                self.drift.add(prediction_row(p))
 
     def batched(self, turn: Batched) -> None:
         """Count a turn of the model."""
         self.rows.observe(turn.rows)
         self.shared.observe(turn.requests)
-        self.turns.observe(turn.took)
+        self.batch_seconds.observe(turn.took)
 
     def text(self) -> bytes:
         """All of it, in Prometheus's format."""
@@ -95,8 +95,8 @@ def script(analysis: Analysis) -> str:
 class _Drift(Collector):
     """The index of each feature, computed when asked for."""
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, window: DriftWindow) -> None:
+        self._window = window
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         values = {
@@ -104,7 +104,7 @@ class _Drift(Collector):
             "emofuse_drift_psi_by_chance": ("What it is on average without drift.", lambda d: d.chance),
             "emofuse_drift_predictions": ("Predictions in the window.", lambda d: float(d.actual)),
         }
-        found: list[Drift] = self._watch.drift()
+        found: list[Drift] = self._window.drift()
         for name, (text, value) in values.items():
             family = GaugeMetricFamily(name, text, labels=["feature"])
             for each in found:

@@ -50,8 +50,8 @@ class Service:
         self.admission, self.quotas = Admission(settings), Quotas(settings.quota)
         reference = Reference.load(pipeline.folder)
         self.monitor = Monitor(pipeline.model.modalities, reference, settings.drift_window)
-        watch = self.monitor.batched
-        self.batcher = Batcher(pipeline.model, settings.rows, settings.seconds, settings.linger, watch)
+        counted = self.monitor.batched
+        self.batcher = Batcher(pipeline.model, settings.rows, settings.seconds, settings.linger, counted)
         self.reading = threading.Semaphore(cores() + 1)
         self.workspace: Workspace = open_workspace(Path(tempfile.gettempdir()) / f"emofuse-serve-{_user()}")
         self.streams = 0

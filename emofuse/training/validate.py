@@ -123,7 +123,7 @@ def mark_supported_subsets(model: EmotionModel, predictions: Sequence[Prediction
 
     `whole`: samples are recordings as they are, whose labels teach each of their modalities too; else they are
     composed, and a label may come from a part that a smaller subset lacks. A head that started from a checkpoint also
-    keeps what it was taught there.
+    keeps what it learnt there.
     """
     for task in model.tasks:
         targets = np.concatenate([p.targets[task.name] for p in predictions])

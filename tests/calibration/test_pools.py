@@ -117,7 +117,7 @@ def test_recordings_improve_likelihood_and_coverage_and_remove_the_mark(pooling_
     logits[:, 1] += np.eye(7)[0] * 2.5  # these people's faces look neutral to the model
     clips, rest = slice(0, 100), slice(100, None)
 
-    def judged() -> tuple[float, float]:
+    def measured() -> tuple[float, float]:
         parts = parts_of(
             pooling_model, "rest", {"speech": logits[rest, 0] * 2, "face": logits[rest, 1] * 2}, labels[rest]
         )
@@ -125,12 +125,12 @@ def test_recordings_improve_likelihood_and_coverage_and_remove_the_mark(pooling_
         sets = pooling_model.conformal["speech+face"]["emotion"].at(0.9)
         return nll(np.eye(7)[labels[rest]], probs), sets.assess(probs, labels[rest])["coverage"]
 
-    before = judged()
+    before = measured()
     mine = parts_of(
         pooling_model, "mine", {"speech": logits[clips, 0] * 2, "face": logits[clips, 1] * 2}, labels[clips]
     )
     found = calibrate_pools(pooling_model, [mine], composed=False)
-    after = judged()
+    after = measured()
     assert found["speech+face"]["emotion"].sources == ("mine",)
     assert pool.recorded[mask]
     assert not pooling_model.conformal["speech+face"]["emotion"].composed

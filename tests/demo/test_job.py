@@ -144,12 +144,12 @@ def test_words_are_never_taken_for_the_name_of_a_file(pipeline, tmp_path):
 
 def test_contributions_lead_from_what_is_expected_to_the_answer(watched):
     last = watched[-1]
-    assert set(last.view["shares"]) == {"0", "1", "2"}
-    for index, share in last.view["shares"].items():
+    assert set(last.view["contributions"]) == {"0", "1", "2"}
+    for index, share in last.view["contributions"].items():
         row = last.view["segments"][int(index)]["emotions"]
         assert share["none"] + sum(share["values"].values()) == pytest.approx(share["full"], abs=1e-5)
         assert share["full"] == pytest.approx(max(row), abs=1e-5)
-    whole = last.view["overallShare"]
+    whole = last.view["overallContribution"]
     assert whole["of"] == 3 and set(whole["values"]) == {"text", "speech", "face"}
     assert whole["none"] + sum(whole["values"].values()) == pytest.approx(whole["full"], abs=1e-5)
 

@@ -64,7 +64,7 @@ def test_the_camera_is_predicted_with_the_voice_or_alone(live, samples, voice):
     alone = live.see(face, now=0.0)
     assert alone["present"] == ["face"] and len(alone["still"]["boxes"]) == 1
     both = live.hear(16_000, np.round(voice[:48_000] * 32767).astype(np.int16)[:, None], now=0.5)
-    assert both["present"] == ["speech", "face"] and set(both["points"][-1]["alone"]) == {"speech", "face"}
+    assert both["present"] == ["speech", "face"] and set(both["points"][-1]["unimodal"]) == {"speech", "face"}
     assert live.see(face, True, now=1.0) is None
     blurred = live.hear(16_000, np.zeros((1600, 1), np.int16), now=1.2)
     assert blurred["still"]["src"] != alone["still"]["src"]

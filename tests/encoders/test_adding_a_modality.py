@@ -149,7 +149,7 @@ def test_commands_and_the_demo_name_it(pose_model, make_posed):
     emotion = pose_model.tasks[0].classes[0]
     assert tuple(contribution(pose_model, segment, emotion)["values"]) == FOUR
     shown = shape(Prediction(0.0, 1.0, None, segment.present, None, by_modality={"pose": {}, "text": {}}))
-    assert tuple(shown["present"]) == FOUR and tuple(shown["alone"]) == ("text", "pose")
+    assert tuple(shown["present"]) == FOUR and tuple(shown["unimodal"]) == ("text", "pose")
 
 
 def test_it_is_explained(pose_model, make_posed):

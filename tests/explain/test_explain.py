@@ -189,7 +189,7 @@ def test_what_cannot_be_explained_is_refused(tiny_model, make_segment):
         explain(tiny_model.train(), make_segment(0))
 
 
-def test_a_task_that_was_never_taught_has_no_answer(tiny_model, make_segment, tmp_path):
+def test_a_task_that_was_never_learnt_has_no_answer(tiny_model, make_segment, tmp_path):
     tiny_model.heads["intensity"].supported_subsets[:] = False
     segment = make_segment(3)
     found = explain(tiny_model, segment, "intensity")
@@ -203,7 +203,7 @@ def test_a_task_that_was_never_taught_has_no_answer(tiny_model, make_segment, tm
     assert explain(tiny_model, segment, "emotion", "joy").answer is None
 
 
-def test_a_coalition_that_was_never_taught_is_null_and_said(tiny_model, make_segment):
+def test_a_coalition_that_was_never_learnt_is_null_and_said(tiny_model, make_segment):
     tiny_model.heads["intensity"].supported_subsets[[1, 2, 3, 4, 5, 6]] = False
     found = explain(tiny_model, make_segment(3), "intensity", steps=4)
     assert found.to_dict()["coalitions"]["text"] is None and found.answer is not None

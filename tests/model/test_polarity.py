@@ -41,14 +41,14 @@ def test_joy_turns_a_neutral_polarity_positive():
     assert POLARITIES[polarity.argmax()] == "positive" and (SIGNS.sum(axis=1) == 1).all()
 
 
-def untaught(model, *modalities):
+def not_trained(model, *modalities):
     for kept in modalities:
         model.heads["polarity"].supported_subsets[mask_of({kept}, model.modalities)] = False
     return model
 
 
 def test_voices_and_faces_have_the_polarity_of_their_emotions(tiny_model, make_segment):
-    model = untaught(tiny_model, "speech", "face")
+    model = not_trained(tiny_model, "speech", "face")
     for kept in ("speech", "face"):
         gone = set(model.modalities) - {kept}
         found = model.predict(collate([model.prepare(make_segment(i).without(*gone)) for i in range(3)])).tasks

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from emofuse.media.decode import VideoFrame, stream
-from emofuse.pipeline.persons import by_person, speaker_alone, talk
+from emofuse.pipeline.persons import by_person, speaker_only, talk
 from emofuse.types import FaceTrack
 
 RATE = 16_000
@@ -63,10 +63,10 @@ def test_nobody_speaks_where_there_is_neither_a_voice_nor_words(spoken):
 
 
 def test_alone_a_speaker_has_a_face_only_where_it_is_seen_to_speak(spoken):
-    person, segment = speaker_alone(replace(spoken, faces=(track(4, 100, in_time()),)))
+    person, segment = speaker_only(replace(spoken, faces=(track(4, 100, in_time()),)))
     assert person == 4 and "face" in segment.present
     for motion in (None, np.full(len(TIMES), 0.01)):
-        person, segment = speaker_alone(replace(spoken, faces=(track(4, 100, motion),)))
+        person, segment = speaker_only(replace(spoken, faces=(track(4, 100, motion),)))
         assert person is None and segment.present == {"text", "speech"}
 
 

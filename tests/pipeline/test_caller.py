@@ -127,12 +127,12 @@ def test_no_state_of_the_caller_changes_an_answer_or_is_moved(folder, sample, wo
 def test_any_start_method_of_processes(folder, whole, method):
     context = multiprocessing.get_context(method)
     with context.Pool(1) as pool:
-        top = pool.apply_async(_judged, (str(folder),)).get(timeout=200)
+        top = pool.apply_async(_predicted, (str(folder),)).get(timeout=200)
     expected = emofuse.load(folder, device="cpu")(text="i am so happy").overall.top
     assert top == (expected[0], pytest.approx(expected[1], abs=1e-6))
 
 
-def _judged(folder):
+def _predicted(folder):
     torch.set_num_threads(1)  # threads of a parent's pool are not there after a fork
     return emofuse.load(folder, device="cpu")(text="i am so happy").overall.top
 

@@ -8,7 +8,7 @@ import pytest
 from emofuse.errors import CheckpointError, DataError
 from emofuse.modalities import mask_of
 from emofuse.model.predict import GIVEN, Predictions
-from emofuse.pipeline.drift import FILE, Reference, Watch, batch_rows, features, prediction_row
+from emofuse.pipeline.drift import FILE, DriftWindow, Reference, batch_rows, features, prediction_row
 from emofuse.tasks import TASKS
 
 
@@ -44,13 +44,13 @@ def test_few_predictions_do_not_cry_drift():
 
 
 def test_a_window_forgets_the_oldest():
-    watch = Watch(Reference.of(rows(2000, 0.0)), 500)
+    window = DriftWindow(Reference.of(rows(2000, 0.0)), 500)
     for row in rows(500, 2.0, seed=4):
-        watch.add(row)
-    assert watch.drift()[0].drifted
+        window.add(row)
+    assert window.drift()[0].drifted
     for row in rows(500, 0.0, seed=5):
-        watch.add(row)
-    assert not any(each.drifted for each in watch.drift()) and watch.drift()[0].actual == 500
+        window.add(row)
+    assert not any(each.drifted for each in window.drift()) and window.drift()[0].actual == 500
 
 
 def test_a_modality_that_was_never_missing_is_a_bin_of_its_own():

@@ -14,7 +14,7 @@ from emofuse.tasks import EMOTIONS, POLARITIES
 from emofuse.types import Word
 
 CUE = re.compile(r"(\d\d):(\d\d):(\d\d)[,.](\d{3}) --> (\d\d):(\d\d):(\d\d)[,.](\d{3})")
-NOTHING = Analysis("silent.mp4", 3.0, "tiny", None, [], None, ("there was nothing to judge",))
+NOTHING = Analysis("silent.mp4", 3.0, "tiny", None, [], None, ("there was nothing to predict",))
 
 
 def test_json_has_the_documented_shape(analysis, tmp_path):
@@ -55,7 +55,7 @@ def test_a_model_with_further_heads_shows_them(make_prediction):
 
 def test_nothing_found_is_null_with_the_reason(tmp_path):
     read = json.loads(NOTHING.save(tmp_path / "a.json").read_text())
-    assert read["overall"] is None and read["segments"] == [] and read["notes"] == ["there was nothing to judge"]
+    assert read["overall"] is None and read["segments"] == [] and read["notes"] == ["there was nothing to predict"]
     assert NOTHING.save(tmp_path / "a.csv").read_text() == "source,start,end,person,speaker,present,emotion,text\n"
     assert NOTHING.save(tmp_path / "a.vtt").read_text() == "WEBVTT\n"
     assert NOTHING.save(tmp_path / "a.srt").read_text() == ""
@@ -151,8 +151,8 @@ def test_the_timeline_has_a_row_for_each_person_and_each_modality(analysis):
 def test_the_timeline_of_nothing_says_why(tmp_path):
     from emofuse.pipeline.timeline import figure
 
-    assert "there was nothing to judge" in [
-        t.get_text() for axis in figure([], "there was nothing to judge").axes for t in axis.texts
+    assert "there was nothing to predict" in [
+        t.get_text() for axis in figure([], "there was nothing to predict").axes for t in axis.texts
     ]
     assert NOTHING.plot(tmp_path / "a.png").is_file()
 

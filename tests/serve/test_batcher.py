@@ -32,7 +32,7 @@ def turns() -> list[Batched]:
 @pytest.fixture
 def batcher(pipeline, turns) -> Iterator[Batcher]:
     """Up to eight segments of a minute."""
-    made = Batcher(pipeline.model, 8, 60.0, watch=turns.append)
+    made = Batcher(pipeline.model, 8, 60.0, on_batch=turns.append)
     yield made
     made.close()
 
@@ -135,7 +135,7 @@ def test_jobs_let_callers_go_first(batcher, held, turns):
 
 
 def test_a_turn_waits_a_moment_for_those_that_are_being_read(pipeline, turns):
-    batcher = Batcher(pipeline.model, 8, 60.0, linger=5.0, watch=turns.append)
+    batcher = Batcher(pipeline.model, 8, 60.0, linger=5.0, on_batch=turns.append)
     batcher.reading = 2
     first = batcher.submit(Group([(None, words("sad"))]))
     threading.Timer(0.2, lambda: batcher.submit(Group([(None, words("so happy"))]))).start()
@@ -145,7 +145,7 @@ def test_a_turn_waits_a_moment_for_those_that_are_being_read(pipeline, turns):
 
 
 def test_a_request_that_ends_is_no_longer_waited_for(pipeline, turns):
-    batcher = Batcher(pipeline.model, 8, 60.0, linger=60.0, watch=turns.append)
+    batcher = Batcher(pipeline.model, 8, 60.0, linger=60.0, on_batch=turns.append)
     began = time.monotonic()
     with ExitStack() as others:
         for _ in range(2):

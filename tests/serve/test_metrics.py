@@ -51,7 +51,7 @@ def test_drift_is_measured_against_the_checkpoints_reference(serve, pipeline, tm
     assert found["emofuse_drift_psi", "emotion"] < 0.2 and found["emofuse_drift_predictions", "emotion"] == 40
     strange = [dataclasses.replace(pipeline(text="sad").segments[0], present=frozenset({"face"}))] * 50
     for prediction in strange:
-        running.service.monitor.watch.add(prediction_row(prediction))
+        running.service.monitor.drift.add(prediction_row(prediction))
     found = read(running)
     assert found["emofuse_drift_psi", "present"] > 0.2 > found["emofuse_drift_psi_by_chance", "present"]
 

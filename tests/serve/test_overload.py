@@ -82,7 +82,7 @@ def test_one_caller_does_not_take_all_places(serve, busy):
 def test_requests_that_wait_share_a_batch(serve, busy):
     running = serve()
     turns = []
-    running.service.batcher.watch = turns.append
+    running.service.batcher.on_batch = turns.append
     with busy(running):
         threads = [threading.Thread(target=running.analyze, kwargs={"text": text}) for text in TEXTS]
         for thread in threads:
@@ -106,7 +106,7 @@ def test_who_leaves_is_not_worked_for(serve, busy, clip):
     running = serve()
     turns = []
     with busy(running):
-        running.service.batcher.watch = turns.append
+        running.service.batcher.on_batch = turns.append
         with clip.open("rb") as media, pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{running.url}/v1/analyze", files={"file": media}, timeout=httpx.Timeout(20, read=0.5))
         wait_for(lambda: running.service.admission.count == 0 and running.left_over == [])

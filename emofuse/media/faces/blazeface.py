@@ -56,18 +56,18 @@ class BlazeFaceDetector:
         """Squares framed as in FER2013, with right eye, left eye, nose tip, middle of the mouth, right and left ear."""
         rgb = picture if picture.ndim == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
         longest = max(rgb.shape[:2])
-        found = [self._look(rgb)]
+        found = [self._run(rgb)]
         scale, steps = 1.0, {"quick": 0, "deep": 1, "exhaustive": 8}[effort]
         while steps and longest * scale / 2 >= _COARSEST:
             scale, steps = scale / 2, steps - 1
             size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
             smaller = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-            found.append(self._look(smaller).moved(scale, 0, 0))
+            found.append(self._run(smaller).moved(scale, 0, 0))
         faces = merged(found) if len(found) > 1 else found[0]
         fits = (faces.boxes[:, 2] >= smallest * longest) & (faces.boxes[:, 2] <= largest * longest)
         return faces[fits]
 
-    def _look(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Faces:
+    def _run(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Faces:
         """The faces of a picture at its size."""
         scores, coordinates = self._raw(rgb)
         likely = scores >= self.threshold

@@ -38,7 +38,7 @@ class HaarDetector:
         """Upright squares; the cascade's own square frames a face as FER2013 does (its side is 0.99 to 1.05 of it)."""
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if picture.ndim == 3 else picture
         step, hits = (1.05, 3 * self.neighbours) if effort == "exhaustive" else (self.scale, self.neighbours)
-        found = self._look(self._frontal, grey, (smallest, largest), step, hits, 1.0)
+        found = self._scan(self._frontal, grey, (smallest, largest), step, hits, 1.0)
         if len(found) or effort == "quick":
             return found
         if effort == "exhaustive":
@@ -51,8 +51,8 @@ class HaarDetector:
         if min(grey.shape) * scale < 1:
             return NO_FACES
         small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
-        right = self._look(self._profile, small, sizes, self.scale, self.neighbours, 0.3)
-        mirrored = self._look(
+        right = self._scan(self._profile, small, sizes, self.scale, self.neighbours, 0.3)
+        mirrored = self._scan(
             self._profile, np.ascontiguousarray(small[:, ::-1]), sizes, self.scale, self.neighbours, 0.3
         )
         boxes = mirrored.boxes.copy()
@@ -61,9 +61,9 @@ class HaarDetector:
 
     def tilted(self, grey: np.ndarray, sizes: tuple[float, float]) -> Faces:
         """Frontal faces of a picture that was turned."""
-        return self._look(self._frontal, grey, sizes, self.scale, self.neighbours + 2, 0.8)
+        return self._scan(self._frontal, grey, sizes, self.scale, self.neighbours + 2, 0.8)
 
-    def _look(
+    def _scan(
         self,
         cascade: cv2.CascadeClassifier,
         grey: np.ndarray,

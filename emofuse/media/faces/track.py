@@ -122,13 +122,13 @@ class FaceTracker:
         self._cuts = ShotCuts()
         self._tracks: list[_Track] = []
         self._gone: list[_Track] = []
-        self._people = self._looks = self._idle = 0
-        self._next_look = self._next_scan = self._next_deep = float("-inf")
+        self._people = self._detections = self._idle = 0
+        self._next_detection = self._next_scan = self._next_deep = float("-inf")
 
     def confirmed(self, person: int) -> bool:
         """Whether this person was seen more than once, or could not have been."""
         counts = [track.sightings.count for track in (*self._tracks, *self._gone) if track.person == person]
-        return max(counts, default=2) >= min(2, self._looks)
+        return max(counts, default=2) >= min(2, self._detections)
 
     def boxes(self, time: float) -> dict[int, Float[np.ndarray, "4"]]:
         """Person → the box of their face at a moment, of everybody in the picture."""
@@ -136,26 +136,26 @@ class FaceTracker:
 
     def counts(self, crop: Crop) -> bool:
         """Whether the face of a crop was seen more than once in its stretch of frames, or could not have been."""
-        return crop.sightings.count >= min(2, self._looks)
+        return crop.sightings.count >= min(2, self._detections)
 
     def push(self, frame: VideoFrame) -> list[tuple[int, Crop]]:
         """The crops of everybody in this frame, with the number of the person; none where it is not looked at."""
         options = self.options
-        if frame.time < self._next_look - 1e-6:
+        if frame.time < self._next_detection - 1e-6:
             return []
-        self._looks += 1
+        self._detections += 1
         if self._cuts.push(frame):
             self._leave(self._tracks)
             self._next_scan = self._next_deep = frame.time
         known = len(self._tracks)
-        found, missed = self._look(frame)
+        found, missed = self._detect(frame)
         self._update(found, frame)
         settled = self._tracks and not missed and len(self._tracks) == known
         patient = not self._tracks and self._idle > 5
-        self._next_look = frame.time + (options.detect_interval if settled or patient else options.frame_interval)
+        self._next_detection = frame.time + (options.detect_interval if settled or patient else options.frame_interval)
         return [(track.person, self._crop(track, frame)) for track in self._tracks]
 
-    def _look(self, frame: VideoFrame) -> tuple[Faces, bool]:
+    def _detect(self, frame: VideoFrame) -> tuple[Faces, bool]:
         """What the detector finds, around the known faces or everywhere, and whether it missed a known one."""
         near = [looked_at(self.detector, frame.rgb, track.ahead(frame.time), _KNOWN) for track in self._tracks]
         missed = any(not len(part) for part in near)

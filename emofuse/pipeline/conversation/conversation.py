@@ -107,13 +107,13 @@ class Conversation:
             raise MediaError(f"a turn takes no {wrong[0]}=; its inputs are text, speaker, {', '.join(TURN_INPUTS)}")
         name = None if speaker is None else (read_names([speaker], "speaker") or ("",))[0]
         context = tuple(self._history[-self._reads :]) if self._reads else ()
-        judged = self._only is None or among(name, self._only)
+        predicted = self._only is None or among(name, self._only)
         found = self._predict(
-            source, text=text, speaker=name, context=context, only=None if judged else (_NOBODY,), **inputs
+            source, text=text, speaker=name, context=context, only=None if predicted else (_NOBODY,), **inputs
         )
         said = " ".join(word.text for word in found.transcript or ())
-        prediction = found.at_coverage(self._coverage).overall if judged else None
-        notes = found.notes if judged else tuple(n for n in found.notes if getattr(n, "code", "") != "only_absent")
+        prediction = found.at_coverage(self._coverage).overall if predicted else None
+        notes = found.notes if predicted else tuple(n for n in found.notes if getattr(n, "code", "") != "only_absent")
         before = self._before(name)
         firings = self._referee.turn(prediction, said)
         turn = Turn(

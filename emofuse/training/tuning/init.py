@@ -105,7 +105,7 @@ def _folder(recipe: Recipe, part: str) -> Path:
 def _take_over(model: EmotionModel, part: str, folder: Path, encoders: Sequence[str]) -> str:
     """Copy the weights of a part from a checkpoint; those of tasks it does not know start anew.
 
-    With all of a checkpoint, or all of a modality, comes what its heads were taught and how they were calibrated: it
+    With all of a checkpoint, or all of a modality, comes what its heads learnt and how they were calibrated: it
     stays where the run has too little to teach or calibrate anew. What the model has no room for is said. `encoders`
     are those that must fit as a whole.
     """

@@ -32,7 +32,7 @@ class Answer {
 
   /** Whether a timeline says more than the headline: there are segments, or modalities, to compare. */
   get charted() {
-    return this.timed && (this.view.segments.length > 1 || Object.keys(this.view.segments[0].alone).length > 1);
+    return this.timed && (this.view.segments.length > 1 || Object.keys(this.view.segments[0].unimodal).length > 1);
   }
 
   get several() {

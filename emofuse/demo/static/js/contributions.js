@@ -5,7 +5,7 @@ import { emotion, t } from "./language.js";
 /** The card's contents; none where there is nothing to compare: one modality, or a segment that was not weighed. */
 export function contributions(answer) {
   const { view, chosen } = answer;
-  const share = chosen < 0 ? view.overallShare : view.shares[chosen];
+  const share = chosen < 0 ? view.overallContribution : view.contributions[chosen];
   if (!share || Object.keys(share.values).length < 2) return [];
   const some =
     share.of && share.of < view.segments.length

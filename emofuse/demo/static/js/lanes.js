@@ -19,12 +19,12 @@ export function lanesOf(answer) {
     label: answer.who(person),
     parts: segments.filter((s) => s.person === person).map((s) => [s, s.emotions]),
   });
-  const alone = MODALITIES.map((m) => ({
+  const unimodal = MODALITIES.map((m) => ({
     key: m,
     label: t(`modality_${m}`),
-    parts: first.filter((s) => s.alone[m]).map((s) => [s, s.alone[m]]),
+    parts: first.filter((s) => s.unimodal[m]).map((s) => [s, s.unimodal[m]]),
   })).filter((lane) => lane.parts.length);
-  const lanes = [...(answer.several ? people.map(each) : [whole]), ...(alone.length > 1 ? alone : [])];
+  const lanes = [...(answer.several ? people.map(each) : [whole]), ...(unimodal.length > 1 ? unimodal : [])];
   const lines = [{ ...whole, parts: first.map((s) => [s, s.emotions]) }, ...lanes.filter((l) => l.key !== "fused")];
   const answered = (lane) => ({ ...lane, parts: lane.parts.filter(([, row]) => row) });
   return { lanes: lanes.map(answered), lines: lines.map(answered) };

@@ -24,7 +24,7 @@ export function rolling(view, outer) {
   strip(svg, pieces(points, now, x), view.emotions, 4);
   const last = points.at(-1).emotions;
   const k = last ? argmax(last) : 1;
-  const keys = ["fused", ...MODALITIES].filter((key) => key === "fused" || points.some((p) => p.alone[key]));
+  const keys = ["fused", ...MODALITIES].filter((key) => key === "fused" || points.some((p) => p.unimodal[key]));
   const drawn = keys.length > 2 ? keys : keys.slice(0, 1);
   for (const key of [...drawn].reverse())
     svg.append(g("path", { d: path(points, key, k, x), class: `emo-line emo-line-${key}` }));
@@ -53,7 +53,7 @@ function path(points, key, k, x) {
   let d = "";
   let pen = false;
   for (const p of points) {
-    const row = key === "fused" ? p.emotions : p.alone[key];
+    const row = key === "fused" ? p.emotions : p.unimodal[key];
     if (row) d += `${pen ? "L" : "M"}${x(p.at).toFixed(1)} ${(TOP + TALL * (1 - row[k])).toFixed(1)}`;
     pen = Boolean(row);
   }

@@ -6,10 +6,10 @@ export class Stage {
   constructor(answer) {
     this.answer = answer;
     const { view, panel } = answer;
-    this.stills = view.stills.some(Boolean);
+    this.pictured = view.thumbnails.some(Boolean);
     this.player = view.playable && panel.media ? this.playing() : null;
     this.moving = this.player?.tagName === "VIDEO";
-    this.heard = Boolean(this.player) && !this.moving && !this.stills;
+    this.heard = Boolean(this.player) && !this.moving && !this.pictured;
     this.still = h("img", { class: "emo-still", alt: "" });
     this.boxes = g("svg", {
       class: "emo-boxes",
@@ -19,12 +19,12 @@ export class Stage {
     });
     this.names = h("div", { class: "emo-names" });
     this.missing = h("p", { class: "emo-hint", hidden: true }, t("no_frame"));
-    this.card = this.player || this.stills ? this.whole() : null;
+    this.card = this.player || this.pictured ? this.whole() : null;
   }
 
   whole() {
     const { unplayable } = this.answer.panel;
-    const seen = this.moving || this.stills;
+    const seen = this.moving || this.pictured;
     return card(
       {},
       title(t(this.heard ? "heard" : "frames")),
@@ -60,9 +60,9 @@ export class Stage {
       return;
     }
     const { view, chosen } = this.answer;
-    const index = chosen < 0 ? view.stills.findIndex(Boolean) : chosen;
-    const still = view.stills[index];
-    this.missing.hidden = Boolean(still) || !this.stills;
+    const index = chosen < 0 ? view.thumbnails.findIndex(Boolean) : chosen;
+    const still = view.thumbnails[index];
+    this.missing.hidden = Boolean(still) || !this.pictured;
     this.still.parentElement?.classList.toggle("emo-none", !still);
     if (!still) return;
     this.still.src = still.src;

@@ -36,7 +36,7 @@ export class Tip {
     const s = view.segments[index];
     const words = said(view, s);
     const leading = s.emotions ? ranked(s.emotions).slice(0, 3) : [];
-    const alone = MODALITIES.filter((m) => s.alone[m]);
+    const unimodal = MODALITIES.filter((m) => s.unimodal[m]);
     return [
       h("b", {}, `${clock(s.start)}–${clock(s.end)}`),
       answer.several ? h("span", {}, ` · ${answer.who(s.person)}`) : "",
@@ -46,7 +46,7 @@ export class Tip {
         {},
         h("dt", {}, t("fused")),
         h("dd", {}, leading.map(([p, k]) => `${emotion(view.emotions[k])} ${percent(p)}`).join(", ")),
-        ...alone.flatMap((m) => [h("dt", {}, t(`modality_${m}`)), h("dd", {}, answer.leadingOf(s.alone[m]))]),
+        ...unimodal.flatMap((m) => [h("dt", {}, t(`modality_${m}`)), h("dd", {}, answer.leadingOf(s.unimodal[m]))]),
       ),
     ];
   }
