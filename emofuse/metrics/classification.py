@@ -115,6 +115,7 @@ def _ratio(top: np.ndarray, bottom: np.ndarray) -> Float[np.ndarray, " k"]:
 def _warn_of_gaps(metric: str, support: Int[np.ndarray, " classes"]) -> None:
     empty = np.flatnonzero(support == 0)
     if not support.sum():
-        warn(f"{metric} of no samples is undefined: NaN")
+        warn(f"{metric} of no samples is undefined: NaN", deeper=1)
     elif len(empty):
-        warn(f"{metric}: class {', '.join(map(str, empty))} has no samples and does not count as recalled or missed")
+        which = ", ".join(map(str, empty))
+        warn(f"{metric}: class {which} has no samples and does not count as recalled or missed", deeper=1)

@@ -179,7 +179,8 @@ def _groups(clusters: Sequence[str] | np.ndarray | None, rows: int) -> list[Int[
         if len(names) > 1:
             order = np.argsort(inverse, kind="stable")
             return np.split(order, np.cumsum(np.bincount(inverse))[:-1])
-        warn(f"a single cluster ({names[0]}): its samples are resampled, and the interval speaks of no other")
+        only = f"a single cluster ({names[0]}): its samples are resampled, and the interval speaks of no other"
+        warn(only, deeper=1)
     return [np.array([row]) for row in range(rows)]
 
 
@@ -200,7 +201,8 @@ def _resampled(groups: list[np.ndarray], resamples: int, seed: int) -> Iterator[
 def _interval(estimate: float, values: np.ndarray, level: float, clusters: int) -> Interval:
     undefined = int(np.isnan(values).sum())
     if undefined:
-        warn(f"{undefined} of {len(values)} resamples leave the metric undefined and are left out of its interval")
+        left_out = f"{undefined} of {len(values)} resamples leave the metric undefined and are left out of its interval"
+        warn(left_out, deeper=1)
     kept = values[~np.isnan(values)]
     if not len(kept):
         return Interval(estimate, float("nan"), float("nan"), level, clusters)

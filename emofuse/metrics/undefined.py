@@ -16,9 +16,9 @@ class MetricWarning(UserWarning):
     """A metric was asked of data it is not defined on: nothing to score, a class without samples, a constant."""
 
 
-def warn(message: str) -> None:
-    """Say so, at the line that called the metric."""
-    warnings.warn(message, MetricWarning, stacklevel=3)
+def warn(message: str, deeper: int = 0) -> None:
+    """Say so, at the line that called the metric, which is so much deeper inside this room than one call."""
+    warnings.warn(message, MetricWarning, stacklevel=3 + deeper)
 
 
 def pair(
@@ -32,7 +32,7 @@ def pair(
     if targets.shape != values.shape or targets.ndim != axes:
         raise ValueError(f"targets {targets.shape} and {name} {values.shape} must be {_FITTING[axes]}")
     if not len(targets):
-        warn(f"{metric} of no samples is undefined: NaN")
+        warn(f"{metric} of no samples is undefined: NaN", deeper=1)
     return targets, values
 
 
