@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from emofuse.calibration.parts import Parts
 from emofuse.calibration.temperature import softmax
-from emofuse.modalities import Modality
+from emofuse.modalities import Modality, ordered
 from emofuse.model.familiarity import FURTHEST, NEIGHBOURS, Familiarity
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task, majority
@@ -28,21 +28,23 @@ corpora that were left out of training in turn, each fitted 0.20 and 0.25."""
 FEWEST = 50
 
 
-def fit_familiarity(model: EmotionModel, train: Sequence[Parts], dev: Sequence[Parts]) -> dict[Modality, float]:
-    """Lay into the model what each modality's training states are like; returns the slopes.
+def fit_familiarity(
+    model: EmotionModel, train: Sequence[Parts], dev: Sequence[Parts], modalities: Collection[Modality] | None = None
+) -> dict[Modality, float]:
+    """Lay into the model what the training states of these modalities (None = all) are like; returns the slopes.
 
     `dev` says which distances are usual, and may hold sources that were left out of training. A modality without FEWEST
-    samples of either has no description.
+    samples of either keeps the description that it has, if any.
     """
-    found: dict[str, nn.Module] = {}
-    for modality in model.modalities:
+    found: dict[Modality, nn.Module] = {}
+    for modality in model.modalities if modalities is None else ordered(modalities):
         training = [rows for p in train if len(rows := _states(p, modality))]
         usual = [rows for p in dev if len(rows := _states(p, modality))]
         if min(sum(map(len, training)), sum(map(len, usual))) >= FEWEST:
             known = describe(training, usual)
             known.slope.fill_(_slope(model, known, modality, dev))
             found[modality] = known
-    model.familiarity = nn.ModuleDict(found).to(model.device)
+    model.familiarity = nn.ModuleDict(dict(model.familiarity.items()) | found).to(model.device)
     return {m: float(known.slope) for m, known in found.items()}  # type: ignore[arg-type]
 
 

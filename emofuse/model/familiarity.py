@@ -6,6 +6,7 @@ detector, Sun et al. 2022). An input further off than development data are is an
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -65,6 +66,21 @@ class Familiarity(nn.Module):
     def heat(self, distance: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
         """What the temperature is multiplied by."""
         return (self.slope * self.spreads(distance)).exp()
+
+
+def fingerprint(weights: Mapping[str, Tensor], modality: str) -> str:
+    """Of all that a modality's pooled states follow from, in a model's state: its encoder and its own head's pool.
+
+    Where two models have the same one, what is familiar to the one is to the other.
+    """
+    parts = (f"encoders.{modality}.", f"modality_heads.{modality}.pool.")
+    found = hashlib.sha256()
+    for name in sorted(name for name in weights if name.startswith(parts)):
+        tensor = weights[name].detach().cpu()
+        tensor = tensor.float() if tensor.is_floating_point() else tensor
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        found.update(tensor.contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def save_familiarity(each: nn.ModuleDict, path: Path) -> None:

@@ -14,22 +14,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from emofuse.calibration.familiarity import REFERENCE, fit_familiarity
+from emofuse.calibration.familiarity import fit_familiarity
 from emofuse.calibration.levels import INTENSITY, terciles
-from emofuse.calibration.parts import Parts, read_parts
+from emofuse.calibration.parts import Parts
 from emofuse.calibration.pools import Found, calibrate_pools
 from emofuse.calibration.temperature import decode
-from emofuse.data.examples import Example
 from emofuse.errors import RecipeError
 from emofuse.metrics.task import task_metrics
 from emofuse.model.heads import Head
 from emofuse.model.model import EmotionModel
 from emofuse.training.dataset.sources import SourceExamples, read_source
+from emofuse.training.outcome.familiarity import sampled_parts
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.validate import mark_pooled
 
-MOST = 400
-"""Dev samples of a source that are run."""
 Measured = dict[str, dict[str, dict[str, float]]]
 
 
@@ -60,9 +58,7 @@ def calibrate_on(model: EmotionModel, recipe: Recipe, limit: int | None, say: Ca
     gathered = [read_source(recipe, s, model.tasks, limit) for s in recipe.data.sources]
     for source in gathered:
         say("  " + source.describe())
-    share = max(1, REFERENCE // max(1, len(gathered)))
-    train = [read_parts(model, g.source.corpus, _some(g.train, share)) for g in gathered if g.train]
-    dev = [read_parts(model, name, _some(g.dev, MOST)) for name, g in _named(gathered)]
+    train, dev = sampled_parts(model, gathered)
     for modality, slope in fit_familiarity(model, train, dev).items():
         say(f"  {modality}: the temperature grows by {np.expm1(slope):.0%} a spread of distance from training")
     calibration = calibrate_pools(model, dev)
@@ -89,22 +85,6 @@ def take_support(model: EmotionModel) -> None:
             if not cast(Head, head).inherits:
                 cast(Head, head).supported_subsets[:] = False
     mark_pooled(model)
-
-
-def _some(examples: Sequence[Example], most: int) -> list[Example]:
-    """At most so many, at random, in their order."""
-    chosen = np.sort(np.random.default_rng(0).permutation(len(examples))[:most])
-    return [examples[i] for i in chosen]
-
-
-def _named(gathered: Sequence[SourceExamples]) -> list[tuple[str, SourceExamples]]:
-    """Sources with dev data, by names that differ."""
-    found: list[tuple[str, SourceExamples]] = []
-    for g in gathered:
-        taken = sum(name.split("#")[0] == g.source.corpus for name, _ in found)
-        if g.dev:
-            found.append((f"{g.source.corpus}#{taken + 1}" if taken else g.source.corpus, g))
-    return found
 
 
 def _levels(model: EmotionModel, dev: Sequence[Parts]) -> dict[str, tuple[float, float]]:

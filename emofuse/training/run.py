@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,14 @@ from emofuse.training.disk import DISK_ERRORS, disk_error, disk_full
 from emofuse.training.objective.objective import Objective
 from emofuse.training.outcome.card import build_card
 from emofuse.training.outcome.ensemble import PREDICTIONS, members, save_predictions, summarise
+from emofuse.training.outcome.familiarity import keep, known_from, sentence, settle
 from emofuse.training.outcome.report import Progress, RunLog, build_report, plot_curves
 from emofuse.training.put_together import check_parts, put_together
 from emofuse.training.recipe.read import dump_recipe, load_recipe
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.trainer import EmotionTrainer, EpochCallback, EverySteps, is_first, last_complete
 from emofuse.training.tuning.adapters import Adapter, adapters_of, merge, save_adapters
-from emofuse.training.tuning.init import build, parameter_counts
+from emofuse.training.tuning.init import build, parameter_counts, starts_of
 from emofuse.training.tuning.strategies import apply_strategies
 from emofuse.training.validate import (
     DevSet,
@@ -123,6 +125,7 @@ class Run:
         with RunLog(self.folder, resume, is_first()) as log:
             torch.manual_seed(self.seed)
             model, taken = build(self.recipe)
+            self._known = known_from(model, starts_of(self.recipe))
             if not self.recipe.train.epochs:
                 return self._put_together(model, taken, log, started)
             frozen = apply_strategies(model, self.recipe.strategy)
@@ -222,7 +225,9 @@ class Run:
             return target
         counts, adapters = parameter_counts(model), adapters_of(model)
         merge(model)
+        keep(model, self._known)
         model.load_state_dict(unpack(pack(model.state_dict(), self.recipe.output.dtype)))
+        fates = settle(model, self._known, data.gathered)
         predictions: list[Predictions] = []
 
         def gather() -> list[Evidence]:
@@ -245,6 +250,9 @@ class Run:
         )
         if few := [s.name for s, c in zip(data.dev, predictions, strict=True) if choosing(c) is c]:
             log.say(f"  too few dev samples to hold some out: {', '.join(few)} chose the epoch and the prediction sets")
+        report["familiarity"] = {modality: asdict(fate) for modality, fate in fates.items()}
+        for modality, fate in fates.items():
+            log.say("  familiarity with " + sentence(modality, fate))
         report["kept"] = kept = _kept(model, calibration)
         for subset, tasks in kept.items():
             log.say(
@@ -263,6 +271,7 @@ class Run:
         """Calibrate what other runs trained, and save it."""
         for line in taken:
             log.say("  " + line)
+        keep(model, self._known)
         outcome = put_together(model, self.recipe, self.limit, log.say)
         report = self._report(
             data=outcome.data,

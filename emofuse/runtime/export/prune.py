@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from emofuse.encoders.registry import encoder_class
 from emofuse.errors import CheckpointError, EmofuseError
 from emofuse.files import replacing_folder
 from emofuse.modalities import Modality
 from emofuse.model.checkpoint import locate, read_config
+from emofuse.model.conformal import FILE as CONFORMAL
+from emofuse.model.familiarity import FILE as FAMILIARITY
+from emofuse.model.familiarity import fingerprint, load_familiarity, save_familiarity
 
 _LAYER = re.compile(r"(?<=\.)((?:encoder\.|transformer\.)?layers?|blocks)\.(\d+)\.")
-_LEFT_BEHIND = ("model.safetensors", "config.json", "report.json", "README.md", "conformal.json")
-"""Of the whole model: measured quality and promises do not hold for the pruned one."""
+_LEFT_BEHIND = ("model.safetensors", "config.json", "report.json", "README.md", CONFORMAL, FAMILIARITY, "drift.json")
+"""Of the whole model: measured quality, promises and distances do not hold for the pruned one."""
 
 
 def prune(model: str | Path, folder: str | Path, keep: Mapping[Modality, int]) -> Path:
@@ -36,7 +39,7 @@ def prune(model: str | Path, folder: str | Path, keep: Mapping[Modality, int]) -
         raise CheckpointError(f"{source} holds no model.safetensors; fetch or save the model again")
     read_config(source)
     config = json.loads((source / "config.json").read_text("utf-8"))
-    state = load_file(source / "model.safetensors")
+    state = whole = load_file(source / "model.safetensors")
     for modality, count in keep.items():
         if modality not in config["encoders"]:
             raise EmofuseError(f"the model reads no {modality}; it has encoders for {', '.join(config['encoders'])}")
@@ -47,7 +50,15 @@ def prune(model: str | Path, folder: str | Path, keep: Mapping[Modality, int]) -
         for path in source.iterdir():
             if path.is_file() and path.name not in _LEFT_BEHIND:
                 shutil.copy2(path, building / path.name)
+        if known := _familiar(source / FAMILIARITY, whole, state):
+            save_familiarity(known, building / FAMILIARITY)
     return folder
+
+
+def _familiar(path: Path, whole: dict[str, Tensor], pruned: dict[str, Tensor]) -> nn.ModuleDict:
+    """What the modalities are familiar with that lost no layer."""
+    known = load_familiarity(path) if path.is_file() else nn.ModuleDict()
+    return nn.ModuleDict({m: k for m, k in known.items() if fingerprint(whole, m) == fingerprint(pruned, m)})
 
 
 def spaced(layers: int, keep: int) -> list[int]:

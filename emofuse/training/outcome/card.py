@@ -8,6 +8,7 @@ from typing import Any
 from emofuse.corpora.registry import corpus
 from emofuse.metrics.task import headline
 from emofuse.tasks import Task
+from emofuse.training.outcome.familiarity import Fate, sentence
 from emofuse.training.recipe.schema import Recipe
 
 LIMITS = """\
@@ -38,6 +39,7 @@ def build_card(recipe: Recipe, tasks: Sequence[Task], report: Mapping[str, Any])
         '```python\nimport emofuse\n\nmodel = emofuse.load("PATH OR NAME OF THIS FOLDER")\n```\n',
         _data(report),
         _quality(tasks, report),
+        _familiarity(report),
         LIMITS,
     ]
     return "\n".join(parts)
@@ -83,6 +85,16 @@ def _quality(tasks: Sequence[Task], report: Mapping[str, Any]) -> str:
             out += [f"### {task.name}", "", f"| dev set | output | n | {' | '.join(names)} |"]
             out += ["|---" * (3 + len(names)) + "|", *rows, ""]
     return "\n".join(out)
+
+
+def _familiarity(report: Mapping[str, Any]) -> str:
+    """What became of what the checkpoint was familiar with that the run started from."""
+    fates = report.get("familiarity", {})
+    if not fates:
+        return ""
+    rows = [f"- {sentence(modality, Fate(**fate))}" for modality, fate in fates.items()]
+    said = "By how far input lies from the training data, an answer is less sure, and marked as unfamiliar:"
+    return "\n".join(["## Familiar input", "", said, "", *rows, ""])
 
 
 def _list(names: Sequence[str]) -> str:

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from emofuse.corpora.registry import corpus, protocol_of
 from emofuse.errors import CheckpointError, RecipeError, nearest
 from emofuse.files import replacing, write_file
 from emofuse.metrics.task import task_metrics
 from emofuse.model.checkpoint import read_config
+from emofuse.model.config import ModelConfig
+from emofuse.model.familiarity import fingerprint
 from emofuse.model.model import EmotionModel
 from emofuse.model.predict import GIVEN, Predictions
 from emofuse.tasks import Task
@@ -150,23 +153,42 @@ def average_checkpoints(folders: Sequence[str | Path], out: str | Path) -> Path:
     """Write the model whose weights are the uniform mean of several of one shape (Wortsman et al. 2022, "Model soups").
 
     They should stem from one start: runs from different random weights have no meaningful mean. Temperatures are
-    averaged in their logarithm; prediction sets are gone until `emofuse calibrate`. Raises CheckpointError when there
-    are fewer than two, or they differ in shape.
+    averaged in their logarithm; prediction sets are gone until `emofuse calibrate`, and so is what a modality is
+    familiar with whose encoders differ. Raises CheckpointError when there are fewer than two, or they differ in shape.
     """
     paths = [Path(f) for f in folders]
     if len(paths) < 2:
         raise CheckpointError(f"an average needs two checkpoints at least, got {len(paths)}")
-    described = [read_config(p).model_dump(exclude={"emofuse_version"}) for p in paths]
+    configs = [read_config(p) for p in paths]
+    described = [_shape(c) for c in configs]
     for path, config in zip(paths, described, strict=True):
         for part in config:
             if config[part] != described[0][part]:
                 raise CheckpointError(f"{path} and {paths[0]} differ in {part}; only models of one shape have a mean")
     model = EmotionModel.from_pretrained(paths[0])
+    model.config = _agreed(configs)
     states = [EmotionModel.from_pretrained(p).state_dict() for p in paths]
     model.load_state_dict({name: _mean(name, [s[name] for s in states]) for name in states[0]})
     model.conformal = {}
+    same = {m: k for m, k in model.familiarity.items() if len({fingerprint(s, m) for s in states}) == 1}
+    model.familiarity = nn.ModuleDict(same)
     report = {"averaged": [p.parent.name if p.name == "model" else p.name for p in paths]}
     return model.save_pretrained(out, report=report)
+
+
+def _shape(config: ModelConfig) -> dict[str, Any]:
+    """What models have in common whose weights can be averaged: all but what was found on data."""
+    found = {"prior", "terciles"}
+    return config.model_dump(exclude={"emofuse_version": True, "tasks": {"__all__": found}})
+
+
+def _agreed(configs: Sequence[ModelConfig]) -> ModelConfig:
+    """The first configuration, without the priors and terciles that are not those of all."""
+    tasks = []
+    for each in zip(*(c.tasks for c in configs), strict=True):
+        unlike = {n: None for n in ("prior", "terciles") if len({getattr(t, n) for t in each}) > 1}
+        tasks.append(each[0].model_copy(update=unlike))
+    return configs[0].model_copy(update={"tasks": tuple(tasks)})
 
 
 def _mean(name: str, tensors: Sequence[torch.Tensor]) -> torch.Tensor:

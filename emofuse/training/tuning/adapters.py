@@ -15,6 +15,10 @@ from emofuse.errors import CheckpointError, require_package
 from emofuse.files import replacing_folder
 from emofuse.modalities import Modality
 from emofuse.model.checkpoint import read_config
+from emofuse.model.conformal import FILE as CONFORMAL
+from emofuse.model.conformal import load_conformal, save_conformal
+from emofuse.model.familiarity import FILE as FAMILIARITY
+from emofuse.model.familiarity import load_familiarity, save_familiarity
 from emofuse.model.model import EmotionModel
 from emofuse.training.tuning.strategies import quiet_peft
 
@@ -91,14 +95,19 @@ def merge(model: EmotionModel) -> None:
 def save_adapters(model: EmotionModel, adapters: Mapping[Modality, Adapter], folder: Path) -> Path:
     """Write each adapter into `folder/<modality>`, and config.json and rest.safetensors beside them.
 
-    The rest is all of the model that is not in an adapted backbone: fusion, heads, temperatures, other encoders. So the
-    folder is a whole model over bases that are had elsewhere. It appears whole or not at all.
+    The rest is all of the model that is not in an adapted backbone: fusion, heads, temperatures, other encoders; beside
+    it lie prediction sets and familiarity. So the folder is a whole model over bases that are had elsewhere. It appears
+    whole or not at all.
     """
     with replacing_folder(folder) as building:
         for modality, adapter in adapters.items():
             adapter.write(building / modality)
         save_file(_rest(model, adapters), building / REST, metadata={"format": "pt"})
         (building / "config.json").write_text(model.config.model_dump_json(indent=2) + "\n", "utf-8")
+        if model.conformal:
+            save_conformal(model.conformal, building / CONFORMAL)
+        if model.familiarity:
+            save_familiarity(model.familiarity, building / FAMILIARITY)
         for modality in model.modalities:
             model.encoder(modality).save_assets(building)
     return folder
@@ -141,6 +150,10 @@ def load_adapters(folder: str | Path, base: EmotionModel | None = None) -> Emoti
     if lacking:
         raise CheckpointError(f"{folder} does not fit its base: {', '.join(lacking[:3])}; pass the base it was over")
     merge(base)
+    base.config = base.config.model_copy(update={"tasks": config.tasks})
+    base.conformal = load_conformal(folder / CONFORMAL) if (folder / CONFORMAL).is_file() else {}
+    known = load_familiarity(folder / FAMILIARITY) if (folder / FAMILIARITY).is_file() else nn.ModuleDict()
+    base.familiarity = known.to(base.device)
     return base.eval()
 
 

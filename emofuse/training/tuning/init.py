@@ -18,7 +18,6 @@ from emofuse.model.checkpoint import locate, read_config
 from emofuse.model.config import FusionConfig, ModelConfig
 from emofuse.model.conformal import FILE as CONFORMAL
 from emofuse.model.conformal import ConformalTable, load_conformal
-from emofuse.model.familiarity import FILE as FAMILIARITY
 from emofuse.model.heads import Head, is_table
 from emofuse.model.model import EmotionModel
 from emofuse.model.weights import read_weights
@@ -78,6 +77,12 @@ def build(recipe: Recipe) -> tuple[EmotionModel, list[str]]:
             rest = [m for m in config.encoders if part == "all" and m not in recipe.model.init]
             lines.append(_take_over(model, part, _folder(recipe, part), rest or [part]))
     return model, lines
+
+
+def starts_of(recipe: Recipe) -> dict[Modality, Path]:
+    """The checkpoint that each encoder starts from, of those that start from one."""
+    init = recipe.model.init
+    return {m: _folder(recipe, m) for m in recipe.model.encoders if m in init or "all" in init}
 
 
 @contextmanager
@@ -154,15 +159,13 @@ def _fitting_scores(model: EmotionModel, table: ConformalTable) -> ConformalTabl
 
 
 def _left_out(model: EmotionModel, part: str, folder: Path) -> str:
-    """What of a checkpoint the recipe's model has no room for, or cannot keep, in words."""
+    """What of a checkpoint the recipe's model has no room for, in words."""
     if part != "all":
         return ""
     config = read_config(folder)
     tasks = [t.name for t in config.tasks if t.task() not in model.tasks]
     gone = [*(m for m in config.encoders if m not in model.modalities), *tasks]
-    strange = "; left out, since training moves the states that it is measured in: what the model is familiar with"
-    said = strange if (folder / FAMILIARITY).is_file() else ""
-    return said + (f"; left out, since the recipe does not name it: {', '.join(gone)}" if gone else "")
+    return f"; left out, since the recipe does not name it: {', '.join(gone)}" if gone else ""
 
 
 def _like(tensor: Tensor, other: Tensor) -> Tensor:

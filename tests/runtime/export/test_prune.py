@@ -8,6 +8,7 @@ import torch
 from emofuse.batch import collate
 from emofuse.errors import EmofuseError, RecipeError
 from emofuse.model.config import ModelConfig
+from emofuse.model.familiarity import Familiarity
 from emofuse.model.heads import Head
 from emofuse.model.kinds import distillation_loss, mean_logits
 from emofuse.model.model import EmotionModel
@@ -35,6 +36,18 @@ def test_a_pruned_model_is_a_model_of_the_layers_that_stayed(tiny_model, make_se
     answers = pruned.predict(collate([pruned.prepare(make_segment(0))])).tasks["emotion"]
     assert answers.sum() == pytest.approx(1, abs=1e-5)
     assert not (folder / "README.md").exists(), "what was measured was another model"
+
+
+def test_a_modality_that_lost_no_layer_stays_familiar_and_no_promise_of_the_whole_model_does(tiny_model, tmp_path):
+    tensors = {"components": torch.eye(16)[:, :4], "offset": torch.zeros(4), "reference": torch.randn(60, 4)}
+    tensors |= {"quantiles": torch.linspace(0, 1, 101), "slope": torch.tensor(0.25)}
+    tiny_model.familiarity = torch.nn.ModuleDict({m: Familiarity(tensors) for m in ("text", "face")})
+    whole = tiny_model.save_pretrained(tmp_path / "whole")
+    (whole / "drift.json").write_text("{}")
+    folder = prune(whole, tmp_path / "pruned", {"text": 1, "face": len(tiny_model.encoder("face").layers)})
+    pruned = EmotionModel.from_pretrained(folder)
+    assert set(pruned.familiarity) == {"face"} and float(pruned.familiarity["face"].slope) == 0.25
+    assert not (folder / "drift.json").exists()
 
 
 @pytest.mark.parametrize("lean", [False, True])

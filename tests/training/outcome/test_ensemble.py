@@ -12,6 +12,7 @@ import torch
 
 from emofuse.batch import collate
 from emofuse.errors import CheckpointError, RecipeError
+from emofuse.model.familiarity import Familiarity
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import TASKS
 from emofuse.training.outcome.ensemble import PREDICTIONS, average_checkpoints, averaged_metrics, members, summarise
@@ -99,6 +100,22 @@ def test_the_mean_of_checkpoints_is_the_mean_of_their_weights(tiny_model, tiny_c
     np.testing.assert_allclose(
         itself.predict(batch).tasks["emotion"], tiny_model.predict(batch).tasks["emotion"], atol=1e-6
     )
+
+
+def test_a_mean_stays_familiar_with_what_all_of_them_measure_alike(tiny_model, tmp_path: Path):
+    """And what is known of the training data, or of answers on development data, where all of them agree."""
+    tensors = {"components": torch.eye(16)[:, :4], "offset": torch.zeros(4), "reference": torch.randn(60, 4)}
+    tensors |= {"quantiles": torch.linspace(0, 1, 101), "slope": torch.tensor(0.25)}
+    tiny_model.familiarity = torch.nn.ModuleDict({m: Familiarity(tensors) for m in ("text", "face")})
+    tiny_model.config = tiny_model.config.with_priors({"intensity": [0.5]}).with_terciles({"intensity": (0.3, 0.6)})
+    one = tiny_model.save_pretrained(tmp_path / "one")
+    with torch.no_grad():
+        tiny_model.modality_heads["text"].pool.norm.bias.add_(0.1)
+    tiny_model.config = tiny_model.config.with_terciles({"intensity": (0.2, 0.7)})
+    two = tiny_model.save_pretrained(tmp_path / "two")
+    mean = EmotionModel.from_pretrained(average_checkpoints([one, two], tmp_path / "mean"))
+    assert set(mean.familiarity) == {"face"}
+    assert mean.prior("intensity") == (0.5,) and mean.terciles("intensity") is None
 
 
 def test_only_models_of_one_shape_have_a_mean(tiny_model, tiny_config, tmp_path: Path):

@@ -11,7 +11,10 @@ from emofuse.encoders.virtual import VirtualTokens
 from emofuse.errors import CheckpointError, RecipeError
 from emofuse.modalities import MODALITIES
 from emofuse.model.config import ModelConfig
+from emofuse.model.conformal import ConformalScores
+from emofuse.model.familiarity import Familiarity
 from emofuse.model.model import EmotionModel
+from emofuse.tasks import EMOTIONS
 from emofuse.training.recipe.read import parse_recipe
 from emofuse.training.recipe.schema import Optim, Strategy
 from emofuse.training.tuning.adapters import adapters_of, load_adapters, merge, save_adapters
@@ -147,6 +150,28 @@ def test_adapters_alone_over_the_base_are_the_trained_model(tiny_model, tiny_con
     assert {p.name for p in (folder / "text").iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
     assert not torch.allclose(logits(base.eval(), make_segment), trained, atol=1e-2)
     assert torch.allclose(logits(load_adapters(folder, base), make_segment), trained, atol=1e-4)
+
+
+def test_adapters_bring_what_was_measured_with_them_and_nothing_of_the_base(tiny_model, tiny_config, tmp_path):
+    """Familiarity, prediction sets, priors: those of the base are of other weights."""
+    scores = ConformalScores("lac", tuple(EMOTIONS), {"mine": (0.1, 0.4)})
+    tensors = {"components": torch.eye(16)[:, :4], "offset": torch.zeros(4), "reference": torch.randn(60, 4)}
+    tensors |= {"quantiles": torch.linspace(0, 1, 101), "slope": torch.tensor(0.25)}
+    base = EmotionModel(tiny_config.with_priors({"intensity": [0.9]}))
+    base.load_state_dict(tiny_model.state_dict())
+    base.conformal = {"face": {"emotion": scores}}
+    base.familiarity = torch.nn.ModuleDict({"text": Familiarity(tensors)})
+    apply_strategies(tiny_model, {"text": Strategy(kind="lora")})
+    shaken(tiny_model)
+    tiny_model.conformal = {"text": {"emotion": scores}}
+    tiny_model.familiarity = torch.nn.ModuleDict({"speech": Familiarity(tensors)})
+    tiny_model.config = tiny_model.config.with_priors({"intensity": [0.5]})
+    adapters = adapters_of(tiny_model)
+    merge(tiny_model)
+    loaded = load_adapters(save_adapters(tiny_model, adapters, tmp_path / "adapters"), base)
+    assert loaded.conformal == {"text": {"emotion": scores}}
+    assert set(loaded.familiarity) == {"speech"} and float(loaded.familiarity["speech"].slope) == 0.25
+    assert loaded.prior("intensity") == (0.5,)
 
 
 @pytest.mark.parametrize("kind", ["prefix", "prompt"])
