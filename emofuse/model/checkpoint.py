@@ -31,8 +31,10 @@ ACCEPTED = (
     "a name shipped with emofuse (for example 'emofuse-small'), a folder written by save_pretrained, "
     "or a hub id 'owner/name'"
 )
-_OF_WEIGHTS = (CONFORMAL, FAMILIARITY)
-"""Files that say something of weights, and nothing of others."""
+DRIFT = "drift.json"
+"""What the model's answers to development data are like: see `emofuse.pipeline.drift`."""
+_OF_WEIGHTS = (CONFORMAL, FAMILIARITY, DRIFT)
+"""Files that say something of weights and temperatures, and nothing of others."""
 
 
 @runtime_checkable

@@ -18,12 +18,13 @@ from emofuse.errors import CheckpointError, DataError, require_package
 from emofuse.files import write_file
 from emofuse.metrics.drift import psi, psi_of_chance
 from emofuse.modalities import members, ordered
+from emofuse.model.checkpoint import DRIFT
 from emofuse.model.predict import GIVEN, Predictions
 from emofuse.pipeline.formats import as_row
 from emofuse.tasks import Task
 from emofuse.types import Prediction
 
-FILE = "drift.json"
+FILE = DRIFT
 """Beside the weights of a checkpoint that has a reference."""
 BINS = 10
 """Of a number: deciles of the reference."""

@@ -60,10 +60,14 @@ def test_half_precision_is_half_the_size_and_near(tiny_model, saved, batch, tmp_
 
 def test_saving_again_replaces_weights_and_keeps_other_files(tiny_model, saved):
     (saved / "curves.png").write_bytes(b"picture")
+    for name in ("conformal.json", "familiarity.safetensors", "drift.json"):
+        (saved / name).write_text("of the old weights")
     with torch.no_grad():
         tiny_model.fusion.queries.add_(1)
     tiny_model.save_pretrained(saved, report={"uar": 0.9})
     assert (saved / "curves.png").read_bytes() == b"picture"
+    left = {path.name for path in saved.iterdir()}
+    assert not left & {"conformal.json", "familiarity.safetensors", "drift.json"}
     assert json.loads((saved / "report.json").read_text()) == {"uar": 0.9}
     assert torch.equal(EmotionModel.from_pretrained(saved).fusion.queries, tiny_model.fusion.queries)
 

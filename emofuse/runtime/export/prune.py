@@ -16,13 +16,13 @@ from emofuse.encoders.registry import encoder_class
 from emofuse.errors import CheckpointError, EmofuseError
 from emofuse.files import replacing_folder
 from emofuse.modalities import Modality
-from emofuse.model.checkpoint import locate, read_config
+from emofuse.model.checkpoint import DRIFT, locate, read_config
 from emofuse.model.conformal import FILE as CONFORMAL
 from emofuse.model.familiarity import FILE as FAMILIARITY
 from emofuse.model.familiarity import fingerprint, load_familiarity, save_familiarity
 
 _LAYER = re.compile(r"(?<=\.)((?:encoder\.|transformer\.)?layers?|blocks)\.(\d+)\.")
-_LEFT_BEHIND = ("model.safetensors", "config.json", "report.json", "README.md", CONFORMAL, FAMILIARITY, "drift.json")
+_LEFT_BEHIND = ("model.safetensors", "config.json", "report.json", "README.md", CONFORMAL, FAMILIARITY, DRIFT)
 """Of the whole model: measured quality, promises and distances do not hold for the pruned one."""
 
 
