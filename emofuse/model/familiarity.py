@@ -88,7 +88,7 @@ def save_familiarity(each: nn.ModuleDict, path: Path) -> None:
     small = {"quantiles": torch.float32, "slope": torch.float32}
     save_file(
         {
-            f"{modality}.{name}": getattr(known, name).detach().cpu().to(small.get(name, torch.float16)).contiguous()
+            f"{modality}.{name}": _stored(getattr(known, name), small.get(name, torch.float16))
             for modality, known in each.items()
             for name in TENSORS
         },
@@ -96,6 +96,10 @@ def save_familiarity(each: nn.ModuleDict, path: Path) -> None:
         metadata={"format": "pt"},
     )
     path.chmod(0o644)
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.detach().cpu().to(dtype).contiguous().clone()
 
 
 def load_familiarity(path: Path) -> nn.ModuleDict:

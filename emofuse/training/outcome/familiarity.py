@@ -7,6 +7,7 @@ for the model that started from it; where it moves them, the old states are of a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from emofuse.calibration.familiarity import FEWEST, REFERENCE, fit_familiarity
 from emofuse.calibration.parts import Parts, read_parts
 from emofuse.data.examples import Example
+from emofuse.encoders.config import EncoderConfig
 from emofuse.modalities import Modality
 from emofuse.model.checkpoint import read_config
 from emofuse.model.familiarity import FILE, fingerprint, load_familiarity
@@ -55,11 +57,19 @@ def known_from(model: EmotionModel, starts: Mapping[Modality, Path]) -> dict[Mod
     weights: dict[Path, dict[str, Tensor]] = {}
     for modality, folder in starts.items():
         known = load_familiarity(folder / FILE) if (folder / FILE).is_file() else nn.ModuleDict()
-        if modality in known and read_config(folder).encoders[modality] == model.encoder(modality).config:
+        if modality in known and _alike(read_config(folder).encoders[modality], model.config.encoders[modality]):
             if folder not in weights:
                 weights[folder] = read_weights(folder / "model.safetensors")
             found[modality] = Known(known[modality], fingerprint(weights[folder], modality))
     return found
+
+
+def _alike(one: EncoderConfig, other: EncoderConfig) -> bool:
+    """Whether encoders of the same weights give the same states, whatever library wrote their architecture down."""
+    a, b = (json.loads(config.model_dump_json()) for config in (one, other))
+    own, theirs = (values.pop("architecture", None) or {} for values in (a, b))
+    shared = (own.keys() & theirs.keys()) - {"transformers_version", "dtype"}
+    return a == b and all(own[name] == theirs[name] for name in shared)
 
 
 def keep(model: EmotionModel, known: Mapping[Modality, Known]) -> None:

@@ -112,8 +112,9 @@ def test_what_is_moved_is_fitted_anew_where_there_are_enough(started, base, samp
 
 
 def test_input_that_is_read_otherwise_is_familiar_with_nothing(started, base):
-    encoder = started.encoder("text")
-    encoder.config = encoder.config.model_copy(update={"max_length": 7})
+    shorter = started.config.encoders["text"].model_copy(update={"max_length": 7})
+    encoders = started.config.encoders | {"text": shorter}
+    started.config = started.config.model_copy(update={"encoders": encoders})
     assert set(known(started, base)) == {"speech", "face"}
 
 
