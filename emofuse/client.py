@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import islice
@@ -17,14 +17,17 @@ import httpx
 import numpy as np
 
 from emofuse.errors import EmofuseError, MediaError
-from emofuse.files import well_formed
-from emofuse.media.clip import ClipInputs, Source
+from emofuse.files import replacing, well_formed
+from emofuse.media.clip import ClipInputs, PathOrName, Source
 from emofuse.media.formats import TEXT_SUFFIXES, existing_file
 from emofuse.media.image import read_image
 from emofuse.media.memory import as_sound
+from emofuse.media.talk import read_names
+from emofuse.media.transcript import read_text
 from emofuse.model.conformal import ConformalTable, from_plain
 from emofuse.notes import Note
 from emofuse.pipeline.analysis import Analysis
+from emofuse.pipeline.conversation.acts import parse_acts
 from emofuse.pipeline.many import Item, as_inputs, with_sidecar
 from emofuse.pipeline.wire import from_wire
 from emofuse.types import Prediction
@@ -49,15 +52,26 @@ class Client:
 
     `url` is the service's address, `key` one of its keys. Where it says to come back later (429, 503), requests are
     sent again after the time it names, `tries` times. `alone` False lets the service batch these requests with others'
-    (quicker for many short ones); the last digits of an answer may then differ from a local one's. It may be used from
-    several threads, and as a context manager. Raises `ServiceError` where there is no answer, and `MediaError` for what
-    the model cannot read, as a pipeline does.
+    (quicker for many short ones); the last digits of an answer may then differ from a local one's. `acts`, a file, are
+    applied to each clip, as `emofuse.load(acts=…)` has it; with `mask` (or `mask_names`) the words come back as
+    `Analysis.masked` has them. It may be used from several threads, and as a context manager. Raises `ServiceError`
+    where there is no answer, and `MediaError` for what the model cannot read, as a pipeline does.
     """
 
     def __init__(
-        self, url: str, key: str | None = None, *, timeout: float = PATIENCE, tries: int = BACK, alone: bool = True
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        timeout: float = PATIENCE,
+        tries: int = BACK,
+        alone: bool = True,
+        acts: PathOrName | None = None,
+        mask: bool = False,
+        mask_names: Sequence[str] | None = None,
     ) -> None:
-        self.url, self.tries, self.alone = url.rstrip("/"), tries, alone
+        self.url, self.tries = url.rstrip("/"), tries
+        self._always = {"alone": str(alone).lower()} | _how(acts, mask, mask_names)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
             self._http = httpx.Client(base_url=self.url, headers=headers, timeout=httpx.Timeout(timeout, connect=10.0))
@@ -86,6 +100,20 @@ class Client:
     def stream(self, source: Source | None = None, **inputs: Unpack[ClipInputs]) -> Iterator[Prediction]:
         """The predictions of a clip in order of time, once all are there."""
         yield from self(source, **inputs).segments
+
+    def render(self, source: Source, target: PathOrName, *, blur: bool = False, **inputs: Unpack[ClipInputs]) -> Path:
+        """Have a video analysed and written again with its labels, and with its faces blurred where asked for, as mp4.
+
+        See `emofuse.pipeline.render`; the file appears whole.
+        """
+        if Path(target).suffix.lower() != ".mp4":
+            raise MediaError(f"the service renders mp4, and the target is {str(target)!r}; name it .mp4")
+        given: dict[str, Any] = {"source": source, **inputs}
+        fields, files = _body({key: value for key, value in given.items() if value is not None})
+        asked = fields | self._always | {"render": "true", "blur": str(blur).lower()}
+        with replacing(target) as temporary:
+            temporary.write_bytes(self._sent("POST", "/v1/analyze", data=asked, files=files).content)
+        return Path(target)
 
     def predict_iter(
         self, items: Iterable[Item], *, window: int = 16, sidecars: bool = True
@@ -120,7 +148,7 @@ class Client:
 
     def _analysed(self, inputs: dict[str, Any], name: str | None = None, notes: tuple[Note, ...] = ()) -> Analysis:
         fields, files = _body({key: value for key, value in inputs.items() if value is not None})
-        shape = self._post(fields | {"format": "full", "alone": str(self.alone).lower()}, files)
+        shape = self._post(fields | self._always | {"format": "full"}, files)
         paths = (inputs.get("source"), inputs.get("image"))
         given = next((str(path) for path in paths if isinstance(path, (str, PathLike))), None)
         try:
@@ -157,12 +185,24 @@ class Client:
         raise _error(reply)
 
 
+def _how(acts: PathOrName | None, mask: bool, names: Sequence[str] | None) -> dict[str, str]:
+    """Fields that say what is made of every answer. Raises DataError for wrong acts, MediaError for names."""
+    fields = {"mask": "true"} if mask else {}
+    if names is not None:
+        fields["mask_names"] = json.dumps(list(read_names(names, "mask_names") or ()))
+    if acts is not None:
+        text = read_text(acts)
+        parse_acts(text, str(acts))
+        fields["acts"] = text
+    return fields
+
+
 def _body(inputs: dict[str, Any]) -> tuple[dict[str, str], dict[str, tuple[str, bytes]]]:
     """The fields and the files of a request. Raises MediaError for what a pipeline would refuse before reading."""
     if "frames" in inputs:
         raise MediaError("frames= is not sent to a service; write a video and give its path")
     fields, files = dict[str, str](), dict[str, tuple[str, bytes]]()
-    for name in ("speaker", "speakers"):
+    for name in ("speaker", "speakers", "channel", "start", "end"):
         fields |= {name: str(inputs[name])} if name in inputs else {}
     for name in ("only", "channels", "context"):
         if name in inputs:

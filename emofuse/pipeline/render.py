@@ -19,6 +19,8 @@ from emofuse.media.decode import probe, stream
 from emofuse.media.faces.detect import FaceDetector
 from emofuse.media.faces.track import FaceOptions, FaceTracker
 from emofuse.media.image import VideoFrame
+from emofuse.media.limits import UNLIMITED, Limits
+from emofuse.notes import Note
 from emofuse.pipeline.analysis import Analysis
 from emofuse.types import SAMPLE_RATE, Prediction
 
@@ -35,9 +37,16 @@ def check_target(path: str | Path) -> None:
         raise MediaError(f"cannot render to {str(path)!r}; a video is named {', '.join(ENDINGS)}")
 
 
-def render(analysis: Analysis, target: str | Path, *, blur: bool = False, detector: FaceDetector | None = None) -> Path:
+def render(
+    analysis: Analysis,
+    target: str | Path,
+    *,
+    blur: bool = False,
+    detector: FaceDetector | None = None,
+    limits: Limits = UNLIMITED,
+) -> Path:
     """Write the source again with its labels, a frame about each face, and its sound (16 kHz, mono); the file
-    appears whole.
+    appears whole. Of a stretch of the source, that alone is written.
 
     With `blur`, every face that the detector finds is made unrecognisable; one that it misses is not, so look before
     you publish. Raises `MediaError` for a source that is no video.
@@ -47,17 +56,23 @@ def render(analysis: Analysis, target: str | Path, *, blur: bool = False, detect
         raise MediaError("only a video file can be rendered; this analysis is of something else")
     info = probe(analysis.source)
     rate = Fraction(info.fps or 25).limit_denominator(1001)
+    part: dict[str, Any] = {"start": None, "end": None} | _stretch(analysis) | {"limits": limits}
     with replacing(target) as temporary, av.open(str(temporary), "w", format=_container(target)) as output:
         pictures: Any = output.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "20"})
         pictures.width, pictures.height = (info.width or 2) // 2 * 2, (info.height or 2) // 2 * 2
         pictures.pix_fmt, pictures.time_base = "yuv420p", Fraction(1, 90_000)
         sound: Any = output.add_stream("aac", rate=SAMPLE_RATE, layout="mono") if info.has_audio else None
-        for frame in _labelled(analysis, blur, detector, (pictures.width, pictures.height)):
+        for frame in _labelled(analysis, blur, detector, (pictures.width, pictures.height), part):
             output.mux(pictures.encode(frame))
         output.mux(pictures.encode(None))
         if sound is not None:
-            _copy_sound(analysis.source, output, sound)
+            _copy_sound(analysis.source, output, sound, part)
     return Path(target)
+
+
+def _stretch(analysis: Analysis) -> dict[str, float]:
+    """The seconds of the source that were analysed, where it was not all of it."""
+    return next((n.values for n in analysis.notes if isinstance(n, Note) and n.code == "stretch"), {})
 
 
 def _container(target: str | Path) -> str:
@@ -65,12 +80,12 @@ def _container(target: str | Path) -> str:
 
 
 def _labelled(
-    analysis: Analysis, blur: bool, detector: FaceDetector | None, size: tuple[int, int]
+    analysis: Analysis, blur: bool, detector: FaceDetector | None, size: tuple[int, int], part: dict[str, Any]
 ) -> Iterator[av.VideoFrame]:
     tracker = FaceTracker(detector, _WATCHFUL)
     assert analysis.source is not None
     last = -1
-    for item in stream(analysis.source, audio=False):
+    for item in stream(analysis.source, audio=False, **part):
         if not isinstance(item, VideoFrame):
             continue
         tracker.push(item)
@@ -79,7 +94,7 @@ def _labelled(
             _mark(picture, box, blur)
         here = [p for p in analysis.segments if p.start <= item.time < p.end]
         frame = av.VideoFrame.from_ndarray(_written(picture[: size[1], : size[0]], here), format="rgb24")
-        last = max(last + 1, round(item.time * 90_000))
+        last = max(last + 1, round((item.time - (part["start"] or 0.0)) * 90_000))
         frame.pts, frame.time_base = last, Fraction(1, 90_000)
         yield frame
 
@@ -119,13 +134,13 @@ def _line(p: Prediction) -> str:
     return f"{who}: {p.top[0]} {p.top[1]:.0%}".removeprefix(": ")
 
 
-def _copy_sound(source: str, output: Any, sound: Any) -> None:
+def _copy_sound(source: str, output: Any, sound: Any, part: dict[str, Any]) -> None:
     """The sound as it is listened to, 16 kHz and mono, as AAC."""
     position = 0
-    for block in stream(source, video=False):
+    for block in stream(source, video=False, **part):
         assert isinstance(block, AudioBlock)
         frame = av.AudioFrame.from_ndarray(block.samples[None], format="fltp", layout="mono")
-        position = max(position, round(block.start * SAMPLE_RATE))
+        position = max(position, round((block.start - (part["start"] or 0.0)) * SAMPLE_RATE))
         frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, position, Fraction(1, SAMPLE_RATE)
         position += block.samples.size
         output.mux(sound.encode(frame))

@@ -14,6 +14,7 @@ from emofuse.errors import EmofuseError
 from emofuse.pipeline.pipeline import Pipeline
 from emofuse.serve import problems
 from emofuse.serve.logs import RequestLog
+from emofuse.serve.quota import Quotas
 from emofuse.serve.receive import HeaderLimit
 from emofuse.serve.routes import analyze, health, jobs, metrics, models, stream
 from emofuse.serve.service import Service
@@ -22,14 +23,20 @@ from emofuse.serve.tracing import Tracing
 from emofuse.version import __version__
 
 
-def create_app(pipeline: Pipeline, settings: Settings | None = None, *, tracer_provider: Any = None) -> FastAPI:
+def create_app(
+    pipeline: Pipeline,
+    settings: Settings | None = None,
+    *,
+    tracer_provider: Any = None,
+    quotas: Quotas | None = None,
+) -> FastAPI:
     """The service around a pipeline, for any ASGI server; `app.state.service` is what its routes share.
 
     Its threads and its private folder live until the application's lifespan ends. No other origin may read answers:
-    there are no CORS headers. `tracer_provider`: of OpenTelemetry, for a span a request. Raises EmofuseError for
-    settings that cannot be met.
+    there are no CORS headers. `tracer_provider`: of OpenTelemetry, for a span a request; `quotas`: those that
+    several processes have in common. Raises EmofuseError for settings that cannot be met.
     """
-    service = Service(pipeline, settings or Settings())
+    service = Service(pipeline, settings or Settings(), quotas)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

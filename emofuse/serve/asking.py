@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from emofuse.errors import EmofuseError
 from emofuse.media.formats import TEXT_SUFFIXES
+from emofuse.media.transcript import read_text
+from emofuse.pipeline.conversation.acts import Act, parse_acts
 from emofuse.serve.problems import RefusedError
 from emofuse.serve.receive import Part, Received
 from emofuse.serve.schemas import Options
@@ -16,8 +19,9 @@ from emofuse.serve.work import Asked
 
 ARRAYS = ("int16", "int32", "uint8", "float32", "float64")
 """Types of numbers that an array may have."""
-TALK = ("speaker", "only", "channels", "context", "speakers")
-"""Fields that say who speaks, as `ClipInputs` has them."""
+AS_GIVEN = ("speaker", "only", "channels", "channel", "context", "speakers", "start", "end")
+"""Fields that are handed on as they are: who speaks, and what of the clip is analysed, as `ClipInputs` has them."""
+NOTHING = "nothing was sent: send a file, image, audio or text"
 LARGEST_HEADER = 1000
 """Characters of the head of an .npy file."""
 
@@ -53,8 +57,12 @@ def asked(received: Received, options: Options, fetched: Part | None = None) -> 
     if (words := _transcript(files.get("transcript"), options.transcript)) is not None:
         inputs["transcript"] = words
     if not inputs:
-        raise RefusedError(422, "invalid", "nothing was sent: send a file, image, audio or text")
-    inputs |= {name: value for name in TALK if (value := getattr(options, name)) is not None}
+        raise RefusedError(422, "invalid", NOTHING)
+    if options.render and source is None:
+        raise RefusedError(422, "invalid", "render writes a video again, and no file was sent")
+    if options.blur and not options.render:
+        raise RefusedError(422, "invalid", "blur is of the faces in what render answers; send render too")
+    inputs |= {name: value for name in AS_GIVEN if (value := getattr(options, name)) is not None}
     return Asked(
         inputs,
         {str(part.path): part.name for part in (*files.values(), *([fetched] if fetched else []))},
@@ -63,7 +71,25 @@ def asked(received: Received, options: Options, fetched: Part | None = None) -> 
         options.widest,
         options.language,
         options.alone,
+        acts=_acts(files.get("acts"), options.acts),
+        mask=(options.mask_names or []) if options.mask or options.mask_names is not None else None,
+        render=options.render,
+        blur=options.blur,
     )
+
+
+def _acts(file: Part | None, text: str | None) -> tuple[Act, ...] | None:
+    """What is to be applied. Raises RefusedError."""
+    if file is not None and text is not None:
+        raise RefusedError(422, "invalid", "acts were sent as a field and as a file; send one of them")
+    if file is None and text is None:
+        return None
+    try:
+        said = read_text(file.path) if file is not None else text or ""
+        return parse_acts(f'{{"acts": {said}}}' if said.lstrip().startswith("[") else said)
+    except EmofuseError as error:
+        told = str(error) if file is None else str(error).replace(str(file.path), file.name)
+        raise RefusedError(422, "invalid", told[:300]) from None
 
 
 def _transcript(file: Part | None, words: str | None) -> str | Path | None:

@@ -32,6 +32,10 @@ class Quotas:
             self._turn()
             return max(0.0, limit - self._used.get(caller.name, 0.0))
 
+    def limited(self, caller: Caller) -> bool:
+        """Whether a caller has a quota."""
+        return self._limit(caller) is not None
+
     def charge(self, caller: Caller, seconds: float) -> None:
         """Count media-seconds; fewer than none gives some back. Raises RefusedError where there are not enough left."""
         limit = self._limit(caller)

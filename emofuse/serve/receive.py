@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -21,9 +23,14 @@ HEADERS = 32_768
 """Bytes of a request's headers."""
 PARTS = 16
 """Parts of a form."""
-FILES = ("file", "image", "audio", "transcript")
+FILES = ("file", "image", "audio", "transcript", "acts")
 """Parts that may be files."""
+INLINE = {"media": "file"} | {name: name for name in FILES}
+"""Keys of a JSON object that may hold a file, as {"base64": …, "name": …} → the part that it is."""
+INLINE_BYTES = 16_000_000
+"""Bytes of a JSON object; as a form, files may be larger."""
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
+_WRAPPED = {ord("\r"): None, ord("\n"): None}
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,8 @@ class Received:
 async def receive(request: Request, folder: Path, most: int, characters: int, seconds: float) -> Received:
     """The body of a request, a form or a JSON object; its files come to lie in `folder`, under names made here.
 
+    In JSON, files are in base64.
+
     Raises RefusedError for a body that is longer than `most` bytes, a field of more than `characters`, a body that
     takes more than `seconds` to arrive, and one that is neither form nor object.
     """
@@ -54,7 +63,8 @@ async def receive(request: Request, folder: Path, most: int, characters: int, se
     try:
         async with asyncio.timeout(seconds):
             if kind == b"application/json":
-                return _object(await _whole(request, min(most, 8 * characters + 65_536)), characters)
+                body = await _whole(request, min(most, INLINE_BYTES))
+                return await asyncio.to_thread(_object, body, folder, characters)
             if kind == b"multipart/form-data" and options.get(b"boundary"):
                 return await _form(request, options[b"boundary"], folder, most, characters)
     except TimeoutError:
@@ -89,7 +99,9 @@ def _check_headers(request: Request, most: int) -> None:
 
 
 def _too_large(most: int) -> RefusedError:
-    return RefusedError(413, "too_large", f"the body has more than {most:,} bytes, and no more are taken; cut the clip")
+    inline = "; a form (multipart/form-data) may be larger" if most == INLINE_BYTES else ""
+    message = f"the body has more than {most:,} bytes, and no more are taken; cut the clip{inline}"
+    return RefusedError(413, "too_large", message)
 
 
 async def _chunks(request: Request, most: int) -> AsyncIterator[bytes]:
@@ -105,8 +117,8 @@ async def _whole(request: Request, most: int) -> bytes:
     return b"".join([chunk async for chunk in _chunks(request, most)])
 
 
-def _object(body: bytes, characters: int) -> Received:
-    """The fields of a JSON object; numbers and booleans are read as their text."""
+def _object(body: bytes, folder: Path, characters: int) -> Received:
+    """The fields of a JSON object, numbers and booleans read as their text, and the files that it holds."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -116,11 +128,39 @@ def _object(body: bytes, characters: int) -> Received:
     received = Received(size=len(body))
     for name, value in said.items():
         if isinstance(value, dict):
-            raise RefusedError(422, "invalid", f"{name[:80]!r} is an object; a field is a string, a number or a list")
+            _put_inline(received, name, value, folder)
+            continue
         if value is not None:
             received.fields[name] = value if isinstance(value, str) else json.dumps(value)
         _check_length(name, received.fields.get(name, ""), characters)
     return received
+
+
+def _put_inline(received: Received, name: str, value: dict[str, Any], folder: Path) -> None:
+    """Write a file that a JSON object holds in base64. Raises RefusedError for an object that is none."""
+    told = f"{name[:80]!r} is an object"
+    if name not in INLINE:
+        fields = "a field is a string, a number or a list; files are " + ", ".join(INLINE)
+        raise RefusedError(422, "invalid", f"{told}; {fields}")
+    sent, encoded = value.get("name", "upload"), value.get("base64")
+    if not isinstance(encoded, str) or not isinstance(sent, str) or not value.keys() <= {"base64", "name"}:
+        raise RefusedError(422, "invalid", f'{told}; a file is {{"base64": "…", "name": "clip.mp4"}}')
+    part = INLINE[name]
+    if part in received.files:
+        raise RefusedError(422, "invalid", f"{name!r} and {part!r} are the same, and both were sent; send one")
+    path, received.files[part] = _placed(folder, part, sent)
+    try:
+        path.write_bytes(base64.b64decode(encoded.translate(_WRAPPED), validate=True))
+    except (binascii.Error, ValueError):
+        how = "the standard alphabet with padding, without 'data:…,' before it"
+        raise RefusedError(422, "invalid", f"{name!r} holds no base64; send {how}") from None
+
+
+def _placed(folder: Path, part: str, sent: str) -> tuple[Path, Part]:
+    """Where a file goes: under a name of our own with the ending of its sender's."""
+    suffix = Path(sent.replace("\\", "/").replace("\0", "")).suffix.lower()
+    path = folder / f"{part}{suffix if _SUFFIX.fullmatch(suffix) else ''}"
+    return path, Part(path, _shown(sent))
 
 
 def _check_length(name: str, value: str, characters: int) -> None:
@@ -196,9 +236,7 @@ class _FormReader:
         if self._name not in FILES:
             raise RefusedError(422, "invalid", f"{self._name[:80]!r} is no file; files are {', '.join(FILES)}")
         sent = options[b"filename"].decode("utf-8", "replace")
-        suffix = Path(sent.replace("\\", "/").replace("\0", "")).suffix.lower()
-        path = self.folder / f"{self._name}{suffix if _SUFFIX.fullmatch(suffix) else ''}"
-        self.received.files[self._name] = Part(path, _shown(sent))
+        path, self.received.files[self._name] = _placed(self.folder, self._name, sent)
         self._file = path.open("xb")
 
     def data(self, data: bytes, start: int, end: int) -> None:

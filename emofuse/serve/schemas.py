@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Json
+
+from emofuse.serve.receive import INLINE
 
 Format = Literal["json", "csv", "srt", "vtt", "full"]
 MEDIA_TYPES: dict[str, str] = {
@@ -14,6 +16,11 @@ MEDIA_TYPES: dict[str, str] = {
     "vtt": "text/vtt; charset=utf-8",
     "full": "application/json",
 }
+
+VIDEO = "video/mp4"
+
+Names = Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=200)]
+Second = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Options(BaseModel):
@@ -27,13 +34,23 @@ class Options(BaseModel):
     speaker: str | None = Field(None, max_length=200, description="Who says all that nobody else is named for.")
     only: Json[list[str]] | None = Field(None, description="The speakers who are predicted, as a JSON list.")
     channels: Json[list[str]] | None = Field(None, description="Who speaks in each channel, as a JSON list.")
+    channel: str | None = Field(
+        None, max_length=200, description="The one channel to analyse, by number from 0 or name."
+    )
     context: Json[list[str]] | None = Field(None, description="What was said before, oldest first, as a JSON list.")
     speakers: int | Literal["auto"] | None = Field(None, description="How many people to tell apart by their voices.")
+    start: Second | None = Field(None, description="Second of the clip at which what is analysed begins.")
+    end: Second | None = Field(None, description="Second of the clip at which it ends.")
     rate: int | None = Field(None, description="Sampling rate in Hz of the part `audio`.")
     format: Format = Field("json", description="`full` is JSON without rounding, with embeddings, for emofuse.Client.")
     coverage: float | None = Field(None, gt=0, lt=1, description="Return sets that hold the true class this often.")
     widest: int | None = Field(None, ge=1, description="A set of more classes is empty: the model abstains.")
     language: str | None = Field(None, pattern=r"^[a-z]{2,3}$", description="Language of the speech, e.g. en.")
+    acts: str | None = Field(None, description="An acts file (YAML, or its list as JSON) to apply; or a file part.")
+    mask: bool = Field(False, description="Mask addresses and long numbers in the words of the answer.")
+    mask_names: Json[Names] | None = Field(None, description="Mask these names too, as a JSON list.")
+    render: bool = Field(False, description="Answer with the video again, labelled, as mp4; `format` then has no say.")
+    blur: bool = Field(False, description="Blur the faces in what `render` answers.")
     alone: bool = Field(
         False,
         description="Predict without sharing batches with other requests: the answer then equals a local one to the "
@@ -48,6 +65,16 @@ class Files(BaseModel):
     image: bytes | None = Field(None, description="A picture, or an array of uint8 as .npy.")
     audio: bytes | None = Field(None, description="Sound as an array in .npy, with the field `rate`.")
     transcript: bytes | None = Field(None, description="The words of the clip: .srt, .vtt or .txt.")
+    acts: bytes | None = Field(None, description="An acts file: .yaml.")
+
+
+class Inline(BaseModel):
+    """A file in a JSON object."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    base64: str = Field(description="its bytes, in the standard alphabet with padding")
+    name: str = Field("upload", description="with its ending, as messages and answers call it")
 
 
 class Prediction(BaseModel):
@@ -83,6 +110,10 @@ class Answer(BaseModel):
     transcript: list[dict[str, Any]]
     notes: list[str] = Field(description="what was left out and why")
     note_codes: list[dict[str, Any]]
+    acts: list[dict[str, Any]] | None = Field(None, description="acts that fired; left out where none are applied")
+    start: float | None = Field(
+        None, description="second at which the stretch begins that was asked for; else left out"
+    )
 
 
 class Job(BaseModel):
@@ -137,5 +168,14 @@ def request_body() -> dict[str, Any]:
         for name, field in Files.model_fields.items()
     }
     form = {"type": "object", "properties": fields["properties"] | parts}
-    content = {"multipart/form-data": {"schema": form}, "application/json": {"schema": fields}}
+    content = {"multipart/form-data": {"schema": form}, "application/json": {"schema": fields | _inline(fields)}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _inline(fields: dict[str, Any]) -> dict[str, Any]:
+    """The properties of a JSON object, files included: those that may be words too are either."""
+    schema, properties = Inline.model_json_schema(), dict(fields["properties"])
+    for name, part in INLINE.items():
+        described = schema | {"description": f"{Files.model_fields[part].description} In base64."}
+        properties[name] = {"anyOf": [properties[name], described]} if name in properties else described
+    return {"properties": properties}

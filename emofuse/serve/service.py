@@ -10,8 +10,9 @@ import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from starlette.requests import HTTPConnection, Request
 
@@ -41,13 +42,23 @@ GRACE = 10.0
 """Seconds that work which nobody waits for is given to end."""
 
 
+@dataclass(frozen=True)
+class Answered:
+    """A request that was answered. `video`: the labelled one, open, its file about to be deleted."""
+
+    analysis: Analysis
+    options: Options
+    work: Work
+    video: BinaryIO | None
+
+
 class Service:
     """The model behind its batcher, the threads that read clips, places, keys, quotas, and the private folder."""
 
-    def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
+    def __init__(self, pipeline: Pipeline, settings: Settings, quotas: Quotas | None = None) -> None:
         self.pipeline, self.settings = pipeline, settings
         self.keys = KeyRing.read(settings.keys) if settings.keys is not None else None
-        self.admission, self.quotas = Admission(settings), Quotas(settings.quota)
+        self.admission, self.quotas = Admission(settings), quotas or Quotas(settings.quota)
         reference = Reference.load(pipeline.folder)
         self.monitor = Monitor(pipeline.model.modalities, reference, settings.drift_window)
         counted = self.monitor.batched
@@ -118,7 +129,7 @@ class Service:
             raise RefusedError(422, "invalid", "this service takes no addresses (--urls); upload the file")
         return await fetch(options.url, folder, self.settings.most_bytes, self.settings.upload_seconds)
 
-    async def analyse(self, request: Request, caller: Caller) -> tuple[Analysis, Options, Work]:
+    async def analyse(self, request: Request, caller: Caller) -> Answered:
         """The answer to one request. Raises RefusedError and EmofuseError; StoppedError once the caller has left."""
         with self.admission.place(caller.name):
             async with self.folder() as folder:
@@ -128,7 +139,7 @@ class Service:
                 work = self.work(await asyncio.to_thread(asked, received, options, fetched), caller)
                 analysis = await self.answer(work, request)
                 self.monitor.answered(analysis, work.seconds, work.stages.took, options.language)
-                return analysis, options, work
+                return Answered(analysis, options, work, work.video.open("rb") if work.video is not None else None)
 
     def live(self) -> LiveSession:
         """A session whose answers go through the batcher, as those of requests do."""
@@ -142,15 +153,15 @@ class Service:
 
     def work(self, asked: Asked, caller: Caller) -> Work:
         """The work of one request that is answered at once."""
-        left = self.quotas.left(caller)
         minutes = self.settings.minutes
+        limited = self.quotas.limited(caller)
         return Work(
             self.pipeline,
             self.batcher,
             asked,
             self.bounds(minutes),
             reading=self.reading,
-            charge=None if left is None else lambda seconds: self.quotas.charge(caller, seconds),
+            charge=(lambda seconds: self.quotas.charge(caller, seconds)) if limited else None,
         )
 
     def _job(self, received: Received, row: Row) -> Work:

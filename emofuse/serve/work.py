@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -18,9 +18,12 @@ from emofuse.media.decode import probe
 from emofuse.media.formats import TEXT_SUFFIXES, existing_file, is_picture
 from emofuse.media.limits import LimitError, Limits
 from emofuse.media.reader import Progress
+from emofuse.media.stretch import read_stretch
 from emofuse.pipeline.analysis import Analysis
+from emofuse.pipeline.conversation.acts import Act
 from emofuse.pipeline.pipeline import Pipeline
 from emofuse.pipeline.predict_batches import FIRST
+from emofuse.pipeline.render import render
 from emofuse.pipeline.run import ClipRun
 from emofuse.serve.batcher import Batcher, Group
 from emofuse.serve.problems import RefusedError
@@ -49,6 +52,14 @@ class Asked:
     widest: int | None = None
     language: str | None = None
     alone: bool = False
+    acts: tuple[Act, ...] | None = None
+    """What is applied; None = what the pipeline was loaded with."""
+    mask: Sequence[str] | None = None
+    """Names that are masked in the words, beside what names a person by itself; None = nothing is masked."""
+    render: bool = False
+    """Whether the video is written again with its labels …"""
+    blur: bool = False
+    """… and its faces blurred."""
 
     @property
     def source(self) -> Path | None:
@@ -118,6 +129,8 @@ class Work:
         """Called with the media-seconds read and in all."""
         self.seconds = 0.0
         """Media-seconds, as announced until the end, then as read."""
+        self.video: Path | None = None
+        """The video with its labels, where it was asked for: beside the source."""
         self._stop = threading.Event()
         self._waiting: Future[Any] | None = None
 
@@ -152,12 +165,17 @@ class Work:
             size = min(2 * size, BATCH)
         return self._finished(run)
 
+    @property
+    def _limits(self) -> Limits:
+        bounds = self.bounds
+        return Limits(round(bounds.frames_a_minute * bounds.minutes), bounds.minutes * 60 + 1, self._heed)
+
     def _clip_run(self) -> ClipRun:
-        bounds, options = self.bounds, self.pipeline.options
-        limits = Limits(round(bounds.frames_a_minute * bounds.minutes), bounds.minutes * 60 + 1, self._heed)
-        options = replace(options, limits=limits, language=self.asked.language or options.language)
-        inputs = {"batch_size": BATCH, "progress": self.progress, **self.asked.inputs}
-        return ClipRun(self.pipeline.model, self.pipeline.name, options, **inputs)
+        asked, pipeline = self.asked, self.pipeline
+        options = replace(pipeline.options, limits=self._limits, language=asked.language or pipeline.options.language)
+        acts = pipeline.acts if asked.acts is None else asked.acts
+        inputs = {"batch_size": BATCH, "progress": self.progress, "acts": acts, **asked.inputs}
+        return ClipRun(pipeline.model, pipeline.name, options, **inputs)
 
     def _read(self, found: Iterator[Any], size: int) -> list[Any]:
         """The next segments."""
@@ -174,8 +192,19 @@ class Work:
                 (whole,) = self._wait(self.batcher.submit(Group([(None, segment)], self.asked.alone, self.patient)))
             result = run.result(whole)
         self.seconds = self.seconds if result.duration is None else result.duration
+        if self.asked.render:
+            self._render(result)
+        result = result if self.asked.mask is None else result.masked(self.asked.mask)
         result = replace(result, source=self.asked.name, notes=tuple(_renamed(n, self.asked) for n in result.notes))
         return result if self.asked.coverage is None else result.at_coverage(self.asked.coverage, self.asked.widest)
+
+    def _render(self, result: Analysis) -> None:
+        source = self.asked.source
+        assert source is not None
+        with self.stages.of("render"), self.reading or nullcontext():
+            self._heed()
+            target = source.with_name("labelled.mp4")
+            self.video = render(result, target, blur=self.asked.blur, limits=self._limits)
 
     def _wait(self, future: Future[Any]) -> Any:
         self._waiting = future
@@ -190,8 +219,10 @@ class Work:
     def _announced(self) -> float:
         """Media-seconds, before any are read. Raises RefusedError for a clip that is too long or too large."""
         inputs, source = self.asked.inputs, self.asked.source
+        if self.asked.render and (source is None or not _is_video(source)):
+            raise RefusedError(422, "invalid", "render writes a video again, and the file is none")
         if "audio" in inputs:
-            return self._bounded(max(inputs["audio"][1].shape, default=0) / max(1, inputs["audio"][0]))
+            return self._within(max(inputs["audio"][1].shape, default=0) / max(1, inputs["audio"][0]))
         words = inputs.get("text") or inputs.get("transcript") or ""
         if source is None or existing_file(source).suffix.lower() in TEXT_SUFFIXES:
             length = source.stat().st_size if source is not None else len(words) if isinstance(words, str) else 0
@@ -204,13 +235,24 @@ class Work:
                 f"its pictures are {info.width} x {info.height}; at most {self.bounds.pixels:,.0f} pixels are read"
             )
             raise RefusedError(413, "too_large", f"{message}: make it smaller")
-        return self._bounded(info.duration)
+        return self._within(info.duration)
+
+    def _within(self, seconds: float) -> float:
+        """Seconds of what is asked for of a clip of so many; up to its end, the clip may be read."""
+        stretch = read_stretch(self.asked.inputs.get("start"), self.asked.inputs.get("end"))
+        stretch.check(seconds or None)
+        return max(0.0, self._bounded(min(seconds, stretch.start + stretch.length)) - stretch.start)
 
     def _bounded(self, seconds: float) -> float:
         if seconds > self.bounds.minutes * 60 + 1:
             message = f"the clip has {seconds:.0f} s; at most {self.bounds.minutes:g} minutes are taken here"
             raise RefusedError(413, "too_large", f"{message}: cut it, or send it as a job (POST /v1/jobs)")
         return seconds
+
+
+def _is_video(source: Path) -> bool:
+    still = existing_file(source).suffix.lower() in TEXT_SUFFIXES or is_picture(source)
+    return not still and probe(source).has_video
 
 
 def _renamed_error(error: EmofuseError, asked: Asked) -> EmofuseError | RefusedError:

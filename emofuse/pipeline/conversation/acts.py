@@ -21,6 +21,7 @@ CLASSES: Mapping[str, tuple[str, ...]] = {"emotion": EMOTIONS, "polarity": POLAR
 BLANKS = ("speaker", "emotion", "words", "act")
 """What a template may hold in braces."""
 DIRECTIONS = ("rising", "falling")
+DEEPEST = 50
 _TURNS = 1000
 
 
@@ -87,6 +88,8 @@ def parse_acts(text: str, source: str = "acts") -> tuple[Act, ...]:
     """The acts of a YAML text; `source` is what errors call it. Raises `DataError`, see `read_acts`."""
     import yaml
 
+    if _depth(text) > DEEPEST:
+        raise DataError(f"{source}: brackets lie in one another more than {DEEPEST} deep; an acts file needs four")
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
             raise DataError(f"{source}: aliases (*name) are not read in an acts file; write out what they stand for")
@@ -104,6 +107,15 @@ def parse_acts(text: str, source: str = "acts") -> tuple[Act, ...]:
     if twice is not None:
         raise DataError(f"{source}: two acts are called {twice!r}; each firing names its act, so give them two names")
     return acts
+
+
+def _depth(text: str) -> int:
+    """How many brackets are open at once: a reader of YAML takes time by its square."""
+    deepest = depth = 0
+    for bracket in re.findall(r"[\[\]{}]", text):
+        depth = depth + 1 if bracket in "[{" else max(0, depth - 1)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _act(row: Any, where: str) -> Act:

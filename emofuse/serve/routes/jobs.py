@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from emofuse.pipeline.wire import from_wire
-from emofuse.serve.asking import read_options
+from emofuse.serve.asking import NOTHING, read_options
 from emofuse.serve.jobs import Jobs, as_dict
 from emofuse.serve.ledger import Row
 from emofuse.serve.problems import DOCUMENTED, RefusedError
@@ -35,12 +35,15 @@ async def create(request: Request, response: Response, service: TheService, call
         name, folder = jobs.place()
         try:
             received = await service.received(request, folder)
-            fetched = await service.fetched(read_options(received.fields), folder)
+            options = read_options(received.fields)
+            if options.render or options.blur:
+                raise RefusedError(422, "invalid", "render and blur are answered at once: POST /v1/analyze")
+            fetched = await service.fetched(options, folder)
             if fetched is not None and received.files.setdefault("file", fetched) is not fetched:
                 raise RefusedError(422, "invalid", "a file and an address were both sent; a clip is one of them")
             received.fields.pop("url", None)
             if not received.files and not received.fields.keys() & {"text", "transcript"}:
-                raise RefusedError(422, "invalid", "nothing was sent: send a file, image, audio or text")
+                raise RefusedError(422, "invalid", NOTHING)
             row = jobs.add(name, caller.name, received)
         except BaseException:
             jobs.drop(name)
