@@ -75,7 +75,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in given
     if debug:
         given = ["--debug", *(word for word in given if word != "--debug")]
-    if "batch" in given:
+    if "batch" in given or "serve" in given:
         given = with_address(given)
     try:
         code = app(args=given, prog_name="emofuse", standalone_mode=False) or 0

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from emofuse.cli import options as opt
+from emofuse.cli.batch import HERE
 from emofuse.errors import EmofuseError, require_package
 
 
@@ -34,15 +35,31 @@ def serve(
     timeout: Annotated[float, typer.Option(min=1, help="Seconds for one answer.")] = 300.0,
     drain: Annotated[float, typer.Option(min=0, help="Seconds that a stop waits for answers under way.")] = 60.0,
     urls: Annotated[bool, typer.Option("--urls", help="Take clips by their public address, too.")] = False,
-    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Serve the web demo at / (extra demo).")] = True,
+    demo: Annotated[
+        bool, typer.Option("--demo/--no-demo", help="Serve the web demo at / (extra demo); Ray serves none.")
+    ] = True,
     name: opt.HostNames = None,
     otel: Annotated[bool, typer.Option("--otel", help="Export spans by OTLP (extra otel).")] = False,
     linger: Annotated[
         float, typer.Option(min=0, help="Seconds between /readyz saying 503 and the socket closing.")
     ] = 0.0,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="[ADDRESS]", help="Let Ray Serve carry the service, here or on a cluster (extra ray)."),
+    ] = None,
+    replicas: Annotated[
+        str,
+        typer.Option(metavar="N|A-B", help="With --ray: processes with a model; A-B: as many as there is work for."),
+    ] = "1",
+    queued: Annotated[
+        int, typer.Option(min=1, help="With --ray: requests that wait in a proxy while every replica is full.")
+    ] = 64,
+    cpus: Annotated[float, typer.Option(min=0.01, help="With --ray: processors of each replica.")] = 1.0,
+    gpus: Annotated[float, typer.Option(min=0, help="With --ray: share of a GPU for each replica.")] = 0.0,
     device: opt.Device = "auto",
     asr: opt.Asr = "auto",
     language: opt.Language = None,
+    acts: opt.Acts = None,
 ) -> None:
     """Serve the model over HTTP: POST /v1/analyze and more; requests are batched together.
 
@@ -61,6 +78,13 @@ def serve(
         megabytes=megabytes, minutes=minutes, working=working, waiting=waiting, answer_seconds=timeout,
         drain_seconds=drain, quota=quota, keys=keys, state=state, urls=urls,
     )  # fmt: skip
+    told = {"model": model, "device": device, "asr": asr, "language": language, "acts": acts or ()}
+    if ray is not None:
+        from emofuse.serve.replicas import Scale, read_replicas, wait
+
+        scale = Scale(*read_replicas(replicas), queued, cpus, gpus)
+        wait(told, settings, scale, typer.echo, host=host, port=port, address=None if ray == HERE else ray, otel=otel)
+        return
     from emofuse.pipeline.pipeline import load
     from emofuse.serve.app import create_app
     from emofuse.serve.logs import set_up
@@ -71,7 +95,7 @@ def serve(
         require_package("gradio", extra="demo")
     set_up()
     tracer_provider = provider() if otel else None
-    app = create_app(load(model, device, asr=asr, language=language), settings, tracer_provider=tracer_provider)
+    app = create_app(load(**told), settings, tracer_provider=tracer_provider)
     if demo:
         from emofuse.serve.page import mount_page
 

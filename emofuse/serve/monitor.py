@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from emofuse.encoders.script import script_of
@@ -24,6 +24,8 @@ class Monitor:
 
     def __init__(self, modalities: Iterable[str], reference: Reference | None, window: int) -> None:
         self.modalities = tuple(modalities)
+        self.replica: str | None = None
+        """Its name, where there are several."""
         self.registry = CollectorRegistry()
         self.drift = DriftWindow(reference, window) if reference is not None else None
         self.requests = self._counter("requests", "Requests by route and status.", "route", "status")
@@ -75,8 +77,10 @@ class Monitor:
         self.batch_seconds.observe(turn.took)
 
     def text(self) -> bytes:
-        """All of it, in Prometheus's format."""
-        return generate_latest(self.registry)
+        """All of it, in Prometheus's format; of one of several replicas, with its name."""
+        if self.replica is None:
+            return generate_latest(self.registry)
+        return generate_latest(_Named(self.registry, self.replica))  # type: ignore[arg-type]
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"emofuse_{name}", text, labels, registry=self.registry)
@@ -90,6 +94,18 @@ def script(analysis: Analysis) -> str:
     letters = [c for word in (analysis.transcript or ())[:100] for c in word.text if c.isalpha()]
     scripts = [script_of(letter) for letter in letters[:500]]
     return max(sorted(set(scripts)), key=scripts.count).lower() if scripts else "none"
+
+
+class _Named(Collector):
+    """What a registry has, with the label of a replica, so that the counts of several are not taken for one's."""
+
+    def __init__(self, registry: CollectorRegistry, replica: str) -> None:
+        self._registry, self._label = registry, {"replica": replica}
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._registry.collect():
+            family.samples = [sample._replace(labels={**sample.labels, **self._label}) for sample in family.samples]
+            yield family
 
 
 class _Drift(Collector):
