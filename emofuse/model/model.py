@@ -153,18 +153,29 @@ class EmotionModel(CheckpointMixin, nn.Module):
         """Outputs from tokens; `present` may take away modalities that `tokens` still holds."""
         states = self.fusion(tokens, present)
         pooled: dict[Modality, Tensor] = {m: self.modality_heads[m].pool(t.states, t.mask) for m, t in tokens.items()}
+        corrections = {}
+        corrected = self._corrected(present)
+        for i, task in enumerate(self.tasks):
+            correction = self.heads[task.name](states[:, i])
+            corrections[task.name] = correction if corrected is None else correction * corrected
+        return self.read(pooled, present, corrections, self._state(states, pooled, present))
+
+    def read(
+        self,
+        pooled: Mapping[Modality, Float[Tensor, "batch pooled"]],
+        present: Mapping[Modality, Tensor],
+        corrections: Mapping[str, Float[Tensor, "batch width"]],
+        state: Float[Tensor, "batch dim"],
+    ) -> Outputs:
+        """Outputs from what the modalities' own heads read, what fusion adds to their pool, and the fused state."""
         known = self.familiarity
         distance: dict[Modality, Tensor] = {m: known[m](s) for m, s in pooled.items() if m in known}
         unimodal = {m: self._unimodal(m, s, distance.get(m)) for m, s in pooled.items()}
         logits = {}
-        corrected = self._corrected(present)
-        for i, task in enumerate(self.tasks):
-            correction = self.heads[task.name](states[:, i])
-            if corrected is not None:
-                correction = correction * corrected
+        for task in self.tasks:
             own = {m: out[task.name] for m, out in unimodal.items()}
-            logits[task.name] = self._fused(task, own, present, correction)
-        return Outputs(logits, unimodal, self._state(states, pooled, present), pooled, distance)
+            logits[task.name] = self._fused(task, own, present, corrections[task.name])
+        return Outputs(logits, unimodal, state, dict(pooled), distance)
 
     def _state(
         self,

@@ -62,7 +62,7 @@ def recalibrate(
         raise DataError("too few labelled dev samples to calibrate on; no subset of the modalities has 50")
     texts = {n: (folder / n).read_text("utf-8") for n in ("recipe.yaml", "README.md") if (folder / n).is_file()}
     loaded.save_pretrained(
-        out, dtype=_dtype(folder), report=_report(folder, found), recipe=texts.get("recipe.yaml"),
+        out, dtype=dtype_of(folder), report=_report(folder, found), recipe=texts.get("recipe.yaml"),
         card=texts.get("README.md"),
     )  # fmt: skip
     return found
@@ -116,7 +116,7 @@ def _report(folder: Path, found: Found) -> dict[str, Any] | None:
     return finite(report)
 
 
-def _dtype(folder: Path) -> Stored:
+def dtype_of(folder: Path) -> Stored:
     """As the weights are stored."""
     with safe_open(folder / "model.safetensors", "pt") as file:
         return stored_as({name: file.get_slice(name).get_dtype() for name in file.keys()})  # noqa: SIM118
