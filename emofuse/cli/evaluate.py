@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,9 @@ from emofuse.files import check_output_folder
 if TYPE_CHECKING:
     from emofuse.modalities import Modality
     from emofuse.model.model import EmotionModel
+
+FAILED = 3
+"""Exit code where a rule of --gate does not hold."""
 
 
 def evaluate(
@@ -41,6 +45,14 @@ def evaluate(
     compare: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Report folder of an earlier evaluation to compare with.")
     ] = None,
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="max_gap=0.1",
+            help="Exit with 3 where the leading metric of two groups differs by more; max_gap.sex=0.1 for one kind of "
+            "group; repeatable.",
+        ),
+    ] = None,
     device: opt.Device = "auto",
 ) -> None:
     """Evaluate a model on a split of a corpus.
@@ -52,6 +64,11 @@ def evaluate(
     check_coverage(coverage, "--coverage")
     if out is not None:
         check_output_folder(out)
+    from emofuse.evaluation.gate import read_rules
+
+    rules = read_rules(gate or ())
+    if rules and stress:
+        raise DataError("--gate is of an evaluation as it is; leave --stress out")
     what |= {"options": opt.read_options(option), "pairs": read_pairs(pair)}
     from emofuse.pipeline.pipeline import load
 
@@ -61,7 +78,7 @@ def evaluate(
         what |= {"only": only or None, "task": task} | ({"limit": limit} if limit else {})
         _stress(pipeline.model, what, out)
     else:
-        _evaluate(pipeline.model, what | {"limit": limit, "coverage": coverage}, out, compare)
+        _evaluate(pipeline.model, what | {"limit": limit, "coverage": coverage}, out, compare, rules)
 
 
 def read_pairs(given: list[str] | None) -> dict[Modality, tuple[str, str]]:
@@ -82,10 +99,13 @@ def read_pairs(given: list[str] | None) -> dict[Modality, tuple[str, str]]:
     return pairs
 
 
-def _evaluate(model: EmotionModel, what: dict[str, Any], out: Path | None, earlier: Path | None) -> None:
-    """A line a task on stdout, reports in `out`."""
+def _evaluate(
+    model: EmotionModel, what: dict[str, Any], out: Path | None, earlier: Path | None, rules: Mapping[str, float]
+) -> None:
+    """A line a task on stdout, reports in `out`; exit code FAILED where a rule of the gate does not hold."""
     from emofuse.evaluation.compare import compare, to_text
     from emofuse.evaluation.evaluate import evaluate_checkpoint
+    from emofuse.evaluation.gate import judge
     from emofuse.evaluation.report.page import write
     from emofuse.pipeline.progress import bar
 
@@ -106,6 +126,11 @@ def _evaluate(model: EmotionModel, what: dict[str, Any], out: Path | None, earli
         typer.echo(to_text(compare(earlier, found), (earlier.name, what["name"])))
     if out is not None:
         typer.echo(f"reports in {out}")
+    verdicts = judge(found, rules)
+    for verdict in verdicts:
+        typer.echo(str(verdict))
+    if not all(verdict.passed for verdict in verdicts):
+        raise typer.Exit(FAILED)
 
 
 def _stress(model: EmotionModel, what: dict[str, Any], out: Path | None) -> None:
