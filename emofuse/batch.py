@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from emofuse.modalities import Modality, bits
@@ -24,6 +24,8 @@ class PreparedSample:
     inputs: dict[Modality, dict[str, np.ndarray] | None]
     targets: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Task name → float vector of the task's width; NaN = unlabelled."""
+    group: int | None = None
+    """Number of the group of people that a loss by group counts it to; None = it counts groups of nobody."""
 
     @property
     def length(self) -> int:
@@ -40,6 +42,8 @@ class Batch:
     present: dict[Modality, Bool[Tensor, " batch"]]
     """Every modality the model knows is a key."""
     targets: dict[str, Float[Tensor, "batch width"]] = field(default_factory=dict)
+    group: Int[Tensor, " batch"] | None = None
+    """See `PreparedSample`."""
 
     def __len__(self) -> int:
         return len(next(iter(self.present.values())))
@@ -54,6 +58,7 @@ class Batch:
             {m: {k: move(v) for k, v in arrays.items()} for m, arrays in self.inputs.items()},
             {m: move(v) for m, v in self.present.items()},
             {k: move(v) for k, v in self.targets.items()},
+            None if self.group is None else move(self.group),
         )
 
     def without(self, *gone: Modality, rows: Bool[Tensor, " batch"] | None = None) -> Batch:
@@ -101,7 +106,9 @@ def collate(samples: Sequence[PreparedSample]) -> Batch:
     }
     tasks = samples[0].targets.keys()
     targets = {t: torch.from_numpy(np.stack([np.asarray(s.targets[t], np.float32) for s in samples])) for t in tasks}
-    return Batch(inputs, present, targets)
+    numbers = [s.group for s in samples if s.group is not None]
+    group = torch.tensor(numbers) if len(numbers) == len(samples) else None
+    return Batch(inputs, present, targets, group)
 
 
 def _check_alike(what: str, names: Sequence[Collection[str]]) -> None:

@@ -37,7 +37,7 @@ def lexicon_features(words: Sequence[str]) -> np.ndarray:
     """
     from vaderSentiment.vaderSentiment import BOOSTER_DICT, negated
 
-    if any(word.strip(_PUNCTUATION).lower() in _GERMAN for word in words):
+    if is_german(words):
         return np.zeros((len(words), len(LEXICON_FEATURES)), np.float32)
     analyzer = _analyzer()
     text = " ".join(words)
@@ -54,6 +54,11 @@ def lexicon_features(words: Sequence[str]) -> np.ndarray:
         row[4] = min(word.count("!"), 3) / 3
         row[5] = compound
     return out
+
+
+def is_german(words: Sequence[str]) -> bool:
+    """Whether a word among them is one of German that English lacks."""
+    return any(word.strip(_PUNCTUATION).lower() in _GERMAN for word in words)
 
 
 def word_valence(word: str) -> float:

@@ -41,6 +41,7 @@ class Kind(ABC):
         adjustment: float,
         focal: float,
         smoothing: float,
+        spread: Float[Tensor, "width width"] | None,
         soft: bool,
     ) -> Float[Tensor, ""]:
         """See `task_loss`."""
@@ -165,6 +166,7 @@ def task_loss(
     adjustment: float = 0.0,
     focal: float = 0.0,
     smoothing: float = 0.0,
+    spread: Float[Tensor, "width width"] | None = None,
     soft: bool = True,
 ) -> Float[Tensor, ""]:
     """The loss of a task, decided by its kind, over the rows of the mask (None: those with a target), in float32.
@@ -173,7 +175,8 @@ def task_loss(
     """
     return kind_of(task).loss(
         task, logits.float(), targets, labelled(targets) if mask is None else mask,
-        weights=weights, prior=prior, adjustment=adjustment, focal=focal, smoothing=smoothing, soft=soft,
+        weights=weights, prior=prior, adjustment=adjustment, focal=focal, smoothing=smoothing,
+        spread=spread, soft=soft,
     )  # fmt: skip
 
 

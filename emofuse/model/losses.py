@@ -34,12 +34,14 @@ def categorical_loss(
     adjustment: float = 0.0,
     focal: float = 0.0,
     smoothing: float = 0.0,
+    spread: Float[Tensor, "classes classes"] | None = None,
     soft: bool = True,
 ) -> Float[Tensor, ""]:
     """Cross-entropy with distributions as targets.
 
     `adjustment` adds τ·log prior to the logits (Menon et al. 2021, eq. 10); `focal` weighs each class's term by
-    (1 - p)^γ (Lin et al. 2017, eq. 4); `smoothing` mixes targets with the uniform distribution; class weights weigh a
+    (1 - p)^γ (Lin et al. 2017, eq. 4); `smoothing` mixes targets with the uniform distribution, or with the rows of
+    `spread` that their classes have; class weights weigh a
     row by its expected weight, and the mean is over those weights.
     """
     targets = torch.where(mask[:, None], targets, torch.full_like(targets, 1 / targets.shape[-1]))
@@ -48,7 +50,8 @@ def categorical_loss(
     targets = targets / targets.sum(-1, keepdim=True).clamp(min=1e-8)
     row = targets @ weights if weights is not None else torch.ones_like(targets[:, 0])
     if smoothing:
-        targets = targets * (1 - smoothing) + smoothing / targets.shape[-1]
+        mixed = targets @ spread if spread is not None else 1 / targets.shape[-1]
+        targets = targets * (1 - smoothing) + smoothing * mixed
     if adjustment and prior is not None:
         logits = logits + adjustment * prior.clamp(min=1e-8).log()
     log_p = F.log_softmax(logits, dim=-1)

@@ -54,6 +54,7 @@ def assemble(recipe: Recipe, seed: int, model: EmotionModel, limit: int | None) 
         composer=composer,
         modality_dropout=recipe.data.modality_dropout,
         store=store,
+        groups=recipe.loss.groups.by if recipe.loss.groups else None,
     )
     weights = [s.weight for s in recipe.data.sources]
     sizes, composed = [len(g.train) for g in gathered], composer.size if composer else 0

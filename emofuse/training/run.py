@@ -172,7 +172,8 @@ class Run:
             shutil.rmtree(self.states, ignore_errors=True)
 
     def _trainer(self, model: EmotionModel, frozen: set[Any], data: Data, log: RunLog) -> EmotionTrainer:
-        objective = Objective(model, self.recipe.loss, data.counts, frozen, self.recipe.train.bf16)
+        groups = data.samples.group_names
+        objective = Objective(model, self.recipe.loss, data.counts, frozen, self.recipe.train.bf16, groups)
         arguments = training_arguments(self.recipe, self.states, self.seed)
         progress = Progress(log, self.recipe)
         callbacks: list[TrainerCallback] = [progress, *log.writers(self.recipe)]

@@ -16,6 +16,7 @@ from emofuse.data.compose import Composer, Draw
 from emofuse.data.examples import Example, Prepares
 from emofuse.data.load import holds_features, load_segment
 from emofuse.data.preparation import Preparation
+from emofuse.errors import RecipeError, nearest
 from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
 from emofuse.training.dataset.augment.mixup import blend, blend_targets, share
@@ -78,7 +79,9 @@ class Samples(Dataset[PreparedSample]):
         composer: Composer | None = None,
         modality_dropout: float = 0.0,
         store: InputCache | None = None,
+        groups: str | None = None,
     ) -> None:
+        """`groups`: the kind of group that each sample's number is told by (see `group_names`)."""
         self.examples = examples
         self.model = model
         self.cache = cache
@@ -89,6 +92,8 @@ class Samples(Dataset[PreparedSample]):
         self.store = None if composer else store
         self._stored = self.store.modalities - augmented(augment) if self.store else frozenset()
         self._lengths = np.array([e.length for e in examples])
+        self._kind = groups
+        self.group_names = group_names(examples, groups) if groups else ()
         self._voices = [i for i, e in enumerate(examples) if "speech" in e.modalities]
         self._alike: dict[tuple[str, frozenset[Modality]], list[Example]] = {}
         if augment and augment.mixup:
@@ -126,7 +131,8 @@ class Samples(Dataset[PreparedSample]):
         if index >= len(self.examples):
             assert self.composer is not None
             segment, targets = self.composer.build(self._draw(epoch, index), self.examples, self.cache, rng)
-            return PreparedSample(self._prepare(segment, rng), targets)
+            unknown = len(self.group_names) if self._kind else None  # its parts are of different people
+            return PreparedSample(self._prepare(segment, rng), targets, unknown)
         example = self.examples[index]
         inputs = self._inputs(example, rng)
         targets = example.targets
@@ -134,7 +140,14 @@ class Samples(Dataset[PreparedSample]):
             inputs, targets = self._blended(example, inputs, np.random.default_rng([self.seed, epoch, index, 2]))
         if self.modality_dropout and rng.random() < self.modality_dropout:
             inputs = keep_random(inputs, rng)
-        return PreparedSample(inputs, targets)
+        return PreparedSample(inputs, targets, self._group(example))
+
+    def _group(self, example: Example) -> int | None:
+        """The number of its group, the one after the last where that is not known; None where none is asked for."""
+        if self._kind is None:
+            return None
+        name = example.groups.get(self._kind)
+        return len(self.group_names) if name is None else self.group_names.index(name)
 
     def _blended(
         self, example: Example, inputs: Inputs, rng: np.random.Generator
@@ -190,6 +203,18 @@ class Samples(Dataset[PreparedSample]):
         if not self._voices:
             return None
         return self.examples[self._voices[rng.integers(len(self._voices))]].load(self.cache).waveform
+
+
+def group_names(examples: Sequence[Example], kind: str) -> tuple[str, ...]:
+    """The groups of a kind among the examples, in their numbers' order. Raises RecipeError where there are not two."""
+    names = tuple(sorted({e.groups[kind] for e in examples if kind in e.groups}))
+    if len(names) < 2:
+        known = sorted({k for e in examples for k in e.groups})
+        raise RecipeError(
+            f"loss.groups.by {kind!r}: the training samples are of {len(names)} such group(s), and a loss by group "
+            f"needs two; {nearest(kind, known)}"
+        )
+    return names
 
 
 def _kind(example: Example) -> tuple[str, frozenset[Modality]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,12 @@ from emofuse.modalities import Modality
 from emofuse.model.kinds import task_loss
 from emofuse.model.losses import class_weights, contrastive_loss, labelled, rdrop_loss
 from emofuse.model.model import EmotionModel, Outputs
+from emofuse.model.wheel import spread
 from emofuse.tasks import Task
 from emofuse.training.dataset.cache import encode
 from emofuse.training.objective.adversarial import Neighbourhood, adversarial_loss
 from emofuse.training.objective.distil import Teacher
+from emofuse.training.objective.groups import GroupShares
 from emofuse.training.recipe.schema import Loss
 from emofuse.training.tuning.strategies import ORTHOGONALITY, orthogonality, singular_vectors
 from emofuse.types import Tokens
@@ -55,8 +57,10 @@ class Objective(nn.Module):
         counts: Mapping[str, np.ndarray],
         frozen: Iterable[Modality] = (),
         bf16: bool = False,
+        groups: Sequence[str] = (),
     ) -> None:
-        """`counts`: expected samples a class in one epoch, by task; `frozen` encoders stay in evaluation mode."""
+        """`counts`: expected samples a class in one epoch, by task; `frozen` encoders stay in evaluation mode; `groups`
+        are the names of those that `options.groups` counts."""
         super().__init__()
         self.bf16 = bf16
         if bf16 and model.device.type == "cpu":
@@ -65,6 +69,7 @@ class Objective(nn.Module):
         self.options = options
         self.frozen = frozenset(frozen)
         self.vectors = singular_vectors(model)
+        self.groups = GroupShares(groups, options.groups) if options.groups else None
         self.teacher = Teacher(options.distil, model) if options.distil else None  # no module: not trained, not saved
         for task in model.tasks:
             if not task.classes:
@@ -72,6 +77,8 @@ class Objective(nn.Module):
             seen = np.asarray(counts[task.name], np.float64)
             weights = class_weights(options.class_weights, seen)
             self._buffer("weights", task, weights)
+            near = spread(task.classes) if options.smoothing_to == "wheel" else None
+            self._buffer("spread", task, near)
             self._buffer("prior", task, (seen / seen.sum()).astype(np.float32) if seen.sum() else None)
 
     def _buffer(self, kind: str, task: Task, values: np.ndarray | None) -> None:
@@ -99,6 +106,8 @@ class Objective(nn.Module):
 
     def _clean(self, batch: Batch) -> dict[str, Tensor]:
         outputs = run(self.model, batch, self.bf16)
+        if self.groups and self.training:
+            self.groups.follow(self._by_group(outputs, batch))
         parts = self._parts(outputs, batch)
         if self.options.rdrop:
             second = run(self.model, batch, self.bf16)
@@ -123,15 +132,40 @@ class Objective(nn.Module):
             weight = self.options.weights.get(task.name, 1.0)
             target = batch.targets[task.name]
             mask = labelled(target)
-            parts[task.name] = weight * self.task_loss(task, outputs.logits[task.name], target, mask)
+            parts[task.name] = weight * self._shared(task, outputs.logits[task.name], target, mask, batch)
             for modality, logits in outputs.by_modality.items():
-                loss = self.task_loss(task, logits[task.name], target, mask & batch.present[modality])
+                there = mask & batch.present[modality]
+                loss = self._shared(task, logits[task.name], target, there, batch)
                 parts[f"{modality}_{task.name}"] = weight * auxiliary * loss
         if self.teacher:
             parts["distil"] = self.teacher.loss(outputs, batch)
         if self.options.contrastive:
             parts["contrastive"] = self.options.contrastive * self._contrast(outputs, batch)
         return parts
+
+    def _by_group(self, outputs: Outputs, batch: Batch) -> dict[int, Tensor]:
+        """The fused loss of each group that has a labelled row in the batch."""
+        assert self.groups is not None and batch.group is not None
+        losses: dict[int, Tensor] = {}
+        for number, rows in self.groups.rows(batch.group):
+            for task in self.model.tasks:
+                target = batch.targets[task.name]
+                mask = labelled(target) & rows
+                if bool(mask.any()):
+                    loss = self.task_loss(task, outputs.logits[task.name].detach(), target, mask)
+                    losses[number] = losses.get(number, 0) + self.options.weights.get(task.name, 1.0) * loss
+        return losses
+
+    def _shared(self, task: Task, logits: Tensor, target: Tensor, mask: Tensor, batch: Batch) -> Tensor:
+        """The loss over the rows of the mask, or of each group among them, by their shares."""
+        if self.groups is None:
+            return self.task_loss(task, logits, target, mask)
+        assert batch.group is not None
+        there = [(g, mask & rows) for g, rows in self.groups.rows(batch.group) if bool((mask & rows).any())]
+        if not there:
+            return self.task_loss(task, logits, target, mask)
+        losses = torch.stack([self.task_loss(task, logits, target, rows) for _, rows in there])
+        return (self.groups.of([g for g, _ in there]) * losses).sum()
 
     def task_loss(self, task: Task, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """The loss of one task under the recipe's options, in float32."""
@@ -140,7 +174,7 @@ class Objective(nn.Module):
             task, logits, target, mask,
             weights=getattr(self, f"weights_{task.name}", None), prior=getattr(self, f"prior_{task.name}", None),
             adjustment=options.logit_adjustment, focal=options.focal, smoothing=options.label_smoothing,
-            soft=options.soft,
+            spread=getattr(self, f"spread_{task.name}", None), soft=options.soft,
         )  # fmt: skip
 
     def _rdrop(self, first: Outputs, second: Outputs, batch: Batch) -> Tensor:

@@ -74,6 +74,9 @@ class TextAugment(Section):
     """Of the earlier turns to be left out."""
     names: Probability = 0.0
     """Of the names of speakers to be left out of the turns."""
+    swap: Probability = 0.0
+    """Of a sample's gendered words and first names to be swapped, in its turns too (English: he and she, John and
+    Mary); the labels stay."""
 
 
 class Augment(Section):

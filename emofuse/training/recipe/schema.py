@@ -117,6 +117,18 @@ class Distil(Section):
     temperature: Annotated[float, Field(gt=0)] = 2.0
 
 
+class Groups(Section):
+    """A loss by group of people in place of the mean over samples; samples whose group is not known are one group."""
+
+    by: str = "sex"
+    """What groups are told by, as the corpus says: sex, speaker, language, age, …"""
+    how: Literal["balanced", "worst"] = "worst"
+    """`balanced`: every group counts the same; `worst`: those with the larger loss count ever more (Sagawa et al. 2020,
+    algorithm 1)."""
+    step: Annotated[float, Field(gt=0)] = 0.01
+    """Of `worst`: how fast weights move, η of that paper."""
+
+
 class Loss(Section):
     """The masked multi-task loss."""
 
@@ -132,6 +144,9 @@ class Loss(Section):
     focal: NonNegativeFloat = 0.0
     """γ of Lin et al. 2017."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    smoothing_to: Literal["uniform", "wheel"] = "uniform"
+    """Where the smoothed share of a label goes: to all classes alike, or to those near it on Plutchik's wheel of
+    emotions; tasks with classes that the wheel lacks stay with the first."""
     rdrop: NonNegativeFloat = 0.0
     """α of Liang et al. 2021: two passes with different dropout, drawn together."""
     contrastive: NonNegativeFloat = 0.0
@@ -142,6 +157,8 @@ class Loss(Section):
     """Length of the adversarial step on the embeddings."""
     adversarial_steps: Size = 3
     distil: Distil | None = None
+    groups: Groups | None = None
+    """None = every sample counts the same."""
 
 
 class Optim(Section):

@@ -11,6 +11,7 @@ import numpy as np
 from emofuse.modalities import Modality
 from emofuse.training.dataset.augment.face import augment_faces
 from emofuse.training.dataset.augment.speech import augment_speech
+from emofuse.training.dataset.augment.swap import swapped, swapped_text
 from emofuse.training.dataset.augment.text import augment_context, augment_words
 from emofuse.training.recipe.augmentation import Augment
 from emofuse.types import Segment
@@ -42,8 +43,11 @@ def augmented(options: Augment | None) -> frozenset[Modality]:
 def _text(segment: Segment, options: Augment, rng: np.random.Generator, _: Voice) -> Segment:
     if not segment.words:
         return segment
-    context = augment_context(segment.context, options.text, rng)
-    return replace(segment, words=augment_words(segment.words, options.text, rng), context=context)
+    words, context = segment.words, segment.context
+    if options.text.swap and rng.random() < options.text.swap:
+        words, context = swapped(words), tuple(map(swapped_text, context))
+    context = augment_context(context, options.text, rng)
+    return replace(segment, words=augment_words(words, options.text, rng), context=context)
 
 
 def _speech(segment: Segment, options: Augment, rng: np.random.Generator, voice: Voice) -> Segment:
