@@ -71,6 +71,10 @@ ENGLISH = {
         "{modality} is unlike what this model was trained on in {segments} of {total} segment(s) ({why}): its answers "
         "are less sure and its sets wider"
     ),
+    "rules": (
+        "{segments} segment(s) were changed after the model by rules of yours ({names}): they have no sets, and their "
+        "probabilities are no longer calibrated"
+    ),
     "not_read": "{modality} was there, but this model does not read it",
     "nothing_read": "nothing was left that this model reads: there are no predictions",
     "not_trained": "this model has not learnt to tell emotions from {subsets} alone: none are given for it",

@@ -174,6 +174,8 @@ class Prediction:
     """The share of development data that was more like training; of a model that knows what it is familiar with."""
     unfamiliar: dict[Modality, str] = field(default_factory=dict)
     """Modalities that are unlike training, and what is unusual in them where that can be seen or heard."""
+    rules: tuple[str, ...] = ()
+    """The caller's rules and words that changed it after the model, see `emofuse.pipeline.rules`."""
     explanation: Any | None = None
 
     @property

@@ -29,6 +29,7 @@ def explain(
     speakers: opt.Speakers = None,
     only: opt.Only = None,
     context: opt.Context = None,
+    rules: opt.RulesOption = None,
     model: opt.ModelOption = opt.DEFAULT_MODEL,
     device: opt.Device = "auto",
 ) -> None:
@@ -43,7 +44,7 @@ def explain(
     from emofuse.pipeline.pipeline import load
 
     talk = opt.talk_inputs(channels, speakers, only, context)
-    pipeline = load(model, device)
+    pipeline = load(model, device, rules=rules)
     reasons = pipeline.explain(clip, text=text, transcript=transcript, task=task, target=target, **talk)
     parts = list(islice(reasons, most))
     if not parts:

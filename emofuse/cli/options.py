@@ -53,6 +53,12 @@ Speakers = Annotated[
 Acts = Annotated[
     Path | None, typer.Option(metavar="YAML", help="Apply these acts, turn by turn: see docs/conversations.md.")
 ]
+RulesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--rules", metavar="YAML|CSV", help="Lay rules, or a lexicon, of yours over it: see docs/adapting.md."
+    ),
+]
 Context = Annotated[
     list[str] | None,
     typer.Option(metavar="TURN", help="What was said before, 'NAME: words' or words; repeatable, oldest first."),

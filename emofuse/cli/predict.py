@@ -67,6 +67,7 @@ def predict(
     start: opt.Start = None,
     end: opt.End = None,
     acts: opt.Acts = None,
+    rules: opt.RulesOption = None,
     mask: Annotated[bool, typer.Option("--mask", help="Mask addresses and long numbers in the words.")] = False,
     mask_names: Annotated[str | None, typer.Option(metavar="NAME,…", help="Mask these names too.")] = None,
     text_column: Annotated[
@@ -95,7 +96,7 @@ def predict(
         job.check()
         from emofuse.pipeline.pipeline import load
 
-        job.run(load(model, device=device, acts=acts or ()))
+        job.run(load(model, device=device, acts=acts or (), rules=rules))
         return
     several = bool(clips) and (len(clips) > 1 or clips[0].is_dir())
     each = {".srt": srt, ".vtt": vtt, ".rttm": rttm, ".TextGrid": textgrid, ".eaf": eaf}
@@ -110,7 +111,7 @@ def predict(
     from emofuse.pipeline.pipeline import load
 
     talk = ClipInputs(**opt.talk_inputs(channels, speakers, only, context), channel=channel, start=start, end=end)
-    pipeline = load(model, device=device, asr=asr, language=language, acts=acts or ())
+    pipeline = load(model, device=device, asr=asr, language=language, acts=acts or (), rules=rules)
     words = {"text": text, "transcript": transcript, **talk}
     answers = _many(pipeline, sources, talk, batch_size) if several else _one(pipeline, sources, words, batch_size)
     if mask or mask_names is not None:

@@ -82,6 +82,8 @@ class Explanation:
     """Sum of all scores less what they explain; see `complete`."""
     notes: tuple[str, ...] = ()
     """What the explanation does not rest on learning for."""
+    rules: tuple[str, ...] = ()
+    """The caller's rules that changed the prediction after the model; what is explained is the model's own answer."""
 
     @property
     def complete(self) -> bool:
@@ -102,6 +104,8 @@ class Explanation:
             parts.append(f"In the voice, the moment around {moment:.1f} s contributed most.")
         if self.regions and max(self.regions.values()) > 0:
             parts.append(f"In the face, {max(self.regions, key=lambda r: self.regions[r])} contributed most.")
+        if self.rules:
+            parts.append(f"Rules of yours then changed the prediction ({', '.join(self.rules)}); this is of the model.")
         if not self.complete:
             parts.append("The scores do not quite add up to the answer, so take the details with caution.")
         return " ".join(parts)
@@ -127,7 +131,12 @@ class Explanation:
             "error": self.error,
             "notes": list(map(str, self.notes)),
             "note_codes": coded(self.notes),
-        } | ({"moments": {m: _timed(*found) for m, found in self.moments.items()}} if self.moments else {})
+        } | self._further()
+
+    def _further(self) -> dict[str, Any]:
+        """What not every explanation has."""
+        moments = {"moments": {m: _timed(*found) for m, found in self.moments.items()}} if self.moments else {}
+        return moments | ({"rules": list(self.rules)} if self.rules else {})
 
 
 @plain_torch()

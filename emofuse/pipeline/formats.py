@@ -6,7 +6,7 @@ import csv
 import html
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emofuse.modalities import ordered
@@ -22,6 +22,7 @@ def as_dict(p: Prediction) -> dict[str, Any]:
     further |= {"sets": {task: list(classes) for task, classes in p.sets.items()}} if p.sets else {}
     further |= {"unfamiliarity": p.unfamiliarity} if p.unfamiliarity else {}
     further |= {"unfamiliar": p.unfamiliar} if p.unfamiliar else {}
+    further |= {"rules": list(p.rules)} if p.rules else {}
     return {
         "start": milliseconds(p.start),
         "end": milliseconds(p.end),
@@ -63,6 +64,31 @@ def _flat(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         return {name: value}
     return {k: v for key, inner in value.items() for k, v in _flat(f"{name}.{key}", inner).items()}
+
+
+_SINGLE = ("start", "end", "person", "speaker", "intensity", "intensity_level", "valence", "arousal")
+_TABLES = ("emotions", "polarity", "unfamiliarity", "unfamiliar")
+_NESTED = ("others", "by_modality")
+
+
+def from_row(row: Mapping[str, Any]) -> Prediction:
+    """The prediction of a flat row, without its embedding; the inverse of `as_row`, as tables give it back (None where
+    a column says nothing)."""
+    told = {name: value for name, value in row.items() if value is not None}
+    tables: dict[str, dict[str, Any]] = {}
+    for name, value in told.items():
+        root, _, rest = name.partition(".")
+        if root in _TABLES or (root in _NESTED and "." not in rest):
+            tables.setdefault(root, {})[rest] = value
+        elif root in _NESTED:
+            inner, _, key = rest.partition(".")
+            tables.setdefault(root, {}).setdefault(inner, {})[key] = value
+        elif root in ("derived", "sets") and rest:
+            tables.setdefault(root, {})[rest] = tuple(filter(None, value.split("+")))
+    fields: dict[str, Any] = {"emotions": None, "polarity": None, "person": None}
+    fields |= {"rules": tuple(told["rules"].split("+"))} if told.get("rules") else {}
+    fields |= {name: told[name] for name in _SINGLE if name in told} | tables
+    return Prediction(present=frozenset(filter(None, told.get("present", "").split("+"))), **fields)
 
 
 def columns(rows: Sequence[dict[str, Any]]) -> list[str]:

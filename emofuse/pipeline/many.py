@@ -145,7 +145,8 @@ def _read(run: ClipRun, caught: type[Exception]) -> Iterator[_Found]:
 
 def _predict(model: EmotionModel, chunk: list[tuple[ClipRun, int | None, Segment]]) -> None:
     """Predict a chunk, hand each prediction to its run, and empty the chunk."""
-    for run, prediction in predict_chunk(model, chunk) if chunk else ():
+    found = predict_chunk(model, chunk) if chunk else ()
+    for (_, _, segment), (run, prediction) in zip(chunk, found, strict=True):
         if prediction is not None:
-            run.predictions.append(prediction)
+            run.take(prediction, segment)
     chunk.clear()

@@ -23,7 +23,9 @@ from emofuse.pipeline.conversation.acts import Act, read_acts
 from emofuse.pipeline.conversation.apply import COVERAGE
 from emofuse.pipeline.conversation.conversation import Conversation
 from emofuse.pipeline.many import Item, Overview, as_inputs, finish, with_sidecar
+from emofuse.pipeline.predict_batches import predict_batches
 from emofuse.pipeline.progress import Report, bar
+from emofuse.pipeline.rules import Rules, read_rules
 from emofuse.pipeline.run import ClipRun
 from emofuse.runtime.int8 import full_precision
 from emofuse.runtime.precision import CHANGE, Precision, apply, choose, quantise_within
@@ -47,6 +49,7 @@ def load(
     language: str | None = None,
     options: MediaOptions | None = None,
     acts: PathOrName | Sequence[Act] = (),
+    rules: PathOrName | Rules | None = None,
     revision: str | None = None,
     token: str | None = None,
 ) -> Pipeline:
@@ -59,10 +62,11 @@ def load(
     faster-whisper model (size, hub id or folder) that transcribes clips without a transcript and needs the extra `asr`;
     "auto" takes Whisper tiny.en where that extra brought it, for what it hears as English. `language` is that of the
     speech, None = guessed. `options` say how media are cut into segments and how faces are found. `acts` is a file of
-    acts, which are applied to each clip (docs/conversations.md). Raises `CheckpointError` for a model that is missing,
-    damaged, or of another schema, and `DataError` for wrong acts.
+    acts, which are applied to each clip (docs/conversations.md), `rules` one of rules, or a lexicon, that change what
+    the model answers (docs/adapting.md). Raises `CheckpointError` for a model that is missing, damaged, or of another
+    schema, and `DataError` for wrong acts or rules.
     """
-    options, rules = _checked(options), read_acts(acts)
+    options, known, changes = _checked(options), read_acts(acts), read_rules(rules)
     if asr is not None:
         options = replace(options, asr=find_recogniser(asr), language=language or options.language)
     path = Path(model).expanduser()
@@ -73,7 +77,7 @@ def load(
         from emofuse.runtime.export.run import load_exported
 
         exported = Pipeline(load_exported(where, backend, device=str(device or "auto")), name=name, options=options)
-        exported.acts = rules
+        exported.acts, exported.rules = known, changes
         return exported
     loaded = EmotionModel.from_pretrained(folder, device=choose_device(device), lean=True)
     chosen = choose(loaded, precision)
@@ -82,7 +86,7 @@ def load(
     else:
         apply(loaded, chosen)
     pipeline = Pipeline(loaded, name=name, options=options)
-    pipeline.folder, pipeline.acts = folder, rules
+    pipeline.folder, pipeline.acts, pipeline.rules = folder, known, changes
     return pipeline
 
 
@@ -123,6 +127,8 @@ class Pipeline:
         self.options = _checked(options)
         self.acts: tuple[Act, ...] = ()
         """What is applied to each clip, see `emofuse.pipeline.conversation`."""
+        self.rules = Rules()
+        """What is laid over its answers, see `emofuse.pipeline.rules`."""
         self.folder: Path | None = None
         """The checkpoint it was loaded from."""
 
@@ -220,8 +226,8 @@ class Pipeline:
         `progress` is called with the seconds read and the seconds in all (None = not known); an error that it raises
         stops the work.
         """
-        model, name, options, acts = self.model, self.name, self.options, self.acts
-        return ClipRun(model, name, options, source, batch_size=batch_size, progress=progress, acts=acts, **inputs)
+        how: dict[str, Any] = {"batch_size": batch_size, "progress": progress, "acts": self.acts, "rules": self.rules}
+        return ClipRun(self.model, self.name, self.options, source, **how, **inputs)
 
     def explain(
         self,
@@ -240,7 +246,13 @@ class Pipeline:
         model = full_precision(self.model)
         for person, segment in self.run(source, **inputs).segments():
             if segment.present & set(model.modalities):
-                yield explain(model, segment, task, target), segment, person
+                found = explain(model, segment, task, target)
+                yield replace(found, rules=self._ruled(segment, person)) if self.rules else found, segment, person
+
+    def _ruled(self, segment: Segment, person: int | None) -> tuple[str, ...]:
+        """The rules that change the prediction of a segment."""
+        (_, found), *_ = predict_batches(self.model, [(None, person, segment)], 1)
+        return () if found is None else self.rules.over(found, segment).rules
 
     def conversation(
         self,
@@ -262,7 +274,7 @@ class Pipeline:
     def _without_acts(self) -> Pipeline:
         """The same pipeline, of which a conversation applies the acts over its turns."""
         plain = Pipeline(self.model, self.name, self.options)
-        plain.folder = self.folder
+        plain.folder, plain.rules = self.folder, self.rules
         return plain
 
     def _run_of(self, item: Item, sidecars: bool) -> ClipRun:

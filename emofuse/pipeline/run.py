@@ -22,6 +22,7 @@ from emofuse.pipeline.conversation.acts import Act
 from emofuse.pipeline.conversation.apply import over_clip
 from emofuse.pipeline.persons import by_person, speaker_only
 from emofuse.pipeline.predict_batches import predict_batches, with_level
+from emofuse.pipeline.rules import Rules
 from emofuse.pipeline.unfamiliar import unfamiliar_notes
 from emofuse.types import Prediction, Segment, Word
 
@@ -44,6 +45,7 @@ class ClipRun:
         batch_size: int = 16,
         progress: Progress | None = None,
         acts: Sequence[Act] = (),
+        rules: Rules | None = None,
         **inputs: Unpack[ClipInputs],
     ) -> None:
         turns = model.context_turns if options.context is None else options.context
@@ -55,6 +57,7 @@ class ClipRun:
         self.error: Exception | None = None
         """What ended the run before its end, or before its start."""
         self._source, self._inputs, self._acts = source, inputs, tuple(acts)
+        self._rules = rules or Rules()
         self._duration: float | None = None
         self._words: list[Word] | None = None
         self._notes: list[str] = []
@@ -84,8 +87,12 @@ class ClipRun:
         found = ((segment, person, segment) for person, segment in self.segments())
         for segment, prediction in predict_batches(self.model, found, self.batch_size):
             if prediction is not None:
-                self.predictions.append(prediction)
-                yield prediction, segment
+                yield self.take(prediction, segment), segment
+
+    def take(self, prediction: Prediction, segment: Segment) -> Prediction:
+        """Keep the next prediction, with what follows from the caller's rules."""
+        self.predictions.append(self._rules.over(prediction, segment))
+        return self.predictions[-1]
 
     def segments(self) -> Iterator[tuple[int | None, Segment]]:
         """(person, segment) as they are read: each segment once for every person in it. Raises `MediaError`.
@@ -164,7 +171,7 @@ class ClipRun:
         if segment is None:
             return None
         (_, found), *_ = predict_batches(self.model, [(None, None, segment)], 1)
-        return found
+        return found and self._rules.over(found, segment)
 
     def _tick(self, done: float, total: float | None) -> None:
         self._duration = done
@@ -180,6 +187,9 @@ class ClipRun:
         if self._strange:
             yield Note("foreign_script")
         yield from unfamiliar_notes(self.predictions)
+        if ruled := [p.rules for p in self.predictions if p.rules]:
+            names = ", ".join(dict.fromkeys(name for each in ruled for name in each))
+            yield Note("rules", segments=len(ruled), names=names)
         for modality in ordered(self._unread):
             yield Note("not_read", modality=modality)
         silent = sorted(

@@ -23,7 +23,7 @@ def with_sets(
     """The predictions with their sets, and notes on what has none or rests on composed samples; see `at_coverage`."""
     check_coverage(coverage)
     found = [replace(p, sets=sets_of(p, table, coverage, widest)) for p in segments]
-    lacking = sorted({_subset(p) for p in found if p.emotions and "emotion" not in p.sets})
+    lacking = sorted({_subset(p) for p in found if p.emotions and "emotion" not in p.sets and not p.rules})
     if found and not table:
         return found, [Note("sets_uncalibrated")]
     composed = sorted({s for s in map(_subset, found) if (own := table.get(s, {}).get("emotion")) and own.composed})
@@ -36,6 +36,8 @@ def sets_of(
 ) -> dict[str, tuple[str, ...]]:
     """Task → set, most probable class first, () where it is wider than `widest` (None = half of the classes)."""
     found: dict[str, tuple[str, ...]] = {}
+    if prediction.rules:  # no promise covers what was changed by hand
+        return found
     for task, scores in table.get(_subset(prediction), {}).items():
         shares = _shares(prediction, task)
         if shares is not None and tuple(shares) == scores.classes:
