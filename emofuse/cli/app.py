@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from emofuse.cli.adapt import adapt, states
 from emofuse.cli.batch import batch, with_address
 from emofuse.cli.calibrate import calibrate
 from emofuse.cli.compare import compare
@@ -21,7 +22,9 @@ from emofuse.cli.info import info
 from emofuse.cli.mcp import mcp
 from emofuse.cli.outputs import complain, lenient_terminal, written_to_stdout
 from emofuse.cli.predict import predict
+from emofuse.cli.review import review
 from emofuse.cli.serve import serve
+from emofuse.cli.similar import similar
 from emofuse.cli.train import average, train, tune
 from emofuse.cli.trend import trend
 from emofuse.errors import EmofuseError
@@ -42,6 +45,8 @@ app.command()(average)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(calibrate)
+app.command()(adapt)
+app.command()(states)
 app.command()(explain)
 app.command()(export)
 app.command()(prune)
@@ -49,6 +54,8 @@ app.command()(demo)
 app.command()(mcp)
 app.command()(trend)
 app.command()(serve)
+app.command()(review)
+app.command()(similar)
 app.command()(drift)
 app.add_typer(data, name="data")
 
