@@ -1,16 +1,17 @@
 """Ship emofuse-small: the trained folder, its figures by corpus, its pictures and its model card.
 
     uv run python recipes/emofuse-small/card.py ROOT [--model runs/emofuse-small/model] [--end-to-end end_to_end.json]
-        [--to checkpoints/emofuse-small] [--limit N] [--before report.json]
+        [--audit audit.json] [--to checkpoints/emofuse-small] [--limit N] [--before report.json]
 
-Every figure of the card is measured here on development parts under ROOT, or was by `end_to_end.py`; `--before` is the
-report that an earlier generation was shipped with.
+Every figure of the card is measured here on development parts under ROOT, or was by `end_to_end.py` and `audit.py`;
+`--before` is the report that an earlier generation was shipped with.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import importlib
 import json
 import re
 import shutil
@@ -21,6 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import cv2
@@ -288,12 +290,22 @@ def filled(template: str, texts: Mapping[str, str]) -> str:
     return re.sub(r"\{([A-Z_]+)\}", lambda found: texts[found[1]], template)
 
 
+def audit() -> ModuleType:
+    """The script beside this one."""
+    sys.path.insert(0, str(HERE))
+    try:
+        return importlib.import_module("audit")
+    finally:
+        sys.path.remove(str(HERE))
+
+
 def main() -> None:
     """Measure, draw, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="the folder of the corpora")
     parser.add_argument("--model", type=Path, default=Path("runs/emofuse-small/model"))
     parser.add_argument("--end-to-end", type=Path, default=Path("end_to_end.json"))
+    parser.add_argument("--audit", type=Path, default=Path("audit.json"), help="what audit.py found")
     parser.add_argument("--to", type=Path, default=Path("checkpoints/emofuse-small"))
     parser.add_argument("--before", type=Path, help="report.json of an earlier generation")
     parser.add_argument("--limit", type=int, help="at most so many utterances a part")
@@ -311,6 +323,7 @@ def main() -> None:
         "CALIBRATION": calibration(kept),
         "CHALLENGE": sentences(hand_written),
         "END_TO_END": end_to_end_rows(json.loads(given.end_to_end.read_text("utf-8"))),
+        "AUDIT": audit().section(json.loads(given.audit.read_text("utf-8"))),
         "PARAMETERS": f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f}",
         "MEGABYTES": f"{sum(path.stat().st_size for path in given.model.iterdir() if path.is_file()) / 1e6:.0f}",
         "SPEED": speed(spent),

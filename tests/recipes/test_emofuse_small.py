@@ -109,12 +109,53 @@ def test_every_figure_of_the_card_is_filled_in(card: ModuleType) -> None:
     """What the template names is what the script measures, and no measured figure is typed beside it."""
     template = card.TEMPLATE.read_text("utf-8")
     assert set(re.findall(r"\{([A-Z_]+)\}", template)) == {
-        *("QUALITY", "CALIBRATION", "CHALLENGE", "END_TO_END", "PARAMETERS", "MEGABYTES", "SPEED", "REPEATS", "CHANGES")
+        *(
+            "QUALITY",
+            "CALIBRATION",
+            "CHALLENGE",
+            "END_TO_END",
+            "PARAMETERS",
+            "MEGABYTES",
+            "SPEED",
+            "REPEATS",
+            "CHANGES",
+        ),
+        "AUDIT",
     }
     assert re.findall(r"\d+ ms|(?<![\d.])0?\.\d{2,}|\d+ %(?! interval)|[\d,]+ steps|\d+(?:\.\d+)? MB", template) == []
     assert card.filled("{A} of {B}", {"A": "1", "B": "{A}"}) == "1 of {A}"
     with pytest.raises(ValueError, match=r"names \['A', 'B'\], and there are texts of \['A'\]"):
         card.filled("{A} {B}", {"A": "1"})
+
+
+@pytest.fixture(scope="module")
+def audit() -> ModuleType:
+    return script("audit")
+
+
+def test_the_audit_is_laid_into_its_section_alone(audit: ModuleType, card: ModuleType) -> None:
+    """Every measured number of every group, the widest gap, and nothing of the sections beside it."""
+    group = {"n": 30, "value": 0.5, "low": 0.4, "high": 0.6, "people": 2}
+    groups = [
+        {
+            "what": "A",
+            "kind": "sex",
+            "metric": "uar",
+            "gap": 0.25,
+            "groups": {"female": group, "male": group | {"value": 0.75}},
+        },
+        {"what": "B", "kind": "language", "metric": "uar", "gap": None, "groups": {"Danish": group}},
+    ]
+    swaps = [{"what": "C", "n": 10, "of": 40, "changed": 0.1, "distance": 0.0123}]
+    text = audit.section({"groups": groups, "swaps": swaps})
+    assert "| A | sex | male | uar 0.750 | [0.400, 0.600] | 30 | 2 |" in text
+    assert "The widest gap is 0.250, by sex in A." in text
+    assert "of 10 texts (of 40)" in text and "changed in 10.0%, and 0.012 of" in text
+    laid = audit.laid("# x\n\n### By group\nold\n\n### Next\nkept\n", text)
+    assert laid == f"# x\n\n### By group\n{text}\n\n### Next\nkept\n"
+    with pytest.raises(ValueError, match="has no section"):
+        audit.laid("# x\n", text)
+    assert audit.HEADING in card.TEMPLATE.read_text("utf-8")
 
 
 def test_changes_are_of_measures_that_both_reports_have(card: ModuleType) -> None:
