@@ -76,6 +76,8 @@ class TextConfig(BackboneConfig):
     """How many earlier turns are shown."""
     lexicon: bool = True
     """Join VADER features through a zero-initialised projection."""
+    valences: dict[str, Annotated[float, Field(ge=-1, le=1)]] = {}
+    """Words of one's own, in small letters, with the valence that the lexicon's feature has of them; any language."""
     languages: tuple[str, ...] = ()
     """Codes (ISO 639-1) of the languages it was trained on; () = not said. Words in none of their scripts are named."""
 

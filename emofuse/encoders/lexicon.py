@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,15 +30,17 @@ def _analyzer() -> SentimentIntensityAnalyzer:
     return SentimentIntensityAnalyzer()
 
 
-def lexicon_features(words: Sequence[str]) -> np.ndarray:
+def lexicon_features(words: Sequence[str], own: Mapping[str, float] | None = None) -> np.ndarray:
     """float32 [words, features] in about [-1, 1]; zero for words the (English) lexicon does not know, and for German.
+
+    `own` valences of words in small letters come before the lexicon's.
 
     Source: Hutto & Gilbert 2014, VADER.
     """
     from vaderSentiment.vaderSentiment import BOOSTER_DICT, negated
 
     if is_german(words):
-        return np.zeros((len(words), len(LEXICON_FEATURES)), np.float32)
+        return _with_own(np.zeros((len(words), len(LEXICON_FEATURES)), np.float32), words, own)
     analyzer = _analyzer()
     text = " ".join(words)
     compound = analyzer.polarity_scores(text)["compound"] if text else 0.0
@@ -53,7 +55,13 @@ def lexicon_features(words: Sequence[str]) -> np.ndarray:
         row[3] = float(len(bare) > 1 and bare.isupper() and not shouting)
         row[4] = min(word.count("!"), 3) / 3
         row[5] = compound
-    return out
+    return _with_own(out, words, own)
+
+
+def _with_own(features: np.ndarray, words: Sequence[str], own: Mapping[str, float] | None) -> np.ndarray:
+    for row, word in zip(features, words, strict=True):
+        row[0] = (own or {}).get(word.strip(_PUNCTUATION).lower(), row[0])
+    return features
 
 
 def is_german(words: Sequence[str]) -> bool:

@@ -76,9 +76,8 @@ class TextProcessor:
         if "token_type_ids" in encoded:
             arrays["token_type_ids"] = np.asarray(encoded["token_type_ids"], np.int64)[: len(ids)]
         if self.config.lexicon:
-            arrays["lexicon"] = np.where(own[:, None], lexicon_features([w.text for w in words])[owner], 0).astype(
-                np.float32
-            )
+            features = lexicon_features([w.text for w in words], self.config.valences)
+            arrays["lexicon"] = np.where(own[:, None], features[owner], 0).astype(np.float32)
         return arrays
 
     @cached_property

@@ -195,3 +195,28 @@ def test_the_model_that_ships_says_which_words_it_cannot_read(said):
 def test_the_english_lexicon_is_silent_in_german():
     assert lexicon_features(["Die", "war", "nett"]).any()
     assert not lexicon_features(["Die", "war", "nicht", "nett!"]).any()
+
+
+def test_valences_of_one_s_own_come_before_the_lexicon_s_in_any_language():
+    place = LEXICON_FEATURES.index("valence")
+    own = {"great": -0.5, "schade": -0.8, "slay": 0.9}
+    assert lexicon_features(["Great!", "slay", "happy"], own)[:, place].tolist() == pytest.approx(
+        [-0.5, 0.9, word_valence("happy")]
+    )
+    german = lexicon_features(["Das", "ist", "schade"], own)
+    assert german[:, place].tolist() == pytest.approx([0, 0, -0.8]) and not german[:, place + 1 :].any()
+    assert lexicon_features(["great"], {}).tolist() == lexicon_features(["great"]).tolist()
+
+
+def test_a_checkpoint_keeps_valences_of_one_s_own(tiny_config, tmp_path):
+    from emofuse.media.transcript import spread
+    from emofuse.model.config import ModelConfig
+    from emofuse.model.model import EmotionModel
+    from emofuse.types import Segment
+
+    values = tiny_config.model_dump()
+    values["encoders"]["text"]["valences"] = {"slay": 0.9}
+    folder = EmotionModel(ModelConfig.model_validate(values)).save_pretrained(tmp_path / "own")
+    again = EmotionModel.from_pretrained(folder)
+    prepared = again.prepare(Segment("a", 0.0, 1.0, spread("slay", 0.0, 1.0))).inputs["text"]
+    assert prepared["lexicon"][:, 0].max() == pytest.approx(0.9)
