@@ -113,7 +113,8 @@ def replicated(
             serve.run(application, name=name, route_prefix=prefix)
         yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
     except (RuntimeError, OSError, ray.exceptions.RayError) as error:
-        raise EmofuseError(f"Ray does not serve: {first_line(error)}") from error
+        told = getattr(error, "cause", None) or error  # of an error in an actor, what was raised there
+        raise EmofuseError(f"Ray does not serve: {first_line(told)}") from error
     finally:
         for name in started:
             serve.delete(name)
@@ -125,7 +126,8 @@ def wait(
     model: Mapping[str, Any], settings: Settings, scale: Scale, ready: Callable[[str], object], **where: Any
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; `ready` is called with the address, `where` are the others of `replicated`."""
-    with stoppable(), suppress(KeyboardInterrupt), replicated(model, settings, scale, **where) as address:
+    serving = replicated(model, settings, scale, **where)
+    with suppress(KeyboardInterrupt), serving as address, stoppable():  # last: Ray takes SIGTERM as it starts
         ready(address)
         threading.Event().wait()
 

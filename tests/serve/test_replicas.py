@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 
@@ -183,3 +186,23 @@ def test_a_flood_is_answered_or_told_to_come_back_and_no_answer_is_mixed(cluster
             assert reply.json()["overall"]["emotions"] == pytest.approx(expected[text], abs=1e-5), text
     assert statuses.keys() == {200, 429} and statuses[200] >= 8, statuses
     assert httpx.get(f"{cluster}/readyz", timeout=60).status_code == 200
+
+
+@pytest.mark.slow
+def test_the_command_serves_until_it_is_told_to_stop(pipeline, tmp_path):
+    pytest.importorskip("ray.serve", reason="the extra ray is not installed")
+    model = pipeline.model.save_pretrained(tmp_path / "tiny")
+    command = [sys.executable, "-m", "emofuse", "serve", "--ray", "--replicas", "1-2", "--port", "0", "--cpus", "0.5"]
+    command += ["--model", str(model), "--device", "cpu", "--asr", "none"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            reply = httpx.post(f"{url}/v1/analyze", json={"text": "so sad"}, timeout=120)
+            assert reply.json()["overall"]["emotions"] == pytest.approx(
+                pipeline(text="so sad").overall.emotions, abs=1e-4
+            )
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(200) == 0
+        finally:
+            process.kill()
