@@ -69,6 +69,7 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="1,2", help="these figures; the others keep what was measured")
     parser.add_argument("--smoke", action="store_true", help="the smallest form: that it runs, not how fast")
     parser.add_argument("--rounds", type=int, default=5, help="how often each side is measured")
+    parser.add_argument("--minutes", type=float, default=5.0, help="at twice what a service can do (figure 10)")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "emofuse-benchmarks")
     parser.add_argument("--out", type=Path, default=None, metavar="FOLDER", help="for benchmarks.json and shares.png")
     arguments = parser.parse_args()
@@ -78,7 +79,7 @@ def main() -> int:
     out = arguments.out or arguments.work
     for folder in (arguments.work, out):
         folder.mkdir(parents=True, exist_ok=True)
-    setting = Setting(arguments.work, arguments.smoke, arguments.rounds)
+    setting = Setting(arguments.work, arguments.smoke, arguments.rounds, arguments.minutes)
     report = out / ("smoke.json" if arguments.smoke else "benchmarks.json")
     kept = json.loads(report.read_text("utf-8"))["lines"] if report.is_file() else []
     lines = [Line(**line) for line in kept if line["figure"] not in chosen]

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+SMOKE_SECONDS = 5.0
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -21,6 +23,13 @@ class Setting:
     work: Path
     smoke: bool = False
     rounds: int = 5
+    minutes: float = 5.0
+    """At twice what a service can do."""
+
+    @property
+    def seconds(self) -> float:
+        """Of that."""
+        return SMOKE_SECONDS if self.smoke else 60 * self.minutes
 
     @property
     def turns(self) -> int:

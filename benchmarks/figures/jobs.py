@@ -12,13 +12,15 @@ from benchmarks.clips import make_clip
 from benchmarks.measure import Line, Setting, alternate, python, weigh
 from benchmarks.models import SMALL
 
+LINKS = 10_000
+"""Names that one file has: file systems allow some sixty thousand."""
 OPTIONS = ("--asr", "none", "--device", "cpu")
 
 
 def throughput(setting: Setting) -> list[Line]:
     """Clips a second of `emofuse batch --workers 2`, start of the processes included, over those of `predict_many`."""
     seconds, count = (1.5, 4) if setting.smoke else (3.0, 500)
-    home = _clips(setting.work, make_clip(setting.work / f"{seconds:g}s.mp4", seconds), count)
+    home = links(setting.work, make_clip(setting.work / f"{seconds:g}s.mp4", seconds), count)
     pipeline = emofuse.load(SMALL, device="cpu")
     pipeline(next(home.iterdir()))
     out = setting.work / "batch-out"
@@ -40,10 +42,10 @@ def throughput(setting: Setting) -> list[Line]:
 def memory(setting: Setting) -> list[Line]:
     """Peak memory of a job in one process, of many clips over few; the clips are half a second of sound."""
     few, many = (2, 4) if setting.smoke else (50, 5_000)
-    seed = _tone(setting.work / "half-second.wav")
+    seed = tone(setting.work / "half-second.wav")
     found = {}
     for count in (few, many):
-        home, out = _clips(setting.work, seed, count), setting.work / "batch-out"
+        home, out = links(setting.work, seed, count), setting.work / "batch-out"
         found[count] = weigh("-m", "emofuse", "batch", str(home), "--out", str(out), "--workers", "0", *OPTIONS)
         for folder in (home, out):
             shutil.rmtree(folder)
@@ -52,17 +54,21 @@ def memory(setting: Setting) -> list[Line]:
     return [Line(4, f"peak memory of a job, {many:,} clips / {few}", ratio, goal=1.1, details=details)]
 
 
-def _clips(work: Path, seed: Path, count: int) -> Path:
+def links(work: Path, seed: Path, count: int) -> Path:
     """A folder of links to one clip, without the words that lie beside it."""
     home = work / "batch-in"
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     for i in range(count):
-        os.link(seed, home / f"{i:05d}{seed.suffix}")
+        path = home / f"{i:06d}{seed.suffix}"
+        if i % LINKS:
+            os.link(home / f"{i - i % LINKS:06d}{seed.suffix}", path)
+        else:
+            shutil.copyfile(seed, path)
     return home
 
 
-def _tone(path: Path) -> Path:
+def tone(path: Path) -> Path:
     """Half a second of the sample's voice, as wav."""
     from benchmarks.clips import SAMPLE
     from emofuse.media.decode import read_audio

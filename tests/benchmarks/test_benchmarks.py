@@ -88,3 +88,24 @@ def test_parts_that_err_together_cost_the_product_its_coverage_and_the_mean_not(
     assert product.coverage < 0.85 < 0.9 <= mean.coverage
     assert mean.ece < product.ece / 2 and mean.nll < product.nll
     assert mean.accuracy >= product.accuracy - 0.01
+
+
+def test_sound_like_speech_is_as_long_as_asked_and_the_sample_is_heard_in_it(tmp_path):
+    from benchmarks.scale import RATE, speech_like
+    from emofuse.media.reader import segments
+
+    clip = speech_like(tmp_path / "a.wav", 25.0)
+    with av.open(str(clip)) as container:
+        assert container.streams.audio[0].rate == RATE and container.duration / av.time_base == pytest.approx(25.0)
+    heard = [segment for segment in segments(clip) if segment.present == {"speech"}]
+    assert any(segment.start < 8 for segment in heard)
+
+
+def test_a_file_has_no_more_names_than_a_file_system_allows(tmp_path, monkeypatch):
+    from benchmarks.figures import jobs
+
+    monkeypatch.setattr(jobs, "LINKS", 3)
+    (tmp_path / "seed.wav").write_bytes(b"sound")
+    files = sorted(jobs.links(tmp_path, tmp_path / "seed.wav", 7).iterdir())
+    assert [path.read_bytes() for path in files] == [b"sound"] * 7
+    assert max(path.stat().st_nlink for path in files) == 3
