@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import csv
 import io
 import os
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emofuse.errors import DataError, MediaError, OutputError, require_package
 from emofuse.files import check_outputs, well_formed, write_file
@@ -82,6 +83,8 @@ class Outputs:
     several: bool
     seconds: str | None = None
     """Where to write a row a second: a path, or "-" for stdout."""
+    step: float = 1.0
+    """Seconds between those rows."""
     blur: bool = False
     """Whether faces are blurred in a video that is rendered."""
 
@@ -93,6 +96,10 @@ class Outputs:
             raise MediaError(f"several clips are called {twice!r} and would overwrite each other: analyse them apart")
         if [self.json, self.csv, self.seconds].count("-") > 1:
             raise MediaError("two of --json, --csv and --seconds both want stdout: write one of them to a file")
+        if self.seconds is not None:
+            from emofuse.pipeline.annotations import check_step
+
+            check_step(self.step)
         if (video := self.each.get(".mp4")) is not None and not self.several:
             from emofuse.pipeline.render import check_target
 
@@ -156,3 +163,12 @@ def put(target: str, text: str) -> None:
             sys.stdout.flush()
             binary.write(well_formed(text).encode())
             binary.flush()
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as CSV, in the columns of the first."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

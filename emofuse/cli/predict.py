@@ -47,6 +47,9 @@ def predict(
     ] = None,
     blur: Annotated[bool, typer.Option("--blur", help="Blur the faces in what --render writes.")] = False,
     seconds: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write a CSV with a row a second.")] = None,
+    step: Annotated[
+        float, typer.Option(metavar="SECONDS", help="With --seconds: a row so often; 0.04 is a frame of 25 a second.")
+    ] = 1.0,
     plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Plot the timeline.")] = None,
     model: opt.ModelOption = opt.DEFAULT_MODEL,
     device: opt.Device = "auto",
@@ -101,7 +104,7 @@ def predict(
     several = bool(clips) and (len(clips) > 1 or clips[0].is_dir())
     each = {".srt": srt, ".vtt": vtt, ".rttm": rttm, ".TextGrid": textgrid, ".eaf": eaf}
     each |= {".png": plot, ".mp4": render, ".html": report}
-    outputs = Outputs(json, csv, each, several, seconds, blur)
+    outputs = Outputs(json, csv, each, several, seconds, step, blur)
     sources = _expand(clips or [])
     _check_words(sources, text, transcript)
     outputs.check(sources, _words_beside(sources) if text is None and transcript is None else [transcript])
@@ -168,7 +171,7 @@ def _follow(answers: Iterable[Answer], outputs: Outputs, coverage: float | None,
                 continue
             done += 1
             shown = result if coverage is None else result.at_coverage(coverage, widest)
-            seconds += shown.by_second() if outputs.seconds else []
+            seconds += shown.by_second(outputs.step) if outputs.seconds else []
             write(source, shown)
             if not outputs.stdout_taken:
                 with written_to_stdout():

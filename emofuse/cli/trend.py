@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv as csv_module
-import io
-from collections.abc import Mapping, Sequence
+import time as clock
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emofuse.cli import options as opt
-from emofuse.cli.outputs import put, written_to_stdout
-from emofuse.errors import MediaError, require_package
-from emofuse.files import check_outputs
+from emofuse.cli.outputs import as_csv, complain, put, written_to_stdout
+from emofuse.errors import DataError, MediaError, require_package
+from emofuse.files import check_outputs, write_file
 
 if TYPE_CHECKING:
     from emofuse.trends.report import Trend
+    from emofuse.trends.series import Gathered
 
 ALERTED = 4
 """Exit code where there is an alert in the last period."""
@@ -32,8 +33,43 @@ class By(StrEnum):
     TURN = "turn"
 
 
+@dataclass(frozen=True)
+class Targets:
+    """Where a trend goes."""
+
+    json: str | None
+    csv: str | None
+    """A path, or "-" for stdout."""
+    html: Path | None
+    plot: Path | None
+
+    def check(self, inputs: list[Path | None]) -> None:
+        """Find out before the work what could not or must not be written after it."""
+        check_outputs([self.json, self.csv, self.html, self.plot], inputs)
+        if self.json == self.csv == "-":
+            raise MediaError("--json - and --csv - both want stdout: write one of them to a file")
+        if self.plot is not None or self.html is not None:
+            require_package("matplotlib", extra="plot")
+
+    def write(self, found: Trend) -> None:
+        """Each that was asked for."""
+        from emofuse.pipeline.formats import dump
+
+        if self.json is not None:
+            put(self.json, dump(found.to_dict()))
+        if self.csv is not None:
+            put(self.csv, as_csv(found.rows()))
+        if self.html is not None:
+            write_file(self.html, found.to_html())
+        if self.plot is not None:
+            found.plot(self.plot)
+
+
 def trend(
-    table: Annotated[Path, typer.Argument(metavar="TABLE", help="Predictions with a time: csv, tsv, jsonl, parquet.")],
+    table: Annotated[
+        Path,
+        typer.Argument(metavar="TABLE", help="Predictions with a time: csv, tsv, jsonl, parquet, or a batch folder."),
+    ],
     time: Annotated[str, typer.Option(metavar="COLUMN", help="The column of the time: ISO 8601, or seconds.")],
     of: Annotated[str, typer.Option(metavar="MEASURE", help="negative, anger, valence, …")] = "negative",
     by: Annotated[By, typer.Option(help="The length of a period.")] = By.DAY,
@@ -43,49 +79,111 @@ def trend(
     threshold: Annotated[float | None, typer.Option(help="Threshold in place of a rate of false alarms.")] = None,
     baseline: Annotated[int, typer.Option(min=3, help="Periods from the start that are taken for normal.")] = 14,
     prefix: opt.Prefix = "predicted_",
+    against: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help="An index over time, with which the series are correlated.")
+    ] = None,
+    against_column: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Its column; default: the first beside the time.")
+    ] = None,
+    lags: Annotated[int, typer.Option(min=0, help="Periods by which the one may follow the other.")] = 7,
+    watch: Annotated[
+        float | None, typer.Option(min=0.01, metavar="SECONDS", help="Look again so often at what grows; Ctrl-C ends.")
+    ] = None,
+    webhook: Annotated[
+        str | None, typer.Option(metavar="URL", help="Post each new alert there as JSON: names of rows, no content.")
+    ] = None,
     json: opt.Json = None,
     csv: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write a row a period; - is stdout.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="HTML", help="Write a page with the chart.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="PNG", help="Draw it (extra plot).")] = None,
 ) -> None:
     """Show a measure over time, by group, with 95 % intervals, change points and alerts.
 
     Ends with 4 where the last period of a series raises an alert.
     """
-    from emofuse.pipeline.formats import dump
-    from emofuse.pipeline.tables import read_table
-    from emofuse.trends.alerts import alerts, periods_between
+    from emofuse.trends.alerts import periods_between
     from emofuse.trends.alerts import threshold as at_rate
-    from emofuse.trends.report import Trend
-    from emofuse.trends.series import Columns, series
+    from emofuse.trends.series import Columns, Gathered
+    from emofuse.trends.webhook import check_address
 
-    check_outputs([json, csv, plot], [table])
-    if json == csv == "-":
-        raise MediaError("--json - and --csv - both want stdout: write one of them to a file")
-    if plot is not None:
-        require_package("matplotlib", extra="plot")
+    targets = Targets(json, csv, html, plot)
+    targets.check([table, against])
+    if webhook is not None:
+        check_address(webhook)
     limit = at_rate(periods_between(false_alarms, by.value), baseline) if threshold is None else threshold
-    columns = Columns(time, tuple(opt.listed(group) or ()), name)
-    found = series(read_table(table)[1], of, by.value, columns, prefix=prefix)
-    result = Trend(of, [(one, alerts(one, limit, baseline)) for one in found], limit)
-    if json is not None:
-        put(json, dump(result.to_dict()))
-    if csv is not None:
-        put(csv, _as_csv(result.rows()))
-    if plot is not None:
-        result.plot(plot)
+    columns = Columns(time, tuple(opt.listed(group) or ()), name or ("id" if table.is_dir() else None))
+    gathered = Gathered(of, by.value, columns, prefix)
+    compare = _comparison(against, against_column, time, by, lags)
+    if watch is not None:
+        _watch(table, watch, gathered, limit, baseline, targets, webhook, compare)
+        return
+    result = compare(_of_all(table, gathered, limit, baseline))
+    targets.write(result)
     if "-" not in (json, csv):
         with written_to_stdout():
             _show(result)
-    last = any(made and made[-1].at == len(one.bins) - 1 for one, made in result.found)
-    raise typer.Exit(ALERTED if last else 0)
+    _post(webhook, of, result.latest())
+    raise typer.Exit(ALERTED if result.latest() else 0)
 
 
-def _as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv_module.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+def _of_all(table: Path, gathered: Gathered, limit: float, baseline: int) -> Trend:
+    """The trend of all rows there are. Raises `DataError` where there are none, or a series is short."""
+    from emofuse.pipeline.collected import read_rows
+    from emofuse.trends.alerts import alerts
+    from emofuse.trends.report import Trend
+
+    for row in read_rows(table, "segments"):
+        gathered.add(row)
+    return Trend(gathered.of, [(one, alerts(one, limit, baseline)) for one in gathered.needed()], limit)
+
+
+def _comparison(path: Path | None, column: str | None, time: str, by: By, lags: int) -> Callable[[Trend], Trend]:
+    """What adds the correlations with an index to a trend."""
+    if path is None:
+        return lambda found: found
+    from emofuse.pipeline.tables import read_table
+    from emofuse.trends.against import against, read_index
+
+    index = read_index(read_table(path)[1], time, column, by.value)
+    return lambda found: replace(found, correlations=tuple(against(one, index, lags) for one, _ in found.found))
+
+
+def _watch(
+    table: Path,
+    seconds: float,
+    gathered: Gathered,
+    limit: float,
+    baseline: int,
+    targets: Targets,
+    webhook: str | None,
+    compare: Callable[[Trend], Trend],
+) -> None:
+    """Tell each alert once as the rows come, of those that are there already only the latest; write at every look."""
+    from emofuse.trends.watch import following, growing
+
+    try:
+        for found, fresh in following(growing(table), gathered, limit, baseline, seconds, clock.sleep):
+            if found is not None:
+                targets.write(compare(found))
+            for alert in fresh if "-" not in (targets.json, targets.csv) else ():
+                with written_to_stdout():
+                    typer.echo(_line(gathered.of, alert))
+            _post(webhook, gathered.of, fresh)
+    except KeyboardInterrupt:
+        return
+
+
+def _post(webhook: str | None, of: str, found: list[dict[str, Any]]) -> None:
+    """Each alert to the address; one that is not taken is a line on stderr."""
+    if webhook is None:
+        return
+    from emofuse.trends.webhook import post
+
+    for alert in found:
+        try:
+            post(webhook, of, alert)
+        except DataError as error:
+            complain(str(error))
 
 
 def _show(result: Trend) -> None:
@@ -98,8 +196,12 @@ def _show(result: Trend) -> None:
         name = " ".join(found.group) or "all"
         typer.echo(f"{name}: {counted} rows, {first} to {last}, mean {result.of} {mean:.3f}, {len(made)} alert(s)")
     for alert in result.alerts():
-        names = ", ".join(f"{item['name']} {item['value']:.2f}" for item in alert["items"])
-        typer.echo(
-            f"{alert['at']} {alert['group']}: {result.of} {alert['direction']} by {abs(alert['deviation']):.3f} "
-            f"since {alert['since']} ({names})".replace(" :", ":")
-        )
+        typer.echo(_line(result.of, alert))
+    for one in result.correlations:
+        typer.echo(one.sentence())
+
+
+def _line(of: str, alert: Mapping[str, Any]) -> str:
+    names = ", ".join(f"{item['name']} {item['value']:.2f}" for item in alert["items"])
+    who = f"{alert['at']} {alert['group']}".rstrip()
+    return f"{who}: {of} {alert['direction']} by {abs(alert['deviation']):.3f} since {alert['since']} ({names})"

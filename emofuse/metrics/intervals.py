@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int
-from scipy import stats
+from jaxtyping import Bool, Float, Int
+from scipy import sparse, stats
 
 from emofuse.metrics.undefined import counted_elsewhere, warn
 
 FEW = 10
 """Clusters below which their rows are resampled too."""
+_AT_ONCE = 100
+"""Resamples of many sums that are held as weights at a time."""
 Statistic = Callable[..., float]
 """Takes the arrays it was given with, their rows resampled, and returns one number."""
 
@@ -71,6 +73,19 @@ def bootstrap(
     with counted_elsewhere():
         values = np.array([statistic(*(a[rows] for a in arrays)) for rows in _resampled(groups, resamples, seed)])
     return _interval(estimate, values, level, len(groups))
+
+
+def resampled_sums(
+    rows: np.ndarray | sparse.csr_array, *, resamples: int = 1000, seed: int = 0
+) -> Float[np.ndarray, "resamples columns"]:
+    """The sums of many columns [rows, columns] over as many rows, drawn with replacement, as there are.
+
+    One row is what is drawn as a whole: a clip, a document, a speaker. Means and shares are ratios of two columns.
+    """
+    rng, count = np.random.default_rng(seed), rows.shape[0]  # type: ignore[index]
+    share = np.full(count, 1 / count)
+    drawn = (rng.multinomial(count, share, min(_AT_ONCE, resamples - i)) for i in range(0, resamples, _AT_ONCE))
+    return np.concatenate([np.asarray(weights @ rows) for weights in drawn])
 
 
 def compare_paired(

@@ -143,9 +143,7 @@ class Analysis:
 
     def by_second(self, step: float = 1.0) -> list[dict[str, Any]]:
         """One flat row each `step` seconds (0.04 = a frame of 25 a second) and whom it is about."""
-        if not 0.01 <= step <= 3600:
-            raise MediaError(f"a step of {step} s is not usable; 0.01 to 3600 s are")
-        return annotations.by_second(self.source, self.segments, step)
+        return annotations.by_second(self.source, self.segments, annotations.check_step(step))
 
     def to_text(self, ending: str) -> str:
         """The text of a file of this ending: one of `_WRITERS`. Raises `MediaError` for another."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from emofuse.errors import require_package
+from emofuse.errors import MediaError, require_package
 from emofuse.files import well_formed
 from emofuse.pipeline import formats
 from emofuse.pipeline.aggregate import aggregate
@@ -61,6 +61,13 @@ def eaf(source: str | None, segments: Sequence[Prediction], words: Words) -> str
         for start, stop, value in intervals:
             document.add_annotation(name, round(start * 1000), max(round(stop * 1000), round(start * 1000) + 1), value)
     return _written(lambda path: document.to_file(str(path)), "a.eaf")
+
+
+def check_step(step: float) -> float:
+    """The seconds between two rows. Raises `MediaError` for too few or too many."""
+    if not 0.01 <= step <= 3600:
+        raise MediaError(f"a step of {step} s is not usable; 0.01 to 3600 s are")
+    return step
 
 
 def by_second(source: str | None, segments: Sequence[Prediction], step: float = 1.0) -> list[dict[str, Any]]:

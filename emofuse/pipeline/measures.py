@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 from emofuse.errors import DataError, nearest
 from emofuse.tasks import EMOTIONS
 from emofuse.types import Prediction
@@ -31,3 +35,18 @@ def measures(prediction: Prediction) -> dict[str, float]:
     """Every measure that is known of a prediction."""
     found = {name: measure(prediction, name) for name in MEASURES}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def value_in(row: Mapping[str, Any], of: str, prefix: str = "predicted_") -> float | None:
+    """A measure of a flat row; None where there is none.
+
+    It is in the column `prefix` + measure, the measure, or as `emofuse predict --csv` and `emofuse batch` call it
+    (`emotions.anger`, `polarity.negative`).
+    """
+    nested = f"emotions.{of}" if of in EMOTIONS else f"polarity.{of}" if of in POLES else of
+    cell = next((row[name] for name in (f"{prefix}{of}", nested, of) if row.get(name) not in (None, "")), None)
+    try:
+        value = None if cell is None else float(cell)
+    except (TypeError, ValueError):
+        return None
+    return value if value is not None and math.isfinite(value) else None

@@ -1,15 +1,19 @@
-"""A trend's report: periods with intervals, change points and alerts, as rows, JSON and a chart."""
+"""A trend's report: periods with intervals, change points and alerts, as rows, JSON, a chart and a page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from emofuse import plots
+from emofuse import pages, plots
+from emofuse.trends.against import Correlation
 from emofuse.trends.alerts import Alert
 from emofuse.trends.series import Series, against_before, label
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,8 @@ class Trend:
     of: str
     found: list[tuple[Series, list[Alert]]]
     threshold: float
+    correlations: tuple[Correlation, ...] = ()
+    """With an index, a group each, where one was given."""
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a group and period."""
@@ -50,12 +56,16 @@ class Trend:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON's types."""
-        return {"of": self.of, "threshold": self.threshold, "periods": self.rows(), "alerts": self.alerts()}
+        shape = {"of": self.of, "threshold": self.threshold, "periods": self.rows(), "alerts": self.alerts()}
+        return shape | ({"against": [one.to_dict() for one in self.correlations]} if self.correlations else {})
 
-    def plot(self, path: str | Path) -> Path:
-        """Draw the means with their intervals and a mark at each alert, a panel a group; needs the extra `plot`."""
-        from emofuse.files import replacing
+    def latest(self) -> list[dict[str, Any]]:
+        """The alerts of `alerts` that are in the last period of their series."""
+        last = {" ".join(found.group): label(found.bins[-1].start, found.by) for found, _ in self.found}
+        return [alert for alert in self.alerts() if alert["at"] == last[alert["group"]]]
 
+    def figure(self) -> Figure:
+        """The means with their intervals and a mark at each alert, a panel a group; needs the extra `plot`."""
         with plots.style():
             from matplotlib.figure import Figure
 
@@ -63,9 +73,32 @@ class Trend:
             panels = figure.subplots(len(self.found), 1, squeeze=False)[:, 0]
             for panel, (found, made) in zip(panels, self.found, strict=True):
                 _draw(panel, found, made, self.of)
-            with replacing(path) as temporary:
-                figure.savefig(temporary)
+        return figure
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw `figure` to a file."""
+        from emofuse.files import replacing
+
+        with replacing(path) as temporary, plots.style():
+            self.figure().savefig(temporary)
         return Path(path)
+
+    def to_html(self) -> str:
+        """One page that holds all it shows: the chart, the alerts, the correlations, every period."""
+        shown = [
+            (r["group"], r["period"], r["rows"], *(f"{r[name]:.3f}" for name in (self.of, "low", "high")),
+             "" if r["than_weeks_before"] is None else f"{r['than_weeks_before']:+.3f}", r["alert"] or "")
+            for r in self.rows()
+        ]  # fmt: skip
+        alerts = [
+            (a["at"], a["group"], a["direction"], f"{abs(a['deviation']):.3f}", a["since"],
+             ", ".join(item["name"] for item in a["items"]))
+            for a in self.alerts()
+        ]  # fmt: skip
+        chart = pages.image(plots.png(self.figure()), f"{self.of} over time, with 95 % intervals", width=700, plot=True)
+        told = [one.sentence() for one in self.correlations]
+        values = {"title": f"{self.of} over time", "of": self.of, "threshold": f"{self.threshold:.2f}", "chart": chart}
+        return str(pages.render("trend.html", **values, alerts=alerts, correlations=told, rows=shown))
 
 
 def _draw(panel: Any, found: Series, made: Sequence[Alert], of: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from emofuse.errors import DataError, nearest
-from emofuse.pipeline.measures import EMOTIONS, POLES, check_measure
+from emofuse.pipeline.measures import check_measure, value_in
 
 Period = Literal["hour", "day", "week", "turn"]
 SECONDS: Mapping[str, float] = {"hour": 3600.0, "day": 86400.0, "week": 7 * 86400.0, "turn": 1.0}
@@ -80,27 +80,53 @@ class Columns:
     id: str | None = None
 
 
+class Gathered:
+    """Rows as they come, by period and group.
+
+    A row without a value (nothing was predicted) is left out. Where the value stands: see `measures.value_in`.
+    """
+
+    def __init__(self, of: str, by: Period, columns: Columns, prefix: str = "predicted_") -> None:
+        """Raises `DataError` for an unknown measure."""
+        self.of, self.columns, self.prefix = check_measure(of), columns, prefix
+        self.by: Period = by
+        self._bins: dict[tuple[str, ...], dict[float, Bin]] = {}
+        self._rows = 0
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """One more row. Raises `DataError` for a column or a time that is not there."""
+        self._rows += 1
+        value = value_in(row, self.of, self.prefix)
+        if value is None:
+            return
+        number, columns = self._rows, self.columns
+        start = start_of(time_in(row, columns.time, number, self.by), self.by)
+        key = tuple(str(_at(row, name, number)) for name in columns.group)
+        name = str(row[columns.id]) if columns.id is not None and columns.id in row else f"row {number}"
+        self._bins.setdefault(key, {}).setdefault(start, Bin(start)).add(value, name)
+
+    def series(self) -> list[Series]:
+        """One a group, in the order of their names; none where no row had a value."""
+        ordered = ((key, sorted(bins.values(), key=lambda b: b.start)) for key, bins in sorted(self._bins.items()))
+        return [Series(key, self.by, bins) for key, bins in ordered]
+
+    def needed(self) -> list[Series]:
+        """The same. Raises `DataError` where there is none."""
+        if not (found := self.series()):
+            raise DataError(
+                f"no row has a value of {self.of}; predict first, with emofuse predict TABLE --text-column …"
+            )
+        return found
+
+
 def series(
     rows: Iterable[Mapping[str, Any]], of: str, by: Period, columns: Columns, *, prefix: str = "predicted_"
 ) -> list[Series]:
-    """The mean of a measure by period and group. Raises `DataError` for a column or a time that is not there.
-
-    A row without a value (nothing was predicted) is left out. The value is in the column `prefix` + measure, the
-    measure, or as `emofuse predict --csv` calls it (`emotions.anger`, `polarity.negative`).
-    """
-    check_measure(of)
-    found: dict[tuple[str, ...], dict[float, Bin]] = {}
-    for number, row in enumerate(rows, 1):
-        value = _value(row, of, prefix)
-        if value is None:
-            continue
-        start = _start(_time(row, columns.time, number, by), by)
-        key = tuple(str(_at(row, name, number)) for name in columns.group)
-        name = str(row[columns.id]) if columns.id is not None and columns.id in row else f"row {number}"
-        found.setdefault(key, {}).setdefault(start, Bin(start)).add(value, name)
-    if not found:
-        raise DataError(f"no row has a value of {of}; predict first, with emofuse predict TABLE --text-column …")
-    return [Series(key, by, sorted(bins.values(), key=lambda b: b.start)) for key, bins in sorted(found.items())]
+    """The mean of a measure by period and group. Raises `DataError` for a column or a time that is not there."""
+    gathered = Gathered(of, by, columns, prefix)
+    for row in rows:
+        gathered.add(row)
+    return gathered.needed()
 
 
 def _at(row: Mapping[str, Any], name: str, number: int) -> Any:
@@ -109,17 +135,7 @@ def _at(row: Mapping[str, Any], name: str, number: int) -> Any:
     return row[name]
 
 
-def _value(row: Mapping[str, Any], of: str, prefix: str) -> float | None:
-    nested = f"emotions.{of}" if of in EMOTIONS else f"polarity.{of}" if of in POLES else of
-    cell = next((row[name] for name in (f"{prefix}{of}", nested, of) if row.get(name) not in (None, "")), None)
-    try:
-        value = None if cell is None else float(cell)
-    except (TypeError, ValueError):
-        return None
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _time(row: Mapping[str, Any], column: str, number: int, by: Period) -> float:
+def time_in(row: Mapping[str, Any], column: str, number: int, by: Period) -> float:
     cell = _at(row, column, number)
     try:
         seconds = float(cell)
@@ -138,7 +154,7 @@ def _time(row: Mapping[str, Any], column: str, number: int, by: Period) -> float
     raise DataError(f"row {number}: the time {cell!r} cannot be read; write {wanted}")
 
 
-def _start(seconds: float, by: Period) -> float:
+def start_of(seconds: float, by: Period) -> float:
     """The start of the period; a week begins on Monday."""
     if by == "turn":
         return float(math.floor(seconds))

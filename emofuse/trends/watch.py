@@ -1,0 +1,122 @@
+"""Watch: the rows that a growing table or a batch job has gained since the last look."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from emofuse.errors import DataError
+from emofuse.pipeline.collected import committed, is_job, part_rows
+from emofuse.trends.alerts import alerts
+from emofuse.trends.report import Trend
+from emofuse.trends.series import Gathered
+
+Row = dict[str, Any]
+
+
+class Growing(Protocol):
+    """What is looked at again and again."""
+
+    done: bool
+    """Whether nothing more will come."""
+
+    def new(self) -> list[Row]:
+        """The rows that have come since the last look."""
+        ...
+
+
+class GrowingFolder:
+    """A folder that `emofuse batch` writes: the segments of every part since it is committed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.done = folder, False
+        self._seen: set[Path] = set()
+
+    def new(self) -> list[Row]:
+        """Raises `DataError` for a part that cannot be read."""
+        fresh = [part for part in committed(self.folder) if part not in self._seen]
+        rows = [row for part in fresh for row in part_rows(part, "segments")]
+        self._seen.update(fresh)
+        self.done = len(self._seen) >= self._shards()
+        return rows
+
+    def _shards(self) -> float:
+        """How many parts the job will have; for ever more of a folder that is no job."""
+        job = self.folder / "job.json"
+        if not job.is_file() or not is_job(self.folder):
+            return float("inf")
+        return json.loads(job.read_text("utf-8"))["shards"]
+
+
+class GrowingLines:
+    """A JSONL file that others append to: each line once it has its end. One that was begun anew is read anew."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.done = path, False
+        self._read = self._lines = 0
+
+    def new(self) -> list[Row]:
+        """Raises `DataError` for a line that is no JSON object; one without its end waits."""
+        if self.path.stat().st_size < self._read:
+            self._read = self._lines = 0
+        with self.path.open("rb") as file:
+            file.seek(self._read)
+            whole, end, _ = file.read().rpartition(b"\n")
+        self._read += len(whole) + len(end)
+        return [row for line in (whole + end).splitlines() if (row := self._row(line)) is not None]
+
+    def _row(self, line: bytes) -> Row | None:
+        self._lines += 1
+        if not line.strip():
+            return None
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{self.path}, line {self._lines}: no JSON ({error}); a line holds one object") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{self.path}, line {self._lines}: a line holds one object, not {type(row).__name__}")
+        return row
+
+
+def growing(path: Path) -> Growing:
+    """What grows at a path. Raises `DataError` for what is neither a folder nor JSONL."""
+    if path.is_dir():
+        return GrowingFolder(path)
+    if path.suffix.lower() != ".jsonl" or not path.is_file():
+        raise DataError(f"{str(path)!r} cannot be watched; a folder of emofuse batch or a .jsonl file can")
+    return GrowingLines(path)
+
+
+def following(
+    source: Growing,
+    gathered: Gathered,
+    limit: float,
+    baseline: int,
+    seconds: float,
+    wait: Callable[[float], object] = time.sleep,
+) -> Iterator[tuple[Trend | None, list[dict[str, Any]]]]:
+    """The trend and its new alerts at every look that finds rows, some seconds apart, until there will be no more.
+
+    Of the alerts that the first look finds, those of the last periods count as new; later each that was not there yet.
+    Groups with too few periods are left out until they have enough; None = all have too few.
+    """
+    told: set[tuple[str, ...]] | None = None
+    while True:
+        for row in (rows := source.new()):
+            gathered.add(row)
+        if rows:
+            long = [one for one in gathered.series() if len(one.bins) > baseline]
+            found = Trend(gathered.of, [(one, alerts(one, limit, baseline)) for one in long], limit) if long else None
+            new = [] if found is None else found.latest() if told is None else found.alerts()
+            yield found, [alert for alert in new if told is None or _identity(alert) not in told]
+            told = (told or set()) | {_identity(alert) for alert in (found.alerts() if found else ())}
+        if source.done:
+            return
+        wait(seconds)
+
+
+def _identity(alert: Mapping[str, Any]) -> tuple[str, ...]:
+    return alert["group"], alert["at"], alert["direction"]

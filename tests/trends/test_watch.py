@@ -1,0 +1,196 @@
+"""Watching what grows: each alert once, posted without content; a job's folder as it is committed."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emofuse.cli.app import run
+from emofuse.errors import DataError
+from emofuse.trends.series import Columns, Gathered
+from emofuse.trends.watch import following, growing
+from emofuse.trends.webhook import post
+
+DAY = 86400
+
+
+def day(number: int, level: float, each: int = 20) -> list[dict]:
+    rng = np.random.default_rng(number)
+    values = rng.normal(level, 0.05, each).tolist()
+    said = {"text": "private words"}
+    return [{"when": number * DAY, "name": f"d{number}.{i}", "anger": v} | said for i, v in enumerate(values)]
+
+
+def append(path: Path, rows: list[dict], end: str = "\n") -> None:
+    with path.open("a") as file:
+        file.write("\n".join(map(json.dumps, rows)) + end)
+
+
+def gathered() -> Gathered:
+    return Gathered("anger", "day", Columns("when", (), "name"))
+
+
+class Receiver:
+    """A local server that keeps what is posted to it."""
+
+    def __init__(self, status: int = 200) -> None:
+        self.bodies: list[dict] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                receiver.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(status)
+                self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def do_GET(self) -> None:
+                receiver.bodies.append({"got": self.path})
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/alerts"
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    yield made
+    made.close()
+
+
+ALERT = {"group": "a", "at": "2026-03-02", "since": "2026-03-01", "direction": "up", "deviation": 0.2}
+ALERT |= {"items": [{"name": "d1", "value": 0.9}]}
+
+
+def test_each_alert_is_told_once_as_lines_come(tmp_path):
+    """Two looks of normal days, then days at another level, one a look, until nobody writes any more."""
+    path, told = tmp_path / "rows.jsonl", []
+    append(path, [row for number in range(16) for row in day(number, 0.3)])
+    source, number = growing(path), 16
+
+    def written(_: float) -> None:
+        nonlocal number
+        source.done = number == 22
+        append(path, day(number, 0.3 if number < 18 else 0.6))
+        number += 1
+
+    seen = []
+    for found, fresh in following(source, gathered(), 12.0, 14, 1.0, written):
+        told += fresh
+        seen.append(found.found[0][0].bins)
+    assert [alert["direction"] for alert in told] == ["up"] and told[0]["at"] == "1970-01-19"
+    assert [len(bins) for bins in seen] == list(range(16, 24)) and seen[-1][-1].count == 20
+
+
+def test_alerts_of_long_ago_are_not_told_again(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    append(path, [row for number in range(30) for row in day(number, 0.3 if number < 18 else 0.6)])
+    source = growing(path)
+    source.done = True
+    ((found, fresh),) = following(source, gathered(), 12.0, 14, 1.0)
+    assert found.alerts() and fresh == []
+
+
+def test_a_line_counts_once_it_has_its_end_and_a_file_begun_anew_is_read_anew(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": 1}\n\n{"a": 2}\n{"a": ')
+    source = growing(path)
+    assert source.new() == [{"a": 1}, {"a": 2}] and source.new() == []
+    append(path, [3], "}\n")
+    assert source.new() == [{"a": 3}]
+    path.write_text('{"a": 4}\n')
+    assert source.new() == [{"a": 4}]
+    append(path, [5])
+    with pytest.raises(DataError, match=r"line 2: a line holds one object, not int"):
+        source.new()
+    with pytest.raises(DataError, match=r"cannot be watched; a folder of emofuse batch or a \.jsonl file can"):
+        growing(tmp_path / "rows.csv")
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    """A batch folder of two parts, of which none is committed yet; `commit` writes one."""
+    folder = tmp_path / "out"
+    for table in ("segments", "clips"):
+        (folder / table).mkdir(parents=True)
+    (folder / "job.json").write_text(json.dumps({"shards": 2}))
+    return folder
+
+
+def commit(job: Path, part: int, days: range, level: float) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    said = [row for number in days for row in day(number, level, 6)]
+    segments = [{"id": row["name"], "emotions.anger": row["anger"], "text": row["text"]} for row in said]
+    clips = [{"id": row["name"], "when": row["when"], "error": None} for row in said]
+    for table, rows in (("segments", segments), ("clips", clips)):
+        parquet.write_table(pyarrow.Table.from_pylist(rows), job / table / f"part-{part:05d}-0.parquet")
+
+
+def test_a_job_is_followed_until_its_last_part(job, tmp_path):
+    commit(job, 0, range(20), 0.3)
+    source, told = growing(job), []
+    for _, fresh in following(source, gathered(), 12.0, 14, 1.0, lambda _: commit(job, 1, range(20, 24), 0.7)):
+        told += fresh
+    assert source.done and [alert["direction"] for alert in told] == ["up"]
+
+
+def test_the_command_reads_a_jobs_folder_with_the_times_of_its_clips(job, tmp_path, receiver, capsys):
+    commit(job, 0, range(20), 0.3)
+    commit(job, 1, range(20, 21), 0.8)
+    out, page = tmp_path / "trend.json", tmp_path / "trend.html"
+    options = ["--time", "when", "--of", "anger", "--json", str(out), "--html", str(page)]
+    assert run(["trend", str(job), *options, "--webhook", receiver.url]) == 4
+    found = json.loads(out.read_text())
+    assert len(found["periods"]) == 21 and found["alerts"][0]["items"][0]["name"].startswith("d20")
+    (body,) = receiver.bodies
+    assert body["at"] == "1970-01-21" and body["of"] == "anger" and set(body["items"]) <= {f"d20.{i}" for i in range(6)}
+    assert "private" not in json.dumps(body) and "value" not in json.dumps(body)
+    html = page.read_text()
+    assert "d20.0" in html and 'src="data:image/png' in html and "http" not in html.split("</style>")[1]
+    options[-3:] = ["--watch", "0.01"]
+    assert run(["trend", str(job), *options[:4], "--watch", "0.01", "--webhook", receiver.url]) == 0
+    assert len(receiver.bodies) == 2 and "up by" in capsys.readouterr().out
+
+
+def test_what_is_posted_has_the_names_of_rows_and_no_value(receiver):
+    post(receiver.url, "anger", ALERT)
+    assert receiver.bodies == [{"of": "anger"} | ALERT | {"items": ["d1"]}]
+
+
+@pytest.mark.parametrize("status", [302, 500])
+def test_a_receiver_that_refuses_or_sends_elsewhere_is_an_error(status):
+    made = Receiver(status)
+    with pytest.raises(DataError, match=f"not taken by 127.0.0.1: it answered {status}"):
+        post(made.url, "anger", ALERT)
+    made.close()
+    assert len(made.bodies) == 1, "no redirect is followed"
+    with pytest.raises(DataError, match="could not be posted"):
+        post(made.url, "anger", ALERT)
+
+
+def test_an_alert_that_is_not_taken_ends_nothing(job, capsys):
+    commit(job, 0, range(20), 0.3)
+    commit(job, 1, range(20, 21), 0.8)
+    made = Receiver(503)
+    assert run(["trend", str(job), "--time", "when", "--of", "anger", "--webhook", made.url]) == 4
+    made.close()
+    assert "it answered 503" in capsys.readouterr().err
+    assert run(["trend", str(job), "--time", "when", "--webhook", "ftp://x"]) == 2
+    assert "no address of the web" in capsys.readouterr().err
