@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +13,9 @@ from emofuse.cli import options as opt
 from emofuse.cli.outputs import put
 from emofuse.errors import MediaError
 from emofuse.files import check_outputs
+
+if TYPE_CHECKING:
+    from emofuse.explain.explanation import Explanation
 
 
 def explain(
@@ -23,6 +27,12 @@ def explain(
     task: Annotated[str, typer.Option(help="emotion, polarity, …")] = "emotion",
     target: Annotated[
         str | None, typer.Option(metavar="CLASS", help="Explain this class instead of the most probable one.")
+    ] = None,
+    causes: Annotated[
+        bool, typer.Option("--causes", help="Also what each earlier turn, and its words, did to the answer.")
+    ] = False,
+    flip: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Also the least that must go for this class to lead.")
     ] = None,
     most: Annotated[int, typer.Option(min=1, help="Explain at most N segments, from the start.")] = 20,
     channels: opt.Channels = None,
@@ -45,7 +55,8 @@ def explain(
 
     talk = opt.talk_inputs(channels, speakers, only, context)
     pipeline = load(model, device, rules=rules)
-    reasons = pipeline.explain(clip, text=text, transcript=transcript, task=task, target=target, **talk)
+    asked: dict[str, Any] = {"task": task, "target": target, "causes": causes, "flip": flip}
+    reasons = pipeline.explain(clip, text=text, transcript=transcript, **asked, **talk)
     parts = list(islice(reasons, most))
     if not parts:
         raise MediaError("there is nothing to explain: neither words nor a voice nor a face were found")
@@ -61,3 +72,13 @@ def explain(
     if "-" not in (json, html):
         for explanation, segment, _ in parts:
             typer.echo(f"{segment.start:.1f}–{segment.end:.1f} s: {explanation.sentence()}")
+            for line in _further(explanation):
+                typer.echo(f"  {line}")
+
+
+def _further(found: Explanation) -> Iterator[str]:
+    """A line an earlier turn, its words, and a kind of change."""
+    for cause in found.causes or ():
+        words = ", ".join(f"{word.text} {word.effect:+.3f}" for word in cause.words)
+        yield f"{cause.turn}: {cause.effect:+.3f} {cause.text}" + (f" ({words})" if words else "")
+    yield from (flip.sentence() for flip in found.flips or ())

@@ -16,6 +16,7 @@ from emofuse.corpora.registry import protocol_of
 from emofuse.data.examples import Example
 from emofuse.errors import DataError, nearest
 from emofuse.evaluation.evaluate import plain, read_evaluation
+from emofuse.evaluation.perturb.attack import ATTACKS, Attack
 from emofuse.evaluation.perturb.catalogue import Perturbation, catalogue
 from emofuse.evaluation.predict import GIVEN, Predictions, predict_examples
 from emofuse.metrics import Interval, bootstrap
@@ -24,7 +25,7 @@ from emofuse.metrics.undefined import counted_elsewhere
 from emofuse.modalities import Modality, Subset, bits
 from emofuse.model.kinds import task_loss
 from emofuse.model.model import EmotionModel
-from emofuse.tasks import Task
+from emofuse.tasks import Task, leading
 from emofuse.types import Segment, Split
 
 TOGETHER = "with the others"
@@ -103,6 +104,11 @@ def stress(
             if progress:
                 progress(name)
             runner.attack(name, modality)
+    for attack in ATTACKS.values():
+        if chosen.exclusive and runner.has(attack.modality) and (only is None or attack.name in only):
+            if progress:
+                progress(attack.name)
+            runner.take_away(attack)
     return Stress({"corpus": corpus, "n": len(labelled)} | (protocol or {}), task, runner.metric, runner.curves)
 
 
@@ -202,6 +208,24 @@ class _Runner:
         labels = tuple(f"{length:g}" for length in ADVERSARIAL)
         self._keep(name, modality, "step, relative to the embedding", labels, results, shares)
 
+    def take_away(self, attack: Attack) -> None:
+        """A curve of segments that lack what their label rests on."""
+        results, shares = [], []
+        for most in attack.severities:
+            changed = [self._lacking(sample, attack, most) for sample in self.samples]
+            results.append(self._run(attack.modality, samples=[sample for sample, _ in changed]))
+            shares.append(sum(yes for _, yes in changed) / max(1, int(self._having(attack.modality).sum())))
+        labels = tuple(map(str, attack.severities))
+        self._keep(attack.name, attack.modality, attack.unit, labels, results, shares)
+
+    def _lacking(self, sample: Example, attack: Attack, most: int) -> tuple[Example, bool]:
+        """The sample under an attack, and whether it is another; samples of features, or whose raters tie, are not."""
+        label, segment = int(leading(sample.targets[self.task.name][None])[0]), sample.load()
+        if label < 0 or segment.features is not None or attack.modality not in segment.present:
+            return sample, False
+        changed = attack.on(self.model, segment, self.task, label, most)
+        return replace(sample, source=changed), _differs(segment, changed)
+
     def _attacked(self, batch: Batch, modality: Modality, length: float, touched: list[int]) -> Batch:
         """The batch moved; how many of its samples were is appended to `touched`."""
         moved = adversarial(self.model, batch, modality, length, self.task)
@@ -213,9 +237,10 @@ class _Runner:
             touched.append(int((apart & batch.present[modality]).sum()))
         return moved
 
-    def _run(self, modality: Modality, **how: Any) -> Predictions:
+    def _run(self, modality: Modality, samples: Sequence[Example] | None = None, **how: Any) -> Predictions:
         singles: list[Subset] = [frozenset({modality})]
-        return predict_examples(self.model, self.samples, subsets=singles, batch_size=self.batch_size, **how)
+        chosen = self.samples if samples is None else samples
+        return predict_examples(self.model, chosen, subsets=singles, batch_size=self.batch_size, **how)
 
     def _keep(
         self,
@@ -269,7 +294,7 @@ def _chosen(
 ) -> list[Perturbation]:
     if only is None:
         return list(known.values())
-    valid = [*known, *(f"adversarial {m}" for m in modalities)]
+    valid = [*known, *(f"adversarial {m}" for m in modalities), *ATTACKS]
     for name in only:
         if name not in valid:
             raise DataError(f"no perturbation {name!r}; {nearest(name, valid)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from jaxtyping import Float, UInt8
 from emofuse.batch import Batch, collate
 from emofuse.encoders.lexicon import word_valence
 from emofuse.explain.attribution import COMPLETE, Attribution, integrated_gradients
+from emofuse.explain.causes import Cause, causes_of
+from emofuse.explain.flip import Flip, flips
 from emofuse.explain.shapley import Shapley, class_of, shapley, task_of
 from emofuse.modalities import PHRASES, Modality, Subset, members, subset_name
 from emofuse.model.model import EmotionModel
@@ -84,6 +86,10 @@ class Explanation:
     """What the explanation does not rest on learning for."""
     rules: tuple[str, ...] = ()
     """The caller's rules that changed the prediction after the model; what is explained is the model's own answer."""
+    causes: tuple[Cause, ...] | None = None
+    """Earlier turns, oldest first; None = not asked for."""
+    flips: tuple[Flip, ...] | None = None
+    """The least changes to another answer, by kind; None = not asked for."""
 
     @property
     def complete(self) -> bool:
@@ -106,6 +112,8 @@ class Explanation:
             parts.append(f"In the face, {max(self.regions, key=lambda r: self.regions[r])} contributed most.")
         if self.rules:
             parts.append(f"Rules of yours then changed the prediction ({', '.join(self.rules)}); this is of the model.")
+        if self.causes:
+            parts.append(_what_before(self.causes, self.target))
         if not self.complete:
             parts.append("The scores do not quite add up to the answer, so take the details with caution.")
         return " ".join(parts)
@@ -135,23 +143,35 @@ class Explanation:
 
     def _further(self) -> dict[str, Any]:
         """What not every explanation has."""
-        moments = {"moments": {m: _timed(*found) for m, found in self.moments.items()}} if self.moments else {}
-        return moments | ({"rules": list(self.rules)} if self.rules else {})
+        asked = {"causes": self.causes, "flips": self.flips}
+        further = {name: [one.to_dict() for one in found] for name, found in asked.items() if found is not None}
+        moments = {m: _timed(*found) for m, found in self.moments.items()}
+        further |= {"moments": moments} if moments else {}
+        return further | ({"rules": list(self.rules)} if self.rules else {})
 
 
 @plain_torch()
 def explain(
-    model: EmotionModel, segment: Segment, task: str = "emotion", target: str | None = None, *, steps: int | None = None
+    model: EmotionModel,
+    segment: Segment,
+    task: str = "emotion",
+    target: str | None = None,
+    *,
+    steps: int | None = None,
+    causes: bool = False,
+    flip: str | None = None,
 ) -> Explanation:
     """Why the model says `target` (else the class it finds most probable) of a segment.
 
-    `steps` fixes the points of the quadrature; else they grow until the scores are complete. Raises DataError for an
+    `steps` fixes the points of the quadrature; else they grow until the scores are complete. `causes` adds what each
+    earlier turn did to the answer, `flip` the least changes that make this class lead. Raises DataError for an
     unknown task or class, or a segment in which nothing is present, ValueError for a model in training mode. Whatever
     mode of gradients the caller is in, it is left as it was. Where the model has not learnt the task from what is
     present, the answer is None, and a note says so.
     """
     chosen = task_of(model, task)
     named = class_of(chosen, target) if target and chosen.classes else None
+    other = class_of(chosen, flip) if flip is not None else None
     batch = collate([model.prepare(segment)])
     values = model.predict(batch).tasks[task][0]
     if np.isnan(values).any():
@@ -160,7 +180,9 @@ def explain(
     shares = shapley(model, batch, chosen, place)
     attribution = integrated_gradients(model, batch, chosen, place, steps=steps)
     leading = chosen.classes[int(values.argmax())] if chosen.classes else None
-    return assemble(model, segment, batch, chosen, place, leading, shares, attribution)
+    found = assemble(model, segment, batch, chosen, place, leading, shares, attribution)
+    turns = causes_of(model, segment, chosen, place) if causes else None
+    return replace(found, causes=turns, flips=None if other is None else flips(model, segment, chosen, other))
 
 
 def _not_trained(task: Task, present: Subset) -> Explanation:
@@ -290,6 +312,12 @@ def _what_words(words: tuple[WordEvidence, ...], target: str) -> list[str]:
         listed = _listed([f"“{w.text}” ({'pleasant' if w.valence > 0 else 'unpleasant'})" for w in known[:6]])
         parts.append(f"In the lexicon: {listed}.")
     return parts
+
+
+def _what_before(turns: tuple[Cause, ...], target: str | None) -> str:
+    most = max(turns, key=lambda cause: abs(cause.effect))
+    by = f"{100 * most.effect:+.0f} points" if target else f"{most.effect:+.2f}"
+    return f"Of the earlier turns, “{most.text}” moved it most ({by})."
 
 
 def _listed(items: list[str]) -> str:

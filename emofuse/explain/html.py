@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from emofuse import pages
+from emofuse.explain.causes import Cause
 from emofuse.explain.explanation import Explanation, FaceEvidence
 from emofuse.files import write_file
 from emofuse.types import Segment
@@ -46,8 +47,15 @@ def _part(e: Explanation, segment: Segment) -> dict[str, Any]:
         "words": _words(e) if e.words else None,
         "voice": _voice(e, segment) if heard else None,
         "face": _face(e) if e.faces else None,
+        "causes": [(str(c.turn), c.text, signed(c.effect, 3), _moved(c)) for c in e.causes or ()],
+        "flips": [flip.sentence() for flip in e.flips or ()],
         "footnote": _footnote(e),
     }
+
+
+def _moved(cause: Cause) -> str:
+    """The words of a turn with their effects, where they were looked at."""
+    return ", ".join(f"{word.text} {signed(word.effect, 3)}" for word in cause.words)
 
 
 def _footnote(e: Explanation) -> str:

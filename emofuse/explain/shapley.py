@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float
 from emofuse.batch import Batch
 from emofuse.errors import DataError, nearest
 from emofuse.modalities import Modality, Subset, ordered, subset_name, subsets_of
+from emofuse.model.counterfactual import repeated
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
-from emofuse.types import Tokens
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _answers(
 ) -> tuple[Float[np.ndarray, " sets"], Bool[np.ndarray, " sets"]]:
     """What the model answers from each set, and whether it has learnt to."""
     batch = batch.to(model.device)
-    tokens = {m: _repeated(t, len(sets)) for m, t in model.encode(batch).items()}
+    tokens = {m: repeated(t, len(sets)) for m, t in model.encode(batch).items()}
     there = {m: torch.tensor([m in s for s in sets], device=model.device) for m in batch.present}
     logits = {name: values.double() for name, values in model.fuse(tokens, there).logits.items()}
     subset = replace(batch, present=there).subset_index()
@@ -95,10 +95,6 @@ def _answers(
     supported_sets = ~supported.isnan().any(dim=1)
     decoded = torch.where(supported_sets[:, None], supported, raw)[:, target if task.classes else 0]
     return decoded.cpu().numpy(), supported_sets.cpu().numpy()
-
-
-def _repeated(tokens: Tokens, times: int) -> Tokens:
-    return Tokens(*(part.expand(times, *part.shape[1:]) for part in (tokens.states, tokens.mask, tokens.times)))
 
 
 def _value(modality: Modality, whole: Subset, answers: dict[Subset, float]) -> float:

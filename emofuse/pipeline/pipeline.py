@@ -235,18 +235,23 @@ class Pipeline:
         *,
         task: str = "emotion",
         target: str | None = None,
+        causes: bool = False,
+        flip: str | None = None,
+        steps: int | None = None,
         **inputs: Unpack[ClipInputs],
     ) -> Iterator[tuple[Explanation, Segment, int | None]]:
         """(why, the segment, the person) for each prediction that `stream` would make.
 
-        `target` is the class to explain, None = the most probable. Raises `DataError` for an unknown task or class.
+        `target` is the class to explain, None = the most probable; `causes` adds what each earlier turn did to the
+        answer, `flip` the least changes that make that class lead; `steps` fixes at how many points gradients are
+        taken. Raises `DataError` for an unknown task or class.
         """
         from emofuse.explain.explanation import explain
 
         model = full_precision(self.model)
         for person, segment in self.run(source, **inputs).segments():
             if segment.present & set(model.modalities):
-                found = explain(model, segment, task, target)
+                found = explain(model, segment, task, target, steps=steps, causes=causes, flip=flip)
                 yield replace(found, rules=self._ruled(segment, person)) if self.rules else found, segment, person
 
     def _ruled(self, segment: Segment, person: int | None) -> tuple[str, ...]:

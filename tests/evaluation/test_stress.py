@@ -12,6 +12,7 @@ import torch
 from emofuse.batch import collate
 from emofuse.errors import DataError
 from emofuse.evaluation.perturb import face, speech, text
+from emofuse.evaluation.perturb.attack import ATTACKS
 from emofuse.evaluation.perturb.catalogue import catalogue
 from emofuse.evaluation.predict import GIVEN, predict_examples
 from emofuse.evaluation.report.stress import costs, markdown, write
@@ -201,3 +202,33 @@ def test_samples_that_an_attack_leaves_as_they_are_do_not_count_as_changed(tiny_
         torch.nn.init.zeros_(head.linear.weight)
     (still,) = stress(tiny_model, samples, only=["adversarial face"], resamples=10).curves
     assert still.changed == [0.0] * len(still.labels)
+
+
+@pytest.mark.slow
+def test_an_attack_takes_away_words_until_the_label_leads_no_more(tiny_model, samples):
+    (found,) = stress(tiny_model, samples, only=["word attack"], resamples=10).curves
+    assert found.labels == ("1", "2", "4") and found.modality == "text" and TOGETHER in found.points
+    scores = [point.estimate for point in found.points["unimodal text"]]
+    assert scores[-1] <= scores[0] <= found.clean["unimodal text"].estimate
+    assert 0 < found.changed[0] <= found.changed[-1] < 1, "what was wrong already is left as it is"
+
+
+def test_an_attacked_segment_is_the_least_that_is_wrong(tiny_model, make_segment):
+    segment, task = make_segment(3).only("text"), tiny_model.tasks[0]
+    with torch.no_grad():  # all classes nearly alike, so that words decide
+        logits = tiny_model(collate([tiny_model.prepare(segment)])).logits["emotion"][0]
+        tiny_model.heads["emotion"].linear.bias -= logits - 0.01 * torch.eye(7)[0]
+
+    def said(given):
+        return int(tiny_model.predict(collate([tiny_model.prepare(given)])).tasks["emotion"][0].argmax())
+
+    label, attack = said(segment), ATTACKS["word attack"]
+    changed = attack.on(tiny_model, segment, task, label, 8)
+    gone = len(segment.words) - len(changed.words)
+    assert said(changed) != label and gone >= 1
+    weaker = attack.on(tiny_model, segment, task, label, gone - 1)
+    assert weaker is segment or said(weaker) == label
+    assert attack.on(tiny_model, segment, task, (label + 1) % 7, 8) is segment, "it is wrong already"
+    whole = make_segment(3)
+    quiet = ATTACKS["sound attack"].on(tiny_model, whole, task, said(whole), 1)
+    assert quiet.words == whole.words and not np.array_equal(quiet.waveform, whole.waveform)

@@ -20,7 +20,8 @@ HEADER = ("perturbation", "severity", "condition", "score", "interval", "samples
 INTRO = (
     "{metric} on {n} samples, as one modality gets worse: as the only one, and with the other modalities left whole "
     "where samples have them. Adversarial steps are in the space of embeddings, relative to their length, "
-    "against the answer to everything that is there. Bands are 95 % intervals: a rise within them is chance."
+    "against the answer to everything that is there; attacks take away up to so many words or half seconds, "
+    "greedily, until another class than the label leads. Bands are 95 % intervals: a rise within them is chance."
 )
 WORST_INTRO = "What each perturbation costs at its most severe, the largest loss first."
 COMPENSATES = (

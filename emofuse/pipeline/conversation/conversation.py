@@ -10,6 +10,8 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from emofuse.errors import MediaError, check_coverage
+from emofuse.explain.causes import Cause
+from emofuse.explain.causes import causes as causes_among
 from emofuse.media.clip import PathOrName, Sound
 from emofuse.media.talk import among, read_context, read_names
 from emofuse.pipeline import formats
@@ -51,6 +53,8 @@ class Turn:
     notes: tuple[str, ...]
     context: tuple[str, ...]
     """The turns that the model was handed as history, oldest first."""
+    causes: tuple[Cause, ...] | None = None
+    """What each of those did to the leading emotion's probability; None = not asked for."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON's types."""
@@ -63,7 +67,7 @@ class Turn:
             "acts": [firing.to_dict() for firing in self.acts],
             "abstained": self.abstained,
             "notes": list(map(str, self.notes)),
-        }
+        } | ({} if self.causes is None else {"causes": [cause.to_dict() for cause in self.causes]})
 
 
 class Conversation:
@@ -96,9 +100,12 @@ class Conversation:
         *,
         speaker: str | None = None,
         source: PathOrName | None = None,
+        causes: bool = False,
         **inputs: Unpack[TurnInputs],
     ) -> Turn:
         """The next turn: its words, its voice (`audio`, or a file as `source`), a picture, whichever are there.
+
+        With `causes`, it is predicted again without each earlier turn, and without each word of the one that counts.
 
         Raises `MediaError` for what cannot be read; the conversation is then as it was before.
         """
@@ -108,9 +115,8 @@ class Conversation:
         name = None if speaker is None else (read_names([speaker], "speaker") or ("",))[0]
         context = tuple(self._history[-self._reads :]) if self._reads else ()
         predicted = self._only is None or among(name, self._only)
-        found = self._predict(
-            source, text=text, speaker=name, context=context, only=None if predicted else (_NOBODY,), **inputs
-        )
+        given = {"source": source, "text": text, "speaker": name, **inputs}
+        found = self._predict(context=context, only=None if predicted else (_NOBODY,), **given)
         said = " ".join(word.text for word in found.transcript or ())
         prediction = found.at_coverage(self._coverage).overall if predicted else None
         notes = found.notes if predicted else tuple(n for n in found.notes if getattr(n, "code", "") != "only_absent")
@@ -126,6 +132,7 @@ class Conversation:
             dict(self._referee.abstained),
             notes,
             context,
+            self._causes(found, context, given) if causes and predicted else None,
         )
         self.turns.append(turn)
         if said:
@@ -145,6 +152,18 @@ class Conversation:
     def to_dict(self) -> dict[str, Any]:
         """Every turn, in JSON's types."""
         return {"turns": [turn.to_dict() for turn in self.turns]}
+
+    def _causes(self, found: Analysis, context: tuple[str, ...], given: dict[str, Any]) -> tuple[Cause, ...]:
+        """The causes of the leading emotion of a turn among those before it."""
+        if found.top is None:
+            return ()
+        emotion = found.top[0]
+
+        def answer(histories: Sequence[tuple[str, ...]]) -> list[float]:
+            again = (self._predict(context=history, **given).overall for history in histories)
+            return [p.emotions[emotion] for p in again if p is not None and p.emotions is not None]
+
+        return causes_among(answer, context)
 
     def _before(self, speaker: str | None) -> Prediction | None:
         """The speaker's last turn that was predicted."""

@@ -123,3 +123,19 @@ def test_a_customer_who_grows_angry_is_seen_by_the_model_that_ships(shipped, tmp
     assert calm.acts == () and calm.prediction.top[0] == "joy"
     assert {fired.act for fired in angry.acts} == {"angry", "down"}
     assert angry.change.by["joy"] < 0
+
+
+def test_a_turn_tells_what_each_turn_before_it_did(pipeline):
+    talk = pipeline.conversation(context=["B: sad"])
+    talk.say("this is great", speaker="A")
+    turn = talk.say("not happy", speaker="B", causes=True)
+    emotion = turn.prediction.top[0]
+
+    def share(context):
+        return pipeline(text="not happy", speaker="B", context=context).overall.emotions[emotion]
+
+    assert [cause.text for cause in turn.causes] == ["B: sad", "A: this is great"]
+    assert turn.causes[0].effect == pytest.approx(share(turn.context) - share(["A: this is great"]), abs=1e-6)
+    assert turn.causes[1].effect == pytest.approx(share(turn.context) - share(["B: sad"]), abs=1e-6)
+    assert len(turn.to_dict()["causes"]) == 2 and "causes" not in talk.turns[0].to_dict()
+    assert pipeline.conversation().say("sad", causes=True).causes == ()
