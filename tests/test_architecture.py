@@ -28,7 +28,7 @@ ROOMS = (
     ("calibration",),
     ("evaluation", "explain", "runtime"),
     ("training", "pipeline"),
-    ("batch_jobs", "demo", "agent", "trends"),
+    ("batch_jobs", "demo", "agent", "trends", "keywords"),
     ("serve", "client"),
     ("cli",),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -33,6 +35,16 @@ def show(analysis: Analysis, told: set[str] | None = None) -> None:
     for note in dict.fromkeys(note for note in analysis.notes if note not in told):
         console.print(Text(f"note: {note}", style="dim"), highlight=False)
     told |= set(analysis.notes)
+
+
+def show_rows(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> None:
+    """Print a table; columns after the first `left` are numbers."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for place, name in enumerate(header):
+        table.add_column(name, justify="left" if place < left else "right")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)
 
 
 def show_statistics(counted: Statistics) -> None:
