@@ -104,6 +104,7 @@ TASKS: dict[str, Task] = {
         Task("valence", "scalar", low=-1.0, high=1.0),
         Task("arousal", "scalar", low=-1.0, high=1.0),
         Task("dominance", "scalar", low=-1.0, high=1.0),
+        Task("satisfaction", "scalar", low=1.0, high=5.0),
         Task("sentiment", "scalar", low=-3.0, high=3.0),
         Task("sentiment2", "categorical", SENTIMENT2),
         Task("sarcasm", "categorical", ("literal", "sarcastic")),

@@ -11,6 +11,7 @@ import typer
 from emofuse.cli.adapt import adapt, states
 from emofuse.cli.batch import batch, with_address
 from emofuse.cli.calibrate import calibrate
+from emofuse.cli.calls import calls
 from emofuse.cli.compare import compare
 from emofuse.cli.data import data
 from emofuse.cli.demo import demo
@@ -19,6 +20,7 @@ from emofuse.cli.evaluate import evaluate
 from emofuse.cli.explain import explain
 from emofuse.cli.export import export, prune
 from emofuse.cli.info import info
+from emofuse.cli.keywords import contrast, keywords
 from emofuse.cli.mcp import mcp
 from emofuse.cli.outputs import complain, lenient_terminal, written_to_stdout
 from emofuse.cli.predict import predict
@@ -53,6 +55,9 @@ app.command()(prune)
 app.command()(demo)
 app.command()(mcp)
 app.command()(trend)
+app.command()(calls)
+app.command()(keywords)
+app.command()(contrast)
 app.command()(serve)
 app.command()(review)
 app.command()(similar)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from emofuse import pages
@@ -18,6 +18,8 @@ RECOVERED = 0.1
 EDGE = 60.0
 """Seconds at either end of a call that are its start and its end, or a quarter of it where that is less."""
 MOMENTS = 5
+SATISFACTION = "satisfaction"
+"""The task of a model that has learnt from a column of that name (recipes/manifest)."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Course:
     """Whether the end is nearer to the start than to the worst."""
     talk: float
     """Share of the call in which this speaker talks."""
+    satisfaction: float | None = None
+    """Of the whole, 1 to 5, by a model that has learnt it from ratings; else None."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,9 @@ class CallReport:
     duration: float
     of: str
     courses: tuple[Course, ...]
-    silence: float
-    """Share of the call in which nobody talks."""
-    overlap: float
+    silence: float | None
+    """Share of the call in which nobody talks; None where speakers were left out, whose talk is not known."""
+    overlap: float | None
     """Share in which several do."""
     moments: tuple[Moment, ...]
 
@@ -74,16 +78,21 @@ class CallReport:
     def to_html(self) -> str:
         """One page that holds all it shows."""
         header = ["speaker", "start", "worst", "at", "end", "recovered", "talks"]
+        rated = any(c.satisfaction is not None for c in self.courses)
+        header += ["satisfaction, 1 to 5"] if rated else []
         courses = [
             [
                 *(c.speaker, f"{c.start:.2f}", f"{c.worst:.2f}", clock(c.worst_at), f"{c.end:.2f}"),
                 *("yes" if c.recovered else "no", f"{c.talk:.0%}"),
+                *(["" if c.satisfaction is None else f"{c.satisfaction:.1f}"] if rated else []),
             ]
             for c in self.courses
         ]
         moments = [[clock(m.start), m.speaker or "", f"{m.value:.2f}", m.words] for m in self.moments]
         title = f"{self.source or 'call'} ({clock(self.duration)})"
-        shares = f"nobody talks in {self.silence:.0%}, several in {self.overlap:.0%} of the time"
+        shares = "who else talks was left out"
+        if self.silence is not None and self.overlap is not None:
+            shares = f"nobody talks in {self.silence:.0%}, several in {self.overlap:.0%} of the time"
         values = {"title": title, "of": self.of, "shares": shares, "header": header, "courses": courses}
         return str(pages.render("call.html", **values, moments=moments))
 
@@ -95,18 +104,32 @@ def call_report(analysis: Analysis, of: str = "negative") -> CallReport:
     measure of how somebody does their work, and agents should be left out of it (`only=`).
     """
     check_measure(of)
-    spoken = [p for p in analysis.segments if p.speaker is not None and p.present & {"text", "speech"}]
+    found = report_of(analysis.source, analysis.duration, analysis.segments, of, analysis.words_of, analysis.start)
+    partly = any(getattr(note, "code", "") == "only" for note in analysis.notes)
+    return replace(found, silence=None, overlap=None) if partly else found
+
+
+def report_of(
+    source: str | None,
+    duration: float | None,
+    segments: Sequence[Prediction],
+    of: str,
+    words_of: Callable[[Prediction], str] = lambda _: "",
+    begins: float = 0.0,
+) -> CallReport:
+    """The same of predictions alone. Raises `DataError`."""
+    spoken = [p for p in segments if p.speaker is not None and p.present & {"text", "speech"}]
     valued = [p for p in spoken if measure(p, of) is not None]
-    if not valued or not analysis.duration:
-        what = "has no clock" if not analysis.duration else f"has no speaker of whom {of} is known"
-        raise DataError(f"{analysis.source or 'the clip'} {what}; give channels=, speakers= or a transcript with names")
-    talked, several = _shares(spoken, analysis.duration)
-    first, last = analysis.start, analysis.start + analysis.duration
+    if not valued or not duration:
+        what = "has no clock" if not duration else f"has no speaker of whom {of} is known"
+        raise DataError(f"{source or 'the clip'} {what}; give channels=, speakers= or a transcript with names")
+    talked, several = _shares(spoken, duration)
+    first, last = begins, begins + duration
     names = dict.fromkeys(p.speaker for p in valued if p.speaker is not None)
     courses = tuple(_course(name, [p for p in valued if p.speaker == name], of, first, last) for name in names)
     ranked = sorted(valued, key=lambda p: -(measure(p, of) or 0.0))[:MOMENTS]
-    moments = tuple(Moment(p.speaker, p.start, p.end, measure(p, of) or 0.0, analysis.words_of(p)) for p in ranked)
-    return CallReport(analysis.source, analysis.duration, of, courses, 1 - talked, several, moments)
+    moments = tuple(Moment(p.speaker, p.start, p.end, measure(p, of) or 0.0, words_of(p)) for p in ranked)
+    return CallReport(source, duration, of, courses, 1 - talked, several, moments)
 
 
 def _course(name: str, segments: Sequence[Prediction], of: str, begins: float, ends: float) -> Course:
@@ -114,18 +137,20 @@ def _course(name: str, segments: Sequence[Prediction], of: str, begins: float, e
     edge = min(EDGE, duration / 4)
     first = [p for p in segments if p.start < begins + edge] or segments[:1]
     last = [p for p in segments if p.end > ends - edge] or segments[-1:]
-    start, end = (_mean(part, of) for part in (first, last))
+    start, end = (_mean(part, [measure(p, of) or 0.0 for p in part]) for part in (first, last))
     worst = max(segments, key=lambda p: measure(p, of) or 0.0)
     peak = measure(worst, of) or 0.0
     recovered = peak - start >= RECOVERED and peak - end > (peak - start) / 2
     talk = sum(p.end - p.start for p in segments) / duration
-    return Course(name, start, peak, worst.start, end, recovered, min(1.0, talk))
+    rated = [(p, value) for p in segments if isinstance(value := p.others.get(SATISFACTION), float)]
+    satisfied = _mean([p for p, _ in rated], [value for _, value in rated]) if rated else None
+    return Course(name, start, peak, worst.start, end, recovered, min(1.0, talk), satisfied)
 
 
-def _mean(segments: Sequence[Prediction], of: str) -> float:
+def _mean(segments: Sequence[Prediction], values: Sequence[float]) -> float:
     """Weighted by seconds."""
     seconds = [max(p.end - p.start, 1e-3) for p in segments]
-    return sum(s * (measure(p, of) or 0.0) for s, p in zip(seconds, segments, strict=True)) / sum(seconds)
+    return sum(s * value for s, value in zip(seconds, values, strict=True)) / sum(seconds)
 
 
 def _shares(segments: Sequence[Prediction], duration: float) -> tuple[float, float]:
