@@ -11,8 +11,7 @@ import pytest
 
 from emofuse.cli.app import run
 from emofuse.errors import DataError
-from emofuse.explain import attribution
-from emofuse.keywords.documents import counted, explained, tabulate, texts_of
+from emofuse.keywords.documents import STEPS, counted, explained, tabulate, texts_of
 from emofuse.keywords.lemmas import Lemmas
 from emofuse.keywords.words import keywords
 
@@ -78,19 +77,13 @@ def test_intervals_hold_the_sum_as_often_as_they_say():
     assert 0.89 <= held / 200 <= 0.99
 
 
-@pytest.fixture
-def coarse(monkeypatch):
-    """Few points along the path: what is summed counts here, not how well it adds up."""
-    monkeypatch.setattr(attribution, "MOST_STEPS", 1)
-
-
-def test_a_words_score_is_the_sum_of_its_integrated_gradients(tiny_pipeline, english, coarse):
+def test_a_words_score_is_the_sum_of_its_integrated_gradients(tiny_pipeline, english):
     pipeline = tiny_pipeline()
     texts = ["i am so happy. this is not great", "so sad, so terrible"]
     one, two = explained(pipeline, texts, "joy", english)
-    (whole,) = [e for e, _, _ in pipeline.explain(text=texts[1], target="joy")]
+    (whole,) = [e for e, _, _ in pipeline.explain(text=texts[1], target="joy", steps=STEPS)]
     assert [lemma for lemma, _ in two] == ["so", "sad", "so", "terrible"]
-    assert [score for _, score in two] == pytest.approx([w.score for w in whole.words])
+    assert [score for _, score in two] == pytest.approx([w.score for w in whole.words], abs=1e-6)
     assert [lemma for lemma, _ in one][:4] == ["i", "be", "so", "happy"], "each sentence is read"
     so = next(k for k in keywords(tabulate([one, two]), least=1) if k.lemma == "so")
     assert so.count == 3 and so.documents == 2
@@ -113,7 +106,7 @@ def test_counted_words_have_a_score_of_one(english):
 
 
 @pytest.mark.checkpoint
-def test_the_command_finds_the_words_of_anger(tmp_path: Path, capsys, coarse):
+def test_the_command_finds_the_words_of_anger(tmp_path: Path, capsys):
     said = ["I am furious about this", "so furious, I hate it", "they hate me and I am furious", "we had lunch at noon"]
     table, out = tmp_path / "posts.csv", tmp_path / "words.json"
     with table.open("w", newline="") as file:

@@ -32,7 +32,7 @@ def rated(tmp_path: Path) -> Path:
             emotion = ("joy", "sadness")[number % 2]
             said, rating = SAID[emotion]
             split = "train" if number < 24 else "dev"
-            writer.writerow([said[number // 2 % 3], f"{split}{number}", split, emotion, rating])
+            writer.writerow([f"{said[number // 2 % 3]} {number}", f"{split}{number}", split, emotion, rating])
     return path
 
 
@@ -52,11 +52,11 @@ def test_a_column_of_ratings_is_learnt_and_stands_in_a_calls_report(rated: Path,
     values["train"] = tiny_values["train"] | {"epochs": 30, "metric": "satisfaction.mae"}
     values |= {"optim": {"lr": 0.01}, "output": {"folder": str(tmp_path / "run"), "tensorboard": False}}
     model = load(fit(parse_recipe(values)), device="cpu")
-    srt = "1\n00:00:00,000 --> 00:00:02,000\ncustomer: i am so sad\n\n"
-    srt += "2\n00:00:02,500 --> 00:00:04,000\nagent: i am so happy!\n"
+    srt = "1\n00:00:00,000 --> 00:00:02,000\nCustomer: i am so sad\n\n"
+    srt += "2\n00:00:02,500 --> 00:00:04,000\nAgent: i am so happy!\n"
     sound = (0.1 * np.sin(np.arange(16_000 * 5) / 10)).astype(np.float32)
     report = call_report(model(audio=(16_000, sound), transcript=srt), of="sadness")
     rates = {course.speaker: course.satisfaction for course in report.courses}
-    assert 1 <= rates["customer"] < 2.5 and 3.5 < rates["agent"] <= 5
-    assert report.row()["customer.satisfaction"] == rates["customer"]
+    assert 1 <= rates["Customer"] < 2.5 and 3.5 < rates["Agent"] <= 5
+    assert report.row()["Customer.satisfaction"] == rates["Customer"]
     assert "satisfaction, 1 to 5" in report.to_html()
