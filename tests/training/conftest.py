@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,22 @@ def recipe_values(tiny_values: dict[str, Any], tmp_path: Path) -> dict[str, Any]
     """A copy of tiny_values that writes into tmp_path / "run"."""
     values = copy.deepcopy(tiny_values)
     values["output"]["folder"] = str(tmp_path / "run")
+    return values
+
+
+@pytest.fixture
+def tuning_from(recipe_values: dict[str, Any]) -> Callable[[Path], dict[str, Any]]:
+    """A recipe that tunes all of a checkpoint of three modalities for an epoch, on rows of words and voices."""
+
+    def values(base: Path) -> dict[str, Any]:
+        model = {
+            "tasks": ["emotion", "polarity", "intensity"],
+            "encoders": {"text": {}, "speech": {}, "face": {}},
+            "fusion": {"dim": 16, "layers": 2, "heads": 2},
+            "init": {"all": str(base)},
+        }
+        return recipe_values | {"model": model, "train": recipe_values["train"] | {"epochs": 1}}
+
     return values
 
 

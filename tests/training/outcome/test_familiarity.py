@@ -148,25 +148,19 @@ def test_sentences_say_what_became_of_it():
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_a_run_says_in_log_report_and_card_what_became_of_it(recipe_values, base, frozen):
+def test_a_run_says_in_log_report_and_card_what_became_of_it(tuning_from, base, frozen):
     """Rows of words and voices move those; a face that nobody shows, and what is frozen with its pool, stays."""
-    recipe_values["model"] = {
-        "tasks": ["emotion", "polarity", "intensity"],
-        "encoders": {"text": {}, "speech": {}, "face": {}},
-        "fusion": {"dim": 16, "layers": 2, "heads": 2},
-        "init": {"all": str(base)},
-    }
-    recipe_values["train"]["epochs"] = 1
-    recipe_values["output"]["dtype"] = "float16"
+    values = tuning_from(base)
+    values["output"]["dtype"] = "float16"
     if frozen:
-        recipe_values["strategy"] = {"text": {"kind": "frozen", "heads": ["emotion", "polarity", "intensity"]}}
-    folder = fit(parse_recipe(recipe_values))
+        values["strategy"] = {"text": {"kind": "frozen", "heads": ["emotion", "polarity", "intensity"]}}
+    folder = fit(parse_recipe(values))
     tuned, report = EmotionModel.from_pretrained(folder), json.loads((folder / "report.json").read_text("utf-8"))
     stays = {"text", "face"} if frozen else {"face"}
     assert set(tuned.familiarity) == stays
     assert {m for m, fate in report["familiarity"].items() if fate["outcome"] == "kept"} == stays
     assert report["familiarity"]["speech"] == {"outcome": "dropped", "train": 24, "dev": 8}
-    log = (Path(recipe_values["output"]["folder"]) / "log.txt").read_text("utf-8")
+    log = (Path(values["output"]["folder"]) / "log.txt").read_text("utf-8")
     card = (folder / "README.md").read_text("utf-8")
     for modality, fate in report["familiarity"].items():
         said = sentence(modality, Fate(**fate))

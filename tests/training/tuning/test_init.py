@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +37,9 @@ def base(tiny_model, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def few(recipe_values: dict[str, Any], base: Path) -> dict[str, Any]:
+def few(tuning_from: Callable[[Path], dict[str, Any]], base: Path) -> dict[str, Any]:
     """A recipe that tunes it on a few rows of words and voices."""
-    recipe_values["model"] = {
-        "tasks": ["emotion", "polarity", "intensity"],
-        "encoders": {"text": {}, "speech": {}, "face": {}},
-        "fusion": {"dim": 16, "layers": 2, "heads": 2},
-        "init": {"all": str(base)},
-    }
-    recipe_values["train"]["epochs"] = 1
-    return recipe_values
+    return tuning_from(base)
 
 
 def test_what_was_taught_before_a_few_rows_stays_taught_and_calibrated(few, make_segment):
