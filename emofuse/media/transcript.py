@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -265,21 +266,28 @@ def _visible(text: str) -> str:
 
 
 def with_speakers(cues: Sequence[Cue]) -> list[Cue]:
-    """Cues with "NAME: " taken off their text; a name that is not in capitals needs a second cue that has one too."""
+    """Cues with "NAME: " taken off their text.
+
+    A name that is not in capitals needs a second cue that has one too. One in small letters ("agent: ") must come twice
+    where at least half of the cues have names, or be one among names that all cues have and of which one comes twice.
+    """
     prefixes = [_SPEAKER.match(cue.text) if cue.speaker is None else None for cue in cues]
-    names = [match.group(1).strip() if match and _is_name(match.group(1)) else None for match in prefixes]
-    several = sum(name is not None for name in names) > 1
+    names = [match.group(1).strip() if match and len(match.group(1).split()) <= 3 else None for match in prefixes]
+    times = Counter(name for name in names if name is not None)
+    several, script = sum(map(_is_name, times.elements())) > 1, 2 * times.total() >= len(cues)
+    alike = times.total() == len(cues) and max(times.values(), default=0) > 1
     named = []
     for cue, match, name in zip(cues, prefixes, names, strict=True):
-        takes = match is not None and name is not None and (several or name.isupper())
+        takes = name is not None and (
+            (_is_name(name) and (several or name.isupper())) or alike or (script and times[name] > 1)
+        )
         named.append(replace(cue, text=cue.text[match.end() :], speaker=name) if takes and match else cue)
     return named
 
 
 def _is_name(text: str) -> bool:
-    """Whether words before a colon may name a speaker: at most three, none of which begins with a small letter."""
-    words = text.split()
-    return 1 <= len(words) <= 3 and all(not word[0].islower() for word in words)
+    """Whether none of the words before a colon begins with a small letter."""
+    return all(not word[0].islower() for word in text.split())
 
 
 def _characters(chunk: str) -> list[str]:

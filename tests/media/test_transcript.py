@@ -86,6 +86,14 @@ def test_plain_text_is_cues_without_times() -> None:
         ("she said: it rains\nthen: no", [None, None], ["she said: it rains", "then: no"]),
         ("Meet at 10:30 today", [None], ["Meet at 10:30 today"]),
         ("- ANNA: hi\n- BOB: ho", ["ANNA", "BOB"], ["hi", "ho"]),
+        ("agent: hi\ncustomer: no\nagent: ho", ["agent", "customer", "agent"], ["hi", "no", "ho"]),
+        ("agent: hi\nhow are you\nagent: ho", ["agent", None, "agent"], ["hi", "how are you", "ho"]),
+        (
+            "speaker 1: hi\nspeaker 1: ho\nand then\nso: no",
+            ["speaker 1", "speaker 1", None, None],
+            ["hi", "ho", "and then", "so: no"],
+        ),
+        ("so: it rains\nI see\nhm\nyes\nso: no", [None] * 5, ["so: it rains", "I see", "hm", "yes", "so: no"]),
         ("王: 你好\n李: 再见", ["王", "李"], ["你好", "再见"]),
     ],
 )
