@@ -147,7 +147,7 @@ class Corpus(ABC):
         root = Path(root).expanduser()
         if split is not None and split not in SPLITS:
             raise DataError(f"split {split!r} of {self.name}; {nearest(str(split), SPLITS)}")
-        self._check_options(options)
+        options = self._checked(options)
         if not root.exists():
             raise DataError(f"no folder {root} for corpus {self.name}; {self._expected()}")
         log = Log()
@@ -185,11 +185,14 @@ class Corpus(ABC):
     def _expected(self) -> str:
         return f"the layout expected:\n{inspect.cleandoc(self.layout)}"
 
-    def _check_options(self, options: dict[str, Any]) -> None:
-        valid = [n for n, p in inspect.signature(self.scan).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    def _checked(self, options: dict[str, Any]) -> dict[str, Any]:
+        """The options; one string where several are taken is a sequence of one."""
+        valid = {n: p for n, p in inspect.signature(self.scan).parameters.items() if p.kind is p.KEYWORD_ONLY}
         for name in options:
             if name not in valid:
                 raise DataError(f"corpus {self.name} has no option {name!r}; {nearest(name, valid) or 'it takes none'}")
+        several = {name for name, parameter in valid.items() if "Sequence[str]" in str(parameter.annotation)}
+        return {n: (v,) if n in several and isinstance(v, str) else v for n, v in options.items()}
 
     def _check_ids(self, utterances: Sequence[Utterance]) -> None:
         twice = [i for i, n in Counter(u.id for u in utterances).items() if n > 1]

@@ -84,6 +84,15 @@ def test_an_unknown_option_names_the_valid_ones(name, tmp_path):
         read(name, tmp_path, verifie=False)
 
 
+def test_one_string_where_several_are_taken_is_one_of_them(repository):
+    """As the command line gives it: --option languages=de."""
+    root = repository / "recipes" / "emofuse-small" / "everyday"
+    one = read("everyday", root, languages="de").utterances
+    assert one == read("everyday", root, languages=["de"]).utterances and len(one) > 10
+    with pytest.raises(DataError, match="languages='dutch'"):
+        read("everyday", root, languages="dutch")
+
+
 def test_an_unknown_corpus_or_split_names_the_nearest(tmp_path):
     with pytest.raises(DataError, match="did you mean 'ravdess'"):
         read("ravdes", tmp_path)
