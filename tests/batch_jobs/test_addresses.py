@@ -114,6 +114,7 @@ def test_a_server_that_is_not_there_costs_its_clip_and_no_other(model_folder, tm
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the packages of the store
 def test_an_s3_store(s3, model_folder, sample, tmp_path, rows_of):
     check_table(s3, model_folder, sample, tmp_path, rows_of)
     clips = gather([s3])
