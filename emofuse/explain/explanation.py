@@ -293,7 +293,7 @@ def _who(shares: Shapley, target: str) -> str:
     names = {m: PHRASES.get(m, f"the {m}") for m in shares.values}
     ranked = sorted(shares.values, key=lambda m: -shares.values[m])
     if len(ranked) == 1:
-        return f"Only {names[ranked[0]]} was there to contribute."
+        return f"Nothing but {names[ranked[0]]} could contribute."
     top, last = ranked[0], ranked[-1]
     if shares.values[top] <= 0:
         return f"No modality contributed to {target}: its probability is what the model expects without input."
