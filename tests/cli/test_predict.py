@@ -102,6 +102,14 @@ def test_every_file_at_once(predict, sample, tmp_path):
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_row_a_frame(predict):
+    code, out, _ = predict("--text", "I am so happy!", "--seconds", "-", "--step", "0.04")
+    rows = list(csv.DictReader(out.splitlines()))
+    assert code == 0 and [float(row["start"]) for row in rows[:3]] == pytest.approx([0, 0.04, 0.08])
+    code, _, err = predict("--text", "sad", "--seconds", "-", "--step", "0")
+    assert code == 2 and "a step of 0.0 s is not usable" in err
+
+
 @pytest.fixture
 def folder(tmp_path, sample):
     """Two good clips and a bad one, with words beside one of them and something hidden."""

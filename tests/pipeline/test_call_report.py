@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from emofuse.errors import DataError
+from emofuse.notes import Note
 from emofuse.pipeline.aggregate import aggregate
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.call_report import call_report
@@ -61,3 +64,20 @@ def test_where_nobody_is_known_there_is_no_report(call, make_prediction):
         call_report(nobody)
     with pytest.raises(DataError, match="there is no measure 'anger_'"):
         call_report(call, of="anger_")
+
+
+def test_a_call_of_which_speakers_were_left_out_has_no_silence_to_tell(call):
+    partly = replace(call, notes=(Note("only", names="customer", segments=2),))
+    report = call_report(partly)
+    assert report.silence is None and report.overlap is None and report.row()["silence"] is None
+    assert "who else talks was left out" in report.to_html().lower()
+
+
+def test_satisfaction_is_the_mean_of_what_a_model_that_learnt_it_says(call):
+    rates = {0: 4.0, 200: 1.0, 560: 3.0}
+    said = [{"satisfaction": rates[int(p.start)]} if p.speaker == "customer" else {} for p in call]
+    segments = [replace(p, others=others) for p, others in zip(call, said, strict=True)]
+    customer, agent = call_report(replace(call, segments=segments)).courses
+    assert customer.satisfaction == pytest.approx((30 * 4 + 60 * 1 + 40 * 3) / 130) and agent.satisfaction is None
+    assert "satisfaction, 1 to 5" in call_report(replace(call, segments=segments)).to_html()
+    assert "satisfaction" not in call_report(call).to_html()
