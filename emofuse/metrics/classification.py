@@ -115,7 +115,7 @@ def _ratio(top: np.ndarray, bottom: np.ndarray) -> Float[np.ndarray, " k"]:
 def _warn_of_gaps(metric: str, support: Int[np.ndarray, " classes"]) -> None:
     empty = np.flatnonzero(support == 0)
     if not support.sum():
-        warn(f"{metric} of no samples is undefined: NaN", deeper=1)
+        warn(f"{metric} of no samples is undefined: NaN")
     elif len(empty):
         which = ", ".join(map(str, empty))
-        warn(f"{metric}: class {which} has no samples and does not count as recalled or missed", deeper=1)
+        warn(f"{metric}: class {which} has no samples and does not count as recalled or missed")

@@ -195,7 +195,7 @@ def _groups(clusters: Sequence[str] | np.ndarray | None, rows: int) -> list[Int[
             order = np.argsort(inverse, kind="stable")
             return np.split(order, np.cumsum(np.bincount(inverse))[:-1])
         only = f"a single cluster ({names[0]}): its samples are resampled, and the interval speaks of no other"
-        warn(only, deeper=1)
+        warn(only)
     return [np.array([row]) for row in range(rows)]
 
 
@@ -217,7 +217,7 @@ def _interval(estimate: float, values: np.ndarray, level: float, clusters: int) 
     undefined = int(np.isnan(values).sum())
     if undefined:
         left_out = f"{undefined} of {len(values)} resamples leave the metric undefined and are left out of its interval"
-        warn(left_out, deeper=1)
+        warn(left_out)
     kept = values[~np.isnan(values)]
     if not len(kept):
         return Interval(estimate, float("nan"), float("nan"), level, clusters)

@@ -94,5 +94,5 @@ def sims_scores(targets: Float[np.ndarray, " n"], predictions: Float[np.ndarray,
 def _constant(metric: str, targets: np.ndarray, predictions: np.ndarray) -> bool:
     sides = [n for n, v in (("targets", targets), ("predictions", predictions)) if np.ptp(v) == 0]
     if sides:
-        warn(f"{metric}: the {' and the '.join(sides)} are constant", deeper=1)
+        warn(f"{metric}: the {' and the '.join(sides)} are constant")
     return bool(sides)

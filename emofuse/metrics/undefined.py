@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 from jaxtyping import Float64
 
+_ROOM = __name__.rpartition(".")[0] + "."
 _FITTING = {1: "vectors of one length", 2: "samples × classes of one shape"}
 
 
@@ -16,9 +18,12 @@ class MetricWarning(UserWarning):
     """A metric was asked of data it is not defined on: nothing to score, a class without samples, a constant."""
 
 
-def warn(message: str, deeper: int = 0) -> None:
-    """Say so, at the line that called the metric, which is so much deeper inside this room than one call."""
-    warnings.warn(message, MetricWarning, stacklevel=3 + deeper)
+def warn(message: str) -> None:
+    """Say so, at the line that called the metric, however deep inside this room it was found out."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and frame.f_globals["__name__"].startswith(_ROOM):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, MetricWarning, stacklevel=level)
 
 
 def pair(
@@ -32,7 +37,7 @@ def pair(
     if targets.shape != values.shape or targets.ndim != axes:
         raise ValueError(f"targets {targets.shape} and {name} {values.shape} must be {_FITTING[axes]}")
     if not len(targets):
-        warn(f"{metric} of no samples is undefined: NaN", deeper=1)
+        warn(f"{metric} of no samples is undefined: NaN")
     return targets, values
 
 
