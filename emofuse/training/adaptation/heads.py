@@ -36,8 +36,8 @@ SOFT = 2.0
 OPPOSED = 0.5
 """… and the weight of the old answers to the feedback, which may oppose its labels: a label outweighs any below 1."""
 SPREAD = 3.0
-"""Deviation of the change of a logit under the prior: at 1 hardly anything is learnt from 100 rows of a voice, at 10 they
-are learnt by heart."""
+"""Deviation of the change of a logit under the prior: at 1 hardly anything is learnt from 100 rows of a voice, at 10
+they are learnt by heart."""
 STEPS = 60
 
 
