@@ -39,6 +39,13 @@ def test_the_index_of_small_histograms_by_hand(expected, actual, value):
     assert psi(np.array(expected), np.array(actual)) == pytest.approx(value, abs=1e-12)
 
 
+def test_counts_of_half_precision_are_computed_in_double():
+    counts = [np.array([3, 11, 7], np.float16), np.array([5, 2, 13], np.float16)]
+    wide = psi(*(each.astype(np.float64) for each in counts))
+    assert psi(counts[0], counts[1].astype(np.float64)) == psi(counts[0].astype(np.float64), counts[1]) == wide
+    assert psi(*counts) == wide
+
+
 def test_only_a_histogram_without_any_count_has_no_index():
     assert math.isnan(psi(np.zeros(2), np.array([1, 0]))) and math.isnan(psi(np.array([1, 0]), np.zeros(2)))
     assert not math.isnan(psi(np.array([1, 0]), np.array([0, 1])))
