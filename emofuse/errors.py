@@ -38,9 +38,17 @@ class MissingExtraError(EmofuseError, ImportError):
     """A feature needs a package that lives in an optional extra."""
 
 
+def installed(module: str) -> bool:
+    """Whether a package is there to be imported."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:
+        return False
+
+
 def require_package(module: str, extra: str) -> None:
     """Raise `MissingExtraError` naming the extra to install when `module` cannot be imported."""
-    if importlib.util.find_spec(module) is None:
+    if not installed(module):
         raise MissingExtraError(
             f"this needs the package {module!r}, which is not installed; "
             f"install it with: pip install 'emofuse[{extra}]'"

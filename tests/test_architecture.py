@@ -22,6 +22,7 @@ ROOMS = (
     ("notes", "types", "tasks", "plots", "pages"),
     ("metrics",),
     ("corpora", "media", "encoders"),
+    ("prepared",),
     ("batch",),
     ("model",),
     ("data",),

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from emofuse.batch import PreparedSample, collate
+from emofuse.batch import collate
+from emofuse.prepared import PreparedSample
 
 
 def sample(length: int | None, target: float = 0.0) -> PreparedSample:

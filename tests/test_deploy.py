@@ -43,6 +43,13 @@ def test_the_image_installs_extras_that_are_there(dockerfile, repository):
     assert set(asked.split(",")) <= extras.keys() and {"serve", "demo"} <= set(asked.split(","))
 
 
+def test_readme_lists_every_extra_and_no_other(repository):
+    extras = tomllib.loads((repository / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    table = (repository / "README.md").read_text("utf-8").partition("| extra | brings |")[2].partition("\n\n")[0]
+    listed = [name for row in table.splitlines()[2:] for name in re.findall(r"`([a-z]+)`", row.split("|")[1])]
+    assert sorted(listed) == sorted(extras)
+
+
 def test_all_that_the_wheel_is_made_of_goes_into_the_image(repository):
     kept = [line[1:] for line in (repository / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     project = tomllib.loads((repository / "pyproject.toml").read_text())

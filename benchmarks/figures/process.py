@@ -5,6 +5,9 @@ from __future__ import annotations
 from benchmarks.clips import SAMPLE, loop, make_clip
 from benchmarks.measure import Line, Setting, alternate, peak, python
 
+LIGHT = "import sys; sys.modules['torch'] = None; from emofuse.cli import main; main(sys.argv[1:])"
+"""The command line as it is where PyTorch is not installed."""
+
 
 def memory(setting: Setting) -> list[Line]:
     """Peak memory of a long clip over that of a short one."""
@@ -22,15 +25,18 @@ def memory(setting: Setting) -> list[Line]:
 
 
 def startup(setting: Setting) -> list[Line]:
-    """Cold answers over the import of the two heaviest packages."""
+    """Cold answers over the import of the two heaviest packages, and those of a light install over a whole one's."""
     sides = {
         "import torch, transformers": lambda: python("-c", "import torch, transformers"),
         "emofuse predict": lambda: python("-m", "emofuse", "predict", str(SAMPLE)),
+        "emofuse predict, light": lambda: python("-c", LIGHT, "predict", str(SAMPLE)),
         "emofuse --help": lambda: python("-m", "emofuse", "--help"),
     }
     took = alternate(sides, setting.turns, warm=not setting.smoke)
     ratio = took["emofuse predict"] / took["import torch, transformers"]
+    light = took["emofuse predict, light"] / took["emofuse predict"]
     return [
         Line(5, "emofuse predict, cold / import torch, transformers", ratio, goal=1.5, details={"seconds": took}),
+        Line(5, "emofuse predict without PyTorch, cold / with it", light, goal=0.5),
         Line(5, "emofuse --help", took["emofuse --help"], unit="s", goal=0.5),
     ]

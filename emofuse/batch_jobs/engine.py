@@ -58,6 +58,7 @@ class Engine:
             precision=options.precision,  # type: ignore[arg-type]
             asr=options.asr,
             language=options.language,
+            threads=options.threads,
             acts=() if options.acts is None else parse_acts(options.acts),
         )
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class JobOptions:
     """What is applied to each clip, as the text of an acts file: whatever becomes of the file, the job has it."""
     batch_size: int = 16
     threads: int = 1
-    """Of PyTorch, in each process: sums depend on how they are shared out."""
+    """Of PyTorch or ONNX Runtime, in each process: sums depend on how they are shared out."""
     attempts: int = 2
     """Ends of a process while a clip is open after which the clip is set aside."""
     embeddings: bool = False
@@ -217,7 +218,7 @@ def model_fingerprint(model: str) -> str:
 
     Raises CheckpointError.
     """
-    from emofuse.model.checkpoint import locate
+    from emofuse.model.folder import locate
 
     digest = hashlib.sha256()
     for path in sorted(locate(model).iterdir()):
@@ -237,12 +238,17 @@ def code_fingerprint() -> str:
     return digest.hexdigest()[:16]
 
 
-def versions() -> dict[str, str]:
-    """What numbers depend on."""
-    from importlib.metadata import version
+def versions() -> dict[str, str | None]:
+    """What numbers depend on; None = not installed."""
+    names = ("torch", "onnxruntime", "numpy", "av", "opencv-python-headless", "pyarrow")
+    return {"emofuse": __version__, "python": platform.python_version()} | {name: _version(name) for name in names}
 
-    names = ("torch", "numpy", "av", "opencv-python-headless", "pyarrow")
-    return {"emofuse": __version__, "python": platform.python_version()} | {name: version(name) for name in names}
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _check_empty(folder: Path) -> None:

@@ -16,9 +16,9 @@ from emofuse.corpora.manifest.write import write_manifest
 from emofuse.errors import DataError
 from emofuse.media.formats import TEXT_SUFFIXES, kind_of
 from emofuse.media.transcript import spread
-from emofuse.model.checkpoint import locate
 from emofuse.model.conformal import FILE as CONFORMAL
 from emofuse.model.conformal import ConformalTable, load_conformal
+from emofuse.model.folder import locate
 from emofuse.pipeline.conversation.acts import Act
 from emofuse.pipeline.conversation.apply import Referee
 from emofuse.pipeline.formats import from_row

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from emofuse.batch_jobs.plan import Item
-from emofuse.model.model import EmotionModel
+from emofuse.model.answering import Answering
 from emofuse.notes import coded
 from emofuse.pipeline import formats
 from emofuse.pipeline.analysis import Analysis
@@ -91,7 +91,7 @@ _ROOTS = (
 )
 
 
-def segment_table(rows: Sequence[Mapping[str, Any]], model: EmotionModel, more: Sequence[str] = ()) -> pyarrow.Table:
+def segment_table(rows: Sequence[Mapping[str, Any]], model: Answering, more: Sequence[str] = ()) -> pyarrow.Table:
     """The rows of a shard's segments; `more`: the columns "embedding" and "acts", where they are asked for."""
     import pyarrow
 
@@ -103,7 +103,7 @@ def segment_table(rows: Sequence[Mapping[str, Any]], model: EmotionModel, more: 
 
 def clip_table(
     rows: Sequence[Mapping[str, Any]],
-    model: EmotionModel,
+    model: Answering,
     extras: Mapping[str, pyarrow.DataType],
     more: Sequence[str] = (),
 ) -> pyarrow.Table:
@@ -135,7 +135,7 @@ def _text(item: Item, found: Analysis) -> str | None:
     return None if found.transcript is None else " ".join(word.text for word in found.transcript) or item.text
 
 
-def _prediction(model: EmotionModel) -> dict[str, pyarrow.DataType]:
+def _prediction(model: Answering) -> dict[str, pyarrow.DataType]:
     """The columns of `formats.as_row` that this model can fill."""
     import pyarrow
 

@@ -15,7 +15,7 @@ from emofuse.batch_jobs.job import Job, JobOptions, begin, model_fingerprint
 from emofuse.batch_jobs.outputs import write_failures, write_tables
 from emofuse.batch_jobs.progress import Meter
 from emofuse.batch_jobs.status import Status, status
-from emofuse.errors import DataError, require_package
+from emofuse.errors import DataError, installed, require_package
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,16 @@ def settled(options: JobOptions) -> JobOptions:
     A model's folder is absolute, and precision is not chosen by measuring: "auto" is bfloat16 on a GPU that has it,
     else float32; int8 is for who asks for it.
     """
-    from emofuse.model.checkpoint import shipped
+    from emofuse.model.folder import locate, shipped
+    from emofuse.runtime.backend import choose_backend, choose_device
 
     if options.model not in shipped() and Path(options.model).expanduser().is_dir():
         options = replace(options, model=str(Path(options.model).expanduser().absolute()))
     if options.precision != "auto":
         return options
+    if choose_backend(locate(options.model), "auto") != "torch" or not installed("torch"):
+        return replace(options, precision="float32")
     import torch
-
-    from emofuse.pipeline.pipeline import choose_device
 
     on_gpu = choose_device(options.device).type == "cuda" and torch.cuda.is_bf16_supported()
     return replace(options, precision="bfloat16" if on_gpu else "float32")

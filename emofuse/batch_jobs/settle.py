@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from emofuse.errors import installed
+
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -13,7 +15,9 @@ def environment(threads: int) -> dict[str, str]:
 def settle(threads: int) -> None:
     """Let this process's sums be shared out over so many threads, and OpenCV work in its caller's alone."""
     import cv2
-    import torch
 
-    torch.set_num_threads(threads)
     cv2.setNumThreads(1)
+    if installed("torch"):
+        import torch
+
+        torch.set_num_threads(threads)

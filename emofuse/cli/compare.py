@@ -9,7 +9,7 @@ import typer
 
 from emofuse.cli import options as opt
 from emofuse.cli.outputs import put
-from emofuse.errors import DataError
+from emofuse.errors import DataError, require_package
 from emofuse.files import check_outputs
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def compare(
             "to compare models, say on what: --corpus and --root; or give the folders of two evaluations "
             "(emofuse evaluate … --out FOLDER)"
         )
+    require_package("torch", extra="torch")
     from emofuse.evaluation.compare import compare as paired
     from emofuse.evaluation.compare import to_dict, to_markdown, to_text
 
@@ -81,7 +82,7 @@ def _evaluated(
     from emofuse.pipeline.pipeline import load
     from emofuse.pipeline.progress import bar
 
-    pipeline = load(model, device)
+    pipeline = load(model, device, backend="torch")
     with bar(1.0, show=True) as report:
         return evaluate_checkpoint(
             pipeline.model, corpus, root, split, limit=limit, options=options, name=pipeline.name, resamples=2,

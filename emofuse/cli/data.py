@@ -95,10 +95,12 @@ def suggest(
 
     from emofuse.files import check_outputs
     from emofuse.pipeline.pipeline import load
+
+    require_package("torch", extra="torch")
     from emofuse.training.few_labels import suggest as choose
 
     check_outputs([out], [manifest])
-    chosen = choose(load(model, device).model, manifest, out, by=cast(Any, by), n=n, task=task)
+    chosen = choose(load(model, device, backend="torch").model, manifest, out, by=cast(Any, by), n=n, task=task)
     typer.echo(f"{len(chosen)} rows to label in {out}")
 
 
@@ -116,10 +118,14 @@ def label(
     """Pseudo-label the rows that a model is confident of."""
     from emofuse.files import check_outputs
     from emofuse.pipeline.pipeline import load
+
+    require_package("torch", extra="torch")
     from emofuse.training.few_labels import pseudo_label
 
     check_outputs([out], [manifest])
-    found = pseudo_label(load(model, device).model, manifest, out, task=task, threshold=threshold, most=most, soft=soft)
+    found = pseudo_label(
+        load(model, device, backend="torch").model, manifest, out, task=task, threshold=threshold, most=most, soft=soft
+    )
     taken = ", ".join(f"{n} {name}" for name, n in found.taken.items()) or "none"
     typer.echo(f"{found.given} rows as they were, labelled: {taken}; {found.left} left out, in {out}")
 

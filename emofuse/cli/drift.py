@@ -32,7 +32,7 @@ def drift(
     from rich.console import Console
     from rich.table import Table
 
-    from emofuse.model.checkpoint import locate, read_config
+    from emofuse.model.folder import locate, read_config
     from emofuse.pipeline.drift import Reference, batch_rows
 
     if store is not None:

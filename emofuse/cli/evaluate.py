@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emofuse.cli import options as opt
-from emofuse.errors import DataError, check_coverage
+from emofuse.errors import DataError, check_coverage, require_package
 from emofuse.files import check_output_folder
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def evaluate(
     check_coverage(coverage, "--coverage")
     if out is not None:
         check_output_folder(out)
+    require_package("torch", extra="torch")
     from emofuse.evaluation.gate import read_rules
 
     rules = read_rules(gate or ())
@@ -72,7 +73,7 @@ def evaluate(
     what |= {"options": opt.read_options(option), "pairs": read_pairs(pair)}
     from emofuse.pipeline.pipeline import load
 
-    pipeline = load(model, device)
+    pipeline = load(model, device, backend="torch")
     what |= {"name": pipeline.name}
     if stress:
         what |= {"only": only or None, "task": task} | ({"limit": limit} if limit else {})

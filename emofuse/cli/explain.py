@@ -54,7 +54,7 @@ def explain(
     from emofuse.pipeline.pipeline import load
 
     talk = opt.talk_inputs(channels, speakers, only, context)
-    pipeline = load(model, device, rules=rules)
+    pipeline = load(model, device, backend="torch", rules=rules)
     asked: dict[str, Any] = {"task": task, "target": target, "causes": causes, "flip": flip}
     reasons = pipeline.explain(clip, text=text, transcript=transcript, **asked, **talk)
     parts = list(islice(reasons, most))

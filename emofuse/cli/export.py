@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from emofuse.cli import options as opt
-from emofuse.errors import DataError
+from emofuse.errors import DataError, require_package
 from emofuse.files import check_output_folder
 
 if TYPE_CHECKING:
@@ -28,16 +28,20 @@ def export(
     ] = False,
     corpus: Annotated[list[str] | None, typer.Option(help="Corpus reader of the calibration data; repeatable.")] = None,
     root: Annotated[list[Path] | None, typer.Option(help="Its folder or manifest file, in the same order.")] = None,
+    beside: Annotated[
+        bool, typer.Option("--beside", help="Graphs of some kB that read their weights from model.safetensors (onnx).")
+    ] = False,
     limit: Annotated[int, typer.Option(min=2, help="Number of calibration utterances, evenly spaced.")] = CALIBRATION,
 ) -> None:
     """Write a model for other runtimes: any subset of the modalities, any length, any batch.
 
-    `emofuse.load(FOLDER, backend="onnx")` predicts with it.
+    `emofuse.load(FOLDER, backend="onnx")` predicts with it, without PyTorch.
     """
+    require_package("torch", extra="export")
     if len(corpus or ()) != len(root or ()) or (int8 and not corpus):
         raise DataError("--int8 is calibrated on data: name each corpus with --corpus and its folder with --root")
     check_output_folder(folder)
-    from emofuse.model.checkpoint import locate
+    from emofuse.model.folder import locate
     from emofuse.model.model import EmotionModel
     from emofuse.runtime.export.examples import dev_segments
     from emofuse.runtime.export.write import export as write
@@ -47,7 +51,7 @@ def export(
     segments: list[Segment] = []
     for name, folder_of in zip(corpus or (), root or (), strict=False):
         segments += dev_segments(name, folder_of, limit)
-    written = write(loaded, folder, format, segments, int8=int8, source=source)
+    written = write(loaded, folder, format, segments, int8=int8, beside=beside, source=source)
     typer.echo(f"{format}{', int8' if int8 else ''}: {written}")
 
 

@@ -18,7 +18,7 @@ def info(
     from rich.console import Console
     from rich.table import Table
 
-    from emofuse.model.checkpoint import locate, read_config, shipped
+    from emofuse.model.folder import locate, read_config, shipped
 
     folder = locate(model)
     config = read_config(folder)

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from emofuse.batch import PreparedSample
 from emofuse.corpora.corpus import Reading, Unit, split_hash
 from emofuse.corpora.registry import corpus as reader_of
 from emofuse.corpora.registry import protocol_of
@@ -19,6 +18,7 @@ from emofuse.data.join import join
 from emofuse.data.load import holds_features, load_segment, modalities_of
 from emofuse.errors import DataError
 from emofuse.modalities import Modality
+from emofuse.prepared import PreparedSample
 from emofuse.tasks import TASKS, Task
 from emofuse.tasks import unlabelled as unlabelled_target
 from emofuse.types import Segment, Split, Utterance

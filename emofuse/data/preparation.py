@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from emofuse.batch import PreparedSample
 from emofuse.encoders.encoder import Encoder
 from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
+from emofuse.prepared import PreparedSample
 from emofuse.types import Segment
 
 

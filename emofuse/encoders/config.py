@@ -16,6 +16,10 @@ _DIVIDES = (("hidden_size", "num_attention_heads"), ("d_model", "encoder_attenti
 _COUNTS_LAYERS = ("layers", "depth", "depths", "n_layer", "num_blocks")
 """Endings of the names by which architectures say how many layers they have."""
 
+WHISPER = "whisper"
+"""The model type whose encoder alone is used …"""
+CONFORMER = "wav2vec2-bert"
+"""… and the one that reads log-mel frames, stacked."""
 _LOCAL = (".", "/", "~", "package:", "local-dir:")
 """What sources begin with that are on this disk."""
 
@@ -104,7 +108,7 @@ class SpeechConfig(BackboneConfig):
 
     @model_validator(mode="after")
     def _stem_of_scratch(self) -> SpeechConfig:
-        if self.stem and (self.architecture or {}).get("model_type") != "wav2vec2-bert":
+        if self.stem and (self.architecture or {}).get("model_type") != CONFORMER:
             raise ValueError("a stem is for an architecture of model_type wav2vec2-bert, from scratch")
         return self
 

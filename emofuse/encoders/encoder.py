@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -22,25 +22,22 @@ Inputs = Mapping[str, Tensor]
 """What `prepare` gave, collated: arrays [batch, time, …] (or [batch]) by name, a bool `mask` among them."""
 LAYER = re.compile(r"(?:^|\.)(?:encoder\.layers?|transformer\.layers?|blocks|layers?)\.(\d+)(?:\.|$)")
 """The place of a transformer layer in the names of transformers and timm, and its number."""
-NO_GRADIENTS = "an exported model has no gradients: explain with the torch model (backend='torch')"
 _ABOVE = re.compile(r"(?:^|\.)(?:norm|fc_norm|final_layer_norm|ln_f|norm_f|head|adapter|pooler)(?:\.|$)")
 
 
 @dataclass(frozen=True, eq=False)
 class EncoderGraph:
-    """`Encoder.states` as a module of positional tensors, with an example and the axes of its inputs that vary."""
+    """An encoder as a module of positional tensors, with an example."""
 
     module: nn.Module
     example: dict[str, Tensor]
-    axes: dict[int, str]
 
 
 class Encoder(nn.Module, ABC):
     """A modality's way from a segment to tokens.
 
     One must say `Config`, `modality`, `dim`, `prepare` and `states`; the rest has defaults that fit an encoder whose
-    tokens stand at its input's own times. `forward` is `feed` → `states` → `tokens`: the middle part is what an
-    exported graph holds.
+    tokens stand at its input's own times. `forward` is `feed` → `states` → `tokens`.
     """
 
     Config: ClassVar[type[EncoderConfig]]
@@ -52,7 +49,7 @@ class Encoder(nn.Module, ABC):
     config: Any
     """The configuration, completed by what the source of the weights says."""
     backbone: Any
-    """The transformer that adapters are put into and graphs take the place of; None where there is none."""
+    """The transformer that adapters are put into; None where there is none."""
     continuous: ClassVar[tuple[str, ...]] = ()
     """Names of the inputs that a gradient can be taken of, the main one first."""
     reads_media: ClassVar[bool] = True
@@ -65,8 +62,8 @@ class Encoder(nn.Module, ABC):
     """Fields of the configuration that decide what `prepare` gives …"""
     input_shape: ClassVar[tuple[str, ...]] = ()
     """… and those of its architecture."""
-    axes: ClassVar[dict[int, str] | None] = {0: "batch", 1: "time"}
-    """Axes of what `feed` gives that vary in an exported graph; None = it is not exported."""
+    exports: ClassVar[bool] = True
+    """Whether it can be a graph for other runtimes, of any batch and any length."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -192,19 +189,16 @@ class Encoder(nn.Module, ABC):
 
     # other runtimes
 
-    def graph(self, inputs: Inputs) -> EncoderGraph:
-        """`states` for export, with what `feed` makes of `inputs` as its example."""
-        if self.axes is None or not self.reads_media:
+    def graph(self, inputs: Inputs, whole: bool = True) -> EncoderGraph:
+        """`forward` for export, with `inputs` as its example; not `whole`: `states`, with what `feed` makes of them."""
+        if not self.exports or not self.reads_media:
             raise EmofuseError(
                 f"the {self.modality} encoder reads ready-made features: only models that read media are exported"
             )
+        if whole:
+            return EncoderGraph(_Forward(self, tuple(inputs)).eval(), dict(inputs))
         fed = self.feed(inputs)
-        return EncoderGraph(_States(self, tuple(fed)).eval(), fed, self.axes)
-
-    def run_by(self, run: Callable[[Inputs], Tensor]) -> None:
-        """Let `run` give the states in place of the backbone, whose weights go; no gradient can be taken any more."""
-        self.backbone = _NoBackbone()
-        self.states = run  # type: ignore[method-assign]
+        return EncoderGraph(_States(self, tuple(fed)).eval(), fed)
 
     def filled(self, inputs: Inputs) -> Inputs:
         """Inputs in which every row feeds as much as the longest; for encoders whose `feed` leaves padding out."""
@@ -239,20 +233,24 @@ def transformer_layers(backbone: nn.Module) -> dict[str, nn.Module]:
     return {n: m for n, m in named if type(m).__name__ in whole and n.rpartition(".")[2].isdigit()}
 
 
-class _States(nn.Module):
-    """`Encoder.states` of positional tensors."""
+class _Positional(nn.Module):
+    """An encoder as a function of positional tensors."""
 
     def __init__(self, encoder: Encoder, names: tuple[str, ...]) -> None:
         super().__init__()
         self.encoder, self.names = encoder, names
 
+
+class _Forward(_Positional):
+    """`Encoder.forward`: states, mask and times of its tokens."""
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        tokens = self.encoder(dict(zip(self.names, tensors, strict=True)))
+        return tokens.states, tokens.mask, tokens.times
+
+
+class _States(_Positional):
+    """`Encoder.states`."""
+
     def forward(self, *tensors: Tensor) -> Tensor:
         return self.encoder.states(dict(zip(self.names, tensors, strict=True)))
-
-
-class _NoBackbone(nn.Module):
-    """What stands where a graph runs elsewhere."""
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Raises EmofuseError: there is nothing to take a gradient of."""
-        raise EmofuseError(NO_GRADIENTS)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from emofuse.encoders.backbones import vit
 from emofuse.encoders.config import FaceConfig
 from emofuse.encoders.encoder import Encoder, Inputs
+from emofuse.encoders.processors.face import FaceProcessor
 from emofuse.encoders.sources import resolve_source
 from emofuse.errors import CheckpointError, require_package
 from emofuse.modalities import Modality
@@ -22,33 +22,6 @@ from emofuse.types import Segment, Tokens
 
 GREY = 127.5
 """Of a picture that says nothing."""
-
-
-class FaceProcessor:
-    """Segment → the crops of the person seen most, at the network's size."""
-
-    def __init__(self, image_size: int, grayscale: bool) -> None:
-        self.image_size = image_size
-        self.grayscale = grayscale
-
-    def __call__(self, segment: Segment) -> dict[str, np.ndarray] | None:
-        """pixels uint8 [frames, 3, size, size]; times float32, mask bool [frames]."""
-        tracks = [t for t in segment.faces if len(t.crops)]
-        if not tracks:
-            return None
-        track = max(tracks, key=lambda t: len(t.crops))
-        pixels = np.stack([self._fit(crop) for crop in track.crops]).transpose(0, 3, 1, 2)
-        times = np.asarray(track.times, np.float32) - np.float32(segment.start)
-        return {"pixels": np.ascontiguousarray(pixels), "times": times, "mask": np.ones(len(times), bool)}
-
-    def _fit(self, crop: np.ndarray) -> np.ndarray:
-        if self.grayscale:
-            crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-        size = self.image_size
-        if crop.shape[:2] == (size, size):
-            return crop
-        shrinks = crop.shape[0] > size
-        return cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def _convolution(in_chans: int, out: int, stride: int) -> list[nn.Module]:
@@ -123,7 +96,6 @@ class FaceEncoder(Encoder):
     continuous = ("pixels",)
     depth_keys = ("depth",)
     input_fields = ("image_size", "grayscale")
-    axes: ClassVar[dict[int, str] | None] = {0: "frames"}
     mean: Tensor
     std: Tensor
 
@@ -131,7 +103,7 @@ class FaceEncoder(Encoder):
         super().__init__()
         self.backbone, self.config = _build(config, pretrained=checkpoint is None, lean=lean)
         self.dim: int = getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features
-        self.processor = FaceProcessor(self.config.image_size, self.config.grayscale)
+        self.processor = FaceProcessor(self.config)
         self.register_buffer("mean", torch.tensor(self.config.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(self.config.std).view(3, 1, 1), persistent=False)
 

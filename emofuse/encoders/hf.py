@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
+from emofuse.encoders.config import WHISPER
 from emofuse.errors import require_package
 
-WHISPER = "whisper"
-"""The model type whose encoder alone is used."""
+if TYPE_CHECKING:
+    from torch import nn
+
 _WHISPER_ENCODER = {
     "model_type",
     "d_model",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
+from functools import lru_cache
 
-from emofuse.encoders.filterbanks import kaldi_log_mel, slaney_triangles
+import numpy as np
+
+from emofuse.encoders.filterbanks import kaldi_log_mel, power, slaney_triangles
 from emofuse.types import SAMPLE_RATE
 
 MEL_BINS = 80
@@ -18,8 +19,8 @@ def log_mel(waveform: np.ndarray) -> np.ndarray:
 
     The same numbers as transformers' SeamlessM4TFeatureExtractor, without its loop over frames.
     """
-    scaled = torch.from_numpy(np.ascontiguousarray(waveform, np.float32)) * 2**15
-    return kaldi_log_mel(scaled, rate=SAMPLE_RATE, window=WINDOW, hop=HOP, bins=MEL_BINS).numpy()
+    scaled = np.asarray(waveform, np.float32) * 2**15
+    return kaldi_log_mel(scaled, rate=SAMPLE_RATE, window=WINDOW, hop=HOP, bins=MEL_BINS)
 
 
 def stack_frames(mel: np.ndarray, stride: int, normalize: bool) -> np.ndarray:
@@ -47,13 +48,18 @@ def whisper_log_mel(waveform: np.ndarray, bins: int, level: bool) -> np.ndarray:
     The same numbers as transformers' WhisperFeatureExtractor of sound that is 30 s long. With `level` the loudest bin
     is brought to LOUDEST, so that a recording's gain does not matter.
     """
-    window = torch.hann_window(WINDOW, dtype=torch.float32)
-    sound = torch.from_numpy(np.ascontiguousarray(waveform, np.float32))
-    spectrum = torch.stft(sound, WINDOW, HOP, window=window, return_complex=True)
-    power = spectrum[:, :-1].abs().square().T @ slaney_triangles(WINDOW // 2 + 1, bins, SAMPLE_RATE)
-    decades = power.clamp(min=1e-10).log10()
+    padded = np.pad(np.asarray(waveform, np.float32), WINDOW // 2, mode="reflect")
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[: len(waveform) // HOP * HOP : HOP]
+    energy = power(frames * _hann(), WINDOW) @ slaney_triangles(WINDOW // 2 + 1, bins, SAMPLE_RATE)
+    decades = np.log10(np.maximum(energy, 1e-10))
     loudest = decades.max()
-    decades = decades.clamp(min=loudest - DYNAMICS)
+    decades = np.maximum(decades, loudest - DYNAMICS)
     if level:
         decades = decades - loudest + LOUDEST
-    return ((decades + 4) / 4).numpy()
+    return ((decades + 4) / 4).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _hann() -> np.ndarray:
+    """float32 [WINDOW]: Hann's window, of which the next period would begin with a zero."""
+    return np.hanning(WINDOW + 1)[:-1].astype(np.float32)

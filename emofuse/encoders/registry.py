@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from emofuse.encoders.config import EncoderConfig
-from emofuse.encoders.encoder import Encoder
+from emofuse.encoders.config import EncoderConfig, FaceConfig, FeaturesConfig, SpeechConfig, TextConfig
 from emofuse.errors import RecipeError, nearest
 from emofuse.modalities import MODALITIES, Modality, ordered
+
+if TYPE_CHECKING:
+    from emofuse.encoders.encoder import Encoder
+    from emofuse.encoders.processors.processor import Processor
 
 GROUP = "emofuse.encoders"
 """The entry point group of packages that bring an encoder: its kind → module:Class."""
@@ -18,6 +21,13 @@ BUILT_IN = {
     for kind in (*MODALITIES, "features")
 }
 """Imported when asked for, so that a model of words loads nothing of sound or pictures."""
+_CONFIGS: dict[str, type[EncoderConfig]] = {
+    "text": TextConfig,
+    "speech": SpeechConfig,
+    "face": FaceConfig,
+    "features": FeaturesConfig,
+}
+"""Of the built-in ones, so that a configuration is read without PyTorch."""
 _registered: dict[str, type[Encoder]] = {}
 
 
@@ -39,6 +49,26 @@ def kind_of(encoder: type[Encoder]) -> str:
     return str(encoder.Config.model_fields["kind"].default)
 
 
+def build_processor(modality: Modality, config: EncoderConfig, checkpoint: Path) -> Processor:
+    """What stands before an encoder's network, from a checkpoint folder; of a built-in encoder, without PyTorch."""
+    if isinstance(config, TextConfig):
+        from emofuse.encoders.hf import tokenizer
+        from emofuse.encoders.processors.text import TextProcessor
+
+        return TextProcessor(config, tokenizer(checkpoint, lean=True))
+    if isinstance(config, SpeechConfig):
+        from emofuse.encoders.processors.speech import SpeechProcessor
+
+        return SpeechProcessor(config)
+    if isinstance(config, FaceConfig):
+        from emofuse.encoders.processors.face import FaceProcessor
+
+        return FaceProcessor(config)
+    from emofuse.encoders.processors.whole import EncoderProcessor
+
+    return EncoderProcessor(build_encoder(modality, config, checkpoint, lean=True))
+
+
 def encoder_class(kind: str) -> type[Encoder]:
     """The encoder of a kind; raises RecipeError naming those there are."""
     if kind in _registered:
@@ -49,6 +79,16 @@ def encoder_class(kind: str) -> type[Encoder]:
     if kind in plugins:
         return plugins[kind].load()
     raise RecipeError(f"no encoder of kind {kind!r}; {nearest(kind, (*BUILT_IN, *_registered, *plugins))}")
+
+
+def config_class(kind: str) -> type[EncoderConfig]:
+    """The configuration of an encoder of this kind; raises RecipeError naming the kinds there are."""
+    return _CONFIGS.get(kind) or encoder_class(kind).Config
+
+
+def encodes(kind: str, modality: Modality) -> bool:
+    """Whether an encoder of this kind can be this modality's."""
+    return kind in ("features", modality) if kind in BUILT_IN else encoder_class(kind).encodes(modality)
 
 
 def known_modalities() -> tuple[Modality, ...]:
@@ -63,10 +103,10 @@ def described(values: Any) -> Any:
     if not isinstance(values, dict):
         return values
     try:
-        encoder = encoder_class(str(values.get("kind")))
+        config = config_class(str(values.get("kind")))
     except RecipeError as error:
         raise ValueError(str(error)) from error
-    return encoder.Config.model_validate(values)
+    return config.model_validate(values)
 
 
 def build_encoder(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,74 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from emofuse.encoders import hf
-from emofuse.encoders.config import SpeechConfig
+from emofuse.encoders.config import CONFORMER, WHISPER, SpeechConfig
 from emofuse.encoders.encoder import Encoder, Inputs
 from emofuse.encoders.hf import described
 from emofuse.encoders.masked_norm import mask_group_norm
 from emofuse.encoders.masked_positions import mask_positions
-from emofuse.encoders.mel import HOP, MEL_BINS, WINDOW, levelled, log_mel, stack_frames, whisper_log_mel
+from emofuse.encoders.mel import HOP, WINDOW
 from emofuse.encoders.mel_stem import MelStem
+from emofuse.encoders.processors.speech import SpeechProcessor
 from emofuse.encoders.sources import resolve_source
 from emofuse.errors import CheckpointError
 from emofuse.modalities import Modality
 from emofuse.types import SAMPLE_RATE, Segment, Tokens
-
-SHORTEST = SAMPLE_RATE // 10
-"""Samples; anything shorter is zero-padded to this, so that every front end yields a frame."""
-
-FLOOR = 1e-3
-"""Power relative to the loudest 30 ms: -30 dB."""
-MARGIN = SAMPLE_RATE // 10
-
-
-class SpeechProcessor:
-    """Segment → what comes first in the network: log-mel frames, stacked or for a stem, or a normalised waveform."""
-
-    def __init__(
-        self, *, spectral: bool, normalize: bool, stride: int, trim: bool, stem: bool = False, whisper: int = 0
-    ) -> None:
-        """`whisper`: mel bins of a Whisper encoder, 0 for another."""
-        self.spectral = spectral
-        self.whisper = whisper
-        self.stem = stem
-        self.normalize = normalize
-        self.stride = stride
-        self.trim = trim
-
-    def __call__(self, segment: Segment) -> dict[str, np.ndarray] | None:
-        """values float32 [frames, bins] (spectral) or [samples]; mask bool, same axis; offset, seconds left out."""
-        waveform = segment.waveform
-        if waveform is None or not waveform.size:
-            return None
-        first, last = sounding(waveform) if self.trim else (0, len(waveform))
-        waveform = waveform[first:last]
-        if len(waveform) < SHORTEST:
-            waveform = np.pad(waveform, (0, SHORTEST - len(waveform)))
-        if self.stem:
-            values = levelled(log_mel(waveform))
-        elif self.whisper:
-            values = whisper_log_mel(waveform, self.whisper, self.normalize)
-        elif self.spectral:
-            values = stack_frames(log_mel(waveform), self.stride, self.normalize)
-        elif self.normalize:
-            values = (waveform - waveform.mean()) / np.sqrt(waveform.var() + 1e-7)
-        else:
-            values = waveform
-        mask = np.ones(len(values), bool)
-        offset = np.asarray(first / SAMPLE_RATE, np.float32)
-        return {"values": values.astype(np.float32), "mask": mask, "offset": offset}
-
-
-def sounding(waveform: np.ndarray) -> tuple[int, int]:
-    """First and last sample within FLOOR of the loudest moment, with MARGIN around; all of it when it is silent."""
-    frame = SAMPLE_RATE // 100
-    padded = np.pad(waveform, (0, -len(waveform) % frame)).reshape(-1, frame)
-    power = np.convolve(np.square(padded, dtype=np.float32).mean(1), np.full(3, 1 / 3), "same")
-    loud = np.flatnonzero(power > power.max() * FLOOR)
-    if not len(loud):
-        return 0, len(waveform)
-    first, last = int(loud[0]) * frame - MARGIN, (int(loud[-1]) + 1) * frame + MARGIN
-    return max(0, first), min(len(waveform), last)
 
 
 class SpeechEncoder(Encoder):
@@ -102,7 +46,7 @@ class SpeechEncoder(Encoder):
                 normalize = self._normalizes(source, config.revision)
         else:
             plain = not (config.layer_sum or config.last_layers > 1)
-            whisper = (config.architecture or {}).get("model_type") == hf.WHISPER
+            whisper = (config.architecture or {}).get("model_type") == WHISPER
             self.backbone = hf.loadable(config.architecture, lean and checkpoint is not None and (plain or whisper))
         normalize = True if normalize is None else normalize
         shape: Any = self.backbone.config
@@ -112,18 +56,10 @@ class SpeechEncoder(Encoder):
         self.shape = shape
         self.whisper = self._is_whisper()
         self.dim: int = (shape.d_model if self.whisper else shape.hidden_size) * config.last_layers
-        self.spectral = self.whisper or shape.model_type == "wav2vec2-bert"
+        self.spectral = self.whisper or shape.model_type == CONFORMER
         self.stem = self._stem(config, shape.feature_projection_input_dim) if config.stem else None
-        plain = self.spectral and not self.whisper and not self.stem
-        stride = shape.feature_projection_input_dim // MEL_BINS if plain else 1
-        self.processor = SpeechProcessor(
-            spectral=self.spectral,
-            normalize=normalize,
-            stride=stride,
-            trim=config.trim,
-            stem=bool(self.stem),
-            whisper=shape.num_mel_bins if self.whisper else 0,
-        )
+        self.processor = SpeechProcessor(self.config)
+        stride = self.processor.stride
         self.group_norm = [mask_group_norm(self.backbone)]  # in a list: it is the backbone's module, not ours
         self.positions = [mask_positions(self.backbone)]
         layers = shape.encoder_layers if self.whisper else shape.num_hidden_layers
@@ -149,7 +85,7 @@ class SpeechEncoder(Encoder):
         return bool(getattr(extractor, "do_normalize", not self._is_whisper()))
 
     def _is_whisper(self) -> bool:
-        return self.backbone.config.model_type == hf.WHISPER
+        return self.backbone.config.model_type == WHISPER
 
     @classmethod
     def shape_in(cls, folder: Path, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,11 +140,6 @@ class SpeechEncoder(Encoder):
     def embedding_site(self) -> nn.Module:
         """The projection of frames of sound; Whisper's second convolution."""
         return self.backbone.conv2 if self.whisper else self.backbone.feature_projection
-
-    def run_by(self, run: Callable[[Inputs], Tensor]) -> None:
-        """As `Encoder.run_by`; the graph holds the sum over layers and the masked norm too."""
-        super().run_by(run)
-        self.group_norm, self.positions, self.layer_weights = [None], [None], None
 
     def _layers(self, values: Tensor, mask: Tensor) -> Tensor:
         key = "input_features" if self.spectral else "input_values"

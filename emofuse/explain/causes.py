@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emofuse.media.transcript import join, tokenize
-from emofuse.model.counterfactual import Replies
-from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
 from emofuse.types import Segment, Word
+
+if TYPE_CHECKING:
+    from emofuse.model.model import EmotionModel
 
 Turns = tuple[str, ...]
 Answer = Callable[[Sequence[Turns]], Sequence[float]]
@@ -69,6 +70,8 @@ def causes_of(model: EmotionModel, segment: Segment, task: Task, place: int) -> 
     """The causes of one answer among the turns that the model reads; none where it has no words or no history."""
     if "text" not in segment.present or not model.context_turns:
         return ()
+    from emofuse.model.counterfactual import Replies  # a turn's causes in a conversation are found without PyTorch
+
     replies = Replies(model, segment, task)
 
     def answer(histories: Sequence[Turns]) -> list[float]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
 from emofuse.encoders.config import DEEPEST, EncoderConfig, with_kind
-from emofuse.encoders.registry import described, encoder_class
+from emofuse.encoders.registry import described, encodes
 from emofuse.modalities import Modality, ordered
 from emofuse.tasks import TASKS, Task
 
@@ -116,7 +116,7 @@ class ModelConfig(BaseModel):
         for modality, config in self.encoders.items():
             if not modality or "." in modality:
                 raise ValueError(f"a modality is named by a word without dots, not {modality!r}")
-            if not encoder_class(config.kind).encodes(modality):
+            if not encodes(config.kind, modality):
                 raise ValueError(
                     f"a {config.kind} encoder cannot encode {modality}; use kind {modality!r} or 'features'"
                 )

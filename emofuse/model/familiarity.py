@@ -18,8 +18,6 @@ from torch import Tensor, nn
 
 from emofuse.errors import CheckpointError
 
-FILE = "familiarity.safetensors"
-"""Beside the weights of a checkpoint that knows what it was trained on."""
 NEIGHBOURS = 5
 FURTHEST = 6.0
 """Spreads beyond the median from which a distance raises the temperature no more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -10,13 +10,14 @@ from typing import cast
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from emofuse.batch import Batch, PreparedSample
+from emofuse.batch import Batch, collate
 from emofuse.encoders.encoder import Encoder
 from emofuse.encoders.registry import build_encoder
-from emofuse.modalities import Modality, Subset, bits, mask_of, ordered, table_size
+from emofuse.modalities import Modality, bits, ordered, table_size
+from emofuse.model.answering import Answering, Decoded
 from emofuse.model.checkpoint import CheckpointMixin
 from emofuse.model.config import ModelConfig
 from emofuse.model.conformal import ConformalTable
@@ -24,8 +25,9 @@ from emofuse.model.familiarity import Familiarity
 from emofuse.model.fusion import FusionTransformer
 from emofuse.model.heads import Head, ModalityHead
 from emofuse.model.kinds import kind_of
-from emofuse.model.polarity import EMOTION, POLARITY, derives, sources, with_polarity
+from emofuse.model.polarity import derives, with_polarity
 from emofuse.model.pool import OpinionPool
+from emofuse.prepared import PreparedSample
 from emofuse.tasks import Task
 from emofuse.torch_state import plain_torch
 from emofuse.types import Segment, Tokens
@@ -46,17 +48,15 @@ class Outputs:
 
 
 @dataclass(frozen=True, eq=False)
-class Decoded:
-    """Calibrated outputs of a batch as arrays: probabilities of classes, clipped values of scalars."""
+class Answers:
+    """What the outputs of a batch decode to, as `Decoded`, in tensors."""
 
-    tasks: dict[str, Float32[np.ndarray, "batch width"]]
-    by_modality: dict[Modality, dict[str, Float32[np.ndarray, "batch width"]]]
-    embedding: Float32[np.ndarray, "batch dim"]
-    unfamiliarity: dict[Modality, Float32[np.ndarray, " batch"]] = field(default_factory=dict)
-    """The share of development data that lies nearer to training; NaN where the modality is absent."""
+    tasks: dict[str, Float[Tensor, "batch width"]]
+    by_modality: dict[Modality, dict[str, Float[Tensor, "batch width"]]]
+    unfamiliarity: dict[Modality, Float[Tensor, " batch"]]
 
 
-class EmotionModel(CheckpointMixin, nn.Module):
+class EmotionModel(CheckpointMixin, nn.Module, Answering):
     """Text, speech and face encoders → fusion transformer → heads; any subset of the modalities may be there.
 
     The fused logits of a task are a pool of what each present modality says alone and a correction that the fusion
@@ -94,7 +94,6 @@ class EmotionModel(CheckpointMixin, nn.Module):
             }
         )
         self.conformal: ConformalTable = {}
-        """What prediction sets need; empty where the model was not calibrated for them."""
         self.familiarity = nn.ModuleDict()
         """By modality; empty where nobody measured what the model is familiar with."""
         if config.fusion.pool == "product":
@@ -107,18 +106,15 @@ class EmotionModel(CheckpointMixin, nn.Module):
     def device(self) -> torch.device:
         return self.fusion.queries.device
 
-    def prior(self, task: str) -> tuple[float, ...] | None:
-        """The mean target of a task in the training data, None where the checkpoint does not hold it."""
-        return next(t.prior for t in self.config.tasks if t.name == task)
-
-    def terciles(self, task: str) -> tuple[float, float] | None:
-        """What divides the answers of a scalar into thirds, None where that is not known or there is no such task."""
-        return next((t.terciles for t in self.config.tasks if t.name == task), None)
+    @property
+    def runs_on(self) -> str:
+        """The kind of its device."""
+        return self.device.type
 
     @property
-    def context_turns(self) -> int:
-        """Earlier turns of a dialogue that its encoders read, and learnt with."""
-        return max(self.encoder(m).context_turns for m in self.modalities)
+    def size(self) -> int:
+        """How many weights there are."""
+        return sum(p.numel() for p in self.parameters())
 
     def encoder(self, modality: Modality) -> Encoder:
         """The encoder of a modality that the model reads."""
@@ -259,34 +255,38 @@ class EmotionModel(CheckpointMixin, nn.Module):
         values = {t.name: self.heads[t.name].decode(logits[t.name], subset, unsupported) for t in self.tasks}
         return with_polarity(values) if derives(self.tasks) else values
 
-    def derived(self, present: Subset) -> dict[str, tuple[str, ...]]:
-        """Task that is answered by other heads too, for this subset of modalities → the heads."""
-        mask = mask_of(present, self.modalities)
-        supported = {t.name: bool(self.heads[t.name].supported_subsets[mask]) for t in self.tasks}
-        rests = sources(supported[POLARITY], supported[EMOTION]) if derives(self.tasks) else ()
-        return {POLARITY: rests} if rests else {}
+    def supports(self, task: str, subset: int) -> bool:
+        """Whether the task's head was taught this subset of modalities, given by its mask."""
+        return bool(self.heads[task].supported_subsets[subset])
+
+    def calibrated(self, outputs: Outputs, present: Mapping[Modality, Bool[Tensor, " batch"]]) -> Answers:
+        """Calibrated answers; rows of a modality that is absent are NaN."""
+        subset = self._subset(present)
+        by_modality: dict[Modality, dict[str, Tensor]] = {}
+        for modality, logits in outputs.by_modality.items():
+            absent = ~present[modality][:, None]
+            single = torch.full_like(subset, bits(self.modalities)[modality])
+            heads = self.modality_heads[modality].tasks.items()
+            by_modality[modality] = {
+                name: head.decode(logits[name], single).masked_fill(absent, torch.nan) for name, head in heads
+            }
+        unfamiliarity: dict[Modality, Tensor] = {
+            m: cast(Familiarity, self.familiarity[m]).percentile(d).masked_fill(~present[m], torch.nan)
+            for m, d in outputs.distance.items()
+        }
+        return Answers(self.answers(outputs.logits, subset), by_modality, unfamiliarity)
 
     @plain_torch()
     @torch.no_grad()
     def decode(self, outputs: Outputs, batch: Batch) -> Decoded:
         """Calibrated arrays; rows of `by_modality` are NaN where the modality is absent."""
-        subset = batch.subset_index()
-        tasks = {name: _numpy(values) for name, values in self.answers(outputs.logits, subset).items()}
-        by_modality: dict[Modality, dict[str, np.ndarray]] = {}
-        for modality, logits in outputs.by_modality.items():
-            there = batch.present[modality]
-            single = torch.full_like(subset, bits(self.modalities)[modality])
-            decoded = {}
-            for name, head in self.modality_heads[modality].tasks.items():
-                decoded[name] = _numpy(head.decode(logits[name], single).masked_fill(~there[:, None], torch.nan))
-            by_modality[modality] = decoded
-        return Decoded(tasks, by_modality, _numpy(outputs.state), self._unfamiliarity(outputs, batch))
-
-    def _unfamiliarity(self, outputs: Outputs, batch: Batch) -> dict[Modality, np.ndarray]:
-        return {
-            m: _numpy(cast(Familiarity, self.familiarity[m]).percentile(d).masked_fill(~batch.present[m], torch.nan))
-            for m, d in outputs.distance.items()
-        }
+        found = self.calibrated(outputs, batch.present)
+        return Decoded(
+            {name: _numpy(values) for name, values in found.tasks.items()},
+            {m: {name: _numpy(values) for name, values in each.items()} for m, each in found.by_modality.items()},
+            _numpy(outputs.state),
+            {m: _numpy(values) for m, values in found.unfamiliarity.items()},
+        )
 
     @plain_torch()
     @torch.no_grad()
@@ -294,6 +294,18 @@ class EmotionModel(CheckpointMixin, nn.Module):
         """Encode, fuse and decode on the model's device; the module must be in evaluation mode."""
         batch = batch.to(self.device)
         return self.decode(self(batch), batch)
+
+    @plain_torch()
+    def answer(self, samples: Sequence[PreparedSample]) -> tuple[Decoded, Int[np.ndarray, " batch"]]:
+        """Calibrated answers to one batch, and what each row has; the module's own mode comes back at the end."""
+        batch, training = collate(samples), self.training
+        if training:
+            self.eval()
+        try:
+            return self.predict(batch), batch.subset_index().numpy()
+        finally:
+            if training:
+                self.train()
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

@@ -11,13 +11,15 @@ with more than 0.8 gives its own sign more than 0.4, so the opposite one stays b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from emofuse.tasks import EMOTIONS, POLARITIES, TASKS, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 EMOTION, POLARITY = "emotion", "polarity"
 SIGN = {
@@ -48,8 +50,8 @@ def sources(own: bool, emotions: bool) -> tuple[str, ...]:
 def with_polarity(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Decoded tasks with the pooled polarity in the place of the head's own; rows of NaN are heads that say nothing."""
     own, emotions = values[POLARITY], values[EMOTION]
-    read = emotions @ torch.as_tensor(SIGNS, dtype=emotions.dtype, device=emotions.device)
-    pooled = torch.where(own.isnan(), read, torch.where(read.isnan(), own, (own + read) / 2))
+    read = emotions @ emotions.new_tensor(SIGNS)
+    pooled = ((own + read) / 2).where(~read.isnan(), own).where(~own.isnan(), read)
     return {**values, POLARITY: pooled}
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from safetensors.torch import load_file
-from torch import Tensor
+import numpy as np
+from safetensors.numpy import load_file
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Stored = Literal["float32", "float16", "compact"]
 """`compact`: float16, and large tables of word pieces in 8 bits with one scale a row."""
@@ -20,6 +22,8 @@ SCALE = ".weight.scale"
 
 def pack(state: Mapping[str, Tensor], stored: Stored) -> dict[str, Tensor]:
     """The tensors to write: contiguous, on the CPU, sharing no memory."""
+    import torch
+
     packed: dict[str, Tensor] = {}
     for name, tensor in state.items():
         tensor = tensor.detach().cpu()
@@ -34,19 +38,39 @@ def pack(state: Mapping[str, Tensor], stored: Stored) -> dict[str, Tensor]:
     return packed
 
 
-def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a model, floating ones as float32."""
-    state = {n: t.float() if t.is_floating_point() else t for n, t in packed.items() if not n.endswith(SCALE)}
+def unpack(packed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of a model, floating ones as float32."""
+    state = {
+        name: array.astype(np.float32) if np.issubdtype(array.dtype, np.floating) else array
+        for name, array in packed.items()
+        if not name.endswith(SCALE)
+    }
     for name in packed:
         if name.endswith(SCALE):
             table = name.removesuffix(".scale")
-            state[table] = packed[table].float() * packed[name].float()
+            state[table] = packed[table].astype(np.float32) * packed[name].astype(np.float32)
     return state
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, np.ndarray]:
     """What `pack` wrote; raises SafetensorError or OSError for a file that cannot be read."""
     return unpack(load_file(path))
+
+
+def rounded(state: Mapping[str, Tensor], stored: Stored) -> dict[str, Tensor]:
+    """The tensors of a model as they come back from a file."""
+    return _tensors(unpack({name: tensor.numpy() for name, tensor in pack(state, stored).items()}))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The same as `read_weights`, for a model of PyTorch."""
+    return _tensors(read_weights(path))
+
+
+def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    import torch
+
+    return {name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()}
 
 
 def stored_as(kinds: Mapping[str, str]) -> Stored:

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,11 +18,13 @@ from emofuse.errors import CheckpointError, DataError, require_package
 from emofuse.files import write_file
 from emofuse.metrics.drift import psi, psi_of_chance
 from emofuse.modalities import members, ordered
-from emofuse.model.checkpoint import DRIFT
-from emofuse.model.predict import GIVEN, Predictions
+from emofuse.model.folder import DRIFT
 from emofuse.pipeline.formats import as_row
 from emofuse.tasks import Task
 from emofuse.types import Prediction
+
+if TYPE_CHECKING:
+    from emofuse.model.predict import Predictions
 
 FILE = DRIFT
 """Beside the weights of a checkpoint that has a reference."""
@@ -215,6 +217,8 @@ def prediction_row(prediction: Prediction) -> Row:
 
 def table_rows(predictions: Predictions, tasks: Sequence[Task]) -> Iterator[Row]:
     """Flat rows of the table of a forward loop."""
+    from emofuse.model.predict import GIVEN
+
     values = predictions.values[GIVEN]
     for i in range(len(predictions)):
         row: dict[str, Any] = {

@@ -15,7 +15,7 @@ from emofuse.errors import EmofuseError, MediaError, nearest
 from emofuse.media.clip import ClipInputs, Source
 from emofuse.media.formats import sidecar_of
 from emofuse.media.prefetch import ahead, one_pool
-from emofuse.model.model import EmotionModel
+from emofuse.model.answering import Answering
 from emofuse.notes import Note
 from emofuse.pipeline.predict_batches import FIRST, predict_chunk
 from emofuse.pipeline.progress import Report
@@ -92,7 +92,7 @@ class Overview:
 
 
 def finish(
-    model: EmotionModel,
+    model: Answering,
     runs: Iterable[ClipRun],
     *,
     batch_size: int,
@@ -143,7 +143,7 @@ def _read(run: ClipRun, caught: type[Exception]) -> Iterator[_Found]:
     yield run, None, None
 
 
-def _predict(model: EmotionModel, chunk: list[tuple[ClipRun, int | None, Segment]]) -> None:
+def _predict(model: Answering, chunk: list[tuple[ClipRun, int | None, Segment]]) -> None:
     """Predict a chunk, hand each prediction to its run, and empty the chunk."""
     found = predict_chunk(model, chunk) if chunk else ()
     for (_, _, segment), (run, prediction) in zip(chunk, found, strict=True):

@@ -7,17 +7,15 @@ from contextlib import closing
 from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
-import torch
-
-from emofuse.errors import EmofuseError, MediaError
+from emofuse.errors import EmofuseError, MediaError, require_package
 from emofuse.media.asr import find_recogniser
 from emofuse.media.clip import ClipInputs, PathOrName, Source
 from emofuse.media.prefetch import cores
 from emofuse.media.reader import MediaOptions, Progress
-from emofuse.model.checkpoint import copy_checkpoint, locate, upload
-from emofuse.model.model import EmotionModel
+from emofuse.model.answering import Answering
+from emofuse.model.folder import copy_checkpoint, locate, upload
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.conversation.acts import Act, read_acts
 from emofuse.pipeline.conversation.apply import COVERAGE
@@ -27,24 +25,24 @@ from emofuse.pipeline.predict_batches import predict_batches
 from emofuse.pipeline.progress import Report, bar
 from emofuse.pipeline.rules import Rules, read_rules
 from emofuse.pipeline.run import ClipRun
-from emofuse.runtime.int8 import full_precision
-from emofuse.runtime.precision import CHANGE, Precision, apply, choose, quantise_within
-from emofuse.torch_state import plain_torch
+from emofuse.runtime.backend import Backend, load_model
 from emofuse.types import Prediction, Segment
 
 if TYPE_CHECKING:
+    import torch
+
     from emofuse.explain.explanation import Explanation
+    from emofuse.runtime.precision import Precision
 
-Backend = Literal["torch", "onnx", "openvino"]
+NO_GRADIENTS = "exported graphs have no gradients: explain with the torch model (backend='torch')"
 
 
-@plain_torch()
 def load(
     model: PathOrName = "emofuse-small",
     device: str | torch.device | None = "auto",
     *,
     precision: Precision = "auto",
-    backend: Backend = "torch",
+    backend: Backend = "auto",
     asr: str | None = None,
     language: str | None = None,
     options: MediaOptions | None = None,
@@ -52,13 +50,16 @@ def load(
     rules: PathOrName | Rules | None = None,
     revision: str | None = None,
     token: str | None = None,
+    threads: int | None = None,
 ) -> Pipeline:
     """A pipeline around a model that came with emofuse (by name), a model folder, or a hub id "owner/name".
 
     `device` "auto", or None, takes a GPU where there is one. `precision` "auto" takes bfloat16 on a GPU and, for large
     models on a CPU, whatever is quickest there of float32, bfloat16 and (in encoders whose answers on examples it
     changes by 0.02 at most) int8, see `emofuse.runtime.precision`. `backend`
-    "onnx" or "openvino" predicts with what `emofuse export` wrote; they need the extra `export`. `asr` names a
+    "torch" computes in PyTorch (extra `torch`), "onnx" and "openvino" with graphs, which the shipped model brings and
+    `emofuse export` writes, on `threads` threads (None = as they like); "auto" is PyTorch where it is installed. `asr`
+    names a
     faster-whisper model (size, hub id or folder) that transcribes clips without a transcript and needs the extra `asr`;
     "auto" takes Whisper tiny.en where that extra brought it, for what it hears as English. `language` is that of the
     speech, None = guessed. `options` say how media are cut into segments and how faces are found. `acts` is a file of
@@ -73,19 +74,7 @@ def load(
     name = path.resolve().name if path.is_dir() else str(model)
     where = model if isinstance(model, str) else path
     folder = locate(where, revision=revision, token=token)
-    if backend != "torch":
-        from emofuse.runtime.export.run import load_exported
-
-        exported = Pipeline(load_exported(where, backend, device=str(device or "auto")), name=name, options=options)
-        exported.acts, exported.rules = known, changes
-        return exported
-    loaded = EmotionModel.from_pretrained(folder, device=choose_device(device), lean=True)
-    chosen = choose(loaded, precision)
-    if precision == "auto" and chosen == "int8":
-        quantise_within(loaded, CHANGE)
-    else:
-        apply(loaded, chosen)
-    pipeline = Pipeline(loaded, name=name, options=options)
+    pipeline = Pipeline(load_model(folder, backend, device, precision, threads), name=name, options=options)
     pipeline.folder, pipeline.acts, pipeline.rules = folder, known, changes
     return pipeline
 
@@ -99,20 +88,6 @@ def _checked(options: MediaOptions | None) -> MediaOptions:
     return options or MediaOptions()
 
 
-def choose_device(device: str | torch.device | None) -> torch.device:
-    """The device meant by "auto" or None, or the named one if it is there. Raises `EmofuseError`."""
-    found = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    if device is None or str(device) == "auto":
-        return found
-    try:
-        named = torch.device(device)
-        torch.empty(1, device=named)
-    except (RuntimeError, AssertionError, TypeError, ValueError, NotImplementedError) as error:
-        valid = ", ".join(dict.fromkeys(("auto", "cpu", found.type)))
-        raise EmofuseError(f"cannot compute on {str(device)!r}; valid here: {valid}") from error
-    return named
-
-
 class Pipeline:
     """A model with all that stands between a file and its predictions.
 
@@ -122,7 +97,7 @@ class Pipeline:
     `MediaError` for what cannot be read. Nothing is written to disk.
     """
 
-    def __init__(self, model: EmotionModel, name: str = "", options: MediaOptions | None = None) -> None:
+    def __init__(self, model: Answering, name: str = "", options: MediaOptions | None = None) -> None:
         self.model, self.name = model.eval(), name
         self.options = _checked(options)
         self.acts: tuple[Act, ...] = ()
@@ -246,8 +221,13 @@ class Pipeline:
         answer, `flip` the least changes that make that class lead; `steps` fixes at how many points gradients are
         taken. Raises `DataError` for an unknown task or class.
         """
+        require_package("torch", extra="torch")
         from emofuse.explain.explanation import explain
+        from emofuse.model.model import EmotionModel
+        from emofuse.runtime.int8 import full_precision
 
+        if not isinstance(self.model, EmotionModel):
+            raise EmofuseError(NO_GRADIENTS)
         model = full_precision(self.model)
         for person, segment in self.run(source, **inputs).segments():
             if segment.present & set(model.modalities):

@@ -9,10 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from emofuse.batch import collate
 from emofuse.modalities import Modality, Subset, members
-from emofuse.model.model import Decoded, EmotionModel
-from emofuse.model.predict import GIVEN, forward
+from emofuse.model.answering import Answering, Decoded
 from emofuse.pipeline.unfamiliar import unfamiliar_in
 from emofuse.tasks import Task
 from emofuse.types import Prediction, Segment
@@ -27,7 +25,7 @@ CPU_SECONDS = 12.0
 
 
 def predict_batches(
-    model: EmotionModel, segments: Iterable[tuple[Key, int | None, Segment]], batch_size: int
+    model: Answering, segments: Iterable[tuple[Key, int | None, Segment]], batch_size: int
 ) -> Iterator[tuple[Key, Prediction | None]]:
     """(key, prediction) for each (key, person, segment), in order; None where the model finds nothing it can read.
 
@@ -43,20 +41,18 @@ def predict_batches(
 
 
 def predict_chunk(
-    model: EmotionModel, chunk: Sequence[tuple[Key, int | None, Segment]]
+    model: Answering, chunk: Sequence[tuple[Key, int | None, Segment]]
 ) -> Iterator[tuple[Key, Prediction | None]]:
     """(key, prediction) for each (key, person, segment) of a chunk that is predicted together, in order."""
     languages = getattr(model.encoder("text").config, "languages", ()) if "text" in model.modalities else ()
     answers: dict[int, Prediction | None] = {}
-    heavy = model.device.type == "cpu" and any(segment.present - {"text"} for _, _, segment in chunk)
+    heavy = model.runs_on == "cpu" and any(segment.present - {"text"} for _, _, segment in chunk)
     groups = buckets([s.end - s.start for _, _, s in chunk], CPU_SECONDS if heavy else PADDED_SECONDS)
-    batches = (collate([model.prepare(chunk[i][2]) for i in bucket]) for bucket in groups)
-    for bucket, found in zip(groups, forward(model, batches), strict=True):
-        given = found[GIVEN]
-        decoded, masks = model.decode(given.outputs, given.batch), given.batch.subset_index().tolist()
+    for bucket in groups:
+        decoded, masks = model.answer([model.prepare(chunk[i][2]) for i in bucket])
         for row, i in enumerate(bucket):
             _, person, segment = chunk[i]
-            present = members(masks[row], model.modalities)
+            present = members(int(masks[row]), model.modalities)
             derived = model.derived(present)
             one = prediction(model.tasks, decoded, row, present, segment, person, derived, languages)
             answers[i] = with_level(one, model.terciles("intensity"))

@@ -14,7 +14,7 @@ from emofuse.media.reader import MediaOptions, Progress, segments
 from emofuse.media.stretch import WHOLE, read_stretch
 from emofuse.media.talk import among, chosen
 from emofuse.modalities import Modality, ordered, subset_name
-from emofuse.model.model import EmotionModel
+from emofuse.model.answering import Answering
 from emofuse.notes import Note
 from emofuse.pipeline.aggregate import aggregate, per_person, per_speaker
 from emofuse.pipeline.analysis import Analysis
@@ -37,7 +37,7 @@ class ClipRun:
 
     def __init__(
         self,
-        model: EmotionModel,
+        model: Answering,
         name: str,
         options: MediaOptions,
         source: Source | None = None,

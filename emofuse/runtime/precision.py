@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from functools import lru_cache, partial
 from operator import itemgetter
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -14,9 +15,11 @@ from torch import Tensor, nn
 
 from emofuse.batch import collate
 from emofuse.errors import EmofuseError
-from emofuse.model.model import Decoded, EmotionModel
+from emofuse.model.answering import Decoded
+from emofuse.model.model import EmotionModel
 from emofuse.runtime.export.examples import spoken
 from emofuse.runtime.int8 import Int8Linear, hold, packs, quantise, restore
+from emofuse.torch_state import plain_torch
 
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
 Chosen = Literal["float32", "bfloat16", "int8"]
@@ -28,6 +31,14 @@ WORTH = 1.25
 """Times faster than float32 from which fewer bits are taken: what is around the products gains nothing."""
 LARGE = 30_000_000
 """Weights from which a model's time goes into its products; below, reading the clip takes longer."""
+
+
+@plain_torch()
+def loaded(folder: Path, device: torch.device, precision: str) -> EmotionModel:
+    """The model in a folder, for prediction in this precision; see `choose`, `apply` and `quantise_within`."""
+    model = EmotionModel.from_pretrained(folder, device=device, lean=True)
+    chosen = choose(model, precision)
+    return quantise_within(model) if precision == "auto" and chosen == "int8" else apply(model, chosen)
 
 
 def choose(model: EmotionModel, precision: str) -> Chosen:

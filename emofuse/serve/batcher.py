@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from emofuse.model.model import EmotionModel
+from emofuse.model.answering import Answering
 from emofuse.pipeline.predict_batches import predict_chunk
 from emofuse.types import Prediction, Segment
 
@@ -62,7 +62,7 @@ class Batcher:
 
     def __init__(
         self,
-        model: EmotionModel,
+        model: Answering,
         rows: int,
         seconds: float,
         linger: float = 0.0,

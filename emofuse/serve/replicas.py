@@ -16,7 +16,7 @@ from typing import Any
 from emofuse.batch_jobs.carriers.cluster import connect
 from emofuse.batch_jobs.run import stoppable
 from emofuse.errors import EmofuseError, first_line, require_package
-from emofuse.model.checkpoint import locate
+from emofuse.model.folder import locate
 from emofuse.serve.keys import Caller, KeyRing
 from emofuse.serve.problems import RefusedError
 from emofuse.serve.quota import Quotas

@@ -22,7 +22,7 @@ from emofuse.errors import RecipeError, require_package
 from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
 from emofuse.model.predict import Predictions
-from emofuse.model.weights import pack, unpack
+from emofuse.model.weights import rounded
 from emofuse.training.arguments import training_arguments
 from emofuse.training.assemble import Data, assemble
 from emofuse.training.disk import DISK_ERRORS, disk_error, disk_full
@@ -227,7 +227,7 @@ class Run:
         counts, adapters = parameter_counts(model), adapters_of(model)
         merge(model)
         keep(model, self._known)
-        model.load_state_dict(unpack(pack(model.state_dict(), self.recipe.output.dtype)))
+        model.load_state_dict(rounded(model.state_dict(), self.recipe.output.dtype))
         fates = settle(model, self._known, data.gathered)
         predictions: list[Predictions] = []
 

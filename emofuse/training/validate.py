@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from emofuse.batch import Batch, PreparedSample, collate
+from emofuse.batch import Batch, collate
 from emofuse.calibration.evidence import Evidence, evidence_of, held_out
 from emofuse.calibration.refit import splits
 from emofuse.calibration.temperature import decode
@@ -21,6 +21,7 @@ from emofuse.modalities import Subset, bits, mask_of, subsets_of
 from emofuse.model.heads import Head
 from emofuse.model.model import EmotionModel
 from emofuse.model.predict import GIVEN, Predictions, predict
+from emofuse.prepared import PreparedSample
 from emofuse.tasks import Task
 from emofuse.training.dataset.sampler import Key
 from emofuse.training.objective.objective import encode_mixed

@@ -24,7 +24,7 @@ from emofuse.batch import collate
 from emofuse.calibration.refit import calibrate
 from emofuse.data.examples import Example
 from emofuse.model.model import EmotionModel
-from emofuse.model.weights import pack, unpack
+from emofuse.model.weights import rounded
 from emofuse.training.assemble import assemble
 from emofuse.training.dataset.sources import SourceExamples
 from emofuse.training.recipe.read import dump_recipe, load_recipe
@@ -129,7 +129,7 @@ def main() -> None:
     model = EmotionModel.from_pretrained(options.model)
     data = assemble(recipe, recipe.seed, model, options.limit)
     refit_heads(model, data.gathered)
-    model.load_state_dict(unpack(pack(model.state_dict(), recipe.output.dtype)))
+    model.load_state_dict(rounded(model.state_dict(), recipe.output.dtype))
     found = [predict_set(model, dev, BATCH) for dev in data.dev]
     calibrate(model, evidence_of_sets(model, data.dev, found, BATCH))
     mark_supported_subsets(model, found, whole=True)

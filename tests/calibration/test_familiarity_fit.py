@@ -10,7 +10,8 @@ from torch import nn
 from emofuse.calibration.familiarity import GENTLEST, LARGEST, describe, fit_familiarity
 from emofuse.calibration.parts import Parts, read_parts
 from emofuse.data.examples import Example
-from emofuse.model.familiarity import FILE, save_familiarity
+from emofuse.model.familiarity import save_familiarity
+from emofuse.model.folder import FAMILIARITY as FILE
 from emofuse.model.model import EmotionModel
 
 

@@ -173,4 +173,6 @@ def test_it_is_explained(pose_model, make_posed):
 def test_it_can_be_exported(pose_model, make_posed):
     batch = collate([pose_model.prepare(make_posed(i)) for i in range(2)])
     graph = next(g for g in graphs(pose_model, batch) if g.name == "pose")
-    torch.testing.assert_close(graph.module(*graph.example), pose_model.encode(batch)["pose"].states)
+    states, mask, times = graph.module(*graph.example)
+    tokens = pose_model.encode(batch)["pose"]
+    torch.testing.assert_close((states, mask, times), (tokens.states, tokens.mask, tokens.times))

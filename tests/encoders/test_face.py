@@ -8,10 +8,11 @@ import timm
 import torch
 from pydantic import ValidationError
 
-from emofuse.batch import PreparedSample, collate
+from emofuse.batch import collate
 from emofuse.encoders.config import FaceConfig
 from emofuse.encoders.face import FaceEncoder
 from emofuse.errors import CheckpointError, EmofuseError
+from emofuse.prepared import PreparedSample
 from emofuse.types import FaceTrack, Segment
 
 SMALL = {"patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2}

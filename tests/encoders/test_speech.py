@@ -23,11 +23,13 @@ from transformers import (
     WhisperForConditionalGeneration,
 )
 
-from emofuse.batch import PreparedSample, collate
+from emofuse.batch import collate
 from emofuse.encoders.config import SpeechConfig
 from emofuse.encoders.mel import log_mel, stack_frames, whisper_log_mel
-from emofuse.encoders.speech import SpeechEncoder, sounding
+from emofuse.encoders.processors.speech import sounding
+from emofuse.encoders.speech import SpeechEncoder
 from emofuse.errors import CheckpointError
+from emofuse.prepared import PreparedSample
 from emofuse.types import Segment
 
 SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}

@@ -8,11 +8,12 @@ import torch
 from transformers import BertConfig, BertModel
 
 import emofuse
-from emofuse.batch import PreparedSample, collate
+from emofuse.batch import collate
 from emofuse.encoders.config import TextConfig
 from emofuse.encoders.lexicon import LEXICON_FEATURES, lexicon_features, word_valence
 from emofuse.encoders.text import TextEncoder
 from emofuse.errors import CheckpointError, MissingExtraError
+from emofuse.prepared import PreparedSample
 from emofuse.types import Segment, Word
 
 SHAPE = {

@@ -11,7 +11,7 @@ import torch
 
 from emofuse.batch import collate
 from emofuse.errors import CheckpointError
-from emofuse.model.checkpoint import locate
+from emofuse.model.folder import locate
 from emofuse.model.model import EmotionModel
 
 

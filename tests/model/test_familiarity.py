@@ -9,7 +9,8 @@ from torch import nn
 
 from emofuse.batch import collate
 from emofuse.errors import CheckpointError
-from emofuse.model.familiarity import FILE, FURTHEST, Familiarity, load_familiarity
+from emofuse.model.familiarity import FURTHEST, Familiarity, load_familiarity
+from emofuse.model.folder import FAMILIARITY as FILE
 from emofuse.model.model import EmotionModel
 
 

@@ -14,7 +14,8 @@ from emofuse.errors import CheckpointError, EmofuseError, MediaError, MissingExt
 from emofuse.media.transcript import read_transcript
 from emofuse.modalities import MODALITIES
 from emofuse.pipeline.analysis import Analysis
-from emofuse.pipeline.pipeline import Pipeline, choose_device
+from emofuse.pipeline.pipeline import Pipeline
+from emofuse.runtime.backend import choose_device
 from emofuse.tasks import EMOTIONS
 
 SUBSETS = [s for n in (1, 2, 3) for s in combinations(MODALITIES, n)]

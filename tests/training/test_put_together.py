@@ -15,7 +15,7 @@ from emofuse.batch import collate
 from emofuse.calibration import familiarity, pools, refit
 from emofuse.errors import RecipeError
 from emofuse.model.config import ModelConfig
-from emofuse.model.familiarity import FILE
+from emofuse.model.folder import FAMILIARITY as FILE
 from emofuse.model.model import EmotionModel
 from emofuse.training.outcome.recalibrate import recalibrate
 from emofuse.training.recipe.read import parse_recipe

@@ -20,7 +20,7 @@ from emofuse.batch_jobs.job import Job
 from emofuse.batch_jobs.ledger import release
 from emofuse.batch_jobs.progress import Meter
 from emofuse.batch_jobs.settle import environment
-from emofuse.errors import DataError
+from emofuse.errors import DataError, installed
 from emofuse.media.prefetch import cores
 
 STARTS = 3
@@ -167,9 +167,11 @@ class Crew:
 
 def devices(device: str) -> list[str]:
     """GPUs to share out between workers; none where there is one at most, or one is named."""
+    if device not in ("auto", "cuda") or not installed("torch"):
+        return []
     import torch
 
-    if device not in ("auto", "cuda") or not torch.cuda.is_available():
+    if not torch.cuda.is_available():
         return []
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
 

@@ -1,4 +1,4 @@
-"""The exported functions: each encoder's backbone, and the fusion with its heads, over tensors unimodal."""
+"""The exported functions: each encoder whole, and the fusion with its heads and their calibration."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ from emofuse.encoders.encoder import EncoderGraph
 from emofuse.errors import EmofuseError
 from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
+from emofuse.runtime.export.layout import FUSION, TOKENS, fusion_inputs, fusion_outputs
 from emofuse.types import Tokens
-
-FUSION = "fusion"
-PARTS = ("states", "mask", "times", "present")
-"""What the fusion graph is given of each modality."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +32,8 @@ class Graph:
 
 
 class FusionGraph(nn.Module):
-    """Tokens of every modality, present or not → logits of every task, fused and by modality, distances from training
-    where they are known, and the fused state.
+    """Tokens of every modality, present or not → calibrated answers of every task, fused and by modality, how unlike
+    training each modality is where that is known, and the fused state.
 
     All subsets go through one graph: a modality that no row has is one token that is masked.
     """
@@ -49,46 +46,43 @@ class FusionGraph(nn.Module):
         self.model = [model]  # in a list: its encoders are no part of this graph
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """In the order of `fusion_names`."""
+        """In the order of `fusion_outputs`."""
         model = self.model[0]
         tokens: dict[Modality, Tokens] = {}
         present: dict[Modality, Tensor] = {}
         for i, modality in enumerate(model.modalities):
             states, mask, times, there = tensors[4 * i : 4 * i + 4]
             tokens[modality], present[modality] = Tokens(states, mask, times), there
-        out = EmotionModel.fuse(model, tokens, present)
-        unimodal = (out.by_modality[m][task.name] for m in model.modalities for task in model.tasks)
-        distances = (out.distance[m] for m in model.modalities if m in model.familiarity)
-        return *(out.logits[task.name] for task in model.tasks), *unimodal, *distances, out.state
-
-
-def fusion_names(model: EmotionModel) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of the fusion graph's inputs and outputs."""
-    inputs = tuple(f"{m}_{part}" for m in model.modalities for part in PARTS)
-    tasks = [task.name for task in model.tasks]
-    unimodal = (f"{m}_{task}" for m in model.modalities for task in tasks)
-    return inputs, (*tasks, *unimodal, *(f"{m}_distance" for m in model.modalities if m in model.familiarity), "state")
+        out = model.fuse(tokens, present)
+        found = model.calibrated(out, present)
+        unimodal = (found.by_modality[m][task.name] for m in model.modalities for task in model.tasks)
+        strange = (found.unfamiliarity[m] for m in model.modalities if m in found.unfamiliarity)
+        return *(found.tasks[task.name] for task in model.tasks), *unimodal, *strange, out.state
 
 
 @torch.no_grad()
-def graphs(model: EmotionModel, batch: Batch) -> list[Graph]:
-    """The parts of a model, with the first rows of `batch` (which must have every modality) as examples."""
+def graphs(model: EmotionModel, batch: Batch, whole: bool = True) -> list[Graph]:
+    """The parts of a model, with the first rows of `batch` (which must have every modality) as examples.
+
+    Not `whole`: of each encoder the network alone, as which rows are real decides shapes before and after it.
+    """
     found = []
     for modality in model.modalities:
         encoder = model.encoder(modality)
         if encoder.reads_media and modality not in batch.inputs:
             raise EmofuseError(f"an example of {modality} is needed to export its encoder")
-        found.append(_encoder_graph(modality, encoder.graph(batch.inputs.get(modality, {}))))
+        graph = encoder.graph(batch.inputs.get(modality, {}), whole)
+        found.append(_encoder_graph(modality, graph, TOKENS if whole else TOKENS[:1]))
     tokens = model.encode(batch)
-    inputs, outputs = fusion_names(model)
+    inputs = fusion_inputs(model.modalities)
+    outputs = fusion_outputs(model.modalities, [task.name for task in model.tasks], model.familiarity)
     example = [t for m in model.modalities for t in (*vars(tokens[m]).values(), batch.present[m])]
     axes = {n: {0: "batch"} if n.endswith("present") else {0: "batch", 1: n.split("_")[0]} for n in inputs}
     made = {name: {0: "batch"} for name in outputs}
     return [*found, Graph(FUSION, FusionGraph(model).eval(), inputs, outputs, tuple(example), axes, made)]
 
 
-def _encoder_graph(modality: Modality, graph: EncoderGraph) -> Graph:
-    names = tuple(graph.example)
-    states = dict(list(graph.axes.items())[:1]) | ({1: "states"} if len(graph.axes) > 1 else {})
-    axes = dict.fromkeys(names, graph.axes)
-    return Graph(modality, graph.module, names, ("states",), tuple(graph.example.values()), axes, {"states": states})
+def _encoder_graph(modality: Modality, graph: EncoderGraph, outputs: tuple[str, ...]) -> Graph:
+    axes = {name: {0: "batch", 1: "time"} if given.ndim > 1 else {0: "batch"} for name, given in graph.example.items()}
+    made = {name: {0: "batch", 1: "tokens"} for name in outputs}
+    return Graph(modality, graph.module, tuple(graph.example), outputs, tuple(graph.example.values()), axes, made)

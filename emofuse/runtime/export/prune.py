@@ -16,10 +16,9 @@ from emofuse.encoders.registry import encoder_class
 from emofuse.errors import CheckpointError, EmofuseError
 from emofuse.files import replacing_folder
 from emofuse.modalities import Modality
-from emofuse.model.checkpoint import DRIFT, locate, read_config
 from emofuse.model.conformal import FILE as CONFORMAL
-from emofuse.model.familiarity import FILE as FAMILIARITY
 from emofuse.model.familiarity import fingerprint, load_familiarity, save_familiarity
+from emofuse.model.folder import DRIFT, FAMILIARITY, locate, read_config
 
 _LAYER = re.compile(r"(?<=\.)((?:encoder\.|transformer\.)?layers?|blocks)\.(\d+)\.")
 _LEFT_BEHIND = ("model.safetensors", "config.json", "report.json", "README.md", CONFORMAL, FAMILIARITY, DRIFT)

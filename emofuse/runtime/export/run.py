@@ -1,118 +1,148 @@
-"""The exported model: a pipeline's model whose encoders and fusion run in another runtime."""
+"""The exported model: a pipeline's model whose encoders and fusion run in another runtime, without PyTorch."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from safetensors.torch import load_file
-from torch import Tensor
+from jaxtyping import Int
 
-from emofuse.encoders.encoder import NO_GRADIENTS
-from emofuse.errors import CheckpointError, EmofuseError, require_package
-from emofuse.modalities import Modality
-from emofuse.model.checkpoint import locate, read_config
-from emofuse.model.conformal import FILE as CONFORMAL
-from emofuse.model.conformal import load_conformal
-from emofuse.model.familiarity import FILE as FAMILIARITY
-from emofuse.model.familiarity import load_familiarity
-from emofuse.model.model import EmotionModel, Outputs
-from emofuse.runtime.export.graphs import FUSION, PARTS, fusion_names
-from emofuse.runtime.export.write import ENDINGS, HEADS, MANIFEST
-from emofuse.types import Tokens
-
-Run = Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]
-"""Inputs by name → outputs in order."""
+from emofuse.encoders.processors.processor import Processor
+from emofuse.encoders.registry import build_processor
+from emofuse.errors import CheckpointError, EmofuseError, first_line, require_package
+from emofuse.modalities import Modality, Subset, bits, mask_of, named_subset
+from emofuse.model.answering import Answering, Decoded
+from emofuse.model.config import ModelConfig
+from emofuse.model.conformal import ConformalTable
+from emofuse.model.folder import read_config, read_conformal
+from emofuse.prepared import PreparedSample, check_alike, padded
+from emofuse.runtime.export.beside import checkpoint_arrays, small_hash
+from emofuse.runtime.export.engines import Opened, open_graph
+from emofuse.runtime.export.layout import ENDINGS, FUSION, MANIFEST, STATE, fusion_inputs, unfamiliarity
+from emofuse.types import Segment
 
 
-def load_exported(where: str | Path, backend: str, device: str = "auto") -> ExportedModel:
-    """The model in a folder that `emofuse export` wrote. Raises CheckpointError when it holds no such graphs."""
-    if backend not in ("onnx", "openvino"):
-        raise EmofuseError(f"no backend {backend!r}; valid: torch, onnx, openvino")
+def load_exported(folder: Path, backend: str, device: str = "auto", threads: int | None = None) -> ExportedModel:
+    """The model in a folder that `emofuse export` wrote, on so many threads (None = as the runtime likes).
+
+    Raises CheckpointError when it holds no such graphs, or graphs of other weights.
+    """
     if device not in ("auto", "cpu"):
         raise EmofuseError(f"the backend {backend} computes on the cpu here, not on {device!r}")
-    require_package({"onnx": "onnxruntime"}.get(backend, backend), "export")
-    folder = locate(where)
-    manifest = folder / backend / MANIFEST
-    if not manifest.is_file() or not (folder / HEADS).is_file():
+    require_package({"onnx": "onnxruntime"}.get(backend, backend), {"onnx": "onnx"}.get(backend, "export"))
+    path = folder / backend / MANIFEST
+    if not path.is_file():
         raise CheckpointError(
-            f"{folder} holds no model for {backend}; write one with: emofuse export {where} FOLDER --format {backend}"
+            f"{folder} holds no model for {backend}; write one with: emofuse export {folder} FOLDER --format {backend}"
         )
-    graphs = json.loads(manifest.read_text("utf-8"))["graphs"]
-    open_graph = _onnx if backend == "onnx" else _openvino
-    runs = {name: open_graph(folder / backend / (name + ENDINGS[backend])) for name in graphs}
-    return ExportedModel(folder, runs)
+    config = read_config(folder)
+    try:
+        told = json.loads(path.read_text("utf-8"))
+        arrays = _weights(folder, told)
+        graphs = {
+            name: open_graph(path.with_name(name + ENDINGS[backend]), graph, arrays, threads)
+            for name, graph in told["graphs"].items()
+        }
+        supported = {task: [named_subset(name) for name in names] for task, names in told["supported"].items()}
+        processors = {m: build_processor(m, c, folder) for m, c in config.encoders.items()}
+        conformal = read_conformal(folder, config)
+        return ExportedModel(config, processors, graphs, supported, conformal, int(told["parameters"]))
+    except EmofuseError:
+        raise
+    except Exception as error:  # onnxruntime and tokenizers raise what they like
+        raise CheckpointError(
+            f"the graphs in {path.parent} cannot be read ({first_line(error)}); write them again with: emofuse export"
+        ) from error
 
 
-class ExportedModel(EmotionModel):
-    """An EmotionModel without backbones; it predicts, and is neither trained nor explained by gradients."""
+def _weights(folder: Path, told: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
+    """What the graphs do not hold themselves. Raises CheckpointError where it is not what they were written for."""
+    if "small" not in told:
+        return {}
+    arrays = checkpoint_arrays(folder)
+    if small_hash(arrays) != told["small"]:
+        raise CheckpointError(
+            f"the graphs in {folder} are of other weights than those beside them; write them again with: emofuse export"
+        )
+    return arrays
 
-    def __init__(self, folder: Path, runs: Mapping[str, Run]) -> None:
-        super().__init__(read_config(folder), checkpoint=folder, lean=True)
-        for modality in self.modalities:
-            self.encoder(modality).run_by(_states(runs[modality]))
-        self._fuse = runs[FUSION]
-        own = self.state_dict()
-        given = {n: t for n, t in load_file(folder / HEADS).items() if n in own or not n.startswith("encoders.")}
-        try:
-            self.load_state_dict(given)
-        except RuntimeError as error:
-            raise CheckpointError(f"{folder / HEADS} does not fit {folder / 'config.json'}: {error}") from error
-        if (folder / CONFORMAL).is_file():
-            self.conformal = load_conformal(folder / CONFORMAL)
-        if (folder / FAMILIARITY).is_file():
-            self.familiarity = load_familiarity(folder / FAMILIARITY)
-        self.float().eval().requires_grad_(False)
 
-    def fuse(self, tokens: Mapping[Modality, Tokens], present: Mapping[Modality, Tensor]) -> Outputs:
-        """As EmotionModel; a modality that no row has goes in as one masked token."""
+class ExportedModel(Answering):
+    """A model that predicts, and is neither trained nor explained by gradients."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        processors: Mapping[Modality, Processor],
+        graphs: Mapping[str, Opened],
+        supported: Mapping[str, Sequence[Subset]],
+        conformal: ConformalTable,
+        parameters: int,
+    ) -> None:
+        """`graphs`: one a modality, and FUSION; `supported`: task → the subsets that its head was taught."""
+        self.config, self.conformal = config, conformal
+        self.tasks = tuple(task.task() for task in config.tasks)
+        self.modalities = tuple(config.encoders)
+        self._processors, self._graphs, self._parameters = processors, graphs, parameters
+        self._supported = {task: {mask_of(s, self.modalities) for s in subsets} for task, subsets in supported.items()}
+
+    @property
+    def runs_on(self) -> str:
+        """The only device there is."""
+        return "cpu"
+
+    @property
+    def size(self) -> int:
+        """How many weights the model had that was exported."""
+        return self._parameters
+
+    def eval(self) -> ExportedModel:
+        """Itself: it knows no other mode."""
+        return self
+
+    def encoder(self, modality: Modality) -> Processor:
+        """What stands before its network."""
+        return self._processors[modality]
+
+    def supports(self, task: str, subset: int) -> bool:
+        """As the model that was exported."""
+        return subset in self._supported[task]
+
+    def prepare(self, segment: Segment, targets: Mapping[str, np.ndarray] | None = None) -> PreparedSample:
+        """Arrays of every modality the segment has and the model reads."""
+        return PreparedSample({m: self._processors[m](segment) for m in self.modalities}, dict(targets or {}))
+
+    def answer(self, samples: Sequence[PreparedSample]) -> tuple[Decoded, Int[np.ndarray, " batch"]]:
+        """Calibrated answers to one batch, and what each row has."""
+        check_alike(samples)
+        present = {m: np.array([s.inputs[m] is not None for s in samples]) for m in self.modalities}
+        there = [m for m in self.modalities if present[m].any()]
         fed: dict[str, np.ndarray] = {}
         for modality in self.modalities:
-            rows = len(present[modality])
-            given = tokens.get(modality) or self._nothing(modality, rows)
-            parts = (given.states, given.mask, given.times, present[modality])
-            fed |= {f"{modality}_{name}": part.numpy() for name, part in zip(PARTS, parts, strict=True)}
-        _, names = fusion_names(self)
-        out = dict(zip(names, map(torch.from_numpy, self._fuse(fed)), strict=True))
+            rows = [row for sample in samples if (row := sample.inputs[modality]) is not None]
+            tokens = self._tokens(modality, rows, present[modality]) if rows else self._nothing(modality, len(samples))
+            fed |= dict(zip(fusion_inputs([modality]), (*tokens, present[modality]), strict=True))
+        out = self._graphs[FUSION](fed)
+        known = {m: out[name] for m in there if (name := unfamiliarity(m)) in out}
         tasks = [task.name for task in self.tasks]
-        unimodal: dict[Modality, dict[str, Tensor]] = {m: {task: out[f"{m}_{task}"] for task in tasks} for m in tokens}
-        distance: dict[Modality, Tensor] = {m: out[f"{m}_distance"] for m in tokens if m in self.familiarity}
-        return Outputs({task: out[task] for task in tasks}, unimodal, out["state"], distance=distance)
+        unimodal = {m: {task: out[f"{m}_{task}"] for task in tasks} for m in there}
+        masks = sum((present[m] * bit for m, bit in bits(self.modalities).items()), np.zeros(len(samples), np.int64))
+        return Decoded({task: out[task] for task in tasks}, unimodal, out[STATE], known), masks
 
-    def _nothing(self, modality: Modality, rows: int) -> Tokens:
-        dim: Any = self.encoders[modality].dim
-        zeros = torch.zeros(rows, 1, dim, dtype=torch.float32)
-        return Tokens(zeros, torch.zeros(rows, 1, dtype=torch.bool), zeros[..., 0])
+    def _tokens(self, modality: Modality, rows: list[dict[str, np.ndarray]], present: np.ndarray) -> list[np.ndarray]:
+        """States, mask and times of every row; only those that have the modality are run."""
+        found = list(self._graphs[modality](padded(rows)).values())
+        if present.all():
+            return found
+        placed = [np.zeros((len(present), *part.shape[1:]), part.dtype) for part in found]
+        for whole, part in zip(placed, found, strict=True):
+            whole[present] = part
+        return placed
 
-
-def _states(run: Run) -> Callable[[Mapping[str, Tensor]], Tensor]:
-    """The states of an encoder from its graph."""
-
-    def states(fed: Mapping[str, Tensor]) -> Tensor:
-        if torch.is_grad_enabled():
-            raise EmofuseError(NO_GRADIENTS)
-        return torch.from_numpy(run({name: tensor.contiguous().numpy() for name, tensor in fed.items()})[0])
-
-    return states
-
-
-def _onnx(path: Path) -> Run:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors: what the optimiser did to the graph concerns nobody
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    wanted = [port.name for port in session.get_inputs()]
-    return lambda fed: [np.asarray(a) for a in session.run(None, {name: fed[name] for name in wanted})]
-
-
-def _openvino(path: Path) -> Run:
-    import openvino
-
-    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    wanted = [port.get_any_name() for port in compiled.inputs]
-    return lambda fed: [np.array(a) for a in compiled({name: fed[name] for name in wanted}).values()]
+    def _nothing(self, modality: Modality, rows: int) -> list[np.ndarray]:
+        """One masked token."""
+        states = np.zeros((rows, 1, self._graphs[modality].dim), np.float32)
+        return [states, np.zeros((rows, 1), bool), states[..., 0]]

@@ -12,24 +12,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from safetensors.torch import save_file
 
 from emofuse.batch import collate
 from emofuse.errors import EmofuseError, require_package
 from emofuse.files import replacing_folder
+from emofuse.modalities import mask_of, subset_name, subsets_of
 from emofuse.model.checkpoint import save
+from emofuse.model.folder import WEIGHTS
 from emofuse.model.model import EmotionModel
+from emofuse.runtime.export.beside import checkpoint_arrays, leave_out, small_hash
 from emofuse.runtime.export.examples import spoken
 from emofuse.runtime.export.graphs import Graph, graphs
+from emofuse.runtime.export.layout import ENDINGS, MANIFEST
 from emofuse.types import Segment
 
 if TYPE_CHECKING:
     import openvino
 
 Format = Literal["onnx", "openvino", "torch"]
-ENDINGS: dict[str, str] = {"onnx": ".onnx", "openvino": ".xml", "torch": ".pt2"}
-MANIFEST = "export.json"
-HEADS = "heads.safetensors"
 OPSET = 17
 
 
@@ -40,36 +40,52 @@ def export(
     examples: Sequence[Segment] = (),
     *,
     int8: bool = False,
+    beside: bool = False,
     source: Path | None = None,
 ) -> Path:
-    """Write `folder`: configuration, tokenizer, heads, and a graph for each encoder and for the fusion.
+    """Write `folder`: configuration, tokenizer, and a graph for each encoder and for the fusion.
 
     With `int8` (encoders only) `examples` calibrate each encoder whose modality they have: some hundred segments of a
-    dev split. `source` is the model's own folder, whose card and report are copied. Raises EmofuseError for a format
-    that is not there, and for a modality without an example to calibrate it on.
+    dev split. With `beside` the graphs hold no weights but read them from model.safetensors, which is kept beside them
+    as it is stored. `source` is the model's own folder, whose card and report are copied. Raises EmofuseError for a
+    format that is not there, and for a modality without an example to calibrate it on.
     """
     if format not in ENDINGS:
         raise EmofuseError(f"no format {format!r}; valid: {', '.join(ENDINGS)}")
     if int8 and format == "torch":
         raise EmofuseError("int8 goes with the formats onnx and openvino; with torch, ask for precision='int8'")
+    if beside and (int8 or format != "onnx"):
+        raise EmofuseError("weights beside the graphs go with the format onnx in 32 bits; leave one of the two out")
     _require(format, int8)
     if Path(folder).exists() and not (Path(folder) / "config.json").is_file() and any(Path(folder).iterdir()):
         raise EmofuseError(f"{folder} is there and is no model folder; name one that is not there yet")
     lacking = [m for m in model.modalities if int8 and not any(m in segment.present for segment in examples)]
     if lacking:
         raise EmofuseError(f"no example has {', '.join(lacking)}: 8 bits are calibrated on examples of every modality")
-    folder, parts = Path(folder), graphs(model, collate([model.prepare(spoken(seconds)) for seconds in (1, 2)]))
+    folder, parts = Path(folder), graphs(model, collate([model.prepare(spoken(s)) for s in (1, 2)]), format != "torch")
     with replacing_folder(folder, keep=lambda old: old.name != format) as building:  # other formats' graphs stay
-        _describe(model, building, source)
+        _describe(model, building, source, weights=beside)
+        arrays = checkpoint_arrays(building) if beside else {}
+        told: dict[str, Any] = {"format": format, "precision": "int8" if int8 else "float32"}
+        told |= {"examples": len(examples) if int8 else 0, "supported": _supported(model), "graphs": {}}
+        told["parameters"] = model.size
+        told |= {"small": small_hash(arrays)} if beside else {}
         (building / format).mkdir()
         for graph in parts:
             target = building / format / (graph.name + ENDINGS[format])
             calibration = _calibration(model, graph, examples) if int8 and graph.name in model.modalities else None
             _WRITERS[format](graph, target, calibration)
-        told = {"format": format, "precision": "int8" if int8 else "float32", "examples": len(examples) if int8 else 0}
-        told["graphs"] = {g.name: {"inputs": g.inputs, "outputs": g.outputs} for g in parts}  # type: ignore[assignment]
+            named: dict[str, Any] = {"inputs": graph.inputs, "outputs": graph.outputs}
+            named |= {"dim": model.encoder(graph.name).dim} if graph.name in model.modalities else {}
+            told["graphs"][graph.name] = named | ({"weights": leave_out(target, arrays)} if beside else {})
         (building / format / MANIFEST).write_text(json.dumps(told, indent=2) + "\n", "utf-8")
     return folder
+
+
+def _supported(model: EmotionModel) -> dict[str, list[str]]:
+    """Task → the subsets of modalities that its head was taught."""
+    masks = {subset_name(subset): mask_of(subset, model.modalities) for subset in subsets_of(model.modalities)}
+    return {t.name: [name for name, mask in masks.items() if model.supports(t.name, mask)] for t in model.tasks}
 
 
 def _require(format: str, int8: bool) -> None:
@@ -79,16 +95,14 @@ def _require(format: str, int8: bool) -> None:
         require_package("nncf", "export")
 
 
-def _describe(model: EmotionModel, building: Path, source: Path | None) -> None:
-    """All of a checkpoint but the weights that the graphs hold."""
+def _describe(model: EmotionModel, building: Path, source: Path | None, weights: bool) -> None:
+    """All of a checkpoint, without `weights` but those that the graphs hold."""
     with tempfile.TemporaryDirectory(dir=building.parent) as scratch:
         whole = save(model, Path(scratch) / "model")
         for path in whole.iterdir():
-            if path.name != "model.safetensors":
+            if weights or path.name != WEIGHTS:
                 shutil.move(path, building / path.name)
-    rest = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items() if ".backbone." not in k}
-    save_file(rest, building / HEADS, metadata={"format": "pt"})
-    for name in ("README.md", "report.json", "recipe.yaml"):
+    for name in ("README.md", "report.json", "recipe.yaml", *([WEIGHTS] if weights else ())):
         if source is not None and (source / name).is_file():
             shutil.copy2(source / name, building / name)
 
@@ -101,9 +115,9 @@ def _calibration(model: EmotionModel, graph: Graph, examples: Sequence[Segment])
     encoder = model.encoder(graph.name)
     having = [model.prepare(segment) for segment in examples if graph.name in segment.present]
     inputs = encoder.filled(collate(having).inputs[graph.name])
-    rows = ({name: tensor[i : i + 1] for name, tensor in inputs.items()} for i in range(len(having)))
-    with torch.no_grad():
-        return [{name: t.contiguous().numpy() for name, t in encoder.feed(row).items()} for row in rows]
+    return [
+        {name: tensor[i : i + 1].contiguous().numpy() for name, tensor in inputs.items()} for i in range(len(having))
+    ]
 
 
 @contextmanager
@@ -122,6 +136,7 @@ def _onnx(graph: Graph, target: Path, calibration: Feeds | None) -> None:
         torch.onnx.export(
             graph.module, graph.example, str(target), input_names=list(graph.inputs), output_names=list(graph.outputs),
             dynamic_axes=graph.axes | graph.made, opset_version=OPSET, dynamo=False,
+            training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False,  # weights stay as they are stored
         )  # fmt: skip
     if calibration is not None:
         import onnx

@@ -25,8 +25,8 @@ async def list_models(service: TheService, _: TheCaller) -> Models:
         name=service.pipeline.name,
         modalities=list(model.modalities),
         tasks=tasks,
-        parameters=sum(p.numel() for p in model.parameters()),
-        device=model.device.type,
+        parameters=model.size,
+        device=model.runs_on,
         languages=list(getattr(text, "languages", ()) or ()),
         version=__version__,
     )

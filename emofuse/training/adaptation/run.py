@@ -18,7 +18,7 @@ from emofuse.corpora.manifest.rows import ENDINGS
 from emofuse.data.examples import Example, examples_of, read_examples
 from emofuse.errors import CheckpointError, DataError
 from emofuse.files import check_output_folder
-from emofuse.model.checkpoint import locate
+from emofuse.model.folder import locate
 from emofuse.model.model import EmotionModel
 from emofuse.model.predict import Table
 from emofuse.tasks import Task

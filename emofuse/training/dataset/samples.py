@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from emofuse.batch import PreparedSample
 from emofuse.data.compose import Composer, Draw
 from emofuse.data.examples import Example, Prepares
 from emofuse.data.load import holds_features, load_segment
@@ -19,6 +18,7 @@ from emofuse.data.preparation import Preparation
 from emofuse.errors import RecipeError, nearest
 from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
+from emofuse.prepared import PreparedSample
 from emofuse.training.dataset.augment.mixup import blend, blend_targets, share
 from emofuse.training.dataset.augment.segment import augment_segment, augmented, streams_of
 from emofuse.training.dataset.augment.speech import mask_features, mask_waveform

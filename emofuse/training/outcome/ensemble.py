@@ -15,9 +15,9 @@ from emofuse.corpora.registry import corpus, protocol_of
 from emofuse.errors import CheckpointError, RecipeError, nearest
 from emofuse.files import replacing, write_file
 from emofuse.metrics.task import task_metrics
-from emofuse.model.checkpoint import read_config
 from emofuse.model.config import ModelConfig
 from emofuse.model.familiarity import fingerprint
+from emofuse.model.folder import read_config
 from emofuse.model.model import EmotionModel
 from emofuse.model.predict import GIVEN, Predictions
 from emofuse.tasks import Task

@@ -21,10 +21,11 @@ from emofuse.calibration.parts import Parts, read_parts
 from emofuse.data.examples import Example
 from emofuse.encoders.config import EncoderConfig
 from emofuse.modalities import Modality
-from emofuse.model.checkpoint import read_config
-from emofuse.model.familiarity import FILE, fingerprint, load_familiarity
+from emofuse.model.familiarity import fingerprint, load_familiarity
+from emofuse.model.folder import FAMILIARITY as FILE
+from emofuse.model.folder import read_config
 from emofuse.model.model import EmotionModel
-from emofuse.model.weights import read_weights
+from emofuse.model.weights import read_tensors
 from emofuse.training.dataset.sources import SourceExamples
 
 MOST = 400
@@ -59,7 +60,7 @@ def known_from(model: EmotionModel, starts: Mapping[Modality, Path]) -> dict[Mod
         known = load_familiarity(folder / FILE) if (folder / FILE).is_file() else nn.ModuleDict()
         if modality in known and _alike(read_config(folder).encoders[modality], model.config.encoders[modality]):
             if folder not in weights:
-                weights[folder] = read_weights(folder / "model.safetensors")
+                weights[folder] = read_tensors(folder / "model.safetensors")
             found[modality] = Known(known[modality], fingerprint(weights[folder], modality))
     return found
 

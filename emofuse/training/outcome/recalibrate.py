@@ -17,7 +17,7 @@ from emofuse.calibration.refit import Calibration, calibrate_in_turn
 from emofuse.data.examples import Example, read_examples, views_of
 from emofuse.errors import CheckpointError, DataError
 from emofuse.evaluation.predict import predict_examples
-from emofuse.model.checkpoint import locate
+from emofuse.model.folder import locate
 from emofuse.model.model import EmotionModel
 from emofuse.model.weights import Stored, stored_as
 from emofuse.training.outcome.report import finite

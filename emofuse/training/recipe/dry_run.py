@@ -16,7 +16,7 @@ from emofuse.encoders.registry import encoder_class
 from emofuse.encoders.sources import resolve_source
 from emofuse.errors import CheckpointError, DataError, MissingExtraError, RecipeError
 from emofuse.modalities import Modality
-from emofuse.model.checkpoint import locate, shipped
+from emofuse.model.folder import locate, shipped
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
 from emofuse.training.dataset.sampler import Buckets, Shares

@@ -14,11 +14,10 @@ from emofuse.encoders.virtual import VirtualTokens
 from emofuse.errors import CheckpointError, require_package
 from emofuse.files import replacing_folder
 from emofuse.modalities import Modality
-from emofuse.model.checkpoint import read_config
 from emofuse.model.conformal import FILE as CONFORMAL
 from emofuse.model.conformal import load_conformal, save_conformal
-from emofuse.model.familiarity import FILE as FAMILIARITY
 from emofuse.model.familiarity import load_familiarity, save_familiarity
+from emofuse.model.folder import FAMILIARITY, read_config
 from emofuse.model.model import EmotionModel
 from emofuse.training.tuning.strategies import quiet_peft
 

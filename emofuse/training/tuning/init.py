@@ -14,13 +14,13 @@ from torch import Tensor
 from emofuse.encoders.registry import encoder_class
 from emofuse.errors import CheckpointError, EmofuseError, RecipeError, first_line, nearest
 from emofuse.modalities import Modality, subset_name, subsets_of
-from emofuse.model.checkpoint import locate, read_config
 from emofuse.model.config import FusionConfig, ModelConfig
 from emofuse.model.conformal import FILE as CONFORMAL
 from emofuse.model.conformal import ConformalTable, load_conformal
+from emofuse.model.folder import locate, read_config
 from emofuse.model.heads import Head, is_table
 from emofuse.model.model import EmotionModel
-from emofuse.model.weights import read_weights
+from emofuse.model.weights import read_tensors
 from emofuse.training.recipe.schema import Recipe
 
 
@@ -124,7 +124,7 @@ def _take_over(model: EmotionModel, part: str, folder: Path, encoders: Sequence[
             f"model.init.{part}: {folder} holds no model.safetensors; train or fetch that checkpoint first"
         )
     own = model.state_dict()
-    saved = {n: t for n, t in read_weights(path).items() if n.startswith(prefixes)}
+    saved = {n: t for n, t in read_tensors(path).items() if n.startswith(prefixes)}
     fitting = {n: t for n, t in saved.items() if n in own and own[n].shape == t.shape and not is_table(n)}
     whole = tuple(f"encoders.{m}." for m in encoders)
     lacking = [n for n in own if n.startswith(whole) and n not in fitting]

@@ -1,0 +1,105 @@
+"""`Answering`: all that prediction asks of a model, whichever engine computes it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, Int
+
+from emofuse.modalities import Modality, Subset, mask_of
+from emofuse.model.config import ModelConfig
+from emofuse.model.conformal import ConformalTable
+from emofuse.model.polarity import EMOTION, POLARITY, derives, sources
+from emofuse.prepared import PreparedSample
+from emofuse.tasks import Task
+from emofuse.types import Segment, Word
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """Calibrated outputs of a batch as arrays: probabilities of classes, clipped values of scalars."""
+
+    tasks: dict[str, Float32[np.ndarray, "batch width"]]
+    by_modality: dict[Modality, dict[str, Float32[np.ndarray, "batch width"]]]
+    embedding: Float32[np.ndarray, "batch dim"]
+    unfamiliarity: dict[Modality, Float32[np.ndarray, " batch"]] = field(default_factory=dict)
+    """The share of development data that lies nearer to training; NaN where the modality is absent."""
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """What is asked of a modality's encoder before its network runs."""
+
+    config: Any
+
+    @property
+    def context_turns(self) -> int: ...
+
+    def reads_at_once(self, words: Sequence[Word]) -> bool: ...
+
+    def foreign(self, words: Sequence[Word]) -> bool: ...
+
+
+class Answering(ABC):
+    """A model as the pipeline has it: samples in, decoded answers out; what its configuration says is answered here."""
+
+    config: ModelConfig
+    tasks: tuple[Task, ...]
+    modalities: tuple[Modality, ...]
+    conformal: ConformalTable
+    """What prediction sets need; empty where the model was not calibrated for them."""
+
+    @abstractmethod
+    def eval(self) -> Any:
+        """Itself, ready to predict."""
+
+    @abstractmethod
+    def encoder(self, modality: Modality) -> Reader:
+        """What reads a modality that the model knows."""
+
+    @abstractmethod
+    def prepare(self, segment: Segment, targets: Mapping[str, np.ndarray] | None = None) -> PreparedSample:
+        """Arrays of every modality the segment has and the model reads; on the CPU, without weights."""
+
+    @abstractmethod
+    def answer(self, samples: Sequence[PreparedSample]) -> tuple[Decoded, Int[np.ndarray, " batch"]]:
+        """Calibrated answers to one batch, and what each row has (see `emofuse.modalities.bits`)."""
+
+    @abstractmethod
+    def supports(self, task: str, subset: int) -> bool:
+        """Whether the task's head was taught this subset of modalities, given by its mask."""
+
+    @property
+    @abstractmethod
+    def runs_on(self) -> str:
+        """cpu, cuda, …"""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """How many weights there are."""
+
+    def prior(self, task: str) -> tuple[float, ...] | None:
+        """The mean target of a task in the training data, None where the checkpoint does not hold it."""
+        return next(t.prior for t in self.config.tasks if t.name == task)
+
+    def terciles(self, task: str) -> tuple[float, float] | None:
+        """What divides the answers of a scalar into thirds, None where that is not known or there is no such task."""
+        return next((t.terciles for t in self.config.tasks if t.name == task), None)
+
+    @property
+    def context_turns(self) -> int:
+        """Earlier turns of a dialogue that its encoders read, and learnt with."""
+        return max(self.encoder(m).context_turns for m in self.modalities)
+
+    def derived(self, present: Subset) -> dict[str, tuple[str, ...]]:
+        """Task that is answered by other heads too, for this subset of modalities → the heads."""
+        if not derives(self.tasks):
+            return {}
+        mask = mask_of(present, self.modalities)
+        rests = sources(self.supports(POLARITY, mask), self.supports(EMOTION, mask))
+        return {POLARITY: rests} if rests else {}
