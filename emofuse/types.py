@@ -47,6 +47,8 @@ class Utterance:
     face_crop: bool = False
     extras: Mapping[Modality, Path] = field(default_factory=dict)
     """Files of modalities beyond the standard three, which their encoders read."""
+    after: tuple[str, ...] = ()
+    """Later turns, of the form of `context`: only where a protocol that reads the whole dialogue asks for them."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class Segment:
     labels: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[Modality, np.ndarray] | None = None
     """Vectors that someone else extracted, in place of media: what encoders of kind `features` read."""
+    after: tuple[str, ...] = ()
+    """Later turns of the dialogue, for models that read the whole of it."""
     extras: Mapping[Modality, Any] = field(default_factory=dict)
     """What there is of modalities beyond the standard three, in the form that their encoders read."""
 
@@ -112,7 +116,7 @@ class Segment:
         """This segment as if it had never had the named modalities."""
         changes: dict[str, Any] = {}
         if "text" in gone:
-            changes |= {"words": None, "context": ()}
+            changes |= {"words": None, "context": (), "after": ()}
         if "speech" in gone:
             changes |= {"waveform": None}
         if "face" in gone:

@@ -13,7 +13,7 @@ from emofuse.corpora.clips import usable
 from emofuse.corpora.corpus import Corpus, Log, Protocol
 from emofuse.corpora.folding import Folding, Names, Number, Table
 from emofuse.corpora.text import repair
-from emofuse.errors import DataError
+from emofuse.corpora.turns import Around, around, check_turns
 from emofuse.types import Split, Utterance
 
 SESSIONS = ("1", "2", "3", "4", "5")
@@ -56,7 +56,8 @@ class Turn:
 class Iemocap(Corpus):
     """Options: `fold` (the session that is test, the one before it dev; 5), `media` (wav: one file a sentence; avi: the
     dialogue's video with both actors side by side, cut by start and end), `votes` (every rater's categories instead
-    of the majority), `context` (how many earlier turns; 5), `verify`.
+    of the majority), `context` (how many earlier turns; 5), `future` (how many later turns, for the protocol that reads
+    the whole dialogue; 0), `verify`.
     """
 
     name = "iemocap"
@@ -92,13 +93,13 @@ class Iemocap(Corpus):
         media: Literal["wav", "avi"] = "wav",
         votes: bool = False,
         context: int = 5,
+        future: int = 0,
         verify: bool = True,
     ) -> Iterator[Utterance]:
         """Every evaluated turn, session by session, dialogue by dialogue."""
         held = self.choose_fold(fold) or "5"
         self.choose("media", media, ("wav", "avi"))
-        if context < 0:
-            raise DataError(f"iemocap option context={context}; a number of turns, at least 0")
+        check_turns(self.name, context=context, future=future)
         sessions = [s for s in SESSIONS if (root / f"Session{s}" / "dialog" / "EmoEvaluation").is_dir()]
         if not sessions:
             raise self.layout_error(root, "no Session1/dialog/EmoEvaluation")
@@ -106,22 +107,23 @@ class Iemocap(Corpus):
             folder = root / f"Session{session}"
             for path in sorted((folder / "dialog" / "EmoEvaluation").glob("Ses*.txt")):
                 said = _transcript(folder / "dialog" / "transcriptions" / path.name, log)
-                earlier: list[str] = []
-                for turn in sorted(read_evaluation(path, log), key=lambda t: t.start):
+                turns = sorted(read_evaluation(path, log), key=lambda t: t.start)
+                spoken = [f"{_speaker(t.name)}: {said[t.name]}" for t in turns if said.get(t.name)]
+                place = 0
+                for turn in turns:
                     clip = _clip(folder, turn, media, verify, log)
                     text = said.get(turn.name)
                     if clip or text:
-                        before = tuple(earlier[-context:]) if context else ()
-                        yield self._utterance(turn, clip, text, before, _split(session, held), votes)
-                    if text:
-                        earlier.append(f"{_speaker(turn.name)}: {text}")
+                        shown = around(spoken, place, context, future, own=bool(text))
+                        yield self._utterance(turn, clip, text, shown, _split(session, held), votes)
+                    place += bool(text)
 
     def attributes(self, utterance: Utterance) -> dict[str, str | None]:
         """The sex of the speaker, whose name ends in it."""
         return {"sex": {"F": "female", "M": "male"}.get(utterance.speaker[-1:])}
 
     def _utterance(
-        self, turn: Turn, clip: Path | None, text: str | None, context: tuple[str, ...], split: Split, votes: bool
+        self, turn: Turn, clip: Path | None, text: str | None, shown: Around, split: Split, votes: bool
     ) -> Utterance:
         whole_dialogue = clip is not None and clip.suffix == ".avi"
         raters = {code: float(n) for code, n in sorted(turn.votes.items())}
@@ -136,7 +138,8 @@ class Iemocap(Corpus):
             start=turn.start if whole_dialogue else None,
             end=turn.end if whole_dialogue else None,
             text=text,
-            context=context,
+            context=shown[0],
+            after=shown[1],
             labels={
                 "emotion": raters if votes and raters else turn.code,
                 "votes": raters,

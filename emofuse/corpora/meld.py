@@ -11,7 +11,7 @@ from emofuse.corpora.clips import TEXT_ALONE, usable
 from emofuse.corpora.corpus import Corpus, Log, Protocol
 from emofuse.corpora.folding import Folding, Names, same
 from emofuse.corpora.text import repair, table
-from emofuse.errors import DataError
+from emofuse.corpora.turns import around, check_turns
 from emofuse.tasks import EMOTIONS, POLARITIES
 from emofuse.types import Split, Utterance
 
@@ -26,7 +26,8 @@ SLACK = 5.0
 
 
 class Meld(Corpus):
-    """Options: `context` (how many earlier turns; 5), `clips` (False: text alone though there are clips), `verify`.
+    """Options: `context` (how many earlier turns; 5), `future` (how many later turns, for the protocol that reads the
+    whole dialogue; 0), `clips` (False: text alone though there are clips), `verify`.
 
     A clip that is missing, broken or misaligned leaves its utterance with the text alone.
     """
@@ -49,11 +50,10 @@ class Meld(Corpus):
     disjoint = "dialogue"
 
     def scan(
-        self, root: Path, log: Log, *, context: int = 5, clips: bool = True, verify: bool = True
+        self, root: Path, log: Log, *, context: int = 5, future: int = 0, clips: bool = True, verify: bool = True
     ) -> Iterator[Utterance]:
         """Every utterance of the csv files that are there, dialogue by dialogue."""
-        if context < 0:
-            raise DataError(f"meld option context={context}; a number of turns, at least 0")
+        check_turns(self.name, context=context, future=future)
         found: dict[Split, Path | None] = {
             s: _first(root, f"{s}/{f}", f, f"data/MELD/{f}") for s, (f, _) in FILES.items()
         }
@@ -65,10 +65,10 @@ class Meld(Corpus):
             folder = _first(root, *FILES[split][1]) if clips else None
             if folder is None:
                 log.note(f"{split}: no folder of clips is used, its utterances are text alone")
-            yield from self._split(path, split, folder, context, verify, log)
+            yield from self._split(path, split, folder, (context, future), verify, log)
 
     def _split(
-        self, path: Path, split: Split, folder: Path | None, context: int, verify: bool, log: Log
+        self, path: Path, split: Split, folder: Path | None, shown: tuple[int, int], verify: bool, log: Log
     ) -> Iterator[Utterance]:
         rows = list(table(path))
         lacking = COLUMNS - set(rows[0][1] if rows else ())
@@ -86,23 +86,24 @@ class Meld(Corpus):
             else:
                 dialogues.setdefault(int(row["Dialogue_ID"]), []).append((number, row))
         for dialogue, turns in sorted(dialogues.items()):
-            said: list[str] = []
-            for number, row in sorted(turns, key=lambda turn: int(turn[1]["Utterance_ID"])):
+            ordered = sorted(turns, key=lambda turn: int(turn[1]["Utterance_ID"]))
+            said = [f"{repair(row['Speaker'])}: {repair(row['Utterance'])}" for _, row in ordered]
+            for place, (number, row) in enumerate(ordered):
                 where = f"{path.name} row {number}"
-                speaker, text = repair(row["Speaker"]), repair(row["Utterance"])
+                before, after = around(said, place, *shown)
                 name = f"dia{dialogue}_utt{int(row['Utterance_ID'])}"
                 yield Utterance(
                     id=f"{split}_{name}",
                     corpus=self.name,
                     split=split,
-                    speaker=speaker,
+                    speaker=repair(row["Speaker"]),
                     dialogue=f"{split}_dia{dialogue}",
                     media=_clip(folder / f"{name}.mp4", row, where, verify, log) if folder else None,
-                    text=text,
-                    context=tuple(said[-context:]) if context else (),
+                    text=repair(row["Utterance"]),
+                    context=before,
+                    after=after,
                     labels={"emotion": row["Emotion"], "sentiment": row["Sentiment"]},
                 )
-                said.append(f"{speaker}: {text}")
 
 
 def _first(root: Path, *names: str) -> Path | None:

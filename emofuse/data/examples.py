@@ -66,7 +66,7 @@ class Example:
         u = self.utterance
         tokens = 1.0
         if "text" in self.modalities and u.text:
-            tokens += sum(len(part.encode()) for part in (u.text, *u.context)) / 4
+            tokens += sum(len(part.encode()) for part in (u.text, *u.context, *u.after)) / 4
         if "speech" in self.modalities and u.media is not None and not holds_features(u):
             seconds = u.end - (u.start or 0) if u.end is not None else u.media.stat().st_size / 20_000
             tokens += 50 * seconds

@@ -29,7 +29,8 @@ def join(
     if "speech" in parts:
         out = replace(out, waveform=parts["speech"].waveform)
     if "text" in parts:
-        out = replace(out, words=_said(parts["text"], end), context=parts["text"].context)
+        out = replace(out, words=_said(parts["text"], end), context=parts["text"].context, after=parts["text"].after)
+        out = replace(out, speaker=parts["text"].speaker)
     if "face" in parts:
         seen = parts["face"]
         out = replace(out, faces=tuple(_shown(track, seen, end, frames, rng) for track in seen.faces))

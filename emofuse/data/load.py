@@ -49,7 +49,9 @@ def load_segment(utterance: Utterance) -> Segment:
         waveform=waveform,
         faces=faces,
         context=utterance.context,
+        speaker=utterance.speaker,
         labels=utterance.labels,
+        after=utterance.after,
         features=features,
         extras=utterance.extras,
     )

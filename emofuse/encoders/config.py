@@ -78,12 +78,28 @@ class TextConfig(BackboneConfig):
     """Word pieces in an utterance with its context; the oldest context goes first."""
     context_turns: int = Field(5, ge=0, le=LARGEST)
     """How many earlier turns are shown."""
+    future_turns: int = Field(0, ge=0, le=LARGEST)
+    """How many later turns are shown: above 0 is another task than reading past turns alone. Of layout `dialogue`."""
+    layout: Literal["pair", "dialogue"] = "pair"
+    """`pair`: the utterance, then the turns before it as a second text, the latest first. `dialogue`: all turns in the
+    order in which they were said, the utterance between markers."""
+    speakers: Literal["names", "tokens"] = "names"
+    """Of layout `dialogue`: speakers by name before their words, or by tokens of their own, <s1> to <s9>, numbered in
+    the order in which they first speak (Yun et al. 2024)."""
+    prompt: bool = False
+    """Of layout `dialogue`: end with "Now SPEAKER feels <mask>" in place of markers round the utterance."""
     lexicon: bool = True
     """Join VADER features through a zero-initialised projection."""
     valences: dict[str, Annotated[float, Field(ge=-1, le=1)]] = {}
     """Words of one's own, in small letters, with the valence that the lexicon's feature has of them; any language."""
     languages: tuple[str, ...] = ()
     """Codes (ISO 639-1) of the languages it was trained on; () = not said. Words in none of their scripts are named."""
+
+    @model_validator(mode="after")
+    def _of_a_dialogue(self) -> TextConfig:
+        if self.layout == "pair" and (self.future_turns or self.prompt or self.speakers == "tokens"):
+            raise ValueError("future_turns, prompt and speakers: tokens are of layout: dialogue")
+        return self
 
 
 class SpeechConfig(BackboneConfig):

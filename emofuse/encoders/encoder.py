@@ -215,6 +215,11 @@ class Encoder(nn.Module, ABC):
         """Earlier turns of a dialogue that it reads beside the utterance."""
         return 0
 
+    @property
+    def future_turns(self) -> int:
+        """Later turns of a dialogue that it reads, too: another task than reading earlier ones alone."""
+        return 0
+
     def foreign(self, words: Sequence[Word]) -> bool:
         """Whether words are in a script that the encoder cannot read."""
         return False

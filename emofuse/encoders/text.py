@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from emofuse.encoders import hf
 from emofuse.encoders.config import TextConfig
+from emofuse.encoders.dialogue import with_speakers
 from emofuse.encoders.encoder import Encoder, Inputs
 from emofuse.encoders.hf import described
 from emofuse.encoders.lexicon import LEXICON_FEATURES
@@ -36,7 +37,7 @@ class TextEncoder(Encoder):
     modality: Modality = "text"
     has_lean = True
     continuous = ("inputs_embeds", "lexicon")
-    input_fields = ("max_length", "context_turns", "lexicon")
+    input_fields = ("max_length", "context_turns", "future_turns", "layout", "speakers", "prompt", "lexicon")
     input_shape = ("vocab_size",)
 
     def __init__(self, config: TextConfig, checkpoint: Path | None = None, lean: bool = False) -> None:
@@ -59,6 +60,8 @@ class TextEncoder(Encoder):
                 raise ValueError("a text encoder from scratch needs tokenizer: a hub id or a folder")
             backbone = hf.backbone(architecture)
             tokenizer = hf.tokenizer(resolve_source(config.tokenizer))
+        if checkpoint is None and config.speakers == "tokens":
+            with_speakers(tokenizer, backbone)
         _drop_pooler(backbone)
         self.config = config.model_copy(update={"architecture": described(backbone.config)})
         self.backbone = backbone
@@ -164,6 +167,11 @@ class TextEncoder(Encoder):
     def context_turns(self) -> int:
         """As configured."""
         return self.config.context_turns
+
+    @property
+    def future_turns(self) -> int:
+        """As configured."""
+        return self.config.future_turns
 
     def foreign(self, words: Sequence[Word]) -> bool:
         """See `TextProcessor.foreign`."""

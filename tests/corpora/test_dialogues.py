@@ -163,3 +163,12 @@ def test_mustard_that_is_no_json_says_where(make, tmp_path):
     make.text(tmp_path / "data" / "sarcasm_data.json", "{")
     with pytest.raises(DataError, match="is not JSON"):
         read("mustard", tmp_path)
+
+
+def test_later_turns_are_read_only_where_a_protocol_asks_for_them(meld):
+    assert [u.after for u in read("meld", meld, "train").utterances] == [(), (), ()]
+    found = read("meld", meld, "train", future=1).utterances
+    assert [u.after for u in found] == [("Ross: Yes… I am.",), ("Ross: And now?",), ()]
+    assert found[2].context == ("Joey: Hey, you’re here!", "Ross: Yes… I am.")
+    with pytest.raises(DataError, match="future=-1; a number of turns"):
+        read("meld", meld, "train", future=-1)

@@ -51,13 +51,14 @@ class FastTokenizer:
         truncation: str | None = None,
         max_length: int | None = None,
         return_offsets_mapping: bool = True,
+        add_special_tokens: bool = True,
     ) -> Encoded:
-        """Pieces of a text or a pair, markers included, at most `max_length` where a way to truncate is named."""
+        """Pieces of a text or a pair, with their markers, at most `max_length` where a way to truncate is named."""
         if truncation is not None and max_length is not None:
             self.backend_tokenizer.enable_truncation(max_length, strategy=truncation)
         else:
             self.backend_tokenizer.no_truncation()
-        return Encoded(self.backend_tokenizer.encode(text, text_pair))
+        return Encoded(self.backend_tokenizer.encode(text, text_pair, add_special_tokens=add_special_tokens))
 
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
         """Markers around a text, or around a pair of them."""
@@ -82,6 +83,21 @@ class FastTokenizer:
     def unk_token_id(self) -> int | None:
         """Id of the piece that stands for what the vocabulary lacks."""
         return self._id("unk_token")
+
+    @property
+    def cls_token_id(self) -> int | None:
+        """Id of the marker at the start."""
+        return self._id("cls_token")
+
+    @property
+    def sep_token_id(self) -> int | None:
+        """Id of the marker between and after texts."""
+        return self._id("sep_token")
+
+    @property
+    def mask_token_id(self) -> int | None:
+        """Id of the piece that stands for one to be guessed."""
+        return self._id("mask_token")
 
     def _id(self, role: str) -> int | None:
         token = self._special.get(role)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from emofuse.encoders.config import TextConfig
+from emofuse.encoders.dialogue import PROMPTED, DialogueLayout
 from emofuse.encoders.lexicon import lexicon_features
 from emofuse.encoders.processors.processor import Processor
 from emofuse.encoders.script import Script
@@ -23,6 +24,7 @@ class TextProcessor(Processor):
         self.config = config
         self.tokenizer = tokenizer
         self.context_turns = config.context_turns
+        self.layout = DialogueLayout(config, tokenizer) if config.layout == "dialogue" else None
 
     def __call__(self, segment: Segment) -> dict[str, np.ndarray] | None:
         """input_ids, token_type_ids, word int64, mask, own bool, times float32 [pieces]; lexicon float32 [pieces, 6].
@@ -34,6 +36,32 @@ class TextProcessor(Processor):
         if not words:
             return None
         text, word_of_char = _join(words)
+        ids, found, types = self._pieces(segment, text, word_of_char)
+        prompted, owner = found == PROMPTED, np.maximum(found, -1)
+        middle = (segment.start + segment.end) / 2
+        centres = np.asarray([(w.start + w.end) / 2 for w in words], np.float32)
+        own = owner >= 0
+        arrays = {
+            "input_ids": ids,
+            "mask": np.ones(len(ids), bool),
+            "own": own | prompted | (np.arange(len(ids)) == 0),
+            "times": np.where(own, centres[owner], middle).astype(np.float32) - np.float32(segment.start),
+            "word": owner.astype(np.int64),
+        }
+        if types is not None:
+            arrays["token_type_ids"] = types
+        if self.config.lexicon:
+            features = lexicon_features([w.text for w in words], self.config.valences)
+            arrays["lexicon"] = np.where(own[:, None], features[owner], 0).astype(np.float32)
+        return arrays
+
+    def _pieces(
+        self, segment: Segment, text: str, word_of_char: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Word pieces, the word that each belongs to, and token types where the tokenizer gives any."""
+        if self.layout is not None:
+            ids, owner = self.layout(segment, text, word_of_char)
+            return np.asarray(ids, np.int64), np.asarray(owner), None
         encoded = self.tokenizer(
             text,
             text_pair=self._context(segment.context) or None,
@@ -42,29 +70,12 @@ class TextProcessor(Processor):
             return_offsets_mapping=True,
         )
         ids = np.asarray(encoded["input_ids"], np.int64)[: self.config.max_length]
-        sequence = encoded.sequence_ids(0)[: len(ids)]
-        owner = np.asarray(
-            [
-                word_of_char[min(start, len(word_of_char) - 1)] if s == 0 else -1
-                for s, (start, _) in zip(sequence, encoded["offset_mapping"], strict=False)
-            ]
-        )
-        middle = (segment.start + segment.end) / 2
-        centres = np.asarray([(w.start + w.end) / 2 for w in words], np.float32)
-        own = owner >= 0
-        arrays = {
-            "input_ids": ids,
-            "mask": np.ones(len(ids), bool),
-            "own": own | (np.arange(len(ids)) == 0),
-            "times": np.where(own, centres[owner], middle).astype(np.float32) - np.float32(segment.start),
-            "word": owner.astype(np.int64),
-        }
-        if "token_type_ids" in encoded:
-            arrays["token_type_ids"] = np.asarray(encoded["token_type_ids"], np.int64)[: len(ids)]
-        if self.config.lexicon:
-            features = lexicon_features([w.text for w in words], self.config.valences)
-            arrays["lexicon"] = np.where(own[:, None], features[owner], 0).astype(np.float32)
-        return arrays
+        owner = [
+            word_of_char[min(start, len(word_of_char) - 1)] if s == 0 else -1
+            for s, (start, _) in zip(encoded.sequence_ids(0)[: len(ids)], encoded["offset_mapping"], strict=False)
+        ]
+        types = np.asarray(encoded["token_type_ids"], np.int64)[: len(ids)] if "token_type_ids" in encoded else None
+        return ids, np.asarray(owner), types
 
     def reads_at_once(self, words: Sequence[Word]) -> bool:
         """Whether their word pieces are at most `max_length`."""

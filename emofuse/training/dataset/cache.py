@@ -204,7 +204,7 @@ def source_of(utterance: Utterance) -> str:
     u = utterance
     media = "" if u.media is None else _content(str(u.media), u.media.stat().st_mtime_ns, u.media.stat().st_size)
     extras = [(m, _content(str(p), p.stat().st_mtime_ns, p.stat().st_size)) for m, p in sorted(u.extras.items())]
-    return json.dumps([u.corpus, media, u.start, u.end, u.text, u.context, *extras])
+    return json.dumps([u.corpus, media, u.start, u.end, u.text, u.context, u.after, u.speaker, *extras])
 
 
 @lru_cache(maxsize=65536)
@@ -259,5 +259,6 @@ def _unpacked(utterance: Utterance, arrays: Arrays) -> Segment:
         utterance.context,
         utterance.speaker,
         utterance.labels,
+        after=utterance.after,
         extras=utterance.extras,
     )

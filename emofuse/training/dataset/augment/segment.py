@@ -43,11 +43,12 @@ def augmented(options: Augment | None) -> frozenset[Modality]:
 def _text(segment: Segment, options: Augment, rng: np.random.Generator, _: Voice) -> Segment:
     if not segment.words:
         return segment
-    words, context = segment.words, segment.context
+    words, context, after = segment.words, segment.context, segment.after
     if options.text.swap and rng.random() < options.text.swap:
-        words, context = swapped(words), tuple(map(swapped_text, context))
+        words, context, after = swapped(words), tuple(map(swapped_text, context)), tuple(map(swapped_text, after))
     context = augment_context(context, options.text, rng)
-    return replace(segment, words=augment_words(words, options.text, rng), context=context)
+    words = augment_words(words, options.text, rng)
+    return replace(segment, words=words, context=context, after=after if context else ())
 
 
 def _speech(segment: Segment, options: Augment, rng: np.random.Generator, voice: Voice) -> Segment:
