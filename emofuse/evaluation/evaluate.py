@@ -167,7 +167,7 @@ def read_evaluation(
     else:
         found = read_examples(corpus, root, split, tasks, limit=limit, **how)
         examples, about = found.examples, found.protocol()
-    return examples, {"model": name, "emofuse": model.config.emofuse_version} | about
+    return examples, {"model": name, "emofuse": model.config.emofuse_version, "reads": model.reads} | about
 
 
 def plain(value: Any) -> Any:

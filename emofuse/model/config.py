@@ -16,9 +16,11 @@ SCHEMA_VERSION = 1
 
 
 class FusionConfig(BaseModel):
-    """Size of the fusion transformer."""
+    """How modalities are fused, and the size of what does it."""
 
     model_config = ConfigDict(extra="forbid")
+    method: Literal["ours", "late", "mult", "misa", "tfn"] = "ours"
+    """The fusion transformer over a pool (`ours`), the pool alone (`late`), or a method that papers compare with."""
     dim: int = Field(192, ge=8, le=1 << 16)
     layers: int = Field(2, ge=1, le=DEEPEST)
     heads: int = Field(4, ge=1, le=1 << 12)
@@ -42,6 +44,12 @@ class FusionConfig(BaseModel):
             return values
         rest = {k: v for k, v in values.items() if k != "alone"}
         return {"unimodal": "passthrough" if values["alone"] == "own" else values["alone"]} | rest
+
+    @model_validator(mode="after")
+    def _pools(self) -> FusionConfig:
+        if self.method in ("mult", "misa", "tfn") and (self.pool, self.unimodal) != ("product", "corrected"):
+            raise ValueError(f"method {self.method} answers for itself, without a pool: leave pool and unimodal out")
+        return self
 
     @model_validator(mode="after")
     def _divides(self) -> FusionConfig:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from emofuse.modalities import Modality
 from emofuse.model.config import FusionConfig
+from emofuse.model.method import Method
 from emofuse.types import Tokens
 
 SLOWEST, FASTEST = 120.0, 0.05
@@ -83,18 +84,17 @@ class FusionLayer(nn.Module):
         return queries + self.dropout(self.feedforward(self.forward_norm(queries)))
 
 
-class FusionTransformer(nn.Module):
+class FusionTransformer(Method):
     """Tokens of any subset of modalities → one state a task; linear in the number of tokens.
 
     A modality that a row lacks is masked out and one learned `absent` token takes its place, so there is always
     something to attend to.
     """
 
+    role = "corrects"
+
     def __init__(self, config: FusionConfig, dims: Mapping[Modality, int], tasks: tuple[str, ...]) -> None:
-        super().__init__()
-        self.dim = config.dim
-        self.modalities: tuple[Modality, ...] = tuple(dims)
-        self.tasks = tasks
+        super().__init__(config, dims, tasks)
         self.project = nn.ModuleDict(
             {m: nn.Sequential(nn.LayerNorm(d), nn.Linear(d, config.dim)) for m, d in dims.items()}
         )

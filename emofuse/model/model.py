@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -22,9 +22,10 @@ from emofuse.model.checkpoint import CheckpointMixin
 from emofuse.model.config import ModelConfig
 from emofuse.model.conformal import ConformalTable
 from emofuse.model.familiarity import Familiarity
-from emofuse.model.fusion import FusionTransformer
 from emofuse.model.heads import Head, ModalityHead
 from emofuse.model.kinds import kind_of
+from emofuse.model.method import Method
+from emofuse.model.methods.registry import method_of
 from emofuse.model.polarity import derives, with_polarity
 from emofuse.model.pool import OpinionPool
 from emofuse.prepared import PreparedSample
@@ -45,6 +46,8 @@ class Outputs:
     """What each modality's own heads read; of absent samples it means nothing."""
     distance: dict[Modality, Float[Tensor, " batch"]] = field(default_factory=dict)
     """From what the model was trained on, of the modalities of which that is known."""
+    losses: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
+    """Weighted losses of the fusion method's own, for training."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +67,8 @@ class EmotionModel(CheckpointMixin, nn.Module, Answering):
     weighted sum of the logits, exact for modalities that are independent given the label. The correction starts at
     zero, so fusion starts from the pool. With `fusion.unimodal: passthrough` it is of what several modalities say
     together, and a single one answers as its own head. Where the model knows what it was trained on (`familiarity`),
-    the logits of an unlike input are divided by more before they are pooled.
+    the logits of an unlike input are divided by more before they are pooled. Other methods of fusion
+    (`fusion.method`) stand in the transformer's place; see `Method.role`.
     """
 
     def __init__(self, config: ModelConfig, checkpoint: Path | None = None, lean: bool = False) -> None:
@@ -78,12 +82,10 @@ class EmotionModel(CheckpointMixin, nn.Module, Answering):
         self.tasks: tuple[Task, ...] = tuple(t.task() for t in config.tasks)
         self.modalities: tuple[Modality, ...] = ordered(config.encoders)
         dims: dict[Modality, int] = {m: cast(int, self.encoders[m].dim) for m in self.modalities}
-        self.fusion = FusionTransformer(config.fusion, dims, tuple(t.name for t in self.tasks))
+        self.fusion: Method = method_of(config.fusion)(config.fusion, dims, tuple(t.name for t in self.tasks))
+        zero, width = self.fusion.role != "answers", config.fusion.dim
         self.heads = nn.ModuleDict(
-            {
-                t.name: Head(t, config.fusion.dim, config.head_dropout, zero=True, modalities=self.modalities)
-                for t in self.tasks
-            }
+            {t.name: Head(t, width, config.head_dropout, zero, modalities=self.modalities) for t in self.tasks}
         )
         self.modality_heads = nn.ModuleDict(
             {
@@ -96,6 +98,8 @@ class EmotionModel(CheckpointMixin, nn.Module, Answering):
         self.conformal: ConformalTable = {}
         self.familiarity = nn.ModuleDict()
         """By modality; empty where nobody measured what the model is familiar with."""
+        if self.fusion.role == "answers":
+            return
         if config.fusion.pool == "product":
             self.pool_weights = nn.ParameterDict({t.name: nn.Parameter(torch.ones(len(dims))) for t in self.tasks})
         else:
@@ -104,7 +108,7 @@ class EmotionModel(CheckpointMixin, nn.Module, Answering):
 
     @property
     def device(self) -> torch.device:
-        return self.fusion.queries.device
+        return next(self.modality_heads.parameters()).device
 
     @property
     def runs_on(self) -> str:
@@ -115,6 +119,15 @@ class EmotionModel(CheckpointMixin, nn.Module, Answering):
     def size(self) -> int:
         """How many weights there are."""
         return sum(p.numel() for p in self.parameters())
+
+    @property
+    def reads(self) -> str:
+        """What of a dialogue its answers rest on: figures of one protocol are not those of another task."""
+        past = self.context_turns
+        later = max(self.encoder(m).future_turns for m in self.modalities)
+        if later:
+            return f"the whole dialogue: at most {past} earlier and {later} later turns"
+        return f"the utterance and at most {past} earlier turns, none later" if past else "the utterance alone"
 
     def encoder(self, modality: Modality) -> Encoder:
         """The encoder of a modality that the model reads."""
@@ -147,14 +160,14 @@ class EmotionModel(CheckpointMixin, nn.Module, Answering):
 
     def fuse(self, tokens: Mapping[Modality, Tokens], present: Mapping[Modality, Tensor]) -> Outputs:
         """Outputs from tokens; `present` may take away modalities that `tokens` still holds."""
-        states = self.fusion(tokens, present)
+        states, losses = self.fusion.learn(tokens, present) if self.training else (self.fusion(tokens, present), {})
         pooled: dict[Modality, Tensor] = {m: self.modality_heads[m].pool(t.states, t.mask) for m, t in tokens.items()}
         corrections = {}
         corrected = self._corrected(present)
         for i, task in enumerate(self.tasks):
-            correction = self.heads[task.name](states[:, i])
-            corrections[task.name] = correction if corrected is None else correction * corrected
-        return self.read(pooled, present, corrections, self._state(states, pooled, present))
+            corrections[task.name] = self._correction(task, states[:, i], corrected)
+        found = self.read(pooled, present, corrections, self._state(states, pooled, present))
+        return replace(found, losses=losses)
 
     def read(
         self,
@@ -173,6 +186,13 @@ class EmotionModel(CheckpointMixin, nn.Module, Answering):
             logits[task.name] = self._fused(task, own, present, corrections[task.name])
         return Outputs(logits, unimodal, state, dict(pooled), distance)
 
+    def _correction(self, task: Task, state: Tensor, corrected: Tensor | None) -> Float[Tensor, "batch width"]:
+        """What the method says of a task, in addition to the pool or in its place."""
+        if self.fusion.role == "pools":
+            return state.new_zeros(len(state), task.width)
+        correction = self.heads[task.name](state)
+        return correction if corrected is None else correction * corrected
+
     def _state(
         self,
         states: Float[Tensor, "batch queries dim"],
@@ -180,7 +200,7 @@ class EmotionModel(CheckpointMixin, nn.Module, Answering):
         present: Mapping[Modality, Tensor],
     ) -> Float[Tensor, "batch state"]:
         """At unit length; of a transformer that never learnt, the modalities' own states side by side."""
-        if self.config.fusion.correction != "never":
+        if self.config.fusion.correction != "never" and self.fusion.role != "pools":
             return F.normalize(states[:, 0], dim=-1)
         parts = []
         for modality in self.modalities:
@@ -207,7 +227,7 @@ class EmotionModel(CheckpointMixin, nn.Module, Answering):
     def _fused(
         self, task: Task, unimodal: Mapping[Modality, Tensor], present: Mapping[Modality, Tensor], correction: Tensor
     ) -> Tensor:
-        if not unimodal:
+        if not unimodal or self.fusion.role == "answers":
             return correction
         if self.config.fusion.pool == "product":
             return correction + self._product(task, unimodal, present)

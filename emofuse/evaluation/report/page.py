@@ -131,7 +131,8 @@ def _band(i: Interval) -> str:
 
 def _protocol(found: Evaluation) -> list[tuple[str, str]]:
     names = {
-        "model": "model", "emofuse": "emofuse", "corpus": "corpus", "paired": "put together, each modality from",
+        "model": "model", "emofuse": "emofuse", "reads": "what is read",
+        "corpus": "corpus", "paired": "put together, each modality from",
         "views": "answered by the head of another task", "citation": "source", "licence": "licence",
         "split": "split", "split_hash": "split hash", "evaluated_hash": "hash of what was evaluated",
         "utterances": "utterances in the split", "limit": "limit", "n": "samples evaluated", "unlabelled": "unlabelled",

@@ -41,7 +41,8 @@ class FusionGraph(nn.Module):
     def __init__(self, model: EmotionModel) -> None:
         super().__init__()
         self.fusion, self.heads, self.modality_heads = model.fusion, model.heads, model.modality_heads
-        self.pools = model.pools if model.config.fusion.pool == "mean" else model.pool_weights
+        if model.fusion.role != "answers":
+            self.pools = model.pools if model.config.fusion.pool == "mean" else model.pool_weights
         self.familiarity = model.familiarity
         self.model = [model]  # in a list: its encoders are no part of this graph
 

@@ -137,6 +137,7 @@ class Objective(nn.Module):
                 there = mask & batch.present[modality]
                 loss = self._shared(task, logits[task.name], target, there, batch)
                 parts[f"{modality}_{task.name}"] = weight * auxiliary * loss
+        parts |= outputs.losses
         if self.teacher:
             parts["distil"] = self.teacher.loss(outputs, batch)
         if self.options.contrastive:

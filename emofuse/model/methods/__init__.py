@@ -1,0 +1,1 @@
+"""Methods of fusion that papers compare with: one file each, written from the papers' equations."""
