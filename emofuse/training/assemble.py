@@ -36,9 +36,14 @@ class Data:
     """Mean target of an epoch's labelled samples, by task; none of a task without."""
 
 
-def assemble(recipe: Recipe, seed: int, model: EmotionModel, limit: int | None) -> Data:
-    """Read every source; raises DataError when there is nothing to train on or to choose by."""
-    gathered = [read_source(recipe, source, model.tasks, limit) for source in recipe.data.sources]
+def assemble(
+    recipe: Recipe, seed: int, model: EmotionModel, limit: int | None, gathered: list[SourceExamples] | None = None
+) -> Data:
+    """Read every source, unless they are `gathered`.
+
+    Raises DataError when there is nothing to train on or to choose by.
+    """
+    gathered = gathered or [read_source(recipe, source, model.tasks, limit) for source in recipe.data.sources]
     examples = [example for g in gathered for example in g.train]
     if not {"all", *recipe.model.encoders} & set(recipe.model.init):
         standardise(model, examples)
@@ -74,7 +79,8 @@ def caches(recipe: Recipe, model: EmotionModel) -> tuple[MediaCache, InputCache 
         return MediaCache(memory), None
     disk = DiskCache(options.folder, round(options.gb * 1e9))
     learns = {m for m, e in model.encoders.items() if any(p.requires_grad for p in e.parameters())}
-    frozen = set(model.modalities) - learns if recipe.loss.adversarial == "none" else set()
+    read_again = recipe.loss.adversarial != "none" or recipe.loss.distil is not None
+    frozen = set() if read_again else set(model.modalities) - learns
     return MediaCache(memory, SegmentCache(disk, takes_long)), InputCache(disk, model, frozen)
 
 

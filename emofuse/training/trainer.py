@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from transformers import Trainer, TrainerCallback, TrainerState, TrainingArgumen
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import rotate_checkpoints
 
-from emofuse.batch import Batch, collate
+from emofuse.batch import Batch
 from emofuse.errors import EmofuseError
 from emofuse.training.average import Average, Averaging
+from emofuse.training.dataset.budget import Within, seconds_a_step
 from emofuse.training.dataset.sampler import Buckets, Shares
 from emofuse.training.dataset.samples import Samples
 from emofuse.training.disk import DISK_ERRORS, disk_error, disk_full
@@ -41,12 +43,12 @@ RANKS = "ranks.safetensors"
 class Loader(DataLoader):
     """A DataLoader whose `set_epoch` reaches its batch sampler, and which leaves the global random state alone."""
 
-    def __init__(self, samples: Samples, batches: Buckets, workers: int) -> None:
+    def __init__(self, samples: Samples, batches: Buckets, workers: int, within: Within) -> None:
         super().__init__(
             samples,
             batch_sampler=batches,
             num_workers=workers,
-            collate_fn=collate,
+            collate_fn=within,
             generator=torch.Generator().manual_seed(0),
             multiprocessing_context="spawn" if workers else None,
             persistent_workers=bool(workers),
@@ -74,7 +76,7 @@ class EmotionTrainer(Trainer):
         self.samples, self.shares, self.recipe, self.assess = samples, shares, recipe, assess
         self.objective, self.folder = objective, Path(str(arguments.output_dir))
         self.parts: dict[str, float] = {}
-        self.counted = 0
+        self.counted, self.share = 0.0, 1.0
         super().__init__(
             model=objective, args=arguments, train_dataset=samples, eval_dataset=samples, callbacks=list(callbacks)
         )
@@ -95,14 +97,28 @@ class EmotionTrainer(Trainer):
             rank=self.args.process_index,
             world=max(1, self.args.world_size),
         )
-        return Loader(self.samples, batches, self.recipe.train.workers)
+        within = Within(self.recipe.train.budget, seconds_a_step(self.objective.model))
+        return Loader(self.samples, batches, self.recipe.train.workers, within)
 
-    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Batch], None]:
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[list[Batch]], None]:
         """The batches of one optimiser step; the loss is a mean by batch, so nothing is counted."""
         return [batch for _, batch in zip(range(num_batches), epoch_iterator, strict=False)], None
 
     def _prepare_inputs(self, inputs: Batch) -> Batch:  # type: ignore[override]
         return inputs.to(self.args.device)
+
+    def training_step(  # type: ignore[override]
+        self, model: nn.Module, inputs: list[Batch], num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """The gradients of a batch, part by part where it is above the budget; processes exchange those of the last."""
+        rows, losses = sum(map(len, inputs)), []
+        for number, part in enumerate(inputs, start=1):
+            alone = nullcontext() if number == len(inputs) else self.accelerator.no_sync(model)
+            self.share = len(part) / rows
+            with alone:
+                losses.append(super().training_step(model, part, num_items_in_batch))  # type: ignore[arg-type]
+        self.share = 1.0
+        return torch.stack(losses).sum()
 
     def floating_point_ops(self, inputs: Any) -> int:
         """Not counted."""
@@ -117,7 +133,7 @@ class EmotionTrainer(Trainer):
     def compute_loss(  # type: ignore[override]
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The objective's loss; raises TrainingError when it is not a number."""
+        """The objective's loss, times the part's share of its batch; raises TrainingError when it is not a number."""
         parts = model(inputs)
         loss = parts["loss"]
         if not bool(torch.isfinite(loss.detach())):
@@ -126,15 +142,16 @@ class EmotionTrainer(Trainer):
                 f"({', '.join(f'{k} {float(v):g}' for k, v in parts.items() if k != 'loss')}); "
                 "lower optim.lr, or set optim.clip, or train.bf16=false; the last saved state stays"
             )
-        self.counted += 1
+        self.counted += self.share
         for name, value in parts.items():
-            self.parts[name] = self.parts.get(name, 0.0) + float(value.detach())
+            self.parts[name] = self.parts.get(name, 0.0) + self.share * float(value.detach())
+        loss = loss * self.share
         return (loss, parts) if return_outputs else loss
 
     def mean_parts(self) -> dict[str, float]:
         """Means of the loss and its parts since the last call."""
-        means = {name: value / max(1, self.counted) for name, value in self.parts.items()}
-        self.parts, self.counted = {}, 0
+        means = {name: value / max(1.0, self.counted) for name, value in self.parts.items()}
+        self.parts, self.counted = {}, 0.0
         return means
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # type: ignore[override]

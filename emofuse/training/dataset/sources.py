@@ -76,6 +76,7 @@ def read_source(recipe: Recipe, source: Source, tasks: Sequence[Task], limit: in
         overrides=source.labels, only=source.tasks,
     )  # fmt: skip
     _check_kinds(recipe, source, found.reading)
+    _check_turns(recipe, source, found.reading)
     if not found.examples:
         raise DataError(
             f"{source.corpus} has no utterance to learn from: {len(found.reading.utterances)} read, "
@@ -96,6 +97,16 @@ def _check_kinds(recipe: Recipe, source: Source, reading: Reading) -> None:
                 f"{source.corpus} holds ready-made features, which an encoder of {' and '.join(other)} cannot read; "
                 f"give model.encoders.{other[0]} {{kind: features, width: …}}"
             )
+
+
+def _check_turns(recipe: Recipe, source: Source, reading: Reading) -> None:
+    """An encoder that reads the whole dialogue needs a source that gives it."""
+    wanted = max(int(e.get("future_turns", 0)) for e in recipe.model.encoders.values())
+    if wanted and reading.utterances and not any(u.after for u in reading.utterances):
+        raise RecipeError(
+            f"{source.corpus} gives no later turns, and model.encoders.text.future_turns is {wanted}: set "
+            f"data.sources.N.options {{future: {wanted}}} where the corpus has it, or future_turns: 0"
+        )
 
 
 def standardise(model: Any, examples: Sequence[Example]) -> None:

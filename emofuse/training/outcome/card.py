@@ -38,6 +38,7 @@ def build_card(recipe: Recipe, tasks: Sequence[Task], report: Mapping[str, Any])
         "development data.\n",
         '```python\nimport emofuse\n\nmodel = emofuse.load("PATH OR NAME OF THIS FOLDER")\n```\n',
         _data(report),
+        *([_stages(report["stages"])] if "stages" in report else []),
         _quality(tasks, report),
         _familiarity(report),
         LIMITS,
@@ -60,6 +61,20 @@ def _data(report: Mapping[str, Any]) -> str:
         rows.append(f"| {part['corpus']} | {part['train']} | {part['dev']} | {part['split'][:12]} | {reader.licence} |")
     rows += ["", "The strictest of these licences binds the weights. Sources:", ""]
     rows += [f"- {corpus(name).citation}" for name in dict.fromkeys(part["corpus"] for part in report["data"])]
+    return "\n".join([*rows, ""])
+
+
+def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
+    """A row a stage."""
+    rows = ["## Stages", "", "| stage | learns | score on dev | best epoch | minutes |", "|---|---|---|---|---|"]
+    for stage in stages:
+        learns = stage["parameters"]["all"]["trainable"]
+        told = (stage["name"], f"{learns:,}", f"{stage['metric']} {stage['score']:.3f}", stage["best_epoch"])
+        rows.append("| " + " | ".join(map(str, told)) + f" | {stage['seconds'] / 60:.1f} |")
+    starts = [s["start"] for s in stages if "start" in s]
+    for start in starts:
+        alone = ", ".join(f"{m} {value:.3f}" for m, value in start["parts"].items() if value is not None)
+        rows += ["", f"Before the first step of joining them: {start['score']:.3f} together; alone {alone}."]
     return "\n".join([*rows, ""])
 
 

@@ -14,7 +14,9 @@ from torch import nn
 from emofuse.corpora.registry import corpus, protocol_of
 from emofuse.errors import CheckpointError, RecipeError, nearest
 from emofuse.files import replacing, write_file
-from emofuse.metrics.task import task_metrics
+from emofuse.metrics.intervals import Interval, bootstrap
+from emofuse.metrics.task import scores_of, task_metrics
+from emofuse.metrics.undefined import counted_elsewhere
 from emofuse.model.config import ModelConfig
 from emofuse.model.familiarity import fingerprint
 from emofuse.model.folder import read_config
@@ -70,7 +72,7 @@ def summarise(recipe: Recipe, folders: Mapping[str, Path]) -> Path:
         "seeds": recipe.seeds or [recipe.seed],
         "folds": recipe.folds,
         "runs": {label: _number(report["score"]) for label, report in reports.items()},
-        "metrics": {key: _spread([t.get(key) for t in tables]) for key in tables[0]},
+        "metrics": {key: spread([t.get(key) for t in tables]) for key in tables[0]},
         "ensemble": _ensemble(recipe, folders),
     }
     write_file(recipe.folder / "summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")
@@ -82,7 +84,7 @@ def _flat(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, A
     return {f"{s}/{t}.{m}": v for s, tasks in metrics.items() for t, values in tasks.items() for m, v in values.items()}
 
 
-def _spread(values: Sequence[float | None]) -> dict[str, Any]:
+def spread(values: Sequence[float | None]) -> dict[str, Any]:
     """Mean and sample deviation of what is defined; `n` says of how many."""
     known = np.array([v for v in values if v is not None], np.float64)
     mean = float(known.mean()) if len(known) else None
@@ -101,13 +103,14 @@ def _ensemble(recipe: Recipe, folders: Mapping[str, Path]) -> dict[str, Any]:
     if any(len(paths) < 2 for paths in groups.values()):
         return {}
     tables = [_flat(averaged_metrics(paths, recipe.model.all_tasks())) for paths in groups.values()]
-    return {key: _spread([t.get(key) for t in tables]) for key in tables[0]}
+    return {key: spread([t.get(key) for t in tables]) for key in tables[0]}
 
 
 def save_predictions(
     path: Path, model: EmotionModel, sets: Sequence[DevSet], predictions: Sequence[Predictions]
 ) -> None:
-    """Calibrated outputs and targets of each dev set, `SET/TASK/values` and `SET/TASK/targets` [n, width]."""
+    """Calibrated outputs and targets of each dev set, `SET/TASK/values` and `SET/TASK/targets` [n, width], and whose
+    the samples are, `SET/samples/clusters`."""
     arrays: dict[str, np.ndarray] = {}
     for dev, found in zip(sets, predictions, strict=True):
         for task in model.tasks:
@@ -117,8 +120,23 @@ def save_predictions(
             )
             arrays[f"{dev.name}/{task.name}/values"] = values.detach().cpu().numpy()
             arrays[f"{dev.name}/{task.name}/targets"] = found.targets[task.name].astype(np.float32)
+        arrays[f"{dev.name}/samples/clusters"] = np.array(found.clusters, np.str_)
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def dev_intervals(run: Path, name: str, task: Task, metrics: Sequence[str]) -> dict[str, Interval]:
+    """95 % intervals of a run's metrics on a dev set, over its speakers, dialogues or videos."""
+    held = _load(run / PREDICTIONS)
+    values, targets = (held[f"{name}/{task.name}/{kind}"] for kind in ("values", "targets"))
+    rows = ~np.isnan(targets).any(1) & ~np.isnan(values).any(1)
+    clusters = held[f"{name}/samples/clusters"]
+    whose = clusters[rows] if len(clusters) else None
+    scores = scores_of(task, protocol_of(name.partition("#")[0]).threshold)
+    with counted_elsewhere():
+        return {
+            m: bootstrap(scores[m], task.flat(targets[rows]), task.flat(values[rows]), clusters=whose) for m in metrics
+        }
 
 
 def averaged_metrics(paths: Sequence[Path], tasks: Sequence[Task]) -> dict[str, dict[str, dict[str, float | None]]]:

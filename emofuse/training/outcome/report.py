@@ -180,6 +180,12 @@ def build_report(
     return finite(report)
 
 
+def stage_report(name: str, report: Mapping[str, Any]) -> dict[str, Any]:
+    """What the last stage's report keeps of each stage."""
+    kept = ("metric", "score", "best_epoch", "metrics", "parameters", "seconds", "start")
+    return {"name": name} | {key: report[key] for key in kept if key in report}
+
+
 def portable(command: str) -> str:
     """The command with absolute paths made relative to the working directory, or cut to their last part outside it.
 

@@ -22,7 +22,10 @@ from emofuse.tasks import Task
 from emofuse.training.dataset.sampler import Buckets, Shares
 from emofuse.training.dataset.sources import SourceExamples, read_source
 from emofuse.training.outcome.ensemble import members
+from emofuse.training.recipe.measured import measured
+from emofuse.training.recipe.read import method_recipes, stage_list
 from emofuse.training.recipe.schema import Recipe, Source, Strategy
+from emofuse.training.recipe.stages import starts
 from emofuse.training.trainer import last_complete
 from emofuse.training.tuning.init import describing_model, model_config, parameter_counts
 from emofuse.training.tuning.optim import parameter_groups
@@ -36,10 +39,22 @@ def show_plan(recipe: Recipe, limit: int | None = None) -> None:
     RecipeError or DataError for all else.
     """
     errors: list[DataError] = []
-    for line in plan(recipe, limit, errors):
-        sys.stdout.write(line + "\n")
+    for heading, part in _parts(recipe):
+        for line in (heading, *plan(part, limit, errors)) if heading else plan(part, limit, errors):
+            sys.stdout.write(line + "\n")
     if errors:
         raise errors[0]
+
+
+def _parts(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
+    """What is planned on its own, under a heading: methods that are compared, stages of a training; else the recipe."""
+    if not recipe.method and not recipe.stages:
+        yield "", recipe
+    for name, own in method_recipes(recipe).items():
+        yield from ((f"== method {name}{heading}", part) for heading, part in _parts(own))
+    for number, own in enumerate([] if recipe.method else stage_list(recipe, recipe.folder, begun=False)):
+        before = [f"{part} from {name}" for part, name in starts(recipe, number).items()]
+        yield f"== stage {recipe.stages[number].name}: " + (", ".join(before) or "from the start"), own
 
 
 def plan(recipe: Recipe, limit: int | None, errors: list[DataError]) -> Iterator[str]:
@@ -59,8 +74,12 @@ def plan(recipe: Recipe, limit: int | None, errors: list[DataError]) -> Iterator
     described: dict[Modality, Described] = {m: describe(recipe, m) for m in recipe.model.encoders}
     for modality, encoder in described.items():
         yield f"  {modality}: {encoder.note}; {recipe_strategy(recipe, modality)}"
-    yield from _model(recipe, {m: d.values for m, d in described.items() if d.values is not None})
+    known = {m: d.values for m, d in described.items() if d.values is not None}
+    yield from _model(recipe, known)
     yield from _steps(recipe, gathered, limit)
+    here = [g for g in gathered if g is not None]
+    if len(known) == len(described) and len(here) == len(gathered) and recipe.train.epochs:
+        yield from measured(recipe, known, here, parameter_counts(_built(recipe, known))["all"][1], limit)
     yield from _writes(recipe)
 
 

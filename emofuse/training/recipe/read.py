@@ -12,10 +12,11 @@ from typing import Annotated, Any
 from pydantic import ValidationError
 
 from emofuse.errors import RecipeError, nearest
-from emofuse.training.recipe.schema import Recipe
-from emofuse.training.recipe.section import Section
+from emofuse.training.recipe.schema import Recipe, with_method
+from emofuse.training.recipe.section import Section, merged
+from emofuse.training.recipe.stages import stage_recipes
 
-__all__ = ["Recipe", "dump_recipe", "load_recipe", "parse_recipe"]
+__all__ = ["Recipe", "dump_recipe", "load_recipe", "method_recipes", "parse_recipe", "stage_list"]
 
 
 def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
@@ -31,7 +32,33 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
 
 
 def parse_recipe(values: Mapping[str, Any], source: str = "recipe") -> Recipe:
-    """Check plain values as a recipe; raises RecipeError."""
+    """Check plain values as a recipe, every stage of it too; raises RecipeError."""
+    recipe = _checked(values, source)
+    stage_list(recipe, recipe.folder, source)
+    return recipe
+
+
+def stage_list(recipe: Recipe, folder: Path, source: str = "recipe", begun: bool = True) -> list[Recipe]:
+    """The stages of a recipe, each as one of its own (see `stage_recipes`); raises RecipeError."""
+    found = stage_recipes(recipe, folder, begun)
+    names = [stage.name for stage in recipe.stages]
+    return [_checked(own, f"{source}, stage {name}") for name, own in zip(names, found, strict=True)]
+
+
+def method_recipes(recipe: Recipe) -> dict[str, Recipe]:
+    """Each method of `recipe.method` as a recipe of its own, which writes into a folder of its name below the recipe's.
+
+    Raises RecipeError.
+    """
+    found = {}
+    for method in recipe.method or []:
+        values: dict[str, Any] = with_method(recipe.model_dump(), method) | {"method": None}
+        values["output"] = {**values["output"], "folder": str(recipe.folder / method)}
+        found[method] = parse_recipe(values, f"method {method}")
+    return found
+
+
+def _checked(values: Mapping[str, Any], source: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
@@ -62,7 +89,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         return values
     if not isinstance(base, str) or not base.strip() or "\0" in base:
         raise RecipeError(f"{path}: extends is the path of one recipe, relative to this file, not {_shown(base)}")
-    return _merge(_read(path.parent / base, (*seen, path.resolve())), values)
+    return merged(_read(path.parent / base, (*seen, path.resolve())), values)
 
 
 def _yaml(text: str, where: str) -> Any:
@@ -83,13 +110,6 @@ def _shown(value: Any) -> str:
     shown.maxstring = shown.maxother = 200
     shown.maxlevel = 2
     return shown.repr(value)
-
-
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    def deeper(key: str, value: Any) -> Any:
-        return _merge(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
-
-    return base | {key: deeper(key, value) for key, value in over.items()}
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

@@ -19,6 +19,8 @@ from emofuse.tasks import TASKS, Task
 from emofuse.training.recipe.augmentation import Augment
 from emofuse.training.recipe.section import Count, Probability, Range, Section, Seed, Size
 
+MethodName = Literal["ours", "late", "mult", "misa", "tfn"]
+
 
 class Source(Section):
     """One corpus among the training data, and how much of it an epoch sees."""
@@ -75,6 +77,9 @@ class Model(Section):
     head_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     init: dict[Modality | Literal["fusion", "all"], str] = {}
     """Checkpoints that start a part: a modality (its encoder and own heads), `fusion`, or `all`."""
+    start_pool: Literal["even", "fitted"] = "even"
+    """Weights of the modalities before the first step: all alike, or fitted on the dev samples that choose the epoch,
+    so that a weak part does not spoil a strong one."""
 
     def all_tasks(self) -> tuple[Task, ...]:
         """The tasks by name, built-in ones first; raises RecipeError for a name that is neither."""
@@ -113,6 +118,11 @@ class Distil(Section):
 
     teacher: str | Annotated[list[str], Field(min_length=1)]
     """A checkpoint that reads the same inputs: a shipped name, a folder, or a hub id. Of several, the mean answers."""
+    to: Annotated[list[Modality], Field(min_length=1)] | None = None
+    """Modalities whose own heads learn what the teacher answers from all that it reads, as a voice and a face learn
+    from words (Yun et al. 2024); it may lack them. None = the fused heads, and each own head from its like."""
+    kind: Literal["hinton", "dist"] = "hinton"
+    """Divergence of softened answers, or the correlation of them between and within classes (Huang et al. 2022)."""
     weight: Annotated[float, Field(gt=0)] = 1.0
     temperature: Annotated[float, Field(gt=0)] = 2.0
 
@@ -164,6 +174,9 @@ class Loss(Section):
 class Optim(Section):
     """AdamW and its schedule."""
 
+    kind: Literal["adamw", "adamw8bit"] = "adamw"
+    """`adamw8bit` keeps both moments in 8 bits, by bitsandbytes, where that is installed (Dettmers et al. 2022)."""
+
     lr: Annotated[float, Field(gt=0)] = 3e-4
     """Of fusion and heads."""
     encoder_lr: dict[Modality, Annotated[float, Field(gt=0)]] = {}
@@ -181,6 +194,19 @@ class Optim(Section):
     """Largest gradient norm; 0 = none."""
 
 
+class Budget(Section):
+    """The most that runs at once; a batch above it is run in parts whose gradients are added up, each by its rows.
+
+    What compares the rows of a batch (contrast, MISA's spaces) then sees those of a part.
+    """
+
+    seconds: Annotated[float, Field(gt=0)] | None = None
+    """Of sound, padding included."""
+    faces: Count | None = None
+    pieces: Count | None = None
+    """Word pieces, padding included."""
+
+
 class Train(Section):
     """How long, in what batches, on what machine."""
 
@@ -189,6 +215,10 @@ class Train(Section):
     batch_size: Size = 32
     eval_batch_size: Size = 64
     accumulation: Size = 1
+    budget: Budget | None = None
+    """Caps on what runs at once; None = a whole batch."""
+    checkpointing: bool = False
+    """Activations of transformer layers are computed again in the backward pass in place of being kept."""
     bf16: bool = False
     """Mixed precision in the encoders; fusion, heads and losses stay in float32."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -204,6 +234,21 @@ class Train(Section):
     workers: Annotated[int, Field(ge=0, le=1 << 16)] = 0
     """Processes that prepare samples; 0 = in the training process."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class Stage(Section):
+    """One step of a staged training: the modalities it trains, and what it changes in the recipe's sections."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+    modalities: Annotated[list[Modality], Field(min_length=1)] | None = None
+    """None = all of the recipe's. One alone is trained with its own heads and nothing else."""
+    strategy: dict[Modality, Any] = {}
+    data: dict[str, Any] = {}
+    fusion: dict[str, Any] = {}
+    augment: dict[str, Any] = {}
+    loss: dict[str, Any] = {}
+    optim: dict[str, Any] = {}
+    train: dict[str, Any] = {}
 
 
 class Output(Section):
@@ -234,6 +279,11 @@ class Recipe(Section):
     folds: Literal["all"] | list[str | int] | None = None
     """Train once per fold of the corpus (its reader's option `fold`), for the recipes of one corpus that has them."""
     root: Path | None = None
+    method: list[MethodName] | None = None
+    """Methods of fusion that are compared on the same states, a run each; `method: tfn` stands for
+    `model.fusion.method: tfn`."""
+    stages: list[Stage] = []
+    """Trained one after the other, each from what those before it have learnt; [] = everything at once."""
     data: Data
     model: Model
     strategy: dict[Modality, Annotated[Strategy, BeforeValidator(_strategy)]] = {}
@@ -242,6 +292,27 @@ class Recipe(Section):
     optim: Optim = Optim()
     train: Train = Train()
     output: Output = Output()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_method(cls, values: Any) -> Any:
+        one = isinstance(values, dict) and isinstance(values.get("method"), str)
+        return with_method(values, values["method"]) | {"method": None} if one else values
+
+    @model_validator(mode="after")
+    def _stages_agree(self) -> Recipe:
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) < len(names):
+            raise RecipeError(f"stages: each has a name of its own; got {', '.join(names)}")
+        for stage in self.stages:
+            for name in set(stage.modalities or ()) - set(self.model.encoders):
+                raise RecipeError(
+                    f"stages.{stage.name}.modalities: the model has no {name} encoder; "
+                    + nearest(name, self.model.encoders)
+                )
+        if self.stages and set(self.stages[-1].modalities or self.model.encoders) != set(self.model.encoders):
+            raise RecipeError(f"stages: the last one, {names[-1]}, trains the whole model: leave its modalities out")
+        return self
 
     @model_validator(mode="after")
     def _names_agree(self) -> Recipe:
@@ -253,6 +324,9 @@ class Recipe(Section):
         for where, names in named.items():
             for name in set(names) - tasks:
                 raise RecipeError(f"{where}: the model has no task {name!r}; {nearest(name, tasks)}")
+        learners = set(self.loss.distil.to or ()) if self.loss.distil else set()
+        for name in learners - set(self.model.encoders):
+            raise RecipeError(f"loss.distil.to: the model has no {name} encoder; {nearest(name, self.model.encoders)}")
         for where, given in {"strategy": self.strategy, "optim.encoder_lr": self.optim.encoder_lr}.items():
             for name in set(given) - set(self.model.encoders):
                 raise RecipeError(f"{where}: the model has no {name} encoder; {nearest(name, self.model.encoders)}")
@@ -269,6 +343,15 @@ class Recipe(Section):
         if self.root is None and not own.is_absolute():
             raise RecipeError(f"recipe {self.name!r} needs the folder of its data; add root=FOLDER, or name it whole")
         return own if self.root is None else self.root.expanduser() / own
+
+
+def with_method(values: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """Plain values of a recipe with another method of fusion; one that answers for itself has no pool."""
+    own = ("mult", "misa", "tfn")
+    model = dict(values.get("model") or {})
+    gone = ("pool", "correction", "unimodal", "alone") if method in own else ()
+    fusion = {k: v for k, v in dict(model.get("fusion") or {}).items() if k not in gone} | {"method": method}
+    return {**values, "model": {**model, "fusion": fusion}}
 
 
 def _task(values: Mapping[str, Any]) -> Task:

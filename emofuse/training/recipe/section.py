@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,3 +18,12 @@ class Section(BaseModel):
     """A part of a recipe: frozen, and closed to keys it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values with others laid over them, mapping by mapping."""
+
+    def deeper(key: str, value: Any) -> Any:
+        return merged(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
+
+    return dict(base) | {key: deeper(key, value) for key, value in over.items()}

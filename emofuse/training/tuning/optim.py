@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from emofuse.errors import require_package
 from emofuse.model.model import EmotionModel
 from emofuse.training.recipe.schema import Optim
 
@@ -51,7 +52,15 @@ def parameter_groups(model: EmotionModel, options: Optim, prefix: str = "") -> l
     return list(groups.values())
 
 
-def build_optimizer(model: EmotionModel, options: Optim) -> torch.optim.AdamW:
-    """AdamW over `parameter_groups`, fused."""
+def build_optimizer(model: EmotionModel, options: Optim) -> torch.optim.Optimizer:
+    """AdamW over `parameter_groups`, fused, or with its moments in 8 bits.
+
+    Raises MissingExtraError where bitsandbytes is asked for and not installed.
+    """
     groups = [{k: v for k, v in g.items() if k != "names"} for g in parameter_groups(model, options)]
+    if options.kind == "adamw8bit":
+        require_package("bitsandbytes", extra="bits")
+        from bitsandbytes.optim import AdamW8bit  # type: ignore[import-not-found]
+
+        return AdamW8bit(groups, betas=options.betas)
     return torch.optim.AdamW(groups, betas=options.betas, fused=True)
