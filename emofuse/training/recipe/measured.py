@@ -61,7 +61,8 @@ def _step(
     bare = recipe.model_copy(update={"data": recipe.data.model_copy(update={"cache": None})})
     data = assemble(bare, recipe.seed, model.to(_device(recipe)), limit, gathered)
     loss = recipe.loss.model_copy(update={"distil": None})
-    objective = Objective(model, loss, data.counts, frozen, recipe.train.bf16).to(model.device)
+    groups = data.samples.group_names
+    objective = Objective(model, loss, data.counts, frozen, recipe.train.bf16, groups).to(model.device)
     return data, Step(objective, build_optimizer(model, recipe.optim))
 
 
