@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from emofuse.prepared import PreparedSample
 from emofuse.errors import RecipeError
 from emofuse.training.dataset.budget import Within, padded
+from emofuse.training.recipe.machine import Budget
 from emofuse.training.recipe.read import parse_recipe
-from emofuse.training.recipe.schema import Budget
 from emofuse.training.run import fit
 
 

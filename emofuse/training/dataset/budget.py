@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from emofuse.batch import Batch, collate
 from emofuse.prepared import PreparedSample
 from emofuse.model.model import EmotionModel
-from emofuse.training.recipe.schema import Budget
+from emofuse.training.recipe.machine import Budget
 
 
 def seconds_a_step(model: EmotionModel) -> float:
