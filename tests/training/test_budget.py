@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from emofuse.prepared import PreparedSample
 from emofuse.errors import RecipeError
+from emofuse.prepared import PreparedSample
 from emofuse.training.dataset.budget import Within, padded
 from emofuse.training.recipe.machine import Budget
 from emofuse.training.recipe.read import parse_recipe

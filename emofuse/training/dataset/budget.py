@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from emofuse.batch import Batch, collate
-from emofuse.prepared import PreparedSample
 from emofuse.model.model import EmotionModel
+from emofuse.prepared import PreparedSample
 from emofuse.training.recipe.machine import Budget
 
 
