@@ -115,9 +115,7 @@ def _calibration(model: EmotionModel, graph: Graph, examples: Sequence[Segment])
     encoder = model.encoder(graph.name)
     having = [model.prepare(segment) for segment in examples if graph.name in segment.present]
     inputs = encoder.filled(collate(having).inputs[graph.name])
-    return [
-        {name: tensor[i : i + 1].contiguous().numpy() for name, tensor in inputs.items()} for i in range(len(having))
-    ]
+    return [{name: inputs[name][i : i + 1].contiguous().numpy() for name in graph.inputs} for i in range(len(having))]
 
 
 @contextmanager
@@ -132,19 +130,37 @@ def _tracing() -> Iterator[None]:
 
 
 def _onnx(graph: Graph, target: Path, calibration: Feeds | None) -> None:
+    eight = calibration is not None  # else weights stay as they are stored, for graphs that are written beside them
+    mode = torch.onnx.TrainingMode.EVAL if eight else torch.onnx.TrainingMode.PRESERVE
     with _tracing():
         torch.onnx.export(
             graph.module, graph.example, str(target), input_names=list(graph.inputs), output_names=list(graph.outputs),
-            dynamic_axes=graph.axes | graph.made, opset_version=OPSET, dynamo=False,
-            training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False,  # weights stay as they are stored
+            dynamic_axes=graph.axes | graph.made, opset_version=OPSET, dynamo=False, training=mode,
+            do_constant_folding=eight,
         )  # fmt: skip
     if calibration is not None:
         import onnx
 
-        exact = onnx.load(str(target))
+        exact = _without_idle_casts(onnx.load(str(target)))
         shapes = {w.name: tuple(w.dims) for w in exact.graph.initializer}
         products = {n.name: shapes.get(n.input[1]) for n in exact.graph.node if n.op_type == "MatMul"}
-        onnx.save(_quantised(exact, calibration, _delicate(products)), str(target))
+        taken = [value.name for value in exact.graph.input]  # the exporter leaves out those without effect
+        feeds = [{name: feed[name] for name in taken} for feed in calibration]
+        onnx.save(_quantised(exact, feeds, _delicate(products)), str(target))
+
+
+def _without_idle_casts(model: Any) -> Any:
+    """The ONNX model with outputs that a cast to their own type gives passed on instead: nncf cannot take such away."""
+    import onnx
+
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in (*inferred.value_info, *inferred.input)}
+    outputs = {value.name: value.type.tensor_type.elem_type for value in inferred.output}
+    for node in model.graph.node:
+        if node.op_type == "Cast" and outputs.get(node.output[0]) == types.get(node.input[0]):
+            node.op_type = "Identity"
+            del node.attribute[:]
+    return model
 
 
 def _openvino(graph: Graph, target: Path, calibration: Feeds | None) -> None:
@@ -160,7 +176,8 @@ def _openvino(graph: Graph, target: Path, calibration: Feeds | None) -> None:
         products = {
             op.get_friendly_name(): _weights(op) for op in converted.get_ops() if op.get_type_name() == "MatMul"
         }
-        converted = _quantised(converted, calibration, _delicate(products))
+        feeds = [[feed[name] for name in graph.inputs] for feed in calibration]  # an input passed on loses its name
+        converted = _quantised(converted, feeds, _delicate(products))
     openvino.save_model(converted, str(target), compress_to_fp16=False)
 
 
@@ -179,16 +196,20 @@ def _weights(product: Any) -> tuple[int, ...] | None:
     return tuple(node.get_output_shape(0))[::-1] if node.get_type_name() == "Constant" else None
 
 
+FEWEST = 8
+"""Channels of a product from which eight bits save anything."""
+
+
 def _delicate(products: Mapping[str, tuple[int, ...] | None]) -> list[str]:
     """Names of products that eight bits harm, of name → shape [input, output] of the weights.
 
     Those without weights are attention's, of two activations; weights that lead to fewer channels are the second of a
-    feed-forward layer.
+    feed-forward layer; those of a handful of channels, the lexicon's, save nothing.
     """
-    return [n for n, shape in products.items() if shape is None or (len(shape) == 2 and shape[0] > shape[1])]
+    return [n for n, s in products.items() if s is None or (len(s) == 2 and (s[0] > s[1] or min(s) < FEWEST))]
 
 
-def _quantised(model: Any, calibration: Feeds, exact: Sequence[str]) -> Any:
+def _quantised(model: Any, calibration: Sequence[Any], exact: Sequence[str]) -> Any:
     """Post-training quantisation of a transformer's weights and activations, calibrated on the feeds.
 
     Activations have one scale a tensor and none is smoothed by channel: on (batch, time, channel) tensors either would

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import textwrap
@@ -113,7 +114,7 @@ def test_a_recipe_of_a_corpus_suits_it(path: Path):
     assert source.corpus.removesuffix("_features") == path.parent.name
     assert source.root == "."
     assert set(recipe.model.tasks) <= set(reader.tasks)
-    reader._check_options(source.options)
+    assert set(source.options) <= set(inspect.signature(reader.scan).parameters)
     assert recipe.name == f"{path.parent.name.replace('_', '-')}-{path.stem}"
     header = path.read_text().split("\nname:")[0].split("\nextends:")[0]
     assert all(line.startswith("#") for line in header.splitlines())
