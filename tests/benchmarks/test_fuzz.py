@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
-import time
 from random import Random
 
 import pytest
-
-from emofuse.errors import MediaError
 
 
 @pytest.fixture(autouse=True)
@@ -38,30 +36,42 @@ def test_every_mutation_takes_an_empty_file():
             mutation(bytearray(data), [b""], Random(0))
 
 
-def test_refusals_errors_and_hangs_are_told_apart(monkeypatch, tmp_path):
-    import signal
+def test_refusals_errors_and_hangs_are_told_apart(repository, tmp_path):
+    """In a process of its own: a timer's signal that comes late would end the process that runs the tests."""
+    script = tmp_path / "attempts.py"
+    script.write_text(ATTEMPTS)
+    done = subprocess.run([sys.executable, script, repository], capture_output=True, text=True, timeout=300)
+    assert done.stdout.split() == ["read", "refused", "error", "hang"], done.stderr
 
-    from benchmarks.fuzz import worker
 
-    def refuse(path, seeds):
-        raise MediaError("no media")
+ATTEMPTS = """
+import os, signal, sys, time
+from pathlib import Path
 
-    def fail(path, seeds):
-        raise KeyError("a")
+sys.path.insert(0, sys.argv[1])
+from benchmarks.fuzz import worker
 
-    def hang(path, seeds):
-        until = time.monotonic() + 60
-        while time.monotonic() < until:
-            path.exists()  # some calls of the system, as any reader makes: emulated kernels deliver signals at them
+def refuse(path, seeds):
+    raise MediaError("no media")
 
-    monkeypatch.setattr(worker, "SECONDS", 0.05)
-    before = signal.signal(signal.SIGPROF, worker._hang)
-    try:
-        for name, read in (("read", lambda path, seeds: None), ("refused", refuse), ("error", fail), ("hang", hang)):
-            monkeypatch.setitem(worker.READ, "media", read)
-            assert worker.attempt("media", tmp_path / "a", {})["outcome"] == name
-    finally:
-        signal.signal(signal.SIGPROF, before)
+
+def fail(path, seeds):
+    raise KeyError("a")
+
+
+def hang(path, seeds):
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        path.exists()  # some calls of the system, as any reader makes: emulated kernels deliver signals at them
+
+
+signal.signal(signal.SIGPROF, worker._hang)
+for read, seconds in ((lambda path, seeds: None, 20), (refuse, 20), (fail, 20), (hang, 0.05)):
+    worker.SECONDS = seconds
+    worker.READ["media"] = read
+    print(worker.attempt("media", Path("a"), {})["outcome"], flush=True)
+os._exit(0)
+"""
 
 
 @pytest.mark.slow
