@@ -50,6 +50,8 @@ from pathlib import Path
 
 sys.path.insert(0, sys.argv[1])
 from benchmarks.fuzz import worker
+from emofuse.errors import MediaError
+
 
 def refuse(path, seeds):
     raise MediaError("no media")
