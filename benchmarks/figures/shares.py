@@ -15,7 +15,7 @@ from benchmarks.models import SMALL, base_model
 from emofuse.media.clip import Clip
 from emofuse.media.faces.collect import FaceCollector
 from emofuse.media.vad import VoiceActivity
-from emofuse.pipeline import predict_batches as prediction
+from emofuse.model import model as network
 
 STAGES = ("decode", "detection", "voice activity", "preparation", "encoders", "fusion", "rest")
 LARGEST = 0.25
@@ -60,7 +60,7 @@ def _timed(seconds: dict[str, float], model: Any) -> Iterator[None]:
         (FaceCollector, "push", "detection"),
         (VoiceActivity, "push", "voice activity"),
         (model, "prepare", "preparation"),
-        (prediction, "collate", "preparation"),
+        (network, "collate", "preparation"),
         (model, "encode", "encoders"),
         (model, "fuse", "fusion"),
         (model, "decode", "fusion"),
