@@ -17,12 +17,13 @@ from benchmarks.measure import Line, Setting
 from benchmarks.models import TOKENIZER, pieces
 from emofuse.modalities import MODALITIES
 from emofuse.training.assemble import Data, assemble
+from emofuse.training.dataset.budget import Within
 from emofuse.training.dataset.sampler import Buckets
 from emofuse.training.dataset.samples import Samples
 from emofuse.training.objective.objective import Objective
 from emofuse.training.outcome.report import RunLog
 from emofuse.training.recipe.read import Recipe
-from emofuse.training.run import Run
+from emofuse.training.single import Run
 from emofuse.training.trainer import Loader
 from emofuse.training.tuning.init import build
 from emofuse.training.tuning.optim import build_optimizer
@@ -141,10 +142,10 @@ def _plain(recipe: Recipe, size: int) -> float:
     objective = Objective(model, recipe.loss, data.counts, set(), recipe.train.bf16).train()
     optimizer = build_optimizer(model, recipe.optim)
     samples: Samples = data.samples
-    loader = Loader(samples, Buckets(data.shares, samples.lengths, size), 0)
+    loader = Loader(samples, Buckets(data.shares, samples.lengths, size), 0, Within(None, 0.0))
     loader.set_epoch(1)
     began, seen = time.perf_counter(), 0
-    for batch in loader:
+    for (batch,) in loader:
         loss = objective(batch)["loss"]
         loss.backward()
         torch.nn.utils.clip_grad_norm_(objective.parameters(), 1.0)
