@@ -144,7 +144,8 @@ def test_any_change_of_what_counts_is_a_miss(utterance: Utterance, tiny_model, t
 
     assert ask(utterance) == 1
     assert ask(utterance) == 0
-    assert ask(replace(utterance, id="another", split="dev", speaker="b")) == 0
+    assert ask(replace(utterance, id="another", split="dev")) == 0
+    assert ask(replace(utterance, speaker="b")) == 1  # a dialogue's words are read with who says them
     assert ask(replace(utterance, text="sad")) == 1
     assert ask(replace(utterance, end=0.1)) == 1
     with torch.no_grad():
