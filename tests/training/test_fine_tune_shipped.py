@@ -66,9 +66,7 @@ def tuned(folder: Path, repository: Path) -> EmotionModel:
 
 @pytest.mark.slow
 @pytest.mark.checkpoint
-def test_what_it_had_learnt_stays_learnt_and_calibrated(
-    shipped: EmotionModel, tuned: EmotionModel, folder: Path
-) -> None:
+def test_what_it_had_learnt_stays_learnt_and_calibrated(shipped: EmotionModel, tuned: EmotionModel) -> None:
     """Six rows are too few to fit a temperature or a set on, and say nothing of a face, a voice or a polarity."""
     before, after = tables(shipped), tables(tuned)
     assert set(after) == set(before)
@@ -78,9 +76,7 @@ def test_what_it_had_learnt_stays_learnt_and_calibrated(
     assert set(tuned.conformal) == set(shipped.conformal)
     for subset, scores in tuned.conformal.items():
         assert {t: s.n for t, s in scores.items()} == {t: s.n for t, s in shipped.conformal[subset].items()}
-    assert set(tuned.familiarity) == {"speech", "face"}, "of frozen encoders that the rows say nothing of"
-    said = (folder / "run" / "model" / "README.md").read_text("utf-8")
-    assert "text: gone, since training moved its states and 4 training and 2 development samples are too few" in said
+    assert set(tuned.familiarity) == set(shipped.familiarity), "the encoders are frozen"
 
 
 @pytest.mark.slow
