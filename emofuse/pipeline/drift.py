@@ -242,7 +242,7 @@ def batch_rows(folder: Path) -> Iterator[Row]:
     from pyarrow import ArrowException, parquet
 
     within = folder / "segments" if (folder / "segments").is_dir() else folder
-    parts = [within] if within.is_file() else sorted(within.glob("*.parquet"))
+    parts = [within] if within.is_file() else sorted(within.glob("[!.]*.parquet"))
     if not parts:
         valid = "the folder that emofuse batch wrote, with segments/part-*.parquet, or a Parquet file"
         raise DataError(f"{str(folder)!r} holds no segments; give {valid}")
