@@ -28,7 +28,7 @@ CHANGE = 0.02
 MARGIN = 0.5
 """… of which examples, being few, may use up so much."""
 PARTS = (1.0, 0.75, 0.5, 0.0)
-"""Shares of an encoder's layers, the last ones, that are tried in 8 bits: an error of an early layer grows in later ones."""
+"""Shares of an encoder's layers, its last, that are tried in 8 bits: an early layer's error grows in those after it."""
 WORTH = 1.25
 """Times faster than float32 from which fewer bits are taken: what is around the products gains nothing."""
 LARGE = 30_000_000
