@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +50,11 @@ def embedded(model: EmotionModel, corpus: str, root: Path, limit: int) -> tuple[
     return np.concatenate(states), leading(np.stack([e.targets["emotion"] for e in kept])), [e.cluster for e in kept]
 
 
+def mean_gain(found: np.ndarray, chance: np.ndarray) -> float:
+    """By how much the neighbours' share exceeds chance, on average."""
+    return float(np.mean(found - chance))
+
+
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -59,14 +63,13 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=500)
     asked = parser.parse_args()
     model = EmotionModel.from_pretrained(asked.model, lean=True)
-    mean: Callable[..., float] = lambda a, b: float(np.mean(a - b))  # noqa: E731
     sys.stdout.write("| development data | n | neighbours share the emotion | by chance | more than chance, 95 % |\n")
     sys.stdout.write("|---|---|---|---|---|\n")
     for corpus in CORPORA:
         states, labels, clusters = embedded(model, corpus, asked.corpora, asked.limit)
         found, chance = shares(states, labels, clusters)
         with counted_elsewhere():
-            gain = bootstrap(mean, found, chance, clusters=clusters)
+            gain = bootstrap(mean_gain, found, chance, clusters=clusters)
         cells = f"{len(labels)} | {found.mean():.3f} | {chance.mean():.3f} | {gain.low:+.3f} to {gain.high:+.3f}"
         sys.stdout.write(f"| {corpus} | {cells} |\n")
         sys.stdout.flush()
