@@ -100,6 +100,8 @@ class Segment:
     """Later turns of the dialogue, for models that read the whole of it."""
     extras: Mapping[Modality, Any] = field(default_factory=dict)
     """What there is of modalities beyond the standard three, in the form that their encoders read."""
+    provisional: bool = False
+    """Whether it has only paused: what follows may still join it, and a final segment that begins here comes later."""
 
     @property
     def present(self) -> frozenset[Modality]:
@@ -180,6 +182,8 @@ class Prediction:
     """Modalities that are unlike training, and what is unusual in them where that can be seen or heard."""
     rules: tuple[str, ...] = ()
     """The caller's rules and words that changed it after the model, see `emofuse.pipeline.rules`."""
+    provisional: bool = False
+    """Whether it is of an utterance that has only paused; a final one that begins at the same second replaces it."""
     explanation: Any | None = None
 
     @property

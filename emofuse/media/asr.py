@@ -32,6 +32,23 @@ class Heard:
     doubtful: bool = False
 
 
+class Transcriber:
+    """The words of one stretch of a clip after another; the last is not transcribed again if it is asked for twice."""
+
+    def __init__(self, model: str, language: str | None) -> None:
+        self.model, self.language = model, language
+        self.doubtful = 0
+        """Stretches whose words were left out."""
+        self._last: tuple[tuple[float, float], Heard] | None = None
+
+    def words(self, waveform: Float32[np.ndarray, " samples"], start: float, end: float, final: bool) -> Heard:
+        """The words from one second to another; only what is `final` counts as doubtful."""
+        if self._last is None or self._last[0] != (start, end):
+            self._last = (start, end), transcribe(waveform, self.model, language=self.language, start=start)
+        self.doubtful += final and self._last[1].doubtful
+        return self._last[1]
+
+
 def find_recogniser(wish: str | None) -> str | None:
     """A faster-whisper model for `wish`: a size, hub id or folder as it is; "auto" the embedded one where it is
     installed; "none" or None no recogniser.

@@ -25,6 +25,8 @@ LOUDEST = 8.0
 """A float sample may overshoot full scale this far (18 dB) and is clipped; beyond, the scale itself is wrong."""
 BLOCK = SAMPLE_RATE // 2
 """Samples a block is filled to; none is longer than twice that (1 s)."""
+PROMPT = SAMPLE_RATE // 10
+"""Samples that a part of a block is filled to, where sound is wanted as soon as it is there."""
 _SLACK = 0.05
 """Seconds a timestamp may disagree with the running count of samples before it is believed to be a gap."""
 _LAYOUTS = ("mono", "stereo", "2.1", "4.0", "5.0", "5.1", "6.1", "7.1")
@@ -43,6 +45,8 @@ class AudioBlock:
     """Mono at SAMPLE_RATE, in [-1, 1]."""
     channels: Float32[np.ndarray, "channels samples"] | None = None
     """Each channel of it, where they are kept apart."""
+    whole: bool = True
+    """False for a part of a block that goes on with the next one."""
 
     @property
     def end(self) -> float:
@@ -67,8 +71,11 @@ class SoundBuffer:
         while self._blocks and self._blocks[0].end <= before:
             self._blocks.popleft()
 
-    def cut(self, start: float, end: float) -> np.ndarray | None:
-        """The sound between two moments, raised where it is quiet; None where there is none, or only silence."""
+    def cut(self, start: float, end: float, final: bool = True) -> np.ndarray | None:
+        """The sound between two moments, raised where it is quiet; None where there is none, or only silence.
+
+        What is not `final` does not count as raised.
+        """
         pieces = []
         for block in self._blocks:
             first = max(0, round((start - block.start) * SAMPLE_RATE))
@@ -78,7 +85,7 @@ class SoundBuffer:
         level = loudness(samples)
         if level < SILENCE:
             return None
-        if gain_of(level) > 1:
+        if final and gain_of(level) > 1:
             self.softest = min(self.softest, level)
         return raised(samples, gain_of(level))
 
@@ -93,7 +100,8 @@ class Assembler:
 
     `origin` and `end` are seconds of the clip: nothing before or after them comes out, and what begins late comes out
     after the silence that precedes it. `longest` (seconds) bounds the silence a timestamp may ask for: a later one is
-    a broken timestamp, and the count of samples goes on instead.
+    a broken timestamp, and the count of samples goes on instead. `prompt`: the same blocks come in parts, each as soon
+    as it has a tenth of a second.
     """
 
     def __init__(
@@ -102,6 +110,7 @@ class Assembler:
         end: float | None = None,
         longest: float | None = None,
         mixdown: Callable[[av.AudioFrame], av.AudioFrame] | None = None,
+        prompt: bool = False,
     ) -> None:
         self._origin = origin
         self._stop = None if end is None else round((end - origin) * SAMPLE_RATE)
@@ -113,6 +122,8 @@ class Assembler:
         self._position = 0
         self._written = 0
         self._waiting: list[np.ndarray] = []
+        self._prompt, self._given = prompt, 0
+        """Whether blocks come in parts, and the samples of the current one that have come out."""
 
     @property
     def cancelled(self) -> bool:
@@ -156,7 +167,7 @@ class Assembler:
         if until is not None:
             yield from self._silence(round((until - self._origin) * SAMPLE_RATE) - self._length)
         if self._waiting:
-            yield from self._emit(final=True)
+            yield from self._emit()
 
     @property
     def _length(self) -> int:
@@ -184,7 +195,7 @@ class Assembler:
         if self._stop is None and missing > GAP * SAMPLE_RATE:
             if self._waiting:
                 yield from self._emit()
-            self._written += missing
+            self._written, self._given = self._written + missing, 0
             return
         while missing > 0 and not self.finished:
             step = min(missing, BLOCK)
@@ -194,19 +205,23 @@ class Assembler:
     def _add(self, samples: np.ndarray) -> Iterator[AudioBlock]:
         if samples.size and not self.finished:
             self._waiting.append(samples)
-            if sum(map(len, self._waiting)) >= BLOCK:
+            waiting = sum(map(len, self._waiting))
+            if self._given + waiting >= BLOCK:
                 yield from self._emit()
+            elif self._prompt and waiting >= PROMPT:
+                yield from self._emit(whole=False)
 
-    def _emit(self, final: bool = False) -> Iterator[AudioBlock]:
+    def _emit(self, whole: bool = True) -> Iterator[AudioBlock]:
         samples = np.concatenate(self._waiting)
         self._waiting = []
         if self._stop is not None:
             samples = samples[: max(0, self._stop - self._written)]
-        for i in range(0, samples.size, 2 * BLOCK):
-            block = samples[i : i + 2 * BLOCK]
+        while samples.size:
+            block, samples = np.split(samples, [2 * BLOCK - self._given])
             start = self._origin + self._written / SAMPLE_RATE
             self._written += block.size
-            yield AudioBlock(start, np.ascontiguousarray(block))
+            self._given = 0 if whole else self._given + block.size
+            yield AudioBlock(start, np.ascontiguousarray(block), whole=whole)
 
 
 def within_scale(samples: np.ndarray) -> Float32[np.ndarray, " samples"]:

@@ -168,6 +168,7 @@ class Clip:
         notes: list[str] | None = None,
         limits: Limits = UNLIMITED,
         reach: Reach | None = None,
+        prompt: bool = False,
     ) -> Iterator[AudioBlock | VideoFrame]:
         """Sound and pictures in one pass, as `decode.stream` gives them, by the clock of the stretch."""
         if self.info is not None:
@@ -182,6 +183,7 @@ class Clip:
                 reach=reach,
                 channels=None if self.channels is None else len(self.channels),
                 channel=self.channel,
+                prompt=prompt,
             )
             yield from map(self.stretch.begun, found)
             if reach is not None:

@@ -54,6 +54,12 @@ class Cutter:
         while self._waiting and self._waiting[0].end <= clock:
             yield self._waiting.popleft()
 
+    @property
+    def paused(self) -> Span | None:
+        """What was said last and may still go on, as it would come out if it did not."""
+        held = None if self._voice is None else self._voice.paused
+        return held and replace(held, start=max(held.start, self._timeline.cursor))
+
     def finish(self, end: float) -> int:
         """Makes all spans final that begin before the clip's end; the number of known ones that do not."""
         if self._voice is not None:

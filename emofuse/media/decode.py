@@ -105,6 +105,7 @@ def stream(
     reach: Reach | None = None,
     channels: int | None = None,
     channel: int | None = None,
+    prompt: bool = False,
 ) -> Iterator[AudioBlock | VideoFrame]:
     """The sound and the pictures of a file as they are read, in one pass and in order of time.
 
@@ -114,8 +115,9 @@ def stream(
     apart, the others are not even converted, nor, where the codec allows it, decoded. `start` and `end` are seconds of
     the clip. Damaged parts are passed over, and `notes` receives a line that counts them, and one that says which track
     was taken where there are several; `reach` receives where the file ends. `channels` is how many channels of the
-    sound are kept apart in each block, `channel` the one that is heard alone. Raises LimitError beyond `limits`,
-    MediaError when the file is not media, has none of what was asked for, or nothing in it can be decoded.
+    sound are kept apart in each block, `channel` the one that is heard alone; `prompt`: see `Assembler`. Raises
+    LimitError beyond `limits`, MediaError when the file is not media, has none of what was asked for, or nothing in it
+    can be decoded.
     """
     path = source.path if isinstance(source, ClipInfo) else readable(source)  # what was probed was checked
     begin = start or 0.0
@@ -124,7 +126,7 @@ def stream(
         items: list[Iterator[AudioBlock | VideoFrame]] = []
         if audio and (opened := opened_track(stack, path, "audio")):
             tracks.append(sound := AudioTrack(opened, begin, end, limits))
-            sound.channels, sound.channel = channels, channel
+            sound.channels, sound.channel, sound.prompt = channels, channel, prompt
             items.append(sound.items())
         if video and (opened := opened_track(stack, path, "video")):
             tracks.append(pictures := VideoTrack(opened, begin, end, limits, frame_interval))

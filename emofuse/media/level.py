@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float32
@@ -48,14 +49,40 @@ class Hearing:
         self.loudest = 0.0
         """Of any block so far."""
         self._recent: deque[tuple[float, float]] = deque()
+        self._began, self._parts, self._passed = 0.0, list[np.ndarray](), False
 
     def push(self, time: float, samples: Float32[np.ndarray, " samples"]) -> Float32[np.ndarray, " samples"]:
         """The block that begins at this second, as it should be listened to."""
+        self._forget(time)
         level = loudness(samples)
         self.loudest = max(self.loudest, level)
-        while self._recent and (self._recent[0][0] < time - _LATELY):
-            self._recent.popleft()
         while self._recent and self._recent[-1][1] <= level:
             self._recent.pop()
         self._recent.append((time, level))
         return raised(samples, gain_of(self._recent[0][1]))
+
+    def hear(
+        self, time: float, part: Float32[np.ndarray, " samples"], whole: bool = True
+    ) -> Iterator[Float32[np.ndarray, " samples"]]:
+        """A part of a block, which ends with the `whole` one, as it should be listened to: the same as `push` makes of
+        the block, part by part where it was loud lately, and so nothing is raised; else once the block is whole."""
+        if not self._parts:
+            self._forget(time)
+            self._began, self._passed = time, bool(self._recent) and self._recent[0][1] >= QUIET
+        self._parts.append(part)
+        if self._passed:
+            yield part
+        if whole:
+            yield from self.end()
+
+    def end(self) -> Iterator[Float32[np.ndarray, " samples"]]:
+        """Ends the block that `hear` was given parts of: what has not come out of it."""
+        if self._parts:
+            parts, self._parts = self._parts, []
+            block = self.push(self._began, np.concatenate(parts) if len(parts) > 1 else parts[0])
+            if not self._passed:
+                yield block
+
+    def _forget(self, time: float) -> None:
+        while self._recent and (self._recent[0][0] < time - _LATELY):
+            self._recent.popleft()

@@ -11,7 +11,7 @@ import numpy as np
 
 from emofuse.errors import MediaError, require_package
 from emofuse.media.alignment import CHARACTERS_PER_SECOND, CueReader, by_sentence, laid_out, spoken_by
-from emofuse.media.asr import transcribe
+from emofuse.media.asr import Transcriber
 from emofuse.media.audio import AudioBlock, SoundBuffer
 from emofuse.media.channels import Channels
 from emofuse.media.clip import Clip, ClipInputs, Source, open_clip
@@ -65,6 +65,7 @@ def segments(
     options: MediaOptions | None = None,
     notes: list[str] | None = None,
     progress: Progress | None = None,
+    early: bool = False,
     **inputs: Unpack[ClipInputs],
 ) -> Iterator[Segment]:
     """A clip's segments, as it is read: words, voice and faces of each, whichever are there.
@@ -73,13 +74,15 @@ def segments(
     with times cut the clip, else voice activity does; longer stretches that are neither are cut into windows, which
     come out only where a face (or, with `voice="always"`, sound) is there: nothing comes out for a stretch, or a
     whole clip, in which there is nothing to go by. `notes` receives what was absent and why once the iterator ends.
+    With `early`, what voice activity finds also comes out, `provisional`, as soon as it pauses (0.4 s of silence); the
+    others are the same either way.
     Raises MediaError at the call for what cannot be opened, and while iterating for what cannot be decoded.
     """
     options = options or MediaOptions()
     clip = open_clip(source, **inputs)
     if options.asr is not None and clip.transcript is None and clip.has_audio:
         require_package("faster_whisper", "asr")
-    reader = SegmentReader(clip, options, [] if notes is None else notes, progress)
+    reader = SegmentReader(clip, options, [] if notes is None else notes, progress, early)
     return clip.stretch.placed(reader.timed()) if clip.has_audio or clip.has_video else reader.untimed()
 
 
@@ -96,8 +99,10 @@ class SegmentReader:
     kept from the first span on that has not become a segment.
     """
 
-    def __init__(self, clip: Clip, options: MediaOptions, notes: list[str], progress: Progress | None) -> None:
-        self.clip, self.options, self.notes, self.progress = clip, options, notes, progress
+    def __init__(
+        self, clip: Clip, options: MediaOptions, notes: list[str], progress: Progress | None, early: bool = False
+    ) -> None:
+        self.clip, self.options, self.notes, self.progress, self.early = clip, options, notes, progress, early
         self.notes += clip.notes
         self.cutter = Cutter(options.segment)
         self.sound = SoundBuffer()
@@ -110,8 +115,11 @@ class SegmentReader:
         self.channels = None if clip.channels is None else Channels(clip.channels, options.segment)
         self.hearing, self.reach = Hearing(), Reach()
         self.clock = self.heard = self.end = 0.0
-        self.count, self.had, self.doubtful = 0, frozenset[str](), 0
-        """Segments that have come out, the modalities that were in any of them, stretches whose words were doubted."""
+        self.count, self.had = 0, frozenset[str]()
+        """Segments that have come out, the modalities that were in any of them."""
+        asr = options.asr if clip.transcript is None and clip.has_audio else None
+        self.transcriber = None if asr is None else Transcriber(asr, options.language)
+        self._paused: Span | None = None
 
     def untimed(self) -> Iterator[Segment]:
         """Text, a still, or both: the segments of the text, at the times its cues have or reading aloud would take."""
@@ -129,7 +137,7 @@ class SegmentReader:
         self._plan()
         last_told = 0.0
         interval, limits = self.options.faces.frame_interval, self.options.limits
-        for item in self.clip.items(interval, notes=self.notes, limits=limits, reach=self.reach):
+        for item in self.clip.items(interval, notes=self.notes, limits=limits, reach=self.reach, prompt=self.early):
             if isinstance(item, AudioBlock):
                 self._hear(item)
                 self.clock = item.start
@@ -138,6 +146,7 @@ class SegmentReader:
                 self.clock = item.time
             self._keep_pace()
             yield from self._due(self.clock)
+            yield from self._provisional()
             if self.progress is not None and self.clock - last_told >= 0.5:
                 last_told = self.clock
                 self.progress(self.clock, self.clip.duration)
@@ -145,10 +154,6 @@ class SegmentReader:
         if self.progress is not None:
             self.progress(self.end, self.end)
         self._explain()
-
-    @property
-    def _transcribes(self) -> bool:
-        return self.options.asr is not None and self.clip.transcript is None and self.clip.has_audio
 
     def _still(self) -> tuple[FaceTrack, ...]:
         if self.clip.still is None:
@@ -205,10 +210,16 @@ class SegmentReader:
         if self.channels is not None:
             self.channels.push(block)
         self.heard = block.end
-        self.cutter.push(replace(block, samples=self.hearing.push(block.start, block.samples)))
+        self._listen(self.hearing.hear(block.start, block.samples, block.whole))
+
+    def _listen(self, heard: Iterator[np.ndarray]) -> None:
+        for samples in heard:
+            self.cutter.push(AudioBlock(self.heard - samples.size / SAMPLE_RATE, samples))
 
     def _quiet(self, until: float) -> None:
         """Takes a stretch without sound for silence; a gap is passed over, and what was being said ends before it."""
+        if until - self.heard > 1 / SAMPLE_RATE:
+            self._listen(self.hearing.end())
         if until - self.heard > GAP:
             self.cutter.skip(until)
             self.heard = until
@@ -220,6 +231,8 @@ class SegmentReader:
         """Takes sound that ended before the pictures for silence; what cuts the clip follows the clock."""
         if self.clip.has_audio and self.clock - self.heard > _ENDED + GAP:
             self._quiet(self.clock - _ENDED)
+        if self.clip.has_audio and self.clock - self.heard > _ENDED:
+            self._listen(self.hearing.end())
         while self.clip.has_audio and self.clock - self.heard > _ENDED:
             self._hear(AudioBlock(self.heard, np.zeros(SAMPLE_RATE // 2, np.float32)))
         self.cutter.advance(self.clock)
@@ -234,6 +247,7 @@ class SegmentReader:
 
     def _rest(self) -> Iterator[Segment]:
         """What the end of the clip leaves open."""
+        self._listen(self.hearing.end())
         self.end = max(self.heard, self.reach.pictures, self.clock)
         start = self.clip.stretch.start
         if start and not self.end:
@@ -245,21 +259,7 @@ class SegmentReader:
 
     def _segment(self, span: Span) -> Iterator[Segment]:
         """The span with what is there in it; nothing when nothing is."""
-        middle = (span.start + span.end) / 2
-        still = tuple(replace(track, times=np.full(len(track.crops), middle)) for track in self.still)
-        spoken = span.kind != "window" or self.options.voice == "always"
-        waveform = self._cut(span) if spoken else None
-        speaker = span.speaker or self.cues.speaker(span) or self.clip.speaker
-        segment = Segment(
-            id=f"{self.clip.name}#{self.count}",
-            start=span.start,
-            end=span.end,
-            words=self._named(self._words(span, waveform)) or None,
-            waveform=waveform,
-            faces=still or self.faces.tracks(span.start, span.end, min(span.end, self.cutter.since)),
-            context=tuple(self.turns),
-            speaker=speaker,
-        )
+        segment = self._filled(span)
         if not segment.present:
             return
         self.count, self.had = self.count + 1, self.had | segment.present
@@ -268,26 +268,51 @@ class SegmentReader:
             self.turns.append(f"{segment.speaker}: {said}" if segment.speaker else said)
         yield segment
 
+    def _provisional(self) -> Iterator[Segment]:
+        """What was said last, once, if it has paused and is not final; nothing is counted or forgotten for it."""
+        span = self.cutter.paused if self.early else None
+        if span is None or span == self._paused or span.end > self.clock:
+            return
+        self._paused = span
+        segment = replace(self._filled(span, final=False), provisional=True)
+        if segment.present:
+            yield segment
+
+    def _filled(self, span: Span, final: bool = True) -> Segment:
+        middle = (span.start + span.end) / 2
+        still = tuple(replace(track, times=np.full(len(track.crops), middle)) for track in self.still)
+        spoken = span.kind != "window" or self.options.voice == "always"
+        waveform = self._cut(span, final) if spoken else None
+        speaker = span.speaker or self.cues.speaker(span) or self.clip.speaker
+        return Segment(
+            id=f"{self.clip.name}#{self.count}",
+            start=span.start,
+            end=span.end,
+            words=self._named(self._words(span, waveform, final)) or None,
+            waveform=waveform,
+            faces=still or self.faces.tracks(span.start, span.end, min(span.end, self.cutter.since), counts=final),
+            context=tuple(self.turns),
+            speaker=speaker,
+        )
+
     def _named(self, words: tuple[Word, ...]) -> tuple[Word, ...]:
         """Words of nobody known are those of the one who speaks in the whole clip, where that is given."""
         name = self.clip.speaker
         return words if name is None else tuple(w if w.speaker else replace(w, speaker=name) for w in words)
 
-    def _cut(self, span: Span) -> np.ndarray | None:
+    def _cut(self, span: Span, final: bool) -> np.ndarray | None:
         if self.channels is None or span.channel is None:
-            return self.sound.cut(span.start, span.end)
+            return self.sound.cut(span.start, span.end, final)
         return self.channels.cut(span.channel, span.start, span.end)
 
-    def _words(self, span: Span, waveform: np.ndarray | None) -> tuple[Word, ...]:
-        model = self.options.asr
-        if model is None or not self._transcribes:
+    def _words(self, span: Span, waveform: np.ndarray | None, final: bool) -> tuple[Word, ...]:
+        if self.transcriber is None:
             if self.channels is not None:
                 return () if span.channel is None else self.channels.words(span.channel, span)
             return self.cues.words(span)
         if waveform is None:
             return ()
-        heard = transcribe(waveform, model, language=self.options.language, start=span.start)
-        self.doubtful += heard.doubtful
+        heard = self.transcriber.words(waveform, span.start, span.end, final)
         return tuple(replace(word, speaker=span.speaker) for word in heard.words)
 
     def _explain(self) -> None:
@@ -302,8 +327,8 @@ class SegmentReader:
                 cue.speaker for cue in transcript.cues if cue.speaker not in (None, self.clip.speaker)
             )
             self.notes += [Note("speakers_named", names=", ".join(filter(None, names)))] if names else []
-        if self.doubtful:
-            self.notes.append(Note("words_doubtful", stretches=self.doubtful))
+        if self.transcriber is not None and self.transcriber.doubtful:
+            self.notes.append(Note("words_doubtful", stretches=self.transcriber.doubtful))
         if not self.count:
             self.notes.append(Note("nothing_found"))
         if (stretch := self.clip.stretch) != WHOLE:
@@ -312,7 +337,7 @@ class SegmentReader:
     def _no_words(self) -> str:
         if self.clip.transcript is not None:
             return "no_words_in_clip"
-        return "no_words_understood" if self._transcribes else "no_transcript"
+        return "no_words_understood" if self.transcriber is not None else "no_transcript"
 
     def _no_voice(self) -> str:
         if not self.clip.has_audio:

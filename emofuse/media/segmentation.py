@@ -96,6 +96,11 @@ class Joiner:
             yield held
             self._held = None
 
+    @property
+    def held(self) -> Span | None:
+        """The span that what comes next may still join."""
+        return self._held
+
     def finish(self) -> Iterator[Span]:
         """The held span."""
         if self._held is not None:
@@ -142,6 +147,11 @@ class VoiceSpans:
         """Seconds before which no stretch can begin any more that has not come out yet."""
         speech = self._begin if self._begin is not None else self._now
         return min(self._joiner.since, max(self._last_end, speech - self._options.pad))
+
+    @property
+    def paused(self) -> Span | None:
+        """The stretch that has ended and that what comes next may still join."""
+        return self._joiner.held
 
     @property
     def _now(self) -> float:

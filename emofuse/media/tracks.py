@@ -140,6 +140,8 @@ class AudioTrack(Track):
     """How many channels are kept apart; None = they are mixed."""
     channel: int | None = None
     """The one that is heard alone."""
+    prompt = False
+    """Whether sound that is mixed comes out as soon as it is there, see `Assembler`."""
 
     def items(self) -> Iterator[AudioBlock]:
         """Blocks without gap from `start` on."""
@@ -147,7 +149,7 @@ class AudioTrack(Track):
         longest = self.duration + 60.0 if self.duration and known else None
         if self.channels is None:
             mixdown = None if self.channel is None else Pick(self.channel)
-            assembler: Assembler | ChannelAssembler = Assembler(self.start, self.end, longest, mixdown)
+            assembler: Assembler | ChannelAssembler = Assembler(self.start, self.end, longest, mixdown, self.prompt)
         else:
             assembler = ChannelAssembler(self.channels, self.start, self.end, longest)
         decoded = 0.0

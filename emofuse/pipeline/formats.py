@@ -15,7 +15,8 @@ from emofuse.types import Prediction, Word
 
 def as_dict(p: Prediction) -> dict[str, Any]:
     """One prediction; `others` appears only for a model with heads beyond the standard five, `derived` for a value that
-    rests on other heads too, `sets` where asked for, `unfamiliarity` for a model that knows what it was trained on."""
+    rests on other heads too, `sets` where asked for, `unfamiliarity` for a model that knows what it was trained on,
+    `provisional` for what may still change."""
     further = {"others": p.others} if p.others else {}
     further |= {"derived": {name: list(heads) for name, heads in p.derived.items()}} if p.derived else {}
     further |= {"intensity_level": p.intensity_level} if p.intensity_level else {}
@@ -23,6 +24,7 @@ def as_dict(p: Prediction) -> dict[str, Any]:
     further |= {"unfamiliarity": p.unfamiliarity} if p.unfamiliarity else {}
     further |= {"unfamiliar": p.unfamiliar} if p.unfamiliar else {}
     further |= {"rules": list(p.rules)} if p.rules else {}
+    further |= {"provisional": True} if p.provisional else {}
     return {
         "start": milliseconds(p.start),
         "end": milliseconds(p.end),

@@ -182,10 +182,14 @@ class Pipeline:
         return list(self.predict_iter(items, batch_size, sidecars=sidecars, progress=progress))
 
     def stream(
-        self, source: Source | None = None, *, batch_size: int = 1, **inputs: Unpack[ClipInputs]
+        self, source: Source | None = None, *, batch_size: int = 1, early: bool = False, **inputs: Unpack[ClipInputs]
     ) -> Iterator[Prediction]:
-        """Predictions as the clip is read, in order of time; a larger `batch_size` is quicker and answers later."""
-        for prediction, _ in self.run(source, batch_size=batch_size, **inputs):
+        """Predictions as the clip is read, in order of time; a larger `batch_size` is quicker and answers later.
+
+        With `early`, one at a time, and each utterance twice: as soon as it pauses (`provisional`), and once it is
+        sure that nothing joins it, which is what comes without `early` too, and takes the place of the one before.
+        """
+        for prediction, _ in self.run(source, batch_size=batch_size, early=early, **inputs):
             yield prediction
 
     def run(
@@ -194,15 +198,16 @@ class Pipeline:
         *,
         batch_size: int = 16,
         progress: Progress | None = None,
+        early: bool = False,
         **inputs: Unpack[ClipInputs],
     ) -> ClipRun:
-        """What a call does, to be followed: (prediction, segment) as they come, then `result()`.
+        """What a call does, to be followed: (prediction, segment) as they come, then `result()`; `early`: see `stream`.
 
         `progress` is called with the seconds read and the seconds in all (None = not known); an error that it raises
         stops the work.
         """
         how: dict[str, Any] = {"batch_size": batch_size, "progress": progress, "acts": self.acts, "rules": self.rules}
-        return ClipRun(self.model, self.name, self.options, source, **how, **inputs)
+        return ClipRun(self.model, self.name, self.options, source, early=early, **how, **inputs)
 
     def explain(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 from emofuse.media.clip import ClipInputs, Source
 from emofuse.media.memory import MemoryFile, as_file
@@ -20,6 +20,7 @@ from emofuse.pipeline.aggregate import aggregate, per_person, per_speaker
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.conversation.acts import Act
 from emofuse.pipeline.conversation.apply import over_clip
+from emofuse.pipeline.early import early_answers
 from emofuse.pipeline.persons import by_person, speaker_only
 from emofuse.pipeline.predict_batches import predict_batches, with_level
 from emofuse.pipeline.rules import Rules
@@ -31,8 +32,9 @@ class ClipRun:
     """Iterate it, once, for each prediction with the segment it is about; `result` is all that is found so far.
 
     After the last one, `result` is what a call of the pipeline returns for the same inputs, to the bit. Of the
-    segments it keeps words, predictions and notes alone. `progress` is called with the seconds read and the seconds in
-    all (None = not known); what it raises ends the run.
+    segments it keeps words, predictions and notes alone. With `early`, utterances that have only paused come too,
+    `provisional`, and nothing of them is kept; see `emofuse.pipeline.early`. `progress` is called with the seconds read
+    and the seconds in all (None = not known); what it raises ends the run.
     """
 
     def __init__(
@@ -46,11 +48,12 @@ class ClipRun:
         progress: Progress | None = None,
         acts: Sequence[Act] = (),
         rules: Rules | None = None,
+        early: bool = False,
         **inputs: Unpack[ClipInputs],
     ) -> None:
         turns = model.context_turns if options.context is None else options.context
         self.model, self.model_name, self.options = model, name, replace(options, context=turns)
-        self.batch_size, self.progress = batch_size, progress
+        self.batch_size, self.progress, self.early = batch_size, progress, early
         self.predictions: list[Prediction] = []
         self.id: str | None = None
         """What the caller calls it, among many."""
@@ -84,6 +87,9 @@ class ClipRun:
 
     def __iter__(self) -> Iterator[tuple[Prediction, Segment]]:
         """Raises `MediaError`."""
+        if self.early:
+            yield from early_answers(self)
+            return
         found = ((segment, person, segment) for person, segment in self.segments())
         for segment, prediction in predict_batches(self.model, found, self.batch_size):
             if prediction is not None:
@@ -91,8 +97,12 @@ class ClipRun:
 
     def take(self, prediction: Prediction, segment: Segment) -> Prediction:
         """Keep the next prediction, with what follows from the caller's rules."""
-        self.predictions.append(self._rules.over(prediction, segment))
+        self.predictions.append(self.ruled(prediction, segment))
         return self.predictions[-1]
+
+    def ruled(self, prediction: Prediction, segment: Segment) -> Prediction:
+        """A prediction with what follows from the caller's rules."""
+        return self._rules.over(prediction, segment)
 
     def segments(self) -> Iterator[tuple[int | None, Segment]]:
         """(person, segment) as they are read: each segment once for every person in it. Raises `MediaError`.
@@ -105,20 +115,26 @@ class ClipRun:
         self._only = chosen(given.get("channels"), given.get("channel"), given.get("only"))
         self._stretch = read_stretch(given.get("start"), given.get("end"))
         self._source = as_file(self._source)
-        read = segments(self._source, options=self.options, notes=self._notes, progress=self._tick, **self._inputs)
-        for segment in read:
-            if segment.words is not None:
-                self._words = self._words or []
-                self._words += segment.words
-                self._strange = self._strange or self._foreign(segment.words)
-            self._speakers[segment.speaker] = self._speakers.get(segment.speaker, 0) + 1
+        how: dict[str, Any] = {"options": self.options, "notes": self._notes, "progress": self._tick}
+        for segment in segments(self._source, early=self.early, **how, **self._inputs):
+            if not segment.provisional:
+                self._count(segment)
             if self._only is not None and not among(segment.speaker, self._only):
                 continue
+            about = by_person(segment) if self._only is None else [speaker_only(segment)]
+            self._shared += len(about) > 1 and not segment.provisional
+            yield from about
+
+    def _count(self, segment: Segment) -> None:
+        """Keep what the analysis says of its clip."""
+        if segment.words is not None:
+            self._words = self._words or []
+            self._words += segment.words
+            self._strange = self._strange or self._foreign(segment.words)
+        self._speakers[segment.speaker] = self._speakers.get(segment.speaker, 0) + 1
+        if self._only is None or among(segment.speaker, self._only):
             self._unread |= segment.present - set(self.model.modalities)
             self._gather_text(segment)
-            about = by_person(segment) if self._only is None else [speaker_only(segment)]
-            self._shared += len(about) > 1
-            yield from about
 
     def note(self, *notes: Note) -> None:
         """Say something of the inputs that the reader cannot know, before what it says."""

@@ -179,6 +179,33 @@ def test_a_broken_timestamp_does_not_ask_for_a_day_of_silence() -> None:
     assert blocks[-1].end == pytest.approx(0.4, abs=0.01)
 
 
+@pytest.mark.parametrize("samples", [341, 1600, 9000, 40_000])
+def test_prompt_sound_is_the_same_blocks_in_parts(samples: int) -> None:
+    import av
+
+    sound = np.random.default_rng(0).normal(0, 0.1, 130_000).astype(np.float32)
+    found = []
+    for prompt in (False, True):
+        assembler, blocks = Assembler(end=8.0, prompt=prompt), []
+        for i in range(0, sound.size, samples):
+            frame = av.AudioFrame.from_ndarray(sound[None, i : i + samples].copy(), format="fltp", layout="mono")
+            frame.sample_rate = SAMPLE_RATE
+            blocks += assembler.push(frame, i / SAMPLE_RATE + (3.0 if i > 60_000 else 0.0))
+        found.append(blocks + list(assembler.finish()))
+    whole, parts = found
+    assert all(block.whole for block in whole)
+    ends = [i for i, block in enumerate(parts) if block.whole]
+    joined = [
+        parts[a:b] for a, b in zip([0, *(i + 1 for i in ends)], [*(i + 1 for i in ends), len(parts)], strict=True)
+    ]
+    joined = [group for group in joined if group]
+    assert [group[0].start for group in joined] == [block.start for block in whole]
+    for group, block in zip(joined, whole, strict=True):
+        np.testing.assert_array_equal(np.concatenate([part.samples for part in group]), block.samples)
+    if samples < 1600:
+        assert np.median([part.samples.size for part in parts]) < 2000
+
+
 def test_a_masked_array_is_refused_because_nobody_knows_what_lies_under_the_mask():
     with pytest.raises(MediaError, match=r"masked array.*filled"):
         as_waveform(16_000, np.ma.masked_array(np.zeros(16_000, np.float32)))

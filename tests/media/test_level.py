@@ -54,3 +54,27 @@ def test_what_is_raised_is_not_clipped() -> None:
     sound = np.zeros(16_000, np.float32)
     sound[::4000] = 0.02
     assert np.abs(raised(sound, 1e4)).max() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    "levels", [(0.1, 1e-3, 1e-4), (1e-4, 1e-3, 1e-3, 0.1, 1e-4), (1e-7, 1e-3), (0.1,) + (1e-3,) * 70]
+)
+def test_in_parts_a_block_is_listened_to_as_it_is_whole(levels: tuple[float, ...]) -> None:
+    rng = np.random.default_rng(0)
+    blocks = [rng.normal(0, level, 8000).astype(np.float32) for level in levels]
+    whole, parts = Hearing(), Hearing()
+    expected = [whole.push(i / 2, block) for i, block in enumerate(blocks)]
+    heard: list[np.ndarray] = []
+    for i, block in enumerate(blocks):
+        for j, part in enumerate(np.split(block, [1600, 4000, 7000])):
+            heard += parts.hear(i / 2 + (0, 0.1, 0.25, 0.4375)[j], part, whole=j == 3)
+    np.testing.assert_array_equal(np.concatenate(heard), np.concatenate(expected))
+    assert parts.loudest == whole.loudest
+    assert len(heard) > len(blocks) or max(levels) < 5e-3, "what is loud comes in parts"
+
+
+def test_parts_that_nothing_follows_come_out_at_the_end() -> None:
+    hearing, part = Hearing(), np.full(1600, 1e-3, np.float32) * np.resize([1, -1], 1600).astype(np.float32)
+    assert list(hearing.hear(0.0, part, whole=False)) == []
+    (raised_part,) = hearing.end()
+    assert loudness(raised_part) == pytest.approx(0.056, rel=0.01) and list(hearing.end()) == []

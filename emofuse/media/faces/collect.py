@@ -82,26 +82,30 @@ class FaceCollector:
         moments = [moment for moment in self._mouths.get(person, ()) if start <= moment[0] < end]
         return np.array(moments, float) if moments else None
 
-    def tracks(self, start: float, end: float, final: float | None = None) -> tuple[FaceTrack, ...]:
+    def tracks(
+        self, start: float, end: float, final: float | None = None, counts: bool = True
+    ) -> tuple[FaceTrack, ...]:
         """The faces between two moments, the most often seen first; forgets everything before `final` (None = `end`).
 
         People are numbered in the order in which they are first seen, however the clip is cut. A picture is seen until
-        the next one: where it stands for long, its faces are taken again and again.
+        the next one: where it stands for long, its faces are taken again and again. What does not count leaves no
+        trace: nothing is forgotten, and nobody who is new keeps a number.
         """
-        options = self.tracker.options
+        options, numbers = self.tracker.options, self._numbers if counts else dict(self._numbers)
         there: dict[int, list[Crop]] = {}
         for person in sorted(self._crops.keys() | {p for stand in self._standing for p in stand.crops}):
             seen = [c for c in self._crops.get(person, ()) if self.tracker.counts(c)]
             within = [c for c in seen if start <= c.time < end or c.time == start == end]
             again = [c for stand in self._standing for c in stand.within(person, start, end, options.detect_interval)]
             if (again or self.tracker.confirmed(person)) and (within or again or self._crops[person][0].time < end):
-                self._numbers.setdefault(person, len(self._numbers))
+                numbers.setdefault(person, len(numbers))
                 there |= {person: within + again} if within or again else {}
         found = {person: self._mouth(person, start, end) for person in there}
-        self.forget(end if final is None else final)
+        if counts:
+            self.forget(end if final is None else final)
         most = min(options.max_crops, max(2, math.ceil((end - start) / options.crop_interval)))
         return tuple(
-            as_track(self._numbers[person], chosen(crops, most), len(crops) * options.detect_interval, found[person])
+            as_track(numbers[person], chosen(crops, most), len(crops) * options.detect_interval, found[person])
             for person, crops in sorted(there.items(), key=lambda pair: (-len(pair[1]), pair[0]))
         )
 
