@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from emofuse.encoders.word_table import STRONGEST
+from emofuse.errors import nearest
+from emofuse.tasks import EMOTIONS
 
 LARGEST = 10_000_000
 """No number of an architecture is larger: a vocabulary, at most."""
@@ -22,6 +26,15 @@ CONFORMER = "wav2vec2-bert"
 """… and the one that reads log-mel frames, stacked."""
 _LOCAL = (".", "/", "~", "package:", "local-dir:")
 """What sources begin with that are on this disk."""
+
+
+def _an_emotion(name: str) -> str:
+    if name not in EMOTIONS:
+        raise ValueError(f"there is no emotion {name!r}; {nearest(name, EMOTIONS)}")
+    return name
+
+
+Emotion = Annotated[str, AfterValidator(_an_emotion)]
 
 
 class EncoderConfig(BaseModel):
@@ -91,7 +104,11 @@ class TextConfig(BackboneConfig):
     lexicon: bool = True
     """Join VADER features through a zero-initialised projection."""
     valences: dict[str, Annotated[float, Field(ge=-1, le=1)]] = {}
-    """Words of one's own, in small letters, with the valence that the lexicon's feature has of them; any language."""
+    """Words of one's own, in small letters, with the valence that the lexicon's feature has of them; any language.
+
+    In a recipe, `lexicon: words.csv` (word, valence, emotion, strength) stands for these and `affinities`."""
+    affinities: dict[str, dict[Emotion, Annotated[float, Field(ge=-STRONGEST, le=STRONGEST)]]] = {}
+    """Words of one's own with emotions and their strengths: further features, with a zero-initialised projection."""
     languages: tuple[str, ...] = ()
     """Codes (ISO 639-1) of the languages it was trained on; () = not said. Words in none of their scripts are named."""
 
@@ -99,6 +116,12 @@ class TextConfig(BackboneConfig):
     def _of_a_dialogue(self) -> TextConfig:
         if self.layout == "pair" and (self.future_turns or self.prompt or self.speakers == "tokens"):
             raise ValueError("future_turns, prompt and speakers: tokens are of layout: dialogue")
+        return self
+
+    @model_validator(mode="after")
+    def _of_the_lexicon(self) -> TextConfig:
+        if self.affinities and not self.lexicon:
+            raise ValueError("affinities are features of the lexicon, and lexicon is false; leave one of them out")
         return self
 
 

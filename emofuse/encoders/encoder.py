@@ -62,6 +62,8 @@ class Encoder(nn.Module, ABC):
     """Fields of the configuration that decide what `prepare` gives …"""
     input_shape: ClassVar[tuple[str, ...]] = ()
     """… and those of its architecture."""
+    starts_at_zero: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of names of weights that add nothing before they learn: a checkpoint to start from may lack them."""
     exports: ClassVar[bool] = True
     """Whether it can be a graph for other runtimes, of any batch and any length."""
 

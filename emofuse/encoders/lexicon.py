@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from emofuse.encoders.word_table import is_wide
+from emofuse.tasks import EMOTIONS
 
 if TYPE_CHECKING:
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
@@ -21,6 +24,52 @@ _GERMAN = frozenset(
 )  # fmt: skip
 """Words of German that English lacks: in a German text `die` and `war` are no deaths and wars."""
 _PUNCTUATION = ".,!?;:'\"()[]…“”‘’"
+_MARKS = _PUNCTUATION + "，。！？、；：「」"
+"""What may stand about a word of one's own."""
+
+
+class OwnWords:
+    """Words and phrases of one's own, in small letters: their valences, and the strengths of emotions in them."""
+
+    def __init__(
+        self, valences: Mapping[str, float] | None = None, affinities: Mapping[str, Mapping[str, float]] | None = None
+    ) -> None:
+        self.valences, self.affinities = valences or {}, affinities or {}
+        self._longest = max(map(_tokens, [*self.valences, *self.affinities]), default=0)
+
+    def over(self, features: np.ndarray, words: Sequence[str]) -> np.ndarray:
+        """The lexicon's features of an utterance's words with those of one's own: valences in place of the lexicon's
+        and, where there are affinities, a further column for each emotion of `EMOTIONS`."""
+        strengths = np.zeros((len(words), len(EMOTIONS) if self.affinities else 0), np.float32)
+        for places, name in self._spoken(words):
+            if name in self.valences:
+                features[places, 0] = self.valences[name]
+            for emotion, strength in self.affinities.get(name, {}).items():
+                strengths[places, EMOTIONS.index(emotion)] = strength
+        return np.concatenate([features, strengths], axis=1)
+
+    def _spoken(self, words: Sequence[str]) -> Iterator[tuple[slice, str]]:
+        """What is said of them and where, longer phrases last, so that they hold."""
+        bare = [word.strip(_MARKS).lower() for word in words]
+        for length in range(1, self._longest + 1):
+            for first in range(len(bare) - length + 1):
+                name = _phrase(bare[first : first + length])
+                if name in self.valences or name in self.affinities:
+                    yield slice(first, first + length), name
+
+
+def _phrase(words: Sequence[str]) -> str:
+    """Words as one text; scripts without spaces have none."""
+    text = ""
+    for word in words:
+        apart = text and word and not (is_wide(text[-1]) and is_wide(word[0]))
+        text += f" {word}" if apart else word
+    return text
+
+
+def _tokens(phrase: str) -> int:
+    """How many words of a segment it is at most: in a script without spaces, each character may be one."""
+    return sum(max(1, sum(map(is_wide, chunk))) for chunk in phrase.split())
 
 
 @functools.cache
@@ -30,17 +79,21 @@ def _analyzer() -> SentimentIntensityAnalyzer:
     return SentimentIntensityAnalyzer()
 
 
-def lexicon_features(words: Sequence[str], own: Mapping[str, float] | None = None) -> np.ndarray:
+def lexicon_features(words: Sequence[str], own: OwnWords | None = None) -> np.ndarray:
     """float32 [words, features] in about [-1, 1]; zero for words the (English) lexicon does not know, and for German.
 
-    `own` valences of words in small letters come before the lexicon's.
+    Words of one's `own` come before the lexicon's, in any language (see `OwnWords.over`).
 
     Source: Hutto & Gilbert 2014, VADER.
     """
+    return (own or OwnWords()).over(_known(words), words)
+
+
+def _known(words: Sequence[str]) -> np.ndarray:
     from vaderSentiment.vaderSentiment import BOOSTER_DICT, negated
 
     if is_german(words):
-        return _with_own(np.zeros((len(words), len(LEXICON_FEATURES)), np.float32), words, own)
+        return np.zeros((len(words), len(LEXICON_FEATURES)), np.float32)
     analyzer = _analyzer()
     text = " ".join(words)
     compound = analyzer.polarity_scores(text)["compound"] if text else 0.0
@@ -55,13 +108,7 @@ def lexicon_features(words: Sequence[str], own: Mapping[str, float] | None = Non
         row[3] = float(len(bare) > 1 and bare.isupper() and not shouting)
         row[4] = min(word.count("!"), 3) / 3
         row[5] = compound
-    return _with_own(out, words, own)
-
-
-def _with_own(features: np.ndarray, words: Sequence[str], own: Mapping[str, float] | None) -> np.ndarray:
-    for row, word in zip(features, words, strict=True):
-        row[0] = (own or {}).get(word.strip(_PUNCTUATION).lower(), row[0])
-    return features
+    return out
 
 
 def is_german(words: Sequence[str]) -> bool:

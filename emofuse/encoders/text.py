@@ -21,6 +21,7 @@ from emofuse.encoders.processors.text import TextProcessor
 from emofuse.encoders.sources import resolve_source
 from emofuse.errors import CheckpointError, RecipeError
 from emofuse.modalities import Modality
+from emofuse.tasks import EMOTIONS
 from emofuse.types import Segment, Tokens, Word
 
 VIRTUAL = "virtual_tokens"
@@ -37,7 +38,11 @@ class TextEncoder(Encoder):
     modality: Modality = "text"
     has_lean = True
     continuous = ("inputs_embeds", "lexicon")
-    input_fields = ("max_length", "context_turns", "future_turns", "layout", "speakers", "prompt", "lexicon")
+    input_fields = (
+        *("max_length", "context_turns", "future_turns", "layout", "speakers", "prompt"),
+        *("lexicon", "valences", "affinities"),
+    )
+    starts_at_zero = ("own_words.",)
     input_shape = ("vocab_size",)
 
     def __init__(self, config: TextConfig, checkpoint: Path | None = None, lean: bool = False) -> None:
@@ -71,6 +76,9 @@ class TextEncoder(Encoder):
         if self.lexicon is not None:
             nn.init.zeros_(self.lexicon.weight)
             nn.init.zeros_(self.lexicon.bias)
+        self.own_words = nn.Linear(len(EMOTIONS), self.dim, bias=False) if config.affinities else None
+        if self.own_words is not None:
+            nn.init.zeros_(self.own_words.weight)
         if virtual is not None:
             self.add_virtual_tokens(virtual["kind"], virtual["tokens"])
 
@@ -124,8 +132,17 @@ class TextEncoder(Encoder):
     def tokens(self, states: Tensor, fed: Inputs, inputs: Inputs) -> Tokens:
         """The lexicon's features added; the context's pieces have been read and are handed on no further."""
         if self.lexicon is not None:
-            states = states + self.lexicon(inputs["lexicon"].to(states.dtype))
+            states = states + self._of_words(inputs["lexicon"].to(states.dtype))
         return Tokens(states.float(), inputs["mask"] & inputs["own"], inputs["times"])
+
+    def _of_words(self, features: Tensor) -> Tensor:
+        """States [batch, pieces, dim] of the lexicon's features, and of the strengths of emotions in words of one's
+        own."""
+        assert self.lexicon is not None
+        if self.own_words is None:
+            return self.lexicon(features)
+        known = len(LEXICON_FEATURES)
+        return self.lexicon(features[..., :known]) + self.own_words(features[..., known:])
 
     def continuous_inputs(self, inputs: Inputs) -> dict[str, Tensor]:
         """Word-piece embeddings, and the lexicon's features."""

@@ -10,10 +10,11 @@ from transformers import BertConfig, BertModel
 import emofuse
 from emofuse.batch import collate
 from emofuse.encoders.config import TextConfig
-from emofuse.encoders.lexicon import LEXICON_FEATURES, lexicon_features, word_valence
+from emofuse.encoders.lexicon import LEXICON_FEATURES, OwnWords, lexicon_features, word_valence
 from emofuse.encoders.text import TextEncoder
 from emofuse.errors import CheckpointError, MissingExtraError
 from emofuse.prepared import PreparedSample
+from emofuse.tasks import EMOTIONS
 from emofuse.types import Segment, Word
 
 SHAPE = {
@@ -201,12 +202,45 @@ def test_the_english_lexicon_is_silent_in_german():
 def test_valences_of_one_s_own_come_before_the_lexicon_s_in_any_language():
     place = LEXICON_FEATURES.index("valence")
     own = {"great": -0.5, "schade": -0.8, "slay": 0.9}
-    assert lexicon_features(["Great!", "slay", "happy"], own)[:, place].tolist() == pytest.approx(
+    assert lexicon_features(["Great!", "slay", "happy"], OwnWords(own))[:, place].tolist() == pytest.approx(
         [-0.5, 0.9, word_valence("happy")]
     )
-    german = lexicon_features(["Das", "ist", "schade"], own)
+    german = lexicon_features(["Das", "ist", "schade"], OwnWords(own))
     assert german[:, place].tolist() == pytest.approx([0, 0, -0.8]) and not german[:, place + 1 :].any()
-    assert lexicon_features(["great"], {}).tolist() == lexicon_features(["great"]).tolist()
+    assert lexicon_features(["great"], OwnWords()).tolist() == lexicon_features(["great"]).tolist()
+
+
+def test_phrases_hold_over_their_words_and_are_found_in_scripts_without_spaces():
+    own = OwnWords({"let down": -0.9, "down": -0.1, "开心": 0.7}, {"let down": {"sadness": 1, "anger": 0.5}})
+    found = lexicon_features(["Let", "down,", "down", "开", "心！"], own)
+    assert found.shape == (5, len(LEXICON_FEATURES) + len(EMOTIONS))
+    assert found[:, 0].tolist() == pytest.approx([-0.9, -0.9, -0.1, 0.7, 0.7])
+    strengths = found[:, len(LEXICON_FEATURES) :]
+    assert strengths[0].tolist() == strengths[1].tolist() == [0, 0, 1, 0.5, 0, 0, 0] and not strengths[2:].any()
+    assert own.over(np.zeros((0, 6), np.float32), []).shape == (0, 13)
+
+
+def test_strengths_of_one_s_own_words_start_at_zero_and_are_kept(tiny_config, tmp_path):
+    from emofuse.batch import collate
+    from emofuse.media.transcript import spread
+    from emofuse.model.config import ModelConfig
+    from emofuse.model.model import EmotionModel
+    from emofuse.types import Segment
+
+    values = tiny_config.model_dump()
+    values["encoders"]["text"]["affinities"] = {"slay": {"joy": 2.0}}
+    model = EmotionModel(ModelConfig.model_validate(values)).eval()
+    batch = collate([model.prepare(Segment("a", 0.0, 1.0, spread("slay it", 0.0, 1.0)))])
+    before = model.encode(batch)["text"].states
+    torch.nn.init.ones_(model.encoders["text"].own_words.weight)
+    moved = model.encode(batch)["text"].states - before
+    assert (moved.abs().amax(-1) > 1)[0].sum() == (batch.inputs["text"]["lexicon"][0, :, 7] > 0).sum() >= 1
+    again = EmotionModel.from_pretrained(model.save_pretrained(tmp_path / "own"))
+    torch.testing.assert_close(again.encode(batch)["text"].states, before + moved)
+    with pytest.raises(ValueError, match="did you mean 'joy'"):
+        TextConfig(tokenizer="x", architecture={}, affinities={"slay": {"joyy": 1}})
+    with pytest.raises(ValueError, match="lexicon is false"):
+        TextConfig(tokenizer="x", architecture={}, affinities={"slay": {"joy": 1}}, lexicon=False)
 
 
 def test_a_checkpoint_keeps_valences_of_one_s_own(tiny_config, tmp_path):

@@ -18,6 +18,8 @@ class Processor(ABC):
     """Of its encoder."""
     context_turns: int = 0
     """Earlier turns of a dialogue that are read beside the utterance."""
+    future_turns: int = 0
+    """Later ones."""
 
     @abstractmethod
     def __call__(self, segment: Segment) -> dict[str, np.ndarray] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -11,9 +10,10 @@ import numpy as np
 
 from emofuse.encoders.config import TextConfig
 from emofuse.encoders.dialogue import PROMPTED, DialogueLayout
-from emofuse.encoders.lexicon import lexicon_features
+from emofuse.encoders.lexicon import OwnWords, lexicon_features
 from emofuse.encoders.processors.processor import Processor
 from emofuse.encoders.script import Script
+from emofuse.encoders.word_table import is_wide
 from emofuse.types import Segment, Word
 
 
@@ -23,11 +23,13 @@ class TextProcessor(Processor):
     def __init__(self, config: TextConfig, tokenizer: Any) -> None:
         self.config = config
         self.tokenizer = tokenizer
-        self.context_turns = config.context_turns
+        self.own = OwnWords(config.valences, config.affinities)
+        self.context_turns, self.future_turns = config.context_turns, config.future_turns
         self.layout = DialogueLayout(config, tokenizer) if config.layout == "dialogue" else None
 
     def __call__(self, segment: Segment) -> dict[str, np.ndarray] | None:
-        """input_ids, token_type_ids, word int64, mask, own bool, times float32 [pieces]; lexicon float32 [pieces, 6].
+        """input_ids, token_type_ids, word int64, mask, own bool, times float32 [pieces]; lexicon float32 [pieces, 6]
+        (13 with affinities).
 
         `own` marks the utterance's pieces and [CLS]; context is read by the encoder but not handed to fusion. Pieces
         past `max_length` are cut: segments of the pipeline are short enough by construction.
@@ -51,7 +53,7 @@ class TextProcessor(Processor):
         if types is not None:
             arrays["token_type_ids"] = types
         if self.config.lexicon:
-            features = lexicon_features([w.text for w in words], self.config.valences)
+            features = lexicon_features([w.text for w in words], self.own)
             arrays["lexicon"] = np.where(own[:, None], features[owner], 0).astype(np.float32)
         return arrays
 
@@ -109,13 +111,9 @@ def _join(words: Sequence[Word]) -> tuple[str, list[int]]:
     text = ""
     owner: list[int] = []
     for index, word in enumerate(words):
-        if text and not (_is_cjk(text[-1]) and _is_cjk(word.text[0])):
+        if text and not (is_wide(text[-1]) and is_wide(word.text[0])):
             text += " "
             owner.append(index)
         text += word.text
         owner += [index] * len(word.text)
     return text, owner
-
-
-def _is_cjk(character: str) -> bool:
-    return unicodedata.east_asian_width(character) in "WF"

@@ -18,7 +18,8 @@ class EncoderProcessor(Processor):
     """Of an encoder that somebody else has written; it needs PyTorch, as the encoder does."""
 
     def __init__(self, encoder: Encoder) -> None:
-        self.encoder, self.config, self.context_turns = encoder, encoder.config, encoder.context_turns
+        self.encoder, self.config = encoder, encoder.config
+        self.context_turns, self.future_turns = encoder.context_turns, encoder.future_turns
 
     def __call__(self, segment: Segment) -> dict[str, np.ndarray] | None:
         """As `Encoder.prepare`."""

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import ValidationError
 
 from emofuse.errors import RecipeError, nearest
+from emofuse.training.recipe.lexicon import with_lexicon
 from emofuse.training.recipe.schema import Recipe, with_method
 from emofuse.training.recipe.section import Section, merged
 from emofuse.training.recipe.stages import stage_recipes
@@ -28,7 +29,7 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     values = _read(Path(path), ())
     for override in overrides:
         _apply(values, override)
-    return parse_recipe(values, source=str(path))
+    return parse_recipe(with_lexicon(values, Path()), source=str(path))
 
 
 def parse_recipe(values: Mapping[str, Any], source: str = "recipe") -> Recipe:
@@ -84,6 +85,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise RecipeError(f"{path} is not YAML: {error}") from error
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of sections, not {type(values).__name__}")
+    values = with_lexicon(values, path.parent)
     base = values.pop("extends", None)
     if base is None:
         return values

@@ -127,7 +127,8 @@ def _take_over(model: EmotionModel, part: str, folder: Path, encoders: Sequence[
     saved = {n: t for n, t in read_tensors(path).items() if n.startswith(prefixes)}
     fitting = {n: t for n, t in saved.items() if n in own and own[n].shape == t.shape and not is_table(n)}
     whole = tuple(f"encoders.{m}." for m in encoders)
-    lacking = [n for n in own if n.startswith(whole) and n not in fitting]
+    fresh = tuple(f"encoders.{m}.{n}" for m in model.modalities for n in model.encoder(m).starts_at_zero)
+    lacking = [n for n in own if n.startswith(whole) and n not in fitting and not n.startswith(fresh)]
     if lacking or not fitting:
         named = f", for example {lacking[0]}" if lacking else ""
         raise RecipeError(f"model.init.{part}: the checkpoint's weights do not fit ({len(lacking)} missing{named})")

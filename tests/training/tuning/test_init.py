@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from emofuse.batch import collate
 from emofuse.errors import RecipeError
 from emofuse.modalities import mask_of
 from emofuse.model.conformal import ConformalScores
@@ -68,6 +69,18 @@ def test_all_of_a_checkpoint_must_fit(few):
     few["model"]["encoders"]["text"] = {"architecture": shape}
     with pytest.raises(RecipeError, match="do not fit"):
         build(parse_recipe(few))
+
+
+def test_words_of_one_s_own_may_be_added_to_what_a_checkpoint_has_learnt(few, base, make_segment):
+    few["model"]["encoders"]["text"] = {"affinities": {"happy": {"joy": 1.0}}}
+    model, _ = build(parse_recipe(few))
+    weight = model.encoders["text"].own_words.weight
+    assert weight.shape == (16, 7) and weight.requires_grad and not weight.any()
+    sample = collate([model.prepare(make_segment(3).only("text"))])
+    before = EmotionModel.from_pretrained(base)
+    own = collate([before.prepare(make_segment(3).only("text"))])
+    with torch.no_grad():
+        torch.testing.assert_close(model.eval().encode(sample)["text"].states, before.encode(own)["text"].states)
 
 
 def test_an_encoder_of_its_own_start_need_not_be_that_of_all(few, base, tmp_path):
