@@ -34,6 +34,32 @@ class By(StrEnum):
 
 
 @dataclass(frozen=True)
+class Hook:
+    """Where alerts are posted, and where those are kept that were not taken."""
+
+    url: str
+    of: str
+    undelivered: Path
+
+    def check(self) -> None:
+        """Raises `DataError` for what is no address."""
+        from emofuse.trends.webhook import check_address
+
+        check_address(self.url)
+
+    def post(self, found: list[dict[str, Any]]) -> None:
+        """Each alert to the address; one that is not taken is a line on stderr and one of the file."""
+        from emofuse.trends.webhook import keep, post
+
+        for alert in found:
+            try:
+                post(self.url, self.of, alert)
+            except DataError as error:
+                keep(self.undelivered, self.of, alert, str(error))
+                complain(f"{error}; it is kept in {str(self.undelivered)!r}")
+
+
+@dataclass(frozen=True)
 class Targets:
     """Where a trend goes."""
 
@@ -43,9 +69,13 @@ class Targets:
     html: Path | None
     plot: Path | None
 
-    def check(self, inputs: list[Path | None]) -> None:
+    def check(self, inputs: list[Path | None], hook: Hook | None) -> None:
         """Find out before the work what could not or must not be written after it."""
-        check_outputs([self.json, self.csv, self.html, self.plot], inputs)
+        kept = None
+        if hook is not None:
+            hook.check()
+            kept = hook.undelivered
+        check_outputs([self.json, self.csv, self.html, self.plot, kept], inputs)
         if self.json == self.csv == "-":
             raise MediaError("--json - and --csv - both want stdout: write one of them to a file")
         if self.plot is not None or self.html is not None:
@@ -68,7 +98,10 @@ class Targets:
 def trend(
     table: Annotated[
         Path,
-        typer.Argument(metavar="TABLE", help="Predictions with a time: csv, tsv, jsonl, parquet, or a batch folder."),
+        typer.Argument(
+            metavar="TABLE",
+            help="Predictions with a time: csv, tsv, jsonl, parquet, a batch folder, or - for JSONL on stdin.",
+        ),
     ],
     time: Annotated[str, typer.Option(metavar="COLUMN", help="The column of the time: ISO 8601, or seconds.")],
     of: Annotated[str, typer.Option(metavar="MEASURE", help="negative, anger, valence, …")] = "negative",
@@ -92,6 +125,9 @@ def trend(
     webhook: Annotated[
         str | None, typer.Option(metavar="URL", help="Post each new alert there as JSON: names of rows, no content.")
     ] = None,
+    undelivered: Annotated[
+        Path, typer.Option(metavar="JSONL", help="Append alerts here that the webhook did not take in five tries.")
+    ] = Path("undelivered.jsonl"),
     json: opt.Json = None,
     csv: Annotated[str | None, typer.Option(metavar="PATH|-", help="Write a row a period; - is stdout.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="HTML", help="Write a page with the chart.")] = None,
@@ -104,25 +140,24 @@ def trend(
     from emofuse.trends.alerts import periods_between
     from emofuse.trends.alerts import threshold as at_rate
     from emofuse.trends.series import Columns, Gathered
-    from emofuse.trends.webhook import check_address
 
     targets = Targets(json, csv, html, plot)
-    targets.check([table, against])
-    if webhook is not None:
-        check_address(webhook)
+    hook = None if webhook is None else Hook(webhook, of, undelivered)
+    targets.check([table, against], hook)
     limit = at_rate(periods_between(false_alarms, by.value), baseline) if threshold is None else threshold
     columns = Columns(time, tuple(opt.listed(group) or ()), name or ("id" if table.is_dir() else None))
     gathered = Gathered(of, by.value, columns, prefix)
     compare = _comparison(against, against_column, time, by, lags)
     if watch is not None:
-        _watch(table, watch, gathered, limit, baseline, targets, webhook, compare)
+        _watch(table, watch, gathered, limit, baseline, targets, hook, compare)
         return
     result = compare(_of_all(table, gathered, limit, baseline))
     targets.write(result)
     if "-" not in (json, csv):
         with written_to_stdout():
             _show(result)
-    _post(webhook, of, result.latest())
+    if hook is not None:
+        hook.post(result.latest())
     raise typer.Exit(ALERTED if result.latest() else 0)
 
 
@@ -131,8 +166,9 @@ def _of_all(table: Path, gathered: Gathered, limit: float, baseline: int) -> Tre
     from emofuse.pipeline.collected import read_rows
     from emofuse.trends.alerts import alerts
     from emofuse.trends.report import Trend
+    from emofuse.trends.watch import growing, to_the_end
 
-    for row in read_rows(table, "segments"):
+    for row in to_the_end(growing(table)) if str(table) == "-" else read_rows(table, "segments"):
         gathered.add(row)
     return Trend(gathered.of, [(one, alerts(one, limit, baseline)) for one in gathered.needed()], limit)
 
@@ -155,7 +191,7 @@ def _watch(
     limit: float,
     baseline: int,
     targets: Targets,
-    webhook: str | None,
+    hook: Hook | None,
     compare: Callable[[Trend], Trend],
 ) -> None:
     """Tell each alert once as the rows come, of those that are there already only the latest; write at every look."""
@@ -168,22 +204,10 @@ def _watch(
             for alert in fresh if "-" not in (targets.json, targets.csv) else ():
                 with written_to_stdout():
                     typer.echo(_line(gathered.of, alert))
-            _post(webhook, gathered.of, fresh)
+            if hook is not None:
+                hook.post(fresh)
     except KeyboardInterrupt:
         return
-
-
-def _post(webhook: str | None, of: str, found: list[dict[str, Any]]) -> None:
-    """Each alert to the address; one that is not taken is a line on stderr."""
-    if webhook is None:
-        return
-    from emofuse.trends.webhook import post
-
-    for alert in found:
-        try:
-            post(webhook, of, alert)
-        except DataError as error:
-            complain(str(error))
 
 
 def _show(result: Trend) -> None:

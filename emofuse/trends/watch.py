@@ -1,10 +1,14 @@
-"""Watch: the rows that a growing table or a batch job has gained since the last look."""
+"""Watch: the rows that a growing table, a stream or a batch job has gained since the last look."""
 
 from __future__ import annotations
 
 import json
+import os
+import queue
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +19,8 @@ from emofuse.trends.report import Trend
 from emofuse.trends.series import Gathered
 
 Row = dict[str, Any]
+CHUNK, CHUNKS = 1 << 16, 1024
+"""Bytes taken from a pipe at a time, and how many times before they are looked at: who writes faster then waits."""
 
 
 class Growing(Protocol):
@@ -51,43 +57,98 @@ class GrowingFolder:
         return json.loads(job.read_text("utf-8"))["shards"]
 
 
-class GrowingLines:
-    """A JSONL file that others append to: each line once it has its end. One that was begun anew is read anew."""
+class Lines:
+    """Lines of JSON as rows, counted for whoever has to mend one."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.done = path, False
-        self._read = self._lines = 0
+    def __init__(self, name: str) -> None:
+        self.name, self.count = name, 0
 
-    def new(self) -> list[Row]:
-        """Raises `DataError` for a line that is no JSON object; one without its end waits."""
-        if self.path.stat().st_size < self._read:
-            self._read = self._lines = 0
-        with self.path.open("rb") as file:
-            file.seek(self._read)
-            whole, end, _ = file.read().rpartition(b"\n")
-        self._read += len(whole) + len(end)
-        return [row for line in (whole + end).splitlines() if (row := self._row(line)) is not None]
+    def rows(self, whole: bytes) -> list[Row]:
+        """Raises `DataError` for a line that is no JSON object; an empty one is passed over."""
+        return [row for line in whole.splitlines() if (row := self._row(line)) is not None]
 
     def _row(self, line: bytes) -> Row | None:
-        self._lines += 1
+        self.count += 1
         if not line.strip():
             return None
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{self.path}, line {self._lines}: no JSON ({error}); a line holds one object") from None
+            raise DataError(f"{self.name}, line {self.count}: no JSON ({error}); a line holds one object") from None
         if not isinstance(row, dict):
-            raise DataError(f"{self.path}, line {self._lines}: a line holds one object, not {type(row).__name__}")
+            raise DataError(f"{self.name}, line {self.count}: a line holds one object, not {type(row).__name__}")
         return row
 
 
+class GrowingLines:
+    """A JSONL file that others append to: each line once it has its end. One that was begun anew is read anew."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.done = path, False
+        self._read, self._lines = 0, Lines(str(path))
+
+    def new(self) -> list[Row]:
+        """Raises `DataError` for a line that is no JSON object; one without its end waits."""
+        if self.path.stat().st_size < self._read:
+            self._read = self._lines.count = 0
+        with self.path.open("rb") as file:
+            file.seek(self._read)
+            whole, end, _ = file.read().rpartition(b"\n")
+        self._read += len(whole) + len(end)
+        return self._lines.rows(whole + end)
+
+
+class GrowingStream:
+    """JSONL that comes through a pipe: each line once it has its end, until the pipe is closed."""
+
+    def __init__(self, descriptor: int = 0, name: str = "stdin") -> None:
+        self.done = False
+        self._lines, self._rest = Lines(name), b""
+        self._chunks: queue.Queue[bytes] = queue.Queue(CHUNKS)
+        threading.Thread(target=self._read, args=(descriptor,), name="emofuse-stdin", daemon=True).start()
+
+    def new(self) -> list[Row]:
+        """Raises `DataError` for a line that is no JSON object; at the end of the pipe the last needs no end."""
+        came = b"".join(self._waiting())
+        whole, end, self._rest = (self._rest + came).rpartition(b"\n")
+        if self.done:
+            whole, end, self._rest = whole + end + self._rest, b"", b""
+        return self._lines.rows(whole + end)
+
+    def _waiting(self) -> Iterator[bytes]:
+        """What has come and was not taken yet; an empty chunk is the end."""
+        while not self._chunks.empty():
+            if not (chunk := self._chunks.get()):
+                self.done = True
+                return
+            yield chunk
+
+    def _read(self, descriptor: int) -> None:
+        """Past Python's own buffer, whose lock a thread that waits would hold while the program ends."""
+        with suppress(OSError):  # closed
+            while chunk := os.read(descriptor, CHUNK):
+                self._chunks.put(chunk)
+        self._chunks.put(b"")
+
+
 def growing(path: Path) -> Growing:
-    """What grows at a path. Raises `DataError` for what is neither a folder nor JSONL."""
+    """What grows at a path; "-" is stdin. Raises `DataError` for what is neither a stream, a folder nor JSONL."""
+    if str(path) == "-":
+        return GrowingStream()
     if path.is_dir():
         return GrowingFolder(path)
     if path.suffix.lower() != ".jsonl" or not path.is_file():
-        raise DataError(f"{str(path)!r} cannot be watched; a folder of emofuse batch or a .jsonl file can")
+        raise DataError(f"{str(path)!r} cannot be watched; a folder of emofuse batch, a .jsonl file or - (stdin) can")
     return GrowingLines(path)
+
+
+def to_the_end(source: Growing, seconds: float = 0.05) -> Iterator[Row]:
+    """Every row that comes, until there will be no more."""
+    while True:
+        yield from source.new()
+        if source.done:
+            return
+        time.sleep(seconds)
 
 
 def following(

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -14,8 +19,8 @@ import pytest
 from emofuse.cli.app import run
 from emofuse.errors import DataError
 from emofuse.trends.series import Columns, Gathered
-from emofuse.trends.watch import following, growing
-from emofuse.trends.webhook import post
+from emofuse.trends.watch import GrowingStream, following, growing, to_the_end
+from emofuse.trends.webhook import TRIES, post
 
 DAY = 86400
 
@@ -39,14 +44,19 @@ def gathered() -> Gathered:
 class Receiver:
     """A local server that keeps what is posted to it."""
 
-    def __init__(self, status: int = 200) -> None:
+    def __init__(self, *statuses: int, headers: dict[str, str] | None = None) -> None:
+        """Answers these in turn, the last ever after."""
         self.bodies: list[dict] = []
+        self.paths: list[str] = []
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 receiver.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(status)
+                receiver.paths.append(self.path)
+                self.send_response((statuses or (200,))[min(len(receiver.bodies), len(statuses or (200,))) - 1])
+                for name, value in (headers or {}).items():
+                    self.send_header(name, value)
                 self.send_header("Location", "/elsewhere")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -118,7 +128,7 @@ def test_a_line_counts_once_it_has_its_end_and_a_file_begun_anew_is_read_anew(tm
     append(path, [5])
     with pytest.raises(DataError, match=r"line 2: a line holds one object, not int"):
         source.new()
-    with pytest.raises(DataError, match=r"cannot be watched; a folder of emofuse batch or a \.jsonl file can"):
+    with pytest.raises(DataError, match=r"cannot be watched; a folder of emofuse batch, a \.jsonl file or - "):
         growing(tmp_path / "rows.csv")
 
 
@@ -176,21 +186,103 @@ def test_what_is_posted_has_the_names_of_rows_and_no_value(receiver):
 
 @pytest.mark.parametrize("status", [302, 500])
 def test_a_receiver_that_refuses_or_sends_elsewhere_is_an_error(status):
-    made = Receiver(status)
+    made, waited = Receiver(status), []
     with pytest.raises(DataError, match=f"not taken by 127.0.0.1: it answered {status}"):
-        post(made.url, "anger", ALERT)
+        post(made.url, "anger", ALERT, wait=waited.append)
     made.close()
-    assert len(made.bodies) == 1, "no redirect is followed"
-    with pytest.raises(DataError, match="could not be posted"):
-        post(made.url, "anger", ALERT)
+    tries = 1 if status == 302 else TRIES
+    assert len(made.bodies) == tries, "no redirect is followed; what may pass is tried again"
+    assert waited == [1.0, 2.0, 4.0, 8.0][: tries - 1]
+    waited.clear()
+    with pytest.raises(DataError, match=r"could not be posted to 127\.0\.0\.1 \(ConnectError\)"):
+        post(made.url, "anger", ALERT, wait=waited.append)
+    assert len(waited) == TRIES - 1
 
 
-def test_an_alert_that_is_not_taken_ends_nothing(job, capsys):
+def test_a_receiver_that_fails_first_gets_it_in_the_end_and_is_given_the_time_it_asks_for():
+    made, waited = Receiver(503, 429, 200, headers={"Retry-After": "7"}), []
+    post(made.url, "anger", ALERT, wait=waited.append)
+    made.close()
+    assert made.bodies == 3 * [{"of": "anger"} | ALERT | {"items": ["d1"]}] and waited == [7.0, 7.0]
+    made, waited = Receiver(503, 200, headers={"Retry-After": "86400"}), []
+    post(made.url, "anger", ALERT, wait=waited.append)
+    made.close()
+    assert waited == [30.0], "not for ever"
+
+
+def test_no_secret_of_an_address_is_in_a_log_an_error_or_a_file(job, tmp_path, caplog, capfd, monkeypatch):
+    monkeypatch.setattr("emofuse.trends.webhook.FIRST_WAIT", 0.001)
+    commit(job, 0, range(20), 0.3)
+    commit(job, 1, range(20, 21), 0.8)
+    made, kept = Receiver(500), tmp_path / "kept.jsonl"
+    secret = made.url.replace("//", "//user:hunter2@") + "/T0/hunter2?key=hunter2"
+    options = ["--time", "when", "--of", "anger", "--undelivered", str(kept), "--webhook"]
+    with caplog.at_level("DEBUG"):
+        assert run(["trend", str(job), *options, secret]) == 4
+        made.close()
+        assert run(["trend", str(job), *options, secret]) == 4, "nobody answers"
+        for wrong in ("hunter2://x", "http://x:hunter2"):
+            assert run(["trend", str(job), *options, wrong]) == 2
+    assert made.paths == TRIES * ["/alerts/T0/hunter2?key=hunter2"]
+    said = capfd.readouterr()
+    assert "it answered 500; it is kept in" in said.err and "could not be posted to 127.0.0.1" in said.err
+    assert "hunter2" not in caplog.text + said.err + said.out + kept.read_text()
+    assert [json.loads(line)["at"] for line in kept.read_text().splitlines()] == 2 * ["1970-01-21"]
+    assert "private" not in kept.read_text() and not logging.getLogger("httpx").disabled
+
+
+def test_a_stream_is_read_line_by_line_until_it_is_closed():
+    out, into = os.pipe()
+    source = GrowingStream(out)
+    try:
+        os.write(into, b'{"a": 1}\n\n{"a": 2}\n{"a"')
+        assert next(to_the_end(source)) == {"a": 1}
+        assert source.new() == [] and not source.done
+        os.write(into, b': 3}\r\n{"a": 4}')
+    finally:
+        os.close(into)
+    assert list(to_the_end(source)) == [{"a": 3}, {"a": 4}] and source.done
+    out, into = os.pipe()
+    os.write(into, b'{"a": 1}\nnothing\n')
+    os.close(into)
+    with pytest.raises(DataError, match="stdin, line 2: no JSON"):
+        list(to_the_end(GrowingStream(out)))
+
+
+def test_the_command_follows_what_comes_through_a_pipe(tmp_path):
+    """Alerts are told while the other end still writes, and the command ends with the pipe."""
+    command = [sys.executable, "-m", "emofuse", "trend", "-", "--time", "when", "--of", "anger", "--id", "name"]
+    command += ["--watch", "0.05", "--threshold", "12", "--json", str(tmp_path / "trend.json")]
+    lines = ["\n".join(map(json.dumps, day(n, 0.3 if n < 18 else 0.6))) + "\n" for n in range(20)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write("".join(lines[:18]))
+        process.stdin.flush()
+        wait_for(lambda: (tmp_path / "trend.json").exists())
+        process.stdin.write("".join(lines[18:]))
+        process.stdin.flush()
+        assert "anger up by" in process.stdout.readline()
+        process.stdin.close()
+        assert process.wait(30) == 0
+    assert len(json.loads((tmp_path / "trend.json").read_text())["periods"]) == 20
+
+
+def wait_for(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+    limit = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+def test_an_alert_that_is_not_taken_ends_nothing(job, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("emofuse.trends.webhook.FIRST_WAIT", 0.001)
+    monkeypatch.chdir(tmp_path)
     commit(job, 0, range(20), 0.3)
     commit(job, 1, range(20, 21), 0.8)
     made = Receiver(503)
     assert run(["trend", str(job), "--time", "when", "--of", "anger", "--webhook", made.url]) == 4
     made.close()
-    assert "it answered 503" in capsys.readouterr().err
+    assert "it answered 503; it is kept in 'undelivered.jsonl'" in capsys.readouterr().err
+    assert json.loads(Path("undelivered.jsonl").read_text())["failed"].endswith("it answered 503")
     assert run(["trend", str(job), "--time", "when", "--webhook", "ftp://x"]) == 2
     assert "no address of the web" in capsys.readouterr().err
