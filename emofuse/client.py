@@ -29,6 +29,7 @@ from emofuse.notes import Note
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.conversation.acts import parse_acts
 from emofuse.pipeline.many import Item, as_inputs, with_sidecar
+from emofuse.pipeline.rules import Rules, read_rules
 from emofuse.pipeline.wire import from_wire
 from emofuse.types import Prediction
 
@@ -53,9 +54,10 @@ class Client:
     `url` is the service's address, `key` one of its keys. Where it says to come back later (429, 503), requests are
     sent again after the time it names, `tries` times. `alone` False lets the service batch these requests with others'
     (quicker for many short ones); the last digits of an answer may then differ from a local one's. `acts`, a file, are
-    applied to each clip, as `emofuse.load(acts=…)` has it; with `mask` (or `mask_names`) the words come back as
-    `Analysis.masked` has them. It may be used from several threads, and as a context manager. Raises `ServiceError`
-    where there is no answer, and `MediaError` for what the model cannot read, as a pipeline does.
+    applied to each clip and `rules` laid over its answers, as `emofuse.load(acts=…, rules=…)` has it; with `mask` (or
+    `mask_names`) the words come back as `Analysis.masked` has them. It may be used from several threads, and as a
+    context manager. Raises `ServiceError` where there is no answer, and `MediaError` for what the model cannot read, as
+    a pipeline does.
     """
 
     def __init__(
@@ -67,11 +69,13 @@ class Client:
         tries: int = BACK,
         alone: bool = True,
         acts: PathOrName | None = None,
+        rules: PathOrName | Rules | None = None,
         mask: bool = False,
         mask_names: Sequence[str] | None = None,
     ) -> None:
         self.url, self.tries = url.rstrip("/"), tries
         self._always = {"alone": str(alone).lower()} | _how(acts, mask, mask_names)
+        self._always_files = {"rules": ("rules.json", read_rules(rules).to_text().encode())} if rules else {}
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
             self._http = httpx.Client(base_url=self.url, headers=headers, timeout=httpx.Timeout(timeout, connect=10.0))
@@ -112,7 +116,9 @@ class Client:
         fields, files = _body({key: value for key, value in given.items() if value is not None})
         asked = fields | self._always | {"render": "true", "blur": str(blur).lower()}
         with replacing(target) as temporary:
-            temporary.write_bytes(self._sent("POST", "/v1/analyze", data=asked, files=files).content)
+            temporary.write_bytes(
+                self._sent("POST", "/v1/analyze", data=asked, files=files | self._always_files).content
+            )
         return Path(target)
 
     def predict_iter(
@@ -148,7 +154,7 @@ class Client:
 
     def _analysed(self, inputs: dict[str, Any], name: str | None = None, notes: tuple[Note, ...] = ()) -> Analysis:
         fields, files = _body({key: value for key, value in inputs.items() if value is not None})
-        shape = self._post(fields | self._always | {"format": "full"}, files)
+        shape = self._post(fields | self._always | {"format": "full"}, files | self._always_files)
         paths = (inputs.get("source"), inputs.get("image"))
         given = next((str(path) for path in paths if isinstance(path, (str, PathLike))), None)
         try:

@@ -75,6 +75,10 @@ ENGLISH = {
         "{segments} segment(s) were changed after the model by rules of yours ({names}): they have no sets, and their "
         "probabilities are no longer calibrated"
     ),
+    "no_later_turns": (
+        "this model learnt to read up to {turns} later turns of a dialogue as well, and none are known here: its "
+        "published figures are of the whole dialogue, and without what follows it may be right less often"
+    ),
     "not_read": "{modality} was there, but this model does not read it",
     "nothing_read": "nothing was left that this model reads: there are no predictions",
     "not_trained": "this model has not learnt to tell emotions from {subsets} alone: none are given for it",

@@ -26,6 +26,7 @@ from emofuse.notes import Note
 from emofuse.pipeline.conversation.acts import parse_acts
 from emofuse.pipeline.many import finish
 from emofuse.pipeline.pipeline import Pipeline, load
+from emofuse.pipeline.rules import parse_rules
 from emofuse.pipeline.run import ClipRun
 from emofuse.types import Segment
 
@@ -60,6 +61,7 @@ class Engine:
             language=options.language,
             threads=options.threads,
             acts=() if options.acts is None else parse_acts(options.acts),
+            rules=None if options.rules is None else parse_rules(options.rules),
         )
 
     def run(self, shard: int, report: Report) -> bool:
@@ -189,7 +191,8 @@ class _Turn:
         inputs |= ClipInputs(only=options.only, start=item.start, end=item.end)
         if item.media is not None:  # a row of words alone has no sound to be told apart
             inputs |= ClipInputs(channels=options.channels, speakers=options.speakers, channel=item.channel)
-        run = FetchedRun(pipeline.model, pipeline.name, pipeline.options, item.media, acts=pipeline.acts, **inputs)
+        how: dict[str, Any] = {"acts": pipeline.acts, "rules": pipeline.rules}
+        run = FetchedRun(pipeline.model, pipeline.name, pipeline.options, item.media, **how, **inputs)
         run.scratch, run.id = self.scratch, item.id
         if item.problem is not None:
             run.error = DataError(item.problem)
@@ -227,7 +230,8 @@ class _Turn:
         model, options = self.engine.pipeline.model, self.job.options
         order = range(len(self.items))
         segments = [row for place in order for row in self.segments.get(place, ())]
-        more = (["embedding"] if options.embeddings else []) + (["acts"] if options.acts is not None else [])
+        given = {"embedding": options.embeddings, "acts": options.acts is not None, "rules": options.rules is not None}
+        more = [name for name, there in given.items() if there]
         tables = {"segments": segment_table(segments, model, more)}
         tables["clips"] = clip_table([self.clips[place] for place in order], model, self._extra_types(), more)
         for name, table in tables.items():

@@ -21,6 +21,7 @@ from emofuse.errors import DataError, OutputError
 from emofuse.files import check_output_folder, replacing, write_file
 from emofuse.media.talk import Count, read_count, read_names
 from emofuse.pipeline.conversation.acts import parse_acts
+from emofuse.pipeline.rules import parse_rules
 from emofuse.version import __version__
 
 SCHEMA = 1
@@ -46,6 +47,8 @@ class JobOptions:
     """The speakers who are predicted; nobody else is."""
     acts: str | None = None
     """What is applied to each clip, as the text of an acts file: whatever becomes of the file, the job has it."""
+    rules: str | None = None
+    """What is laid over the answers, as `Rules.to_text` has it: the rows of a lexicon too."""
     batch_size: int = 16
     threads: int = 1
     """Of PyTorch or ONNX Runtime, in each process: sums depend on how they are shared out."""
@@ -55,13 +58,16 @@ class JobOptions:
     formats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raises MediaError for names and numbers of speakers that no clip could have, DataError for wrong acts."""
+        """Raises MediaError for names and numbers of speakers that no clip could have, DataError for wrong acts or
+        rules."""
         object.__setattr__(self, "formats", tuple(self.formats))
         for name in ("channels", "only"):
             object.__setattr__(self, name, read_names(getattr(self, name), name))
         read_count(self.speakers)
         if self.acts is not None:
             parse_acts(self.acts)
+        if self.rules is not None:
+            parse_rules(self.rules)
 
 
 class Job:
@@ -156,8 +162,8 @@ def begin(folder: Path, items: Sequence[Item], options: JobOptions, model: str, 
     `model`: the fingerprint of its weights and configuration.
     """
     cut = list(plan.shards(items, sum(item.weight for item in items)))
-    rules = json.dumps([asdict(options) | {"attempts": 0}, model], sort_keys=True)
-    parts = [plan.digest_of(shard, rules) for shard in cut]
+    terms = json.dumps([asdict(options) | {"attempts": 0}, model], sort_keys=True)
+    parts = [plan.digest_of(shard, terms) for shard in cut]
     told = {
         "schema": SCHEMA,
         "items": len(items),
@@ -279,6 +285,6 @@ def _plain(value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, str) and "\n" in value:  # the text of a file
+    if isinstance(value, str) and ("\n" in value or value.startswith("{")):  # the text of a file
         return hashlib.sha256(value.encode()).hexdigest()[:8]
     return ", ".join(value) or "none" if isinstance(value, (tuple, list)) else "none" if value is None else str(value)

@@ -92,7 +92,7 @@ def reasons_of(
 ) -> list[tuple[str, ...]]:
     """Why each segment of a clip, in their order, should be looked at; () = it need not be.
 
-    Acts that the job applied count as they fired; `acts` and `rules` are applied to what it kept.
+    Acts and rules that the job applied count as they fired; `acts` and `rules` are applied to what it kept.
     """
     referee, found = Referee(acts), []
     for row in rows:
@@ -101,6 +101,7 @@ def reasons_of(
         why = ["abstained"] if sets.get(EMOTION) == () else []
         why += [f"unfamiliar {modality}" for modality in sorted(said.unfamiliar)]
         why += [f"act {firing['act']}" for firing in row.get("acts") or ()]
+        why += [f"rule {name}" for name in said.rules]
         if rules:
             why += [f"rule {name}" for name in rules.over(said, _segment(row)).rules]
         if acts and said.present & {"text", "speech"}:

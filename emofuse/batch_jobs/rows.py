@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from emofuse.batch_jobs.plan import Item
+from emofuse.media.transcript import join
 from emofuse.model.answering import Answering
 from emofuse.notes import coded
 from emofuse.pipeline import formats
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 _FIELDS = {"emotion": "emotions", "polarity": "polarity"}
-_WIDE = ("acts", "embedding")
+_WIDE = ("acts", "embedding", "rules")
 _OWN_OF_CLIP = (
     "id",
     "media",
@@ -45,6 +46,7 @@ def segment_rows(item: Item, analysis: Analysis, embeddings: bool) -> list[dict[
         row.pop("source")
         more = {"embedding": p.embedding} if embeddings else {}
         more |= {"acts": list(map(_firing, fired[number]))} if analysis.acts is not None else {}
+        more |= {"rules": list(p.rules)} if p.rules else {}
         rows.append({"id": item.id, "segment": number} | row | more)
     return rows
 
@@ -71,6 +73,7 @@ def clip_row(item: Item, found: Analysis | str, attempts: int) -> dict[str, Any]
         row["note_codes"] = json.dumps(coded(found.notes), ensure_ascii=False) if found.notes else None
         if found.overall is not None:
             overall = formats.as_row(None, found.overall, "")
+            overall |= {"rules": list(found.overall.rules)} if found.overall.rules else {}
             row |= {
                 name: value
                 for name, value in overall.items()
@@ -92,7 +95,7 @@ _ROOTS = (
 
 
 def segment_table(rows: Sequence[Mapping[str, Any]], model: Answering, more: Sequence[str] = ()) -> pyarrow.Table:
-    """The rows of a shard's segments; `more`: the columns "embedding" and "acts", where they are asked for."""
+    """The rows of a shard's segments; `more`: the columns "embedding", "acts" and "rules", where they are asked for."""
     import pyarrow
 
     text, number = pyarrow.string(), pyarrow.float64()
@@ -108,14 +111,14 @@ def clip_table(
     more: Sequence[str] = (),
 ) -> pyarrow.Table:
     """The rows of a shard's clips; `extras`: the columns that are carried through, with their types; `more`: as
-    `segment_table` has them, of which "acts" is of a clip too."""
+    `segment_table` has them, of which all but "embedding" are of a clip too."""
     import pyarrow
 
     text = pyarrow.string()
     columns = dict.fromkeys(_OWN_OF_CLIP, text) | dict.fromkeys(("start", "end", "duration"), pyarrow.float64())
     columns |= {"segments": pyarrow.int32()}
     columns |= {"attempts": pyarrow.int32(), "notes": pyarrow.list_(text), "emotion": text} | _prediction(model)
-    columns |= {name: _wide(name) for name in more if name == "acts"}
+    columns |= {name: _wide(name) for name in more if name != "embedding"}
     return _table(rows, columns | {given_as(name): kind for name, kind in extras.items()})
 
 
@@ -126,13 +129,15 @@ def _wide(name: str) -> pyarrow.DataType:
     if name == "embedding":
         return pyarrow.list_(pyarrow.float32())
     text = pyarrow.string()
+    if name == "rules":
+        return pyarrow.list_(text)
     firing = {"act": text, "do": text, "turn": pyarrow.int32(), "speaker": text, "say": text}
     return pyarrow.list_(pyarrow.struct(firing | {"start": pyarrow.float64(), "because": text}))
 
 
 def _text(item: Item, found: Analysis) -> str | None:
     """The words that were predicted from."""
-    return None if found.transcript is None else " ".join(word.text for word in found.transcript) or item.text
+    return None if found.transcript is None else join(found.transcript) or item.text
 
 
 def _prediction(model: Answering) -> dict[str, pyarrow.DataType]:

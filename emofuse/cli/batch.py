@@ -61,6 +61,7 @@ def batch(
     speakers: opt.Speakers = None,
     only: opt.Only = None,
     acts: opt.Acts = None,
+    rules: opt.RulesOption = None,
     batch_size: opt.BatchSize = 16,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each process's sums.")] = 1,
     attempts: Annotated[int, typer.Option(min=1, help="Set a clip aside that ends its process so often.")] = 2,
@@ -91,6 +92,7 @@ def batch(
         speakers=opt.counted(speakers),
         only=opt.listed(only),
         acts=_read_acts(acts),
+        rules=_read_rules(rules),
         batch_size=batch_size,
         threads=threads,
         attempts=attempts,
@@ -148,6 +150,13 @@ def _read_acts(path: Path | None) -> str | None:
     text = read_text(path)
     parse_acts(text, str(path))
     return text
+
+
+def _read_rules(path: Path | None) -> str | None:
+    """The rules of a file with its lexicon, as one text. Raises DataError."""
+    from emofuse.pipeline.rules import read_rules
+
+    return None if path is None else read_rules(path).to_text()
 
 
 def _check_formats(formats: list[str]) -> None:

@@ -18,6 +18,7 @@ def mcp(
     ] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the tool's JSON schema and exit.")] = False,
     acts: opt.Acts = None,
+    rules: opt.RulesOption = None,
     model: opt.ModelOption = opt.DEFAULT_MODEL,
     device: opt.Device = "auto",
     asr: opt.Asr = "auto",
@@ -36,4 +37,4 @@ def mcp(
     from emofuse.agent.mcp import server
     from emofuse.pipeline.pipeline import load
 
-    server(load(model, device=device, asr=asr, acts=acts or ()), files).run()
+    server(load(model, device=device, asr=asr, acts=acts or (), rules=rules), files).run()

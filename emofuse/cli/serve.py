@@ -60,6 +60,7 @@ def serve(
     asr: opt.Asr = "auto",
     language: opt.Language = None,
     acts: opt.Acts = None,
+    rules: opt.RulesOption = None,
 ) -> None:
     """Serve the model over HTTP: POST /v1/analyze and more; requests are batched together.
 
@@ -78,7 +79,7 @@ def serve(
         megabytes=megabytes, minutes=minutes, working=working, waiting=waiting, answer_seconds=timeout,
         drain_seconds=drain, quota=quota, keys=keys, state=state, urls=urls,
     )  # fmt: skip
-    told = {"model": model, "device": device, "asr": asr, "language": language, "acts": acts or ()}
+    told = {"model": model, "device": device, "asr": asr, "language": language, "acts": acts or (), "rules": rules}
     if ray is not None:
         from emofuse.serve.replicas import Scale, read_replicas, wait
 

@@ -21,6 +21,7 @@ from emofuse.demo.texts import clock
 from emofuse.demo.uploads import Uploads
 from emofuse.demo.visitors import Visit, Visitors
 from emofuse.errors import EmofuseError
+from emofuse.media.transcript import join
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.pipeline import Pipeline
 
@@ -205,7 +206,7 @@ class Answers:
             {"start": p.start if timed else None, "end": p.end if timed else None, "text": analysis.words_of(p)}
             for p in analysis.segments
         ]
-        whole = " ".join(word.text for word in analysis.transcript or ())
+        whole = join(analysis.transcript or ())
         about = {"whole": {"start": None, "end": None, "text": whole}, "segments": spans}
         self._kept[visit, panel] = (time.monotonic(), about)
 

@@ -23,7 +23,7 @@ from emofuse.media.level import RAISED, SILENCE, Hearing, decibels
 from emofuse.media.limits import GAP, UNLIMITED, Limits
 from emofuse.media.segmentation import SegmentOptions, Span, cue_spans
 from emofuse.media.stretch import WHOLE
-from emofuse.media.transcript import Cue, join
+from emofuse.media.transcript import Cue, as_turn
 from emofuse.media.voices.diarise import told_apart
 from emofuse.notes import Note
 from emofuse.types import SAMPLE_RATE, FaceTrack, Segment, Word
@@ -264,8 +264,7 @@ class SegmentReader:
             return
         self.count, self.had = self.count + 1, self.had | segment.present
         if segment.words:
-            said = join(segment.words)
-            self.turns.append(f"{segment.speaker}: {said}" if segment.speaker else said)
+            self.turns.append(as_turn(segment.words, segment.speaker))
         yield segment
 
     def _provisional(self) -> Iterator[Segment]:

@@ -159,6 +159,11 @@ def join(words: Sequence[Word]) -> str:
     return text
 
 
+def as_turn(words: Sequence[Word], speaker: str | None) -> str:
+    """What was said as a turn of a dialogue: "NAME: words", or words alone where nobody is known."""
+    return f"{speaker}: {join(words)}" if speaker else join(words)
+
+
 def _timed_cues(lines: list[str], name: str, wrong: list[MediaError]) -> list[Cue]:
     """The cues whose times can be read; `wrong` receives an error for each of the others."""
     outside = _outside_comments(lines)

@@ -39,6 +39,9 @@ class Reader(Protocol):
     @property
     def context_turns(self) -> int: ...
 
+    @property
+    def future_turns(self) -> int: ...
+
     def reads_at_once(self, words: Sequence[Word]) -> bool: ...
 
     def foreign(self, words: Sequence[Word]) -> bool: ...
@@ -95,6 +98,11 @@ class Answering(ABC):
     def context_turns(self) -> int:
         """Earlier turns of a dialogue that its encoders read, and learnt with."""
         return max(self.encoder(m).context_turns for m in self.modalities)
+
+    @property
+    def future_turns(self) -> int:
+        """Later turns that they read and learnt with, too: 0 of a model that knows only what was said so far."""
+        return max(self.encoder(m).future_turns for m in self.modalities)
 
     def derived(self, present: Subset) -> dict[str, tuple[str, ...]]:
         """Task that is answered by other heads too, for this subset of modalities → the heads."""

@@ -123,8 +123,7 @@ class EmotionModel(CheckpointMixin, nn.Module, Answering):
     @property
     def reads(self) -> str:
         """What of a dialogue its answers rest on: figures of one protocol are not those of another task."""
-        past = self.context_turns
-        later = max(self.encoder(m).future_turns for m in self.modalities)
+        past, later = self.context_turns, self.future_turns
         if later:
             return f"the whole dialogue: at most {past} earlier and {later} later turns"
         return f"the utterance and at most {past} earlier turns, none later" if past else "the utterance alone"

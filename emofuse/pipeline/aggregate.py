@@ -19,7 +19,8 @@ def aggregate(predictions: Sequence[Prediction]) -> Prediction | None:
     A prediction weighs its seconds times the number of modalities it rests on, so that a word said to the camera
     counts for more than a glimpse of a face; where no prediction has a length (a text, a picture), the modalities
     alone. Each modality's own line weighs by seconds over the predictions it is present in. The embedding is the mean
-    brought back to unit length. `person` and `speaker` are kept when everything is about one.
+    brought back to unit length. `person` and `speaker` are kept when everything is about one, rules where they
+    changed any.
     """
     if not predictions:
         return None
@@ -48,6 +49,7 @@ def aggregate(predictions: Sequence[Prediction]) -> Prediction | None:
             m: _mean((p.unfamiliarity.get(m) for p in predictions), seconds) or 0.0
             for m in ordered(m for p in predictions for m in p.unfamiliarity)
         },
+        rules=tuple(dict.fromkeys(name for p in predictions for name in p.rules)),
     )
 
 

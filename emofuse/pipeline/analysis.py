@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from emofuse.errors import MediaError, nearest, require_package
 from emofuse.files import write_file
+from emofuse.media.transcript import join
 from emofuse.model.conformal import ConformalTable
 from emofuse.notes import coded
 from emofuse.pipeline import annotations, formats, overview, pii
@@ -206,9 +207,7 @@ class Analysis:
         upper = bisect_right if prediction.end >= last else bisect_left
         spoken = slice(bisect_left(middles, prediction.start), upper(middles, prediction.end))
         said = (self.transcript or ())[spoken]
-        return " ".join(
-            w.text for w in said if None in (w.speaker, prediction.speaker) or w.speaker == prediction.speaker
-        )
+        return join([w for w in said if None in (w.speaker, prediction.speaker) or w.speaker == prediction.speaker])
 
     @cached_property
     def _index(self) -> tuple[list[float], float]:

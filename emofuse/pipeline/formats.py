@@ -88,9 +88,14 @@ def from_row(row: Mapping[str, Any]) -> Prediction:
         elif root in ("derived", "sets") and rest:
             tables.setdefault(root, {})[rest] = tuple(filter(None, value.split("+")))
     fields: dict[str, Any] = {"emotions": None, "polarity": None, "person": None}
-    fields |= {"rules": tuple(told["rules"].split("+"))} if told.get("rules") else {}
+    fields |= {"rules": _listed(told["rules"])} if told.get("rules") else {}
     fields |= {name: told[name] for name in _SINGLE if name in told} | tables
     return Prediction(present=frozenset(filter(None, told.get("present", "").split("+"))), **fields)
+
+
+def _listed(value: str | Sequence[str]) -> tuple[str, ...]:
+    """Names of a cell: a list as Parquet has it, or joined by plus signs."""
+    return tuple(value.split("+") if isinstance(value, str) else value)
 
 
 def columns(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -7,24 +7,26 @@ has no prediction set: no promise covers an answer that was changed by hand.
 
 from __future__ import annotations
 
-import csv
+import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from emofuse.encoders.word_table import COLUMNS, STRONGEST, Entry, bounded, read_csv, read_rows, whole
 from emofuse.errors import DataError, nearest
-from emofuse.media.transcript import read_text
+from emofuse.media.transcript import join, read_text
+from emofuse.pipeline.plain_yaml import check_apart, names, read_plain, table
 from emofuse.tasks import EMOTIONS
 from emofuse.types import Prediction, Segment
 
-STRONGEST = 5.0
-"""The largest change of log-odds: e⁵ is 150 to 1."""
-COLUMNS = ("word", "emotion", "strength", "valence")
 _CONDITIONS = ("words", "emotion", "speaker")
+MOST = 1000
+"""Rules of a file."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +46,20 @@ class Rule:
         """Whether its conditions hold."""
         top = prediction.top[0] if prediction.top else None
         return (
-            (not self.words or any(_spoken(word, said) for word in self.words))
+            (not self.words or any(word.search(said) for word in self._spoken))
             and (not self.leading or top in self.leading)
             and (not self.speakers or prediction.speaker in self.speakers)
         )
 
+    @cached_property
+    def _spoken(self) -> list[re.Pattern[str]]:
+        return [whole(word) for word in self.words]
 
-@dataclass(frozen=True)
-class Entry:
-    """A word or phrase of the lexicon."""
-
-    word: str
-    emotion: str | None
-    strength: float
-    """Of the emotion's log-odds."""
-    valence: float
-    """-1 to 1: of the polarity's log-odds."""
+    def to_dict(self) -> dict[str, Any]:
+        """As a file has it, in JSON's types."""
+        when = {"words": self.words, "emotion": self.leading, "speaker": self.speakers}
+        given = {key: list(value) for key, value in when.items() if value}
+        return {"name": self.name, "when": given, "then": {"emotion": self.emotion, "by": self.by}}
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,17 @@ class Rules:
     def __bool__(self) -> bool:
         return bool(self.rules or self.lexicon)
 
+    def to_text(self) -> str:
+        """All of it in one text, the lexicon's rows too, that `parse_rules` reads back equal."""
+        lexicon = {"lexicon": [entry.to_dict() for entry in self.lexicon]} if self.lexicon else {}
+        rules = {"rules": [rule.to_dict() for rule in self.rules]} if self.rules else {}
+        return json.dumps(rules | lexicon, ensure_ascii=False)
+
     def over(self, prediction: Prediction, segment: Segment) -> Prediction:
         """The prediction with what follows from the rules, which it names; the same where none holds."""
         if prediction.emotions is None:
             return prediction
-        said = " ".join(word.text for word in segment.words or ())
+        said = join(segment.words or ())
         odds: dict[str, float] = dict.fromkeys(EMOTIONS, 0.0)
         poles, fired = 0.0, []
         for rule in self.rules:
@@ -84,123 +90,92 @@ class Rules:
                 odds[rule.emotion] += rule.by
                 fired.append(rule.name)
         for entry in self.lexicon:
-            if _spoken(entry.word, said):
-                poles += entry.valence
+            if entry.spoken(said):
+                poles += entry.valence or 0.0
                 fired.append(f"“{entry.word}”")
                 if entry.emotion is not None:
                     odds[entry.emotion] += entry.strength
         if not fired:
             return prediction
         polarity = prediction.polarity and _moved(prediction.polarity, {"positive": poles, "negative": -poles})
-        return replace(
-            prediction, emotions=_moved(prediction.emotions, odds), polarity=polarity, rules=tuple(fired), sets={}
-        )
+        named = tuple(dict.fromkeys((*prediction.rules, *fired)))
+        return replace(prediction, emotions=_moved(prediction.emotions, odds), polarity=polarity, rules=named, sets={})
 
 
-def _moved(table: Mapping[str, float], odds: Mapping[str, float]) -> dict[str, float]:
+def _moved(given: Mapping[str, float], odds: Mapping[str, float]) -> dict[str, float]:
     """Probabilities with log-odds added, none of it beyond STRONGEST, summing to 1."""
-    raw = {k: p * math.exp(min(max(odds.get(k, 0.0), -STRONGEST), STRONGEST)) for k, p in table.items()}
+    raw = {k: p * math.exp(min(max(odds.get(k, 0.0), -STRONGEST), STRONGEST)) for k, p in given.items()}
     total = sum(raw.values())
     return {k: value / total for k, value in raw.items()}
 
 
-def _spoken(word: str, said: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", said, re.IGNORECASE) is not None
-
-
 def read_rules(source: str | PathLike[str] | Rules | None) -> Rules:
-    """The rules of a YAML file: a list under `rules`, and the path of a table under `lexicon`, from the file's folder.
+    """The rules of a YAML file: a list under `rules`, and a lexicon: rows, or the path of a table from its folder.
 
     A CSV file is a lexicon alone. Raises DataError that names the rule or row and what is wrong with it.
     """
     if source is None or isinstance(source, Rules):
         return source or Rules()
     path = Path(source).expanduser()
-    if path.suffix.lower() == ".csv":
-        return Rules(lexicon=read_lexicon(path))
-    import yaml
+    return parse_rules(read_text(path), str(path), path.parent)
 
-    try:
-        content = yaml.safe_load(read_text(path))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise DataError(f"{path}: this is not YAML ({getattr(error, 'problem', error)}); mend it") from None
-    given = _table(content, str(path), ("rules", "lexicon"))
+
+def parse_rules(text: str, source: str = "rules", folder: Path | None = None) -> Rules:
+    """The rules of a text, which is CSV where `source`, what errors call it, ends so.
+
+    Without a `folder` no other file is read: a lexicon is then rows. Raises DataError, see `read_rules`.
+    """
+    if source.lower().endswith(".csv"):
+        return Rules(lexicon=read_csv(text, source))
+    given = table(_content(text, source), source, ("rules", "lexicon"))
     listed = given.get("rules") or []
     if not isinstance(listed, list) or not (listed or given.get("lexicon")):
-        raise DataError(f"{path}: a rules file has a list under 'rules', or a table's path under 'lexicon'")
-    rules = tuple(_rule(row, f"{path}, rule {number}") for number, row in enumerate(listed, 1))
-    names = [rule.name for rule in rules]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise DataError(f"{path}: two rules are called {twice!r}; a prediction names its rules, so name them apart")
-    lexicon = read_lexicon(path.parent / str(given["lexicon"])) if given.get("lexicon") else ()
-    return Rules(rules, lexicon)
+        raise DataError(f"{source}: a rules file has a list under 'rules', or a table's path or rows under 'lexicon'")
+    if len(listed) > MOST:
+        raise DataError(f"{source}: it has {len(listed):,} rules, and at most {MOST:,} are read; words go in a lexicon")
+    rules = tuple(_rule(row, f"{source}, rule {number}") for number, row in enumerate(listed, 1))
+    check_apart([rule.name for rule in rules], "rules", source)
+    return Rules(rules, _lexicon(given.get("lexicon"), source, folder))
 
 
-def read_lexicon(path: Path) -> tuple[Entry, ...]:
-    """A table with the columns word, and emotion, strength (1 where empty), valence. Raises DataError."""
-    reader = csv.DictReader(read_text(path).lstrip("\ufeff").splitlines())
-    columns = [name.strip() for name in reader.fieldnames or ()]
-    if "word" not in columns or not {"emotion", "valence"} & set(columns) or set(columns) - set(COLUMNS):
-        raise DataError(f"{path}: its columns are {', '.join(columns) or 'none'}; valid: {', '.join(COLUMNS)}")
-    reader.fieldnames = columns
-    return tuple(_entry(row, f"{path}, row {number}") for number, row in enumerate(reader, 2))
+def _content(text: str, source: str) -> Any:
+    """JSON, as `Rules.to_text` writes it, is read as such: of many rows, YAML takes a hundred times as long."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return read_plain(text, source)
 
 
-def _entry(row: Mapping[str | None, Any], where: str) -> Entry:
-    cells = {str(name): (value or "").strip() for name, value in row.items() if isinstance(value, str | None)}
-    if not cells["word"] or not (cells.get("emotion") or cells.get("valence")):
-        raise DataError(f"{where}: give a word, and an emotion or a valence")
-    emotion = cells.get("emotion") or None
-    if emotion is not None and emotion not in EMOTIONS:
-        raise DataError(f"{where}: there is no emotion {emotion!r}; {nearest(emotion, EMOTIONS)}")
-    strength = _number(cells.get("strength") or "1", STRONGEST, f"{where}, strength")
-    return Entry(cells["word"], emotion, strength, _number(cells.get("valence") or "0", 1.0, f"{where}, valence"))
+def _lexicon(given: Any, source: str, folder: Path | None) -> tuple[Entry, ...]:
+    if not given:
+        return ()
+    if isinstance(given, list):
+        where = f"{source}, lexicon"
+        return read_rows([table(row, f"{where}, row {i}", COLUMNS) for i, row in enumerate(given, 1)], where)
+    if folder is None:
+        raise DataError(f"{source}: its lexicon is {given!r}, and no other file is read here; write its rows in it")
+    path = folder / str(given)
+    return read_csv(read_text(path), str(path))
 
 
 def _rule(row: Any, where: str) -> Rule:
-    given = _table(row, where, ("name", "when", "then"))
+    given = table(row, where, ("name", "when", "then"))
     name = given.get("name")
     if not isinstance(name, str) or not name.strip():
         raise DataError(f"{where}: it has no name; a prediction that it changes is told by it")
     where = f"{where} ({name})"
     when, then = (
-        _table(given.get("when"), f"{where}, when", _CONDITIONS),
-        _table(given.get("then"), where, ("emotion", "by")),
+        table(given.get("when"), f"{where}, when", _CONDITIONS),
+        table(given.get("then"), where, ("emotion", "by")),
     )
     if not when:
         raise DataError(f"{where}: it has no condition and would always hold; give some under 'when'")
     emotion = then.get("emotion")
-    leading = _names(when.get("emotion"), f"{where}, when, emotion")
+    leading = names(when.get("emotion"), f"{where}, when, emotion")
     for one in (emotion, *leading):
         if one not in EMOTIONS:
             raise DataError(f"{where}: there is no emotion {one!r}; {nearest(str(one), EMOTIONS)}")
-    words, speakers = (_names(when.get(key), f"{where}, when, {key}") for key in ("words", "speaker"))
+    words, speakers = (names(when.get(key), f"{where}, when, {key}") for key in ("words", "speaker"))
     return Rule(
-        name.strip(), str(emotion), _number(then.get("by", 1.0), STRONGEST, f"{where}, by"), words, leading, speakers
+        name.strip(), str(emotion), bounded(then.get("by", 1.0), STRONGEST, f"{where}, by"), words, leading, speakers
     )
-
-
-def _table(given: Any, where: str, valid: Sequence[str]) -> dict[str, Any]:
-    if not isinstance(given, dict | None):
-        raise DataError(f"{where}: {given!r} is not a table of 'key: value'")
-    for key in given or {}:
-        if key not in valid:
-            raise DataError(f"{where}: there is no key {key!r}; {nearest(str(key), valid)}")
-    return given or {}
-
-
-def _names(given: Any, where: str) -> tuple[str, ...]:
-    listed = [given] if isinstance(given, str) else [] if given is None else given
-    if not isinstance(listed, list) or not all(isinstance(one, str) and one.strip() for one in listed):
-        raise DataError(f"{where}: {given!r} is neither a word nor a list of them; put quotes around what YAML reads")
-    return tuple(one.strip() for one in listed)
-
-
-def _number(given: Any, most: float, where: str) -> float:
-    try:
-        value = math.nan if isinstance(given, bool) else float(given)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not abs(value) <= most:
-        raise DataError(f"{where}: {given!r} is not a number from {-most:g} to {most:g}")
-    return value

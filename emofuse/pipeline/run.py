@@ -21,6 +21,7 @@ from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.conversation.acts import Act
 from emofuse.pipeline.conversation.apply import over_clip
 from emofuse.pipeline.early import early_answers
+from emofuse.pipeline.later_turns import with_later_turns
 from emofuse.pipeline.persons import by_person, speaker_only
 from emofuse.pipeline.predict_batches import predict_batches, with_level
 from emofuse.pipeline.rules import Rules
@@ -60,7 +61,8 @@ class ClipRun:
         self.error: Exception | None = None
         """What ended the run before its end, or before its start."""
         self._source, self._inputs, self._acts = source, inputs, tuple(acts)
-        self._rules = rules or Rules()
+        self.rules = rules or Rules()
+        """What is laid over each prediction."""
         self._duration: float | None = None
         self._words: list[Word] | None = None
         self._notes: list[str] = []
@@ -70,6 +72,9 @@ class ClipRun:
         self._stretch = WHOLE
         self._speakers: dict[str | None, int] = {}
         """Speaker → segments, of everybody who is there."""
+        self._later = 0 if options.context == 0 else model.future_turns
+        self._told_later = self._spoken = False
+        """Whether anything was said, and whether any of it has turns after it."""
         self._text_only: list[Segment] | None = []
         """The segments of a clip that is nothing but one voice's words so far; None once it is more."""
 
@@ -102,7 +107,7 @@ class ClipRun:
 
     def ruled(self, prediction: Prediction, segment: Segment) -> Prediction:
         """A prediction with what follows from the caller's rules."""
-        return self._rules.over(prediction, segment)
+        return self.rules.over(prediction, segment)
 
     def segments(self) -> Iterator[tuple[int | None, Segment]]:
         """(person, segment) as they are read: each segment once for every person in it. Raises `MediaError`.
@@ -116,7 +121,8 @@ class ClipRun:
         self._stretch = read_stretch(given.get("start"), given.get("end"))
         self._source = as_file(self._source)
         how: dict[str, Any] = {"options": self.options, "notes": self._notes, "progress": self._tick}
-        for segment in segments(self._source, early=self.early, **how, **self._inputs):
+        read = segments(self._source, early=self.early, **how, **self._inputs)
+        for segment in with_later_turns(read, self._later):
             if not segment.provisional:
                 self._count(segment)
             if self._only is not None and not among(segment.speaker, self._only):
@@ -127,6 +133,8 @@ class ClipRun:
 
     def _count(self, segment: Segment) -> None:
         """Keep what the analysis says of its clip."""
+        self._spoken |= bool(segment.words)
+        self._told_later |= bool(segment.after)
         if segment.words is not None:
             self._words = self._words or []
             self._words += segment.words
@@ -187,7 +195,7 @@ class ClipRun:
         if segment is None:
             return None
         (_, found), *_ = predict_batches(self.model, [(None, None, segment)], 1)
-        return found and self._rules.over(found, segment)
+        return found and self.rules.over(found, segment)
 
     def _tick(self, done: float, total: float | None) -> None:
         self._duration = done
@@ -202,6 +210,8 @@ class ClipRun:
             yield Note("several_people", segments=self._shared)
         if self._strange:
             yield Note("foreign_script")
+        if self._later and self._spoken and not self._told_later:
+            yield Note("no_later_turns", turns=self._later)
         yield from unfamiliar_notes(self.predictions)
         if ruled := [p.rules for p in self.predictions if p.rules]:
             names = ", ".join(dict.fromkeys(name for each in ruled for name in each))

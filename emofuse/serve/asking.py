@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -12,6 +13,7 @@ from emofuse.errors import EmofuseError
 from emofuse.media.formats import TEXT_SUFFIXES
 from emofuse.media.transcript import read_text
 from emofuse.pipeline.conversation.acts import Act, parse_acts
+from emofuse.pipeline.rules import Rules, parse_rules
 from emofuse.serve.problems import RefusedError
 from emofuse.serve.receive import Part, Received
 from emofuse.serve.schemas import Options
@@ -21,6 +23,7 @@ ARRAYS = ("int16", "int32", "uint8", "float32", "float64")
 """Types of numbers that an array may have."""
 AS_GIVEN = ("speaker", "only", "channels", "channel", "context", "speakers", "start", "end")
 """Fields that are handed on as they are: who speaks, and what of the clip is analysed, as `ClipInputs` has them."""
+T = TypeVar("T")
 NOTHING = "nothing was sent: send a file, image, audio or text"
 LARGEST_HEADER = 1000
 """Characters of the head of an .npy file."""
@@ -72,6 +75,7 @@ def asked(received: Received, options: Options, fetched: Part | None = None) -> 
         options.language,
         options.alone,
         acts=_acts(files.get("acts"), options.acts),
+        rules=_rules(files.get("rules"), options.rules),
         mask=(options.mask_names or []) if options.mask or options.mask_names is not None else None,
         render=options.render,
         blur=options.blur,
@@ -80,16 +84,30 @@ def asked(received: Received, options: Options, fetched: Part | None = None) -> 
 
 def _acts(file: Part | None, text: str | None) -> tuple[Act, ...] | None:
     """What is to be applied. Raises RefusedError."""
+    return _own("acts", file, text, lambda said, _: parse_acts(_wrapped(said, "acts")))
+
+
+def _rules(file: Part | None, text: str | None) -> Rules | None:
+    """What is to be laid over the answers. Raises RefusedError."""
+    return _own("rules", file, text, lambda said, name: parse_rules(_wrapped(said, "rules"), name))
+
+
+def _own(kind: str, file: Part | None, text: str | None, parse: Callable[[str, str], T]) -> T | None:
+    """A file of the caller's own, sent as such or as a field, and what it is called. Raises RefusedError."""
     if file is not None and text is not None:
-        raise RefusedError(422, "invalid", "acts were sent as a field and as a file; send one of them")
+        raise RefusedError(422, "invalid", f"{kind} were sent as a field and as a file; send one of them")
     if file is None and text is None:
         return None
     try:
-        said = read_text(file.path) if file is not None else text or ""
-        return parse_acts(f'{{"acts": {said}}}' if said.lstrip().startswith("[") else said)
+        return parse(read_text(file.path), file.name) if file is not None else parse(text or "", kind)
     except EmofuseError as error:
         told = str(error) if file is None else str(error).replace(str(file.path), file.name)
         raise RefusedError(422, "invalid", told[:300]) from None
+
+
+def _wrapped(said: str, kind: str) -> str:
+    """A list alone, as JSON has it, as the file that holds it."""
+    return f'{{"{kind}": {said}}}' if said.lstrip().startswith("[") else said
 
 
 def _transcript(file: Part | None, words: str | None) -> str | Path | None:

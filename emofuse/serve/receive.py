@@ -23,7 +23,7 @@ HEADERS = 32_768
 """Bytes of a request's headers."""
 PARTS = 16
 """Parts of a form."""
-FILES = ("file", "image", "audio", "transcript", "acts")
+FILES = ("file", "image", "audio", "transcript", "acts", "rules")
 """Parts that may be files."""
 INLINE = {"media": "file"} | {name: name for name in FILES}
 """Keys of a JSON object that may hold a file, as {"base64": …, "name": …} → the part that it is."""

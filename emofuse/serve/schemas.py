@@ -47,6 +47,9 @@ class Options(BaseModel):
     widest: int | None = Field(None, ge=1, description="A set of more classes is empty: the model abstains.")
     language: str | None = Field(None, pattern=r"^[a-z]{2,3}$", description="Language of the speech, e.g. en.")
     acts: str | None = Field(None, description="An acts file (YAML, or its list as JSON) to apply; or a file part.")
+    rules: str | None = Field(
+        None, description="Rules of your own (YAML or JSON, a lexicon as rows in it) to lay over it; or a file part."
+    )
     mask: bool = Field(False, description="Mask addresses and long numbers in the words of the answer.")
     mask_names: Json[Names] | None = Field(None, description="Mask these names too, as a JSON list.")
     render: bool = Field(False, description="Answer with the video again, labelled, as mp4; `format` then has no say.")
@@ -66,6 +69,7 @@ class Files(BaseModel):
     audio: bytes | None = Field(None, description="Sound as an array in .npy, with the field `rate`.")
     transcript: bytes | None = Field(None, description="The words of the clip: .srt, .vtt or .txt.")
     acts: bytes | None = Field(None, description="An acts file: .yaml.")
+    rules: bytes | None = Field(None, description="Rules: .yaml, .json, or a lexicon alone: .csv.")
 
 
 class Inline(BaseModel):

@@ -24,6 +24,7 @@ from emofuse.pipeline.conversation.acts import Act
 from emofuse.pipeline.pipeline import Pipeline
 from emofuse.pipeline.predict_batches import FIRST
 from emofuse.pipeline.render import render
+from emofuse.pipeline.rules import Rules
 from emofuse.pipeline.run import ClipRun
 from emofuse.serve.batcher import Batcher, Group
 from emofuse.serve.problems import RefusedError
@@ -54,6 +55,8 @@ class Asked:
     alone: bool = False
     acts: tuple[Act, ...] | None = None
     """What is applied; None = what the pipeline was loaded with."""
+    rules: Rules | None = None
+    """What is laid over the answers; None = what the pipeline was loaded with."""
     mask: Sequence[str] | None = None
     """Names that are masked in the words, beside what names a person by itself; None = nothing is masked."""
     render: bool = False
@@ -161,7 +164,9 @@ class Work:
         while chunk := self._read(found, size):
             with self.stages.of("model"):
                 answers = self._wait(self.batcher.submit(Group(chunk, self.asked.alone, self.patient)))
-            run.predictions += [answer for answer in answers if answer is not None]
+            for answer, (_, segment) in zip(answers, chunk, strict=True):
+                if answer is not None:
+                    run.take(answer, segment)
             size = min(2 * size, BATCH)
         return self._finished(run)
 
@@ -174,7 +179,8 @@ class Work:
         asked, pipeline = self.asked, self.pipeline
         options = replace(pipeline.options, limits=self._limits, language=asked.language or pipeline.options.language)
         acts = pipeline.acts if asked.acts is None else asked.acts
-        inputs = {"batch_size": BATCH, "progress": self.progress, "acts": acts, **asked.inputs}
+        rules = pipeline.rules if asked.rules is None else asked.rules
+        inputs = {"batch_size": BATCH, "progress": self.progress, "acts": acts, "rules": rules, **asked.inputs}
         return ClipRun(pipeline.model, pipeline.name, options, **inputs)
 
     def _read(self, found: Iterator[Any], size: int) -> list[Any]:
@@ -190,6 +196,7 @@ class Work:
             segment, whole = run.whole_segment(), None
             if segment is not None:
                 (whole,) = self._wait(self.batcher.submit(Group([(None, segment)], self.asked.alone, self.patient)))
+                whole = None if whole is None else run.ruled(whole, segment)
             result = run.result(whole)
         self.seconds = self.seconds if result.duration is None else result.duration
         if self.asked.render:

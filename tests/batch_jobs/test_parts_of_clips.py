@@ -1,4 +1,4 @@
-"""Rows that are about a part of a clip, its stretch or its channel, and the acts of a job."""
+"""Rows that are about a part of a clip, its stretch or its channel, and the acts and rules of a job."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from emofuse.batch_jobs.engine import Engine
 from emofuse.batch_jobs.job import JobOptions
 from emofuse.batch_jobs.outputs import write_failures, write_tables
 from emofuse.batch_jobs.plan import MIB, gather
+from emofuse.batch_jobs.review import reasons_of
 from emofuse.batch_jobs.run import open_job
 from emofuse.errors import DataError
 from emofuse.media.decode import read_audio
 from emofuse.pipeline.conversation.acts import parse_acts
+from emofuse.pipeline.rules import read_rules
 from emofuse.types import SAMPLE_RATE
 
 ACTS = """
@@ -140,3 +142,31 @@ def test_a_job_without_acts_has_no_column_of_them_and_wrong_acts_begin_none(job_
         JobOptions(acts="acts: [{name: x, do: sing, when: {words: [a]}}]")
     with pytest.raises(DataError, match="aliases"):
         JobOptions(acts="a: &a [1]\nacts: [*a, *a]")
+
+
+def test_rules_change_a_job_as_they_do_a_pipeline_and_are_part_of_what_it_is(job_of, rows_of, model_folder, tmp_path):
+    (tmp_path / "words.csv").write_text("word,emotion,strength,valence\nsad,sadness,2,-1\nc++,anger,1,\n")
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("rules: [{name: refund, when: {words: refund}, then: {emotion: anger}}]\nlexicon: words.csv\n")
+    text = "ANN: so sad\nBEN: a refund of c++"
+    content = f'id,text,rules\na,"{text}",mine\nb,great,mine\n'
+    job, clips, segments = job_of(rows_of, "ruled", content, rules=read_rules(rules).to_text(), formats=("csv",))
+    local = emofuse.load(str(model_folder), device="cpu", rules=rules)(text=text)
+    assert [p.rules for p in local] == [("“sad”",), ("refund", "“c++”")]
+    mine = [row for row in segments if row["id"] == "a"]
+    assert [tuple(row["rules"]) for row in mine] == [p.rules for p in local]
+    for row, p in zip(mine, local, strict=True):
+        assert row["emotions.anger"] == pytest.approx(p.emotions["anger"], abs=1e-6)
+    assert clips[0]["rules"] == ["“sad”", "refund", "“c++”"] and not clips[1]["rules"]
+    assert '"rules"' in clips[0]["note_codes"] and clips[0]["given.rules"] == "mine"
+    write_tables(job)
+    assert "“c++”" in (job.folder / "clips.csv").read_text()
+    assert reasons_of(mine, {}, 0.9)[1] == ("rule refund", "rule “c++”"), "a review names them"
+    (tmp_path / "words.csv").write_text("word,emotion\nsad,fear\n")
+    with pytest.raises(DataError, match=r"begun otherwise: rules [0-9a-f]{8}, now [0-9a-f]{8}"):
+        changed = JobOptions(model=str(model_folder), device="cpu", rules=read_rules(rules).to_text(), formats=("csv",))
+        open_job(job.folder, [str(tmp_path / "ruled.csv")], changed)
+    other = job_of(rows_of, "other", content, rules=read_rules(rules).to_text(), formats=("csv",))[0]
+    assert other.parts != job.parts, "a part's name tells the words that its rows rest on"
+    with pytest.raises(DataError, match="no other file is read"):
+        JobOptions(rules="lexicon: words.csv")

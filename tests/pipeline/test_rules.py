@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from emofuse.encoders.word_table import read_csv
 from emofuse.errors import DataError
 from emofuse.media.transcript import spread
+from emofuse.pipeline.aggregate import aggregate
 from emofuse.pipeline.formats import as_row, from_row
-from emofuse.pipeline.rules import Rules, read_rules
+from emofuse.pipeline.rules import Rules, parse_rules, read_rules
 from emofuse.pipeline.wire import from_wire, to_wire
 from emofuse.tasks import EMOTIONS
 from emofuse.types import Prediction, Segment
@@ -94,6 +96,24 @@ def test_a_call_names_the_rules_in_its_prediction_its_notes_and_its_files(tiny_p
     assert "sets_missing" not in {n.code for n in found.at_coverage(0.9).notes}
 
 
+def test_rules_are_one_text_that_reads_back_equal(rules):
+    again = parse_rules(rules.to_text())
+    assert again == rules and len(again.rules) == len(again.lexicon) == 2
+    strange = Rules(lexicon=read_csv('word,emotion\n"a, ""b"" \U0001f600\x85",joy\n', "w"))
+    assert parse_rules(strange.to_text()) == strange
+
+
+def test_words_of_a_script_without_spaces_are_found_within_it():
+    chinese = parse_rules("lexicon: [{word: 退款, emotion: anger}, {word: is, emotion: joy}]")
+    assert over(chinese, "我要退款！").rules == ("“退款”",)
+    assert not over(chinese, "我要退了款。 this").rules
+
+
+def test_what_several_changed_segments_say_together_has_no_set_either(rules):
+    one, other = over(rules, "slay"), over(rules, "meh")
+    assert aggregate([one, other, answer()]).rules == ("“slay”", "“meh”") and aggregate([answer()]).rules == ()
+
+
 def test_an_explanation_says_that_rules_came_after_it(tiny_pipeline, rules):
     pipeline = tiny_pipeline()
     pipeline.rules = rules
@@ -113,7 +133,11 @@ def test_an_explanation_says_that_rules_came_after_it(tiny_pipeline, rules):
         ("rules: [{name: a, when: {words: x, emotion: sad}, then: {emotion: joy}}]", "did you mean 'sadness'"),
         ("rules: [{name: a, when: {words: x}, then: {emotion: joy, by: 9}}]", "from -5 to 5"),
         ("rules: [{name: a, when: {words: [1]}, then: {emotion: joy}}]", "put quotes"),
-        ("rules: [&a {name: a, when: {words: x}, then: {emotion: joy}}, *a]", "name them apart"),
+        ("rules: [&a {name: a, when: {words: x}, then: {emotion: joy}}, *a]", "aliases"),
+        ("rules:" + 2 * "\n- {name: a, when: {words: x}, then: {emotion: joy}}", "two rules are called 'a'"),
+        ("lexicon: [{word: x, emotion: joy}, {word: y, valance: 1}]", "lexicon, row 2: there is no key 'valance'"),
+        ("lexicon: [{word: x}]", "lexicon, row 1: give a word"),
+        ("rules: 2020-13-45", "this is not YAML"),
         ("rules: {a", "this is not YAML"),
     ],
 )
@@ -131,6 +155,9 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path, text, says):
         ("word,emotion\nx,joyous\n", "row 2: there is no emotion 'joyous'"),
         ("word,valence\nx,2\n", "row 2, valence: '2' is not a number from -1 to 1"),
         ("word,emotion,strength\nx,joy,strong\n", "row 2, strength"),
+        ("word,emotion\nx,joy\ny,fear,more\n", "row 3: it has more cells than there are columns"),
+        ('word,emotion\n"x"y,joy\n', "row 2: this is not CSV"),
+        ("word,emotion\n" + "x,joy\n" * 50_001, "more than 50,000 rows"),
     ],
 )
 def test_what_is_wrong_in_a_lexicon_is_named(tmp_path, text, says):

@@ -17,8 +17,13 @@ from emofuse.errors import DataError, MediaError
 from emofuse.media.decode import probe, read_audio
 from emofuse.pipeline.conversation.acts import parse_acts
 from emofuse.pipeline.pipeline import Pipeline
+from emofuse.pipeline.rules import parse_rules
 
 ACTS = "acts:\n  - name: says sad\n    do: soothe\n    when: {words: [sad]}\n    say: '{speaker}: {words}'\n"
+RULES = """
+rules: [{name: upset, when: {words: sad, speaker: ANN}, then: {emotion: anger, by: 2}}]
+lexicon: [{word: sad, emotion: fear, strength: 1.5, valence: -0.5}]
+"""
 TALK = "ANN: I am so sad.\nBEN: call 0123 456 789 or mail ann@example.org"
 
 
@@ -109,6 +114,13 @@ def test_files_may_come_in_json(running, pipeline, clip, wav):
         ({"text": "sad", "acts": "- " * 20_000}, "YAML"),
         ({"text": "sad", "acts": ACTS.replace("{words}'", "{words:>999999999}'")}, "blank"),
         ({"text": "sad", "acts": "x" * 60_000}, "50,000 characters"),
+        ({"text": "sad", "acts": "acts: [2020-13-45]"}, "this is not YAML"),
+        ({"text": "sad", "rules": "rules: []"}, "a rules file has a list under 'rules'"),
+        ({"text": "sad", "rules": "lexicon: /etc/passwd"}, "no other file is read here"),
+        ({"text": "sad", "rules": {"base64": "eA==", "name": "/etc/words.csv"}}, "words.csv: its columns are x"),
+        ({"text": "sad", "rules": [{"name": "a", "when": {"words": ["x"]}, "then": {"emotion": "joyy"}}]}, "'joy'"),
+        ({"text": "sad", "rules": {"lexicon": [{"word": "a"}]}}, 'a file is {"base64"'),
+        ({"text": "sad", "rules": '{"lexicon": [{"word": "a"}]}'}, "lexicon, row 1: give a word, and an emotion"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused_with_what_can(running, fields, told):
@@ -160,6 +172,32 @@ def test_acts_of_the_request_or_of_the_service_are_applied(running, serve, actin
     own = serve(acting)
     assert own.analyze(text=TALK).json() == expected
     assert own.analyze(text=TALK, acts=ACTS.replace("sad]", "happy]")).json()["acts"] == []
+
+
+def test_rules_of_the_request_or_of_the_service_are_laid_over_the_answers(running, serve, pipeline, tmp_path):
+    ruled = Pipeline(pipeline.model, pipeline.name, pipeline.options)
+    ruled.rules = parse_rules(RULES)
+    expected = sent(ruled(text=TALK))
+    assert expected["segments"][0]["rules"] == ["upset", "“sad”"] and expected["overall"]["rules"] == ["upset", "“sad”"]
+    assert running.analyze(text=TALK, rules=RULES).json() == expected
+    assert running.analyze(text=TALK, rules=ruled.rules.to_text()).json() == expected
+    part = {"rules": ("rules.yaml", RULES.encode())}
+    assert running.client.post("/v1/analyze", data={"text": TALK}, files=part).json() == expected
+    table = {"rules": ("words.csv", b"word,emotion\nsad,anger\n")}
+    reply = running.client.post("/v1/analyze", data={"text": TALK}, files=table).json()
+    assert reply["segments"][0]["rules"] == ["“sad”"]
+    assert "rules" not in running.analyze(text=TALK).json()["overall"]
+    own = serve(ruled)
+    assert own.analyze(text=TALK).json() == expected
+    whole = "so sad. so sad"  # predicted as a whole too
+    assert own.analyze(text=whole).json() == sent(ruled(text=whole))
+    assert "sets" not in own.analyze(text=TALK, coverage=0.9).json()["overall"]
+    (tmp_path / "rules.yaml").write_text(RULES)
+    with Client(running.url, rules=tmp_path / "rules.yaml") as model:
+        assert model(text=TALK).to_dict() == ruled(text=TALK).to_dict()
+    (tmp_path / "rules.yaml").write_text("rules: 3")
+    with pytest.raises(DataError, match="has a list under 'rules'"):
+        Client(running.url, rules=tmp_path / "rules.yaml")
 
 
 def test_words_are_masked_before_they_are_sent(running, pipeline):
@@ -224,7 +262,7 @@ def test_openapi_describes_all_of_it(running):
     post = schema["paths"]["/v1/analyze"]["post"]
     body = post["requestBody"]["content"]
     form, inside = (body[k]["schema"]["properties"] for k in ("multipart/form-data", "application/json"))
-    for name in ("start", "end", "channel", "acts", "mask", "mask_names", "render", "blur"):
+    for name in ("start", "end", "channel", "acts", "rules", "mask", "mask_names", "render", "blur"):
         assert name in form and name in inside and "description" in str(inside[name])
     assert inside["media"]["properties"].keys() == {"base64", "name"} and inside["media"]["required"] == ["base64"]
     assert {len(option) > 0 for option in inside["transcript"]["anyOf"]} == {True}

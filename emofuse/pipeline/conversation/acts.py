@@ -10,9 +10,11 @@ from functools import cached_property
 from os import PathLike
 from typing import Any, Literal, get_args
 
+from emofuse.encoders.word_table import whole
 from emofuse.errors import DataError, nearest
 from emofuse.media.transcript import read_text
 from emofuse.pipeline.measures import check_measure
+from emofuse.pipeline.plain_yaml import check_apart, names, read_plain, table
 from emofuse.tasks import EMOTIONS, POLARITIES
 
 Kind = Literal["soothe", "ask", "hand_over", "escalate"]
@@ -21,7 +23,6 @@ CLASSES: Mapping[str, tuple[str, ...]] = {"emotion": EMOTIONS, "polarity": POLAR
 BLANKS = ("speaker", "emotion", "words", "act")
 """What a template may hold in braces."""
 DIRECTIONS = ("rising", "falling")
-DEEPEST = 50
 _TURNS = 1000
 
 
@@ -73,7 +74,7 @@ class Act:
 
     @cached_property
     def _patterns(self) -> list[tuple[str, re.Pattern[str]]]:
-        return [(word, re.compile(rf"(?<!\w){re.escape(word)}(?!\w)", re.IGNORECASE)) for word in self.words]
+        return [(word, whole(word)) for word in self.words]
 
 
 def read_acts(source: str | PathLike[str] | Sequence[Act]) -> tuple[Act, ...]:
@@ -86,40 +87,17 @@ def read_acts(source: str | PathLike[str] | Sequence[Act]) -> tuple[Act, ...]:
 
 def parse_acts(text: str, source: str = "acts") -> tuple[Act, ...]:
     """The acts of a YAML text; `source` is what errors call it. Raises `DataError`, see `read_acts`."""
-    import yaml
-
-    if _depth(text) > DEEPEST:
-        raise DataError(f"{source}: brackets lie in one another more than {DEEPEST} deep; an acts file needs four")
-    try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise DataError(f"{source}: aliases (*name) are not read in an acts file; write out what they stand for")
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", None)
-        at = "" if line is None else f", line {line + 1}"
-        raise DataError(f"{source}{at}: this is not YAML ({getattr(error, 'problem', error)}); fix it") from None
+    content = read_plain(text, source)
     rows = content.get("acts") if isinstance(content, dict) else None
     if not isinstance(rows, list) or not rows or set(content) != {"acts"}:
         raise DataError(f"{source}: an acts file is a list under the one key 'acts'; see docs/conversations.md")
     acts = tuple(_act(row, f"{source}, act {number}") for number, row in enumerate(rows, 1))
-    names = [act.name for act in acts]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise DataError(f"{source}: two acts are called {twice!r}; each firing names its act, so give them two names")
+    check_apart([act.name for act in acts], "acts", source)
     return acts
 
 
-def _depth(text: str) -> int:
-    """How many brackets are open at once: a reader of YAML takes time by its square."""
-    deepest = depth = 0
-    for bracket in re.findall(r"[\[\]{}]", text):
-        depth = depth + 1 if bracket in "[{" else max(0, depth - 1)
-        deepest = max(deepest, depth)
-    return deepest
-
-
 def _act(row: Any, where: str) -> Act:
-    given = _table(row, where, ("name", "do", "say", "speaker", "when", "turns", "wait"))
+    given = table(row, where, ("name", "do", "say", "speaker", "when", "turns", "wait"))
     name = given.get("name")
     if not isinstance(name, str) or not name.strip():
         raise DataError(f"{where}: it has no name; a firing is told by it")
@@ -127,22 +105,22 @@ def _act(row: Any, where: str) -> Act:
     kind = str(given.get("do", "")).replace(" ", "_")
     if kind not in KINDS:
         raise DataError(f"{where}: do is {given.get('do')!r}; {nearest(kind, KINDS)}")
-    when = _table(given.get("when"), f"{where}, when", _CONDITIONS)
+    when = table(given.get("when"), f"{where}, when", _CONDITIONS)
     if not when:
         raise DataError(f"{where}: it has no condition and would always fire; give some under 'when'")
     return Act(
         name=name.strip(),
         do=kind,  # type: ignore[arg-type]
         say=_template(given.get("say", ""), where),
-        speakers=_names(given.get("speaker"), f"{where}, speaker"),
+        speakers=names(given.get("speaker"), f"{where}, speaker"),
         surely={task: _classes(when[task], task, where) for task in CLASSES if task in when},
         possibly={
             task: _classes(when[f"possible_{task}"], task, where) for task in CLASSES if f"possible_{task}" in when
         },
-        values=tuple(_bound(of, limits, where) for of, limits in _table(when.get("values"), where).items()),
-        changes=tuple(_bound(of, limits, where) for of, limits in _table(when.get("change"), where).items()),
-        trends=tuple(_trend(of, value, where) for of, value in _table(when.get("trend"), where).items()),
-        words=_names(when.get("words"), f"{where}, words"),
+        values=tuple(_bound(of, limits, where) for of, limits in table(when.get("values"), where).items()),
+        changes=tuple(_bound(of, limits, where) for of, limits in table(when.get("change"), where).items()),
+        trends=tuple(_trend(of, value, where) for of, value in table(when.get("trend"), where).items()),
+        words=names(when.get("words"), f"{where}, words"),
         turns=_count(given.get("turns", 1), 1, f"{where}, turns"),
         wait=_count(given.get("wait", 0), 0, f"{where}, wait"),
     )
@@ -151,31 +129,8 @@ def _act(row: Any, where: str) -> Act:
 _CONDITIONS = ("emotion", "polarity", "possible_emotion", "possible_polarity", "values", "change", "trend", "words")
 
 
-def _table(given: Any, where: str, valid: Sequence[str] | None = None) -> dict[str, Any]:
-    if given is None:
-        return {}
-    if not isinstance(given, dict):
-        raise DataError(f"{where}: {given!r} is not a table of 'key: value'")
-    for key in given:
-        if valid is not None and key not in valid:
-            raise DataError(f"{where}: there is no key {key!r}; {nearest(str(key), valid)}")
-    return given
-
-
-def _names(given: Any, where: str) -> tuple[str, ...]:
-    listed = [given] if isinstance(given, str) else [] if given is None else given
-    if not isinstance(listed, list) or not all(isinstance(one, str) and one.strip() for one in listed):
-        raise DataError(f"{where}: {given!r} is neither a word nor a list of them; put quotes around what YAML reads")
-    return tuple(one.strip() for one in listed)
-
-
-def _tasks(when: Mapping[str, Any], prefix: str, where: str) -> dict[str, tuple[str, ...]]:
-    """Task → classes, of the conditions whose name is the task's behind a prefix."""
-    return {task: _classes(when[prefix + task], task, where) for task in CLASSES if prefix + task in when}
-
-
 def _classes(given: Any, task: str, where: str) -> tuple[str, ...]:
-    found = _names(given, f"{where}, {task}")
+    found = names(given, f"{where}, {task}")
     unknown = next((name for name in found if name not in CLASSES[task]), None)
     if unknown is not None or not found:
         raise DataError(f"{where}: there is no {task} {unknown!r}; {nearest(str(unknown), CLASSES[task])}")
@@ -195,14 +150,14 @@ def _count(given: Any, least: int, where: str) -> int:
 
 
 def _bound(of: Any, limits: Any, where: str) -> Bound:
-    given = _table(limits, f"{where}, {of}", ("below", "above"))
+    given = table(limits, f"{where}, {of}", ("below", "above"))
     if not given:
         raise DataError(f"{where}, {of}: give 'below' or 'above'")
     return Bound(check_measure(of), **{key: _number(value, f"{where}, {of}") for key, value in given.items()})
 
 
 def _trend(of: Any, value: Any, where: str) -> Trend:
-    given = {"to": value} if isinstance(value, str) else _table(value, f"{where}, {of}", ("to", "over", "by"))
+    given = {"to": value} if isinstance(value, str) else table(value, f"{where}, {of}", ("to", "over", "by"))
     if given.get("to") not in DIRECTIONS:
         raise DataError(f"{where}, {of}: a trend is rising or falling, not {given.get('to')!r}")
     over = _count(given.get("over", 3), 2, f"{where}, {of}, over")

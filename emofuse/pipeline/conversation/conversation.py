@@ -14,6 +14,7 @@ from emofuse.explain.causes import Cause
 from emofuse.explain.causes import causes as causes_among
 from emofuse.media.clip import PathOrName, Sound
 from emofuse.media.talk import among, read_context, read_names
+from emofuse.media.transcript import join
 from emofuse.pipeline import formats
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.conversation.acts import Act, read_acts
@@ -117,7 +118,7 @@ class Conversation:
         predicted = self._only is None or among(name, self._only)
         given = {"source": source, "text": text, "speaker": name, **inputs}
         found = self._predict(context=context, only=None if predicted else (_NOBODY,), **given)
-        said = " ".join(word.text for word in found.transcript or ())
+        said = join(found.transcript or ())
         prediction = found.at_coverage(self._coverage).overall if predicted else None
         notes = found.notes if predicted else tuple(n for n in found.notes if getattr(n, "code", "") != "only_absent")
         before = self._before(name)

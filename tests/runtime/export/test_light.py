@@ -135,7 +135,7 @@ def test_rows_of_different_modalities_in_one_batch(whole, light, make_segment):
 
 
 def test_what_the_configuration_says_is_said_by_both(whole, light):
-    for name in ("context_turns", "tasks", "modalities", "conformal"):
+    for name in ("context_turns", "future_turns", "tasks", "modalities", "conformal"):
         assert getattr(light.model, name) == getattr(whole.model, name)
     for mask in range(1, 8):
         for task in light.model.tasks:
