@@ -27,7 +27,7 @@ from emofuse.cli.predict import predict
 from emofuse.cli.review import review
 from emofuse.cli.serve import serve
 from emofuse.cli.similar import similar
-from emofuse.cli.train import average, train, tune
+from emofuse.cli.train import average, pretrain, train, tune
 from emofuse.cli.trend import trend
 from emofuse.errors import EmofuseError
 from emofuse.version import __version__
@@ -42,6 +42,7 @@ app.command()(predict)
 app.command()(batch)
 app.command()(info)
 app.command()(train)
+app.command()(pretrain)
 app.command()(tune)
 app.command()(average)
 app.command()(evaluate)

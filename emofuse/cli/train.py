@@ -1,9 +1,10 @@
-"""`emofuse train` and `emofuse tune`: training runs and hyperparameter search from recipes."""
+"""`emofuse train`, `pretrain` and `tune`: training runs, what comes before them, and hyperparameter search."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,45 @@ def train(
     folder = fit(load_recipe(recipe, overrides or ()), resume=resume, limit=limit, dry_run=dry_run, command=command)
     if not dry_run:
         typer.echo(folder)
+
+
+def pretrain(
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="Corpus reader: meld, ravdess, …, manifest.")],
+    root: opt.Root,
+    encoder: Annotated[str, typer.Option(metavar="text|speech|face", help="The encoder that learns.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The output folder, for model.init of a recipe.")],
+    start: Annotated[
+        str, typer.Option(metavar="MODEL|RECIPE", help="Whose encoder it starts from: a checkpoint, or a recipe's.")
+    ] = opt.DEFAULT_MODEL,
+    epochs: Annotated[int, typer.Option(min=1, help="Number of epochs.")] = 3,
+    batch_size: Annotated[int, typer.Option(min=1, help="Utterances per batch.")] = 32,
+    lr: Annotated[float, typer.Option(help="Highest learning rate.")] = 5e-5,
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Share that is masked; default: 0.15 of words, 0.5 of a spectrogram, 0.6 of a face."),
+    ] = None,
+    lexicon_rate: Annotated[float, typer.Option(help="Share of the emotion lexicon's words that is masked.")] = 0.5,
+    hold_out: Annotated[float, typer.Option(help="Share of the train split that the loss is measured on.")] = 0.1,
+    seed: Annotated[int, typer.Option(min=0, help="Of masks, order and new weights.")] = 0,
+    limit: Annotated[int | None, typer.Option(min=2, help="Use at most N utterances.")] = None,
+    option: opt.Options = None,
+    device: opt.Device = "auto",
+) -> None:
+    """Pretrain an encoder on a corpus without its labels, by masked words, spectrogram patches or face patches.
+
+    Reads the train split alone. Prints the folder, which a recipe takes by model.init={text: FOLDER}.
+    """
+    require_package("accelerate", extra="train")
+    from emofuse.runtime.backend import choose_device
+    from emofuse.training.pretraining.run import Pretraining
+    from emofuse.training.pretraining.run import pretrain as run
+
+    how = Pretraining(
+        epochs=epochs, batch_size=batch_size, lr=lr, rate=rate, lexicon_rate=lexicon_rate, hold_out=hold_out,
+        seed=seed, limit=limit, device=str(choose_device(device)), options=opt.read_options(option),
+    )  # fmt: skip
+    command = shlex.join(["emofuse", *sys.argv[1:]])
+    typer.echo(run(corpus, root, encoder, start, out, how, command=command, say=partial(typer.echo, err=True)))
 
 
 def average(

@@ -137,6 +137,11 @@ class SpeechEncoder(Encoder):
         return inputs["offset"].double()[:, None] + (steps + 0.5) * self.input_hop
 
     @property
+    def token_hop(self) -> float:
+        """Seconds from one token to the next."""
+        return self._hop
+
+    @property
     def embedding_site(self) -> nn.Module:
         """The projection of frames of sound; Whisper's second convolution."""
         return self.backbone.conv2 if self.whisper else self.backbone.feature_projection

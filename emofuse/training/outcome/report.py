@@ -175,7 +175,7 @@ def build_report(
         "parameters": {k: {"trainable": a, "all": b} for k, (a, b) in parameters.items()},
         "curves": curves,
         "seconds": round(seconds, 1),
-        "versions": {"python": platform.python_version()} | _versions(),
+        "versions": {"python": platform.python_version()} | versions(),
     }
     return finite(report)
 
@@ -225,7 +225,8 @@ def _data(g: SourceExamples) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Library → version, of those that are installed."""
     found = {}
     for name in LIBRARIES:
         try:

@@ -124,7 +124,7 @@ def _take_over(model: EmotionModel, part: str, folder: Path, encoders: Sequence[
             f"model.init.{part}: {folder} holds no model.safetensors; train or fetch that checkpoint first"
         )
     own = model.state_dict()
-    saved = {n: t for n, t in read_tensors(path).items() if n.startswith(prefixes)}
+    saved = _learnt({n: t for n, t in read_tensors(path).items() if n.startswith(prefixes)})
     fitting = {n: t for n, t in saved.items() if n in own and own[n].shape == t.shape and not is_table(n)}
     whole = tuple(f"encoders.{m}." for m in encoders)
     fresh = tuple(f"encoders.{m}.{n}" for m in model.modalities for n in model.encoder(m).starts_at_zero)
@@ -138,6 +138,14 @@ def _take_over(model: EmotionModel, part: str, folder: Path, encoders: Sequence[
     if part == "all" and (folder / CONFORMAL).is_file():
         model.conformal = _fitting_scores(model, load_conformal(folder / CONFORMAL))
     return f"{part} starts from {folder.name}: {len(fitting)} of {len(saved)} tensors{_left_out(model, part, folder)}"
+
+
+def _learnt(saved: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without heads and fusion where no head has learnt a thing: of a pretrained encoder these start anew."""
+    taught = [t for n, t in saved.items() if "supported_subsets" in n.split(".")]
+    if not taught or any(bool(t.any()) for t in taught):
+        return dict(saved)
+    return {n: t for n, t in saved.items() if n.startswith("encoders.")}
 
 
 def _inherit(model: EmotionModel, saved: Mapping[str, Tensor], fitting: Collection[str]) -> None:
