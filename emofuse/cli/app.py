@@ -28,6 +28,7 @@ from emofuse.cli.review import review
 from emofuse.cli.serve import serve
 from emofuse.cli.similar import similar
 from emofuse.cli.train import average, pretrain, train, tune
+from emofuse.cli.transfer import transfer
 from emofuse.cli.trend import trend
 from emofuse.errors import EmofuseError
 from emofuse.version import __version__
@@ -47,6 +48,7 @@ app.command()(tune)
 app.command()(average)
 app.command()(evaluate)
 app.command()(compare)
+app.command()(transfer)
 app.command()(calibrate)
 app.command()(adapt)
 app.command()(states)
