@@ -10,7 +10,7 @@ import typer
 
 from emofuse.cli import options as opt
 from emofuse.cli.outputs import as_csv, put, written_to_stdout
-from emofuse.errors import DataError, MediaError
+from emofuse.errors import DataError, MediaError, require_package
 from emofuse.files import check_outputs
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def keywords(
     With 95 % intervals over documents (extra keywords). Only words are read, whatever else the clips had.
     """
     _check(json, csv, [source])
+    require_package("scipy", extra="keywords")
     from emofuse.keywords.documents import asked, explained, tabulate, texts_of
     from emofuse.keywords.lemmas import Lemmas
     from emofuse.keywords.words import keywords as found_in
@@ -85,6 +86,7 @@ def contrast(
     With 95 % intervals over clips. Words need --text-column (extra keywords).
     """
     _check(json, csv, [a, b])
+    require_package("scipy", extra="keywords")
     if of is not None and text_column is None:
         raise DataError("--of compares words; name the column of the texts with --text-column")
     from emofuse.keywords.contrast import clips, differences

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emofuse.cli.options import Device
-from emofuse.errors import DataError, MediaError
+from emofuse.errors import DataError, MediaError, require_package
 
 if TYPE_CHECKING:
     from emofuse.batch_jobs.similar import Kept
@@ -30,6 +30,8 @@ def similar(
     from emofuse.files import check_outputs
 
     require_extra()
+    if clusters:
+        require_package("scipy", extra="torch")
     from emofuse.batch_jobs.similar import read_embeddings
     from emofuse.cli.outputs import put
     from emofuse.pipeline.formats import dump

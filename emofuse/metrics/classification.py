@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import rankdata
 
 from emofuse.metrics.undefined import warn
 
@@ -94,6 +93,8 @@ def auroc(positive: Int[np.ndarray, " n"], scores: Float[np.ndarray, " n"]) -> f
 
     `positive` is 0 or 1. NaN and a warning when only one of the two occurs.
     """
+    from scipy.stats import rankdata
+
     positive, scores = np.asarray(positive).astype(bool), np.asarray(scores, dtype=np.float64)
     ups, downs = int(positive.sum()), int((~positive).sum())
     if not ups or not downs:

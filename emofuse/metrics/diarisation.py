@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 Spoken = tuple[float, float, str]
 """Start and end in seconds, and who speaks."""
@@ -18,6 +17,8 @@ def diarisation_error(reference: Sequence[Spoken], found: Sequence[Spoken], coll
     Speakers are matched so that the error is least (NIST's md-eval). Moments within `collar` seconds of an edge of the
     reference do not count. In steps of 10 ms; who speaks at once with another counts for each. NaN without any speech.
     """
+    from scipy.optimize import linear_sum_assignment
+
     end = max((stop for _, stop, _ in (*reference, *found)), default=0.0)
     frames = round(end / _STEP) + 1
     there, guess = _grid(reference, frames), _grid(found, frames)

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import sparse, stats
 
 from emofuse.metrics.undefined import counted_elsewhere, warn
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 FEW = 10
 """Clusters below which their rows are resampled too."""
@@ -135,6 +138,8 @@ def mcnemar(right_a: Bool[np.ndarray, " n"], right_b: Bool[np.ndarray, " n"]) ->
 
     It takes samples as independent; prefer `compare_paired` where they come in clusters. 1 when they never disagree.
     """
+    from scipy import stats
+
     right_a, right_b = np.asarray(right_a, dtype=bool), np.asarray(right_b, dtype=bool)
     if right_a.shape != right_b.shape:
         raise ValueError(f"a paired test needs the same samples: came {right_a.shape} and {right_b.shape}")

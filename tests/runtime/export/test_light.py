@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import av
+import httpx
 import numpy as np
 import pytest
 
@@ -189,10 +191,14 @@ def test_what_graphs_cannot_do_is_refused(light):
         emofuse.load(backend="tensorrt")  # type: ignore[arg-type]
 
 
-def blocked(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def without_torch(*arguments: str | Path) -> list[str]:
     """The command line in a process that cannot import PyTorch."""
-    command = [sys.executable, "-W", "error", "-c", BLOCKED, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    return [sys.executable, "-W", "error", "-c", BLOCKED, *map(str, arguments)]
+
+
+def blocked(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """What such a process ended with."""
+    return subprocess.run(without_torch(*arguments), capture_output=True, text=True, timeout=300)
 
 
 def test_the_command_predicts_where_torch_cannot_be_imported(whole, sample):
@@ -210,12 +216,31 @@ def test_jobs_run_where_torch_cannot_be_imported(tmp_path):
     assert (tmp_path / "out" / "clips.csv").read_text().count("\n") == 3
 
 
+def test_the_service_answers_where_torch_cannot_be_imported(whole):
+    command = without_torch("serve", "--no-demo", "--port", "0")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None and process.stderr is not None
+            told = process.stdout.readline()
+            address = re.search(r"http://[\d.]+:\d+", told)
+            assert address is not None, told + process.stderr.read()
+            answer = httpx.post(f"{address[0]}/v1/analyze", json={"text": "I am so happy!"}, timeout=120)
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+    assert answer.status_code == 200, answer.text
+    emotions = answer.json()["overall"]["emotions"]
+    assert emotions == pytest.approx(whole(text="I am so happy!").overall.emotions, abs=TOLERANCE)
+
+
 @pytest.mark.parametrize(
     ("arguments", "extra"),
     [
         (("explain", "--text", "So happy!"), "torch"),
         (("evaluate", "emofuse-small", "--corpus", "manifest", "--root", "."), "torch"),
         (("compare", "emofuse-small", "emofuse-small", "--corpus", "manifest", "--root", "."), "torch"),
+        (("keywords", "rows.csv", "--text-column", "text", "--of", "joy"), "keywords"),
+        (("contrast", "rows.csv", "rows.csv"), "keywords"),
         (("data", "suggest", "rows.csv", "out.csv", "-n", "1"), "torch"),
         (("export", "emofuse-small", "out"), "export"),
         (("predict", "--text", "So happy!", "--device", "cuda"), "torch"),
