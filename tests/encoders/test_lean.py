@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -151,6 +152,20 @@ def test_the_tokenizer_cuts_the_same_pieces(tiny_tokenizer, pair, limit):
     assert one.sequence_ids(0) == other.sequence_ids(0)
     assert set(lean.all_special_ids) == set(whole.all_special_ids) and lean.pad_token_id == whole.pad_token_id
     assert lean(text)["input_ids"] == whole(text)["input_ids"]
+
+
+def test_threads_that_truncate_differently_get_their_own(tiny_tokenizer):
+    lean, text = hf.tokenizer(tiny_tokenizer, lean=True), "I am so happy, not great! " * 4
+    limits = [None, 8, 12, None]
+    expected = [lean(text, truncation=limit and "longest_first", max_length=limit)["input_ids"] for limit in limits]
+    assert len({len(pieces) for pieces in expected}) == 3
+
+    def read(i: int) -> bool:
+        limit = limits[i % 4]
+        return lean(text, truncation=limit and "longest_first", max_length=limit)["input_ids"] == expected[i % 4]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(read, range(2000)))
 
 
 def test_a_checkpoint_predicts_the_same_and_is_saved_the_same(tiny_model, make_segment, tmp_path):

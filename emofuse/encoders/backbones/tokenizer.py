@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Encoding, Tokenizer
 
 FILES = ("tokenizer.json", "tokenizer_config.json")
+_ONE = threading.Lock()
+"""How a tokenizer truncates is a setting of it: nobody may change it while another thread's text is read by it."""
 
 
 class Encoded(dict[str, Any]):
@@ -54,11 +57,12 @@ class FastTokenizer:
         add_special_tokens: bool = True,
     ) -> Encoded:
         """Pieces of a text or a pair, with their markers, at most `max_length` where a way to truncate is named."""
-        if truncation is not None and max_length is not None:
-            self.backend_tokenizer.enable_truncation(max_length, strategy=truncation)
-        else:
-            self.backend_tokenizer.no_truncation()
-        return Encoded(self.backend_tokenizer.encode(text, text_pair, add_special_tokens=add_special_tokens))
+        with _ONE:
+            if truncation is not None and max_length is not None:
+                self.backend_tokenizer.enable_truncation(max_length, strategy=truncation)
+            else:
+                self.backend_tokenizer.no_truncation()
+            return Encoded(self.backend_tokenizer.encode(text, text_pair, add_special_tokens=add_special_tokens))
 
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
         """Markers around a text, or around a pair of them."""
