@@ -12,6 +12,7 @@ import numpy as np
 from emofuse.modalities import Modality, Subset, members
 from emofuse.model.answering import Answering, Decoded
 from emofuse.pipeline.unfamiliar import unfamiliar_in
+from emofuse.prepared import PreparedSample
 from emofuse.tasks import Task
 from emofuse.types import Prediction, Segment
 
@@ -41,15 +42,21 @@ def predict_batches(
 
 
 def predict_chunk(
-    model: Answering, chunk: Sequence[tuple[Key, int | None, Segment]]
+    model: Answering,
+    chunk: Sequence[tuple[Key, int | None, Segment]],
+    samples: Sequence[PreparedSample] | None = None,
 ) -> Iterator[tuple[Key, Prediction | None]]:
-    """(key, prediction) for each (key, person, segment) of a chunk that is predicted together, in order."""
+    """(key, prediction) for each (key, person, segment) of a chunk that is predicted together, in order.
+
+    `samples`: what the model prepares of the segments, where somebody has done that already.
+    """
     languages = getattr(model.encoder("text").config, "languages", ()) if "text" in model.modalities else ()
     answers: dict[int, Prediction | None] = {}
     heavy = model.runs_on == "cpu" and any(segment.present - {"text"} for _, _, segment in chunk)
     groups = buckets([s.end - s.start for _, _, s in chunk], CPU_SECONDS if heavy else PADDED_SECONDS)
     for bucket in groups:
-        decoded, masks = model.answer([model.prepare(chunk[i][2]) for i in bucket])
+        given = [model.prepare(chunk[i][2]) if samples is None else samples[i] for i in bucket]
+        decoded, masks = model.answer(given)
         for row, i in enumerate(bucket):
             _, person, segment = chunk[i]
             present = members(int(masks[row]), model.modalities)

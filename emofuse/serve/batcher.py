@@ -13,6 +13,7 @@ from typing import Any
 
 from emofuse.model.answering import Answering
 from emofuse.pipeline.predict_batches import predict_chunk
+from emofuse.prepared import PreparedSample
 from emofuse.types import Prediction, Segment
 
 Items = Sequence[tuple[int | None, Segment]]
@@ -29,6 +30,8 @@ class Group:
     alone: bool = False
     patient: bool = False
     """Whether all that is not may go first, as before a job."""
+    samples: Sequence[PreparedSample] | None = None
+    """What the model prepares of the segments; None = the batcher does that, while nothing else is predicted."""
     answers: Future[Answers] = field(default_factory=Future)
 
     @property
@@ -69,6 +72,8 @@ class Batcher:
         on_batch: Callable[[Batched], None] | None = None,
     ) -> None:
         self.model, self.rows, self.seconds, self.linger, self.on_batch = model, rows, seconds, linger, on_batch
+        self.preparing = threading.Lock()
+        """Held while a request prepares segments: tokenizers need not be fit for several threads."""
         self.reading = 0
         """Requests that may bring more groups."""
         self._queue: deque[Group] = deque()
@@ -207,10 +212,14 @@ class Batcher:
     def _answers(self, groups: Sequence[Group]) -> list[Answers]:
         """The answers of each group."""
         items = [(index, person, segment) for index, group in enumerate(groups) for person, segment in group.items]
+        samples = [sample for group in groups for sample in self._prepared(group)]
         found: list[Answers] = [[] for _ in groups]
-        for index, prediction in predict_chunk(self.model, items):
+        for index, prediction in predict_chunk(self.model, items, samples):
             found[index].append(prediction)
         return found
+
+    def _prepared(self, group: Group) -> Sequence[PreparedSample]:
+        return group.samples or [self.model.prepare(segment) for _, segment in group.items]
 
 
 def _settle(future: Future[Any], work: Callable[[], Any]) -> None:

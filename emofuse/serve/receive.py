@@ -29,6 +29,8 @@ INLINE = {"media": "file"} | {name: name for name in FILES}
 """Keys of a JSON object that may hold a file, as {"base64": …, "name": …} → the part that it is."""
 INLINE_BYTES = 16_000_000
 """Bytes of a JSON object; as a form, files may be larger."""
+SHORT = 16_384
+"""Bytes of a JSON object that is read at once, which takes less time than waking a thread for it."""
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 _WRAPPED = {ord("\r"): None, ord("\n"): None}
 
@@ -64,6 +66,8 @@ async def receive(request: Request, folder: Path, most: int, characters: int, se
         async with asyncio.timeout(seconds):
             if kind == b"application/json":
                 body = await _whole(request, min(most, INLINE_BYTES))
+                if len(body) <= SHORT:
+                    return _object(body, folder, characters)
                 return await asyncio.to_thread(_object, body, folder, characters)
             if kind == b"multipart/form-data" and options.get(b"boundary"):
                 return await _form(request, options[b"boundary"], folder, most, characters)

@@ -136,7 +136,11 @@ class Service:
                 received = await self.received(request, folder)
                 options = read_options(received.fields)
                 fetched = await self.fetched(options, folder)
-                work = self.work(await asyncio.to_thread(asked, received, options, fetched), caller)
+                reading = received.files or fetched is not None
+                wanted = (
+                    await asyncio.to_thread(asked, received, options, fetched) if reading else asked(received, options)
+                )
+                work = self.work(wanted, caller)
                 analysis = await self.answer(work, request)
                 self.monitor.answered(analysis, work.seconds, work.stages.took, options.language)
                 return Answered(analysis, options, work, work.video.open("rb") if work.video is not None else None)

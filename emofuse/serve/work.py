@@ -26,7 +26,7 @@ from emofuse.pipeline.predict_batches import FIRST
 from emofuse.pipeline.render import render
 from emofuse.pipeline.rules import Rules
 from emofuse.pipeline.run import ClipRun
-from emofuse.serve.batcher import Batcher, Group
+from emofuse.serve.batcher import Answers, Batcher, Group, Items
 from emofuse.serve.problems import RefusedError
 
 BATCH = 16
@@ -162,8 +162,7 @@ class Work:
         run = self._clip_run()
         found, size = iter(run.segments()), FIRST
         while chunk := self._read(found, size):
-            with self.stages.of("model"):
-                answers = self._wait(self.batcher.submit(Group(chunk, self.asked.alone, self.patient)))
+            answers = self._answers(chunk)
             for answer, (_, segment) in zip(answers, chunk, strict=True):
                 if answer is not None:
                     run.take(answer, segment)
@@ -190,13 +189,22 @@ class Work:
             self._heed()
             return list(islice(found, size))
 
+    def _answers(self, items: Items) -> Answers:
+        """What the model says of segments, which are prepared for it here, beside what it computes for others."""
+        with self.stages.of("prepare"), self.batcher.preparing:
+            samples = [self.pipeline.model.prepare(segment) for _, segment in items]
+        with self.stages.of("model"):
+            return self._wait(self.batcher.submit(Group(items, self.asked.alone, self.patient, samples)))
+
     def _finished(self, run: ClipRun) -> Analysis:
         """What a call of the pipeline returns; a text of several segments is also predicted as a whole."""
+        whole = None
+        with self.batcher.preparing:
+            segment = run.whole_segment()
+        if segment is not None:
+            (whole,) = self._answers([(None, segment)])
+            whole = None if whole is None else run.ruled(whole, segment)
         with self.stages.of("model"):
-            segment, whole = run.whole_segment(), None
-            if segment is not None:
-                (whole,) = self._wait(self.batcher.submit(Group([(None, segment)], self.asked.alone, self.patient)))
-                whole = None if whole is None else run.ruled(whole, segment)
             result = run.result(whole)
         self.seconds = self.seconds if result.duration is None else result.duration
         if self.asked.render:

@@ -165,3 +165,14 @@ def test_what_waits_is_answered_before_the_end_and_nothing_is_taken_after(pipeli
     assert all(future.result(0)[0] is not None for future in futures)
     with pytest.raises(RuntimeError, match="closed"):
         batcher.submit(Group([(None, words("sad"))]))
+
+
+def test_what_is_prepared_beforehand_is_answered_the_same(batcher, held, pipeline, monkeypatch):
+    segments = [words(text) for text in TEXTS]
+    samples = [pipeline.model.prepare(segment) for segment in segments]
+    expected = [alone(pipeline, segment) for segment in segments]
+    monkeypatch.setattr(pipeline.model, "prepare", lambda segment: pytest.fail("it was prepared"))
+    futures = [batcher.submit(Group([(None, s)], samples=[p])) for s, p in zip(segments, samples, strict=True)]
+    held.set()
+    for future, answer in zip(futures, expected, strict=True):
+        assert future.result(30)[0].emotions == pytest.approx(answer.emotions, abs=1e-6)
