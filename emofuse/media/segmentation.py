@@ -158,10 +158,10 @@ class VoiceSpans:
         return self._origin + self._chunks * CHUNK_SECONDS
 
     def _chunked(self, probabilities: np.ndarray) -> Iterator[Span]:
-        for probability in probabilities.tolist():
-            sound, self._sound = self._sound[:CHUNK], self._sound[CHUNK:]
+        sound, self._sound = np.split(self._sound, [len(probabilities) * CHUNK])
+        for probability, loudness in zip(probabilities.tolist(), _loudness(sound, len(probabilities)), strict=True):
             self._chunks += 1
-            yield from self._step(probability, float(np.sqrt(np.mean(sound**2))) if sound.size else 0.0)
+            yield from self._step(probability, loudness)
         if self._begin is None:
             yield from self._joiner.settle(self._now - self._options.pad)
         elif self._silent_since is None:
@@ -206,6 +206,14 @@ class VoiceSpans:
         if self._silent_since is not None:
             self._silent_since = max(self._silent_since, moment)
         yield from self._joiner.push(Span(start, moment))
+
+
+def _loudness(sound: np.ndarray, chunks: int) -> list[float]:
+    """The root mean square of each chunk; of the last, which may be cut short, as far as it goes."""
+    whole, rest = np.split(sound, [sound.size // CHUNK * CHUNK])
+    levels = np.sqrt(np.mean(whole.reshape(-1, CHUNK) ** 2, axis=1)).tolist()
+    levels += [float(np.sqrt(np.mean(rest**2)))] if rest.size else []
+    return levels + [0.0] * (chunks - len(levels))
 
 
 class Timeline:

@@ -20,6 +20,8 @@ _CONTEXT = 64
 """Samples of the chunk before that each decision also sees."""
 _STRIDES = (1, 2, 2, 1)
 """Of the four convolutions, over the frames of a chunk."""
+_WIDTH, _HALF = 128, np.float32(0.5)
+"""Numbers in the LSTM's state."""
 _AT_ONCE = 1024
 """Chunks whose frames are held at a time."""
 
@@ -36,9 +38,10 @@ class SileroNet:
     def __init__(self, weights: dict[str, Array]) -> None:
         self._spectrum = np.ascontiguousarray(weights["stft_conv.weight"][:, 0].T)
         self._convolutions = [_as_product(weights, f"conv{i}") for i in range(1, 5)]
-        self._input = np.ascontiguousarray(weights["lstm_cell.weight_ih"].T)
-        self._recurrent = np.ascontiguousarray(weights["lstm_cell.weight_hh"])
-        self._bias = weights["lstm_cell.bias_ih"] + weights["lstm_cell.bias_hh"]
+        halved = np.repeat(np.float32([0.5, 0.5, 1.0, 0.5]), _WIDTH)[:, None]
+        self._input = np.ascontiguousarray((halved * weights["lstm_cell.weight_ih"]).T)
+        self._recurrent = np.ascontiguousarray(halved * weights["lstm_cell.weight_hh"])
+        self._bias = halved[:, 0] * (weights["lstm_cell.bias_ih"] + weights["lstm_cell.bias_hh"])
         self._last = weights["final_conv.weight"][0, :, 0], weights["final_conv.bias"][0]
 
     def __call__(
@@ -52,22 +55,36 @@ class SileroNet:
 
     def _encoded(self, chunks: Float32[np.ndarray, "n 576"]) -> Float32[np.ndarray, "n 512"]:
         """What the LSTM's gates are given of each chunk: its spectrum in four frames, through the convolutions."""
-        padded = np.pad(chunks, ((0, 0), (0, 64)), mode="reflect")
+        padded = np.concatenate([chunks, chunks[:, -2:-66:-1]], axis=1)
         parts = sliding_window_view(padded, 256, axis=1)[:, ::128] @ self._spectrum
         x = np.sqrt(parts[..., :129] ** 2 + parts[..., 129:] ** 2)
         for (weight, bias), stride in zip(self._convolutions, _STRIDES, strict=True):
-            windows = sliding_window_view(np.pad(x, ((0, 0), (1, 1), (0, 0))), 3, axis=1)[:, ::stride]
+            padded = np.zeros((len(x), x.shape[1] + 2, x.shape[2]), np.float32)
+            padded[:, 1:-1] = x
+            windows = sliding_window_view(padded, 3, axis=1)[:, ::stride]
             x = np.maximum(windows.reshape(*windows.shape[:2], -1) @ weight + bias, 0)
         return x[:, 0] @ self._input + self._bias
 
     def _remembered(self, gates: Float32[np.ndarray, "n 512"], state: State) -> tuple[Array, State]:
-        """The LSTM's output after each chunk, and its state after the last."""
-        hidden, cell = state
-        outputs = np.empty((len(gates), hidden.size), np.float32)
+        """The LSTM's output after each chunk, and its state after the last.
+
+        The sigmoid is 0.5 tanh(x / 2) + 0.5; its gates' weights are halved, so that one tanh serves all four.
+        """
+        hidden, cell = state[0], state[1].copy()
+        outputs = np.empty((len(gates), _WIDTH), np.float32)
+        gate = np.empty(4 * _WIDTH, np.float32)
+        into, forget, new, out = gate.reshape(4, -1)
         for i, given in enumerate(gates):
-            into, forget, new, out = (given + self._recurrent @ hidden).reshape(4, -1)
-            cell = _sigmoid(forget) * cell + _sigmoid(into) * np.tanh(new)
-            hidden = outputs[i] = _sigmoid(out) * np.tanh(cell)
+            np.dot(self._recurrent, hidden, out=gate)
+            gate += given
+            np.tanh(gate, out=gate)
+            for part in (gate[: 2 * _WIDTH], out):
+                part *= _HALF
+                part += _HALF
+            cell *= forget
+            new *= into
+            cell += new
+            hidden = np.multiply(out, np.tanh(cell), out=outputs[i])
         return outputs, (hidden, cell)
 
 
