@@ -25,7 +25,9 @@ from emofuse.pipeline.analysis import Analysis
 from emofuse.types import SAMPLE_RATE, Prediction
 
 ENDINGS = (".mp4", ".mkv", ".mov")
-_WATCHFUL = FaceOptions(frame_interval=0.0, detect_interval=0.0, scan_interval=0.2, deep_interval=1.0)
+_WATCHFUL = FaceOptions(
+    frame_interval=0.0, detect_interval=0.0, calm_interval=0.0, scan_interval=0.2, deep_interval=1.0
+)
 """Every picture is looked at, since a face that is blurred in most of them is not blurred."""
 _MARGIN = 0.25
 """Share of a face's side by which the blur reaches beyond it."""

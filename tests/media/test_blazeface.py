@@ -25,6 +25,20 @@ def test_the_weights_are_the_file_their_card_names(repository: Path) -> None:
     found = hashlib.sha256((folder / "face_detection_back.tflite").read_bytes()).hexdigest()
     assert found in (folder / "README.md").read_text()
     assert found in (repository / "recipes" / "fetch_weights.py").read_text()
+    graph = hashlib.sha256((folder / "face_detection_back.onnx").read_bytes()).hexdigest()
+    assert graph in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("shape", [(96, 96), (160, 256), (352, 640)])
+def test_the_graph_is_the_network_in_the_weight_file(portrait: np.ndarray, repository: Path, shape: tuple) -> None:
+    """As OpenCV reads and runs it: boxes agree to a thousandth of a pixel."""
+    network = cv2.dnn.readNetFromTFLite(str(repository / "checkpoints" / "blazeface" / "face_detection_back.tflite"))
+    image = cv2.dnn.blobFromImage(cv2.resize(portrait, shape[::-1]), 1 / 127.5, mean=(127.5, 127.5, 127.5))
+    network.setInput(image)
+    expected = network.forward(("classificators", "regressors"))
+    found = module._network().run(["classificators", "regressors"], {"image": image})
+    np.testing.assert_allclose(found[0].ravel(), expected[0].ravel(), atol=5e-3)
+    np.testing.assert_allclose(found[1].ravel(), expected[1].ravel(), atol=1e-3)
 
 
 def test_anchors_lie_as_in_the_paper() -> None:
@@ -124,8 +138,8 @@ def test_a_face_holds_no_second_face(portrait: np.ndarray) -> None:
 
 
 def test_missing_weights_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WEIGHTS", "blazeface/none.tflite")
-    module._weights.cache_clear()
-    with pytest.raises(CheckpointError, match=r"lacks blazeface/none.tflite in .*: install emofuse again"):
+    monkeypatch.setattr(module, "GRAPH", "blazeface/none.onnx")
+    module._network.cache_clear()
+    with pytest.raises(CheckpointError, match=r"lacks blazeface/none.onnx in .*: install emofuse again"):
         BlazeFaceDetector().detect(np.zeros((64, 64, 3), np.uint8))
-    module._weights.cache_clear()
+    module._network.cache_clear()

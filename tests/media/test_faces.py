@@ -18,6 +18,7 @@ from emofuse.media.faces.collect import (
     FaceCollector,
     FaceDetector,
     FaceOptions,
+    FaceTracker,
     HaarDetector,
     YuNetDetector,
     faces_in_image,
@@ -137,6 +138,22 @@ def test_a_moving_face_stays_one_person(portrait: np.ndarray) -> None:
     for time, box in zip(track.times, track.boxes, strict=True):
         i = round(time / 0.2)
         assert overlap(box, np.array([40 + 12 * i + 85, 60 + 3 * i + 64, 100, 100])) > 0.5
+
+
+def looks(frames: list[VideoFrame], **options: float) -> list[float]:
+    """The seconds at which somebody was looked for."""
+    tracker = FaceTracker(options=FaceOptions(**options))  # type: ignore[arg-type]
+    return [round(frame.time, 1) for frame in frames if tracker.push(frame)]
+
+
+def test_a_calm_face_is_looked_at_each_second_and_one_that_moves_more_often(portrait: np.ndarray) -> None:
+    calm = [VideoFrame(i * 0.2, rgb=scene((bust(portrait), 300 + i % 2, 60))) for i in range(25)]
+    moving = [VideoFrame(i * 0.2, rgb=scene((bust(portrait), 40 + 20 * i, 60))) for i in range(25)]
+    assert looks(calm) == [0.0, 0.2, 1.2, 2.2, 3.2, 4.2]
+    assert looks(calm, calm_interval=0.0) == [0.0, 0.2, 0.8, 1.4, 2.0, 2.6, 3.2, 3.8, 4.4]
+    assert len(looks(moving)) >= 8
+    (track,) = collected(calm).tracks(0, 5)
+    assert track.seconds == pytest.approx(5.2, abs=0.3), "each look stands until the next"
 
 
 def test_two_people_at_once_are_kept_apart(portrait: np.ndarray, man: np.ndarray) -> None:

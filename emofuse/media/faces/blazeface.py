@@ -1,4 +1,4 @@
-"""BlazeFace (Bazarevsky et al. 2019): MediaPipe's face detector for back cameras, run by OpenCV.
+"""BlazeFace (Bazarevsky et al. 2019): MediaPipe's face detector for back cameras, run by ONNX Runtime.
 
 The network is convolutional throughout, so that it is run on pictures of any size, not only on the squares of 256
 pixels it was trained for: a picture of 256 x 144 costs 56 % of one, the surroundings of a known face a quarter.
@@ -6,8 +6,8 @@ pixels it was trained for: a picture of 256 x 144 costs 56 % of one, the surroun
 
 from __future__ import annotations
 
-import threading
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32, UInt8
 from emofuse.files import bundled
 from emofuse.media.faces.detect import Effort, Faces, merged
 
-WEIGHTS = "blazeface/face_detection_back.tflite"
+GRAPH = "blazeface/face_detection_back.onnx"
 ANCHORS = ((16, 2), (32, 6))
 """Pixels a cell spans, and anchors in it: strides 16, 32, 32, 32 with two anchors of fixed size each, as in MediaPipe's
 `face_detection_back` graph (SsdAnchorsCalculatorOptions); those of one stride lie together."""
@@ -44,7 +44,6 @@ class BlazeFaceDetector:
 
     def __init__(self, longest: int = 256, threshold: float = 0.5) -> None:
         self.longest, self.threshold = longest, threshold
-        self._own = threading.local()
 
     def detect(
         self,
@@ -78,20 +77,12 @@ class BlazeFaceDetector:
         height, width = (-(-side // _STEP) * _STEP for side in rgb.shape[:2])
         padded = np.zeros((height, width, 3), np.uint8)
         padded[: rgb.shape[0], : rgb.shape[1]] = rgb
-        network = self._network()
-        network.setInput(cv2.dnn.blobFromImage(padded, 1 / 127.5, mean=(127.5, 127.5, 127.5)))
-        logits, offsets = network.forward(("classificators", "regressors"))
+        image = cv2.dnn.blobFromImage(padded, 1 / 127.5, mean=(127.5, 127.5, 127.5))
+        logits, offsets = _network().run(["classificators", "regressors"], {"image": image})
         centres = anchors(height, width)
         coordinates = offsets.reshape(-1, 8, 2) + centres[:, None]
         coordinates[:, 1] -= centres
         return 1 / (1 + np.exp(-np.clip(logits.ravel(), -80, 80))), coordinates
-
-    def _network(self) -> cv2.dnn.Net:
-        """This thread's network: one keeps its last input and outputs."""
-        network = getattr(self._own, "network", None)
-        if network is None:
-            network = self._own.network = cv2.dnn.readNetFromTFLite(_weights())
-        return network
 
 
 @lru_cache(maxsize=64)
@@ -116,12 +107,12 @@ def blended(
     left = np.argsort(-scores, kind="stable")
     best, faces = [], []
     while len(left):
-        near = left[_overlaps(corners[left[0]], corners[left]) >= _ALIKE]
-        near = near if len(near) else left[:1]
-        weights = scores[near].astype(float)
+        alike = _overlaps(corners[left[0]], corners[left]) >= _ALIKE
+        alike[0] = True
+        near, weights = left[alike], scores[left[alike]].astype(float)
         best.append(float(scores[left[0]]))
-        faces.append(np.tensordot(weights / weights.sum(), coordinates[near], 1))
-        left = left[~np.isin(left, near)]
+        faces.append((weights / weights.sum()) @ coordinates[near].reshape(len(near), -1))
+        left = left[~alike]
     return np.array(best), np.array(faces).reshape(-1, 8, 2)
 
 
@@ -152,6 +143,14 @@ def framed(scores: Float[np.ndarray, " faces"], coordinates: Float[np.ndarray, "
 
 
 @lru_cache(maxsize=1)
-def _weights() -> np.ndarray:
-    """The bytes of the weight file."""
-    return np.frombuffer(bundled(WEIGHTS).read_bytes(), np.uint8)
+def _network() -> Any:
+    """One session for all threads, each of which it works in: several clips are read at once, encoders compute beside.
+
+    Memory goes back after each picture: stills are of any size.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = False
+    return onnxruntime.InferenceSession(bundled(GRAPH).read_bytes(), options, providers=["CPUExecutionProvider"])

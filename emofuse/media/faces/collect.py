@@ -67,7 +67,8 @@ class FaceCollector:
         for person, crop in self.tracker.push(frame):
             self._crops.setdefault(person, []).append(crop)
         self._watch_mouths(frame)
-        since = frame.time - self.tracker.options.detect_interval
+        options = self.tracker.options
+        since = frame.time - max(options.detect_interval, options.calm_interval)
         last = {person: crops[-1] for person, crops in self._crops.items() if crops and crops[-1].time > since}
         self._standing.append(_Standing(frame.time, last))
 
@@ -105,7 +106,7 @@ class FaceCollector:
             self.forget(end if final is None else final)
         most = min(options.max_crops, max(2, math.ceil((end - start) / options.crop_interval)))
         return tuple(
-            as_track(numbers[person], chosen(crops, most), len(crops) * options.detect_interval, found[person])
+            as_track(numbers[person], chosen(crops, most), sum(crop.seconds for crop in crops), found[person])
             for person, crops in sorted(there.items(), key=lambda pair: (-len(pair[1]), pair[0]))
         )
 
@@ -131,7 +132,7 @@ class _Standing:
         if person not in self.crops or min(self.until, end) - self.time <= _STANDS:
             return []
         first, last = max(start, self.time + step), min(end, self.until)
-        return [replace(self.crops[person], time=float(time)) for time in np.arange(first, last, step)]
+        return [replace(self.crops[person], time=float(time), seconds=step) for time in np.arange(first, last, step)]
 
 
 def as_track(person: int, crops: Sequence[Crop], seconds: float = 0.0, mouth: np.ndarray | None = None) -> FaceTrack:

@@ -38,6 +38,8 @@ class Crop:
     """0 to 1."""
     sightings: Sightings = field(default_factory=Sightings)
     """Of the face in the stretch that it was taken from."""
+    seconds: float = 0.0
+    """Until the next look."""
 
 
 def squared(box: Float[np.ndarray, "4"], margin: float) -> Float[np.ndarray, "4"]:

@@ -32,6 +32,10 @@ _KNOWN = 96
 """Side, in pixels, of the surroundings of a face that is looked for again where it should be by now."""
 _TELLING = 32
 """Side, in pixels, from which faces are told apart by their features."""
+_SURE = 0.8
+"""Score of a face that is seen surely."""
+_CALM = 0.25
+"""Sides of itself that a face moves in a second and still hardly moves."""
 _FITS = 0.7
 """Normalised correlation from which the last picture of a face is found again where the detector is blind."""
 
@@ -44,6 +48,8 @@ class FaceOptions:
     """Between the frames that may be looked at: all of them while a face is new, missed, or nobody is there."""
     detect_interval: float = 0.6
     """Between looks while all known faces are found."""
+    calm_interval: float = 1.0
+    """Between looks while they are also seen surely and hardly move."""
     scan_interval: float = 3.0
     """Between looks at the whole frame while somebody is followed; the others look around the known faces."""
     deep_interval: float = 12.0
@@ -152,7 +158,10 @@ class FaceTracker:
         self._update(found, frame)
         settled = self._tracks and not missed and len(self._tracks) == known
         patient = not self._tracks and self._idle > 5
-        self._next_detection = frame.time + (options.detect_interval if settled or patient else options.frame_interval)
+        pause = options.detect_interval if settled or patient else options.frame_interval
+        if settled and all(map(_calm, self._tracks)):
+            pause = max(pause, options.calm_interval)
+        self._next_detection = frame.time + pause
         return [(track.person, self._crop(track, frame)) for track in self._tracks]
 
     def _detect(self, frame: VideoFrame) -> tuple[Faces, bool]:
@@ -285,7 +294,13 @@ class FaceTracker:
         picture = cut(frame.rgb, square, options.crop_size, track.sight.tilt if options.align else 0.0)
         side = float(square[2] / (1 + 2 * options.margin))
         good = quality(picture, side, track.frontal, options.crop_size)
-        return Crop(frame.time, picture, square, good, track.sightings)
+        return Crop(frame.time, picture, square, good, track.sightings, self._next_detection - frame.time)
+
+
+def _calm(track: _Track) -> bool:
+    """Whether a face was seen surely, more than once, and hardly moves."""
+    steady = float(np.linalg.norm(track.velocity)) <= _CALM * track.box[2]
+    return steady and track.seen == track.at and track.sight.score >= _SURE and track.sightings.count > 1
 
 
 def _steadied(old: np.ndarray, new: np.ndarray) -> np.ndarray:
