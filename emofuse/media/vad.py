@@ -38,7 +38,7 @@ class SileroNet:
     def __init__(self, weights: dict[str, Array]) -> None:
         self._spectrum = np.ascontiguousarray(weights["stft_conv.weight"][:, 0].T)
         self._convolutions = [_as_product(weights, f"conv{i}") for i in range(1, 5)]
-        halved = np.repeat(np.float32([0.5, 0.5, 1.0, 0.5]), _WIDTH)[:, None]
+        halved = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], np.float32), _WIDTH)[:, None]
         self._input = np.ascontiguousarray((halved * weights["lstm_cell.weight_ih"]).T)
         self._recurrent = np.ascontiguousarray(halved * weights["lstm_cell.weight_hh"])
         self._bias = halved[:, 0] * (weights["lstm_cell.bias_ih"] + weights["lstm_cell.bias_hh"])
