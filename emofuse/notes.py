@@ -75,6 +75,14 @@ ENGLISH = {
         "{segments} segment(s) were changed after the model by rules of yours ({names}): they have no sets, and their "
         "probabilities are no longer calibrated"
     ),
+    "by_prototype": (
+        "not learnt, by prototype: {labels}; these are likenesses from -1 to 1, no probabilities, and compare among "
+        "texts better than among labels"
+    ),
+    "prototypes_alike": (
+        "the label {label!r} is not answered: its prototype cannot be told apart from {other!r}; other words, or "
+        "examples of it, may tell it"
+    ),
     "no_later_turns": (
         "this model learnt to read up to {turns} later turns of a dialogue as well, and none are known here: its "
         "published figures are of the whole dialogue, and without what follows it may be right less often"

@@ -182,6 +182,8 @@ class Prediction:
     """Modalities that are unlike training, and what is unusual in them where that can be seen or heard."""
     rules: tuple[str, ...] = ()
     """The caller's rules and words that changed it after the model, see `emofuse.pipeline.rules`."""
+    by_prototype: dict[str, float] = field(default_factory=dict)
+    """Labels of the caller's that the model has not learnt → likeness to their prototype, -1 to 1; no probabilities."""
     provisional: bool = False
     """Whether it is of an utterance that has only paused; a final one that begins at the same second replaces it."""
     explanation: Any | None = None

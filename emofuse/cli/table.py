@@ -23,6 +23,9 @@ def show(analysis: Analysis, told: set[str] | None = None) -> None:
     console.print(Text(title, style="bold"), highlight=False)
     if analysis.overall is not None:
         console.print(Text(f"overall: {headline(analysis.overall)}"), highlight=False)
+        if analysis.overall.by_prototype:
+            likeness = ", ".join(f"{name} {value:+.2f}" for name, value in analysis.overall.by_prototype.items())
+            console.print(Text(f"not learnt, by prototype: {likeness}"), highlight=False)
     for name, mean in analysis.speakers.items() if len(analysis.speakers) > 1 else ():
         console.print(Text(f"{name}: {headline(mean)}"), highlight=False)
     for number, mean in analysis.persons.items() if len(analysis.persons) > 1 and not analysis.speakers else ():

@@ -23,6 +23,8 @@ from emofuse.types import SPLITS, Split, Utterance
 Unit = Literal["speaker", "dialogue", "video"]
 ATTRIBUTES = ("age", "ethnicity", "race", "show")
 """Labels, beside sex or gender, that say something of the speaker or the source, not of what is expressed."""
+OLDEST = 130
+"""Years."""
 SEXES = {"f": "female", "m": "male"}
 Kind = Literal["missing", "unreadable", "truncated", "misaligned", "label", "row", "duplicate", "leak"]
 
@@ -237,3 +239,11 @@ def split_hash(utterances: Iterable[Utterance]) -> str:
     """SHA-256 over the sorted ids with their splits: two reports with one hash were measured on one split."""
     lines = sorted(f"{u.corpus}\t{u.id}\t{u.split}" for u in utterances)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def age_group(years: str) -> str:
+    """The ten years of life that an age lies in, "20-29" for 24; "" for what is no age."""
+    if not years.strip().isdecimal() or int(years) > OLDEST:
+        return ""
+    first = int(years) // 10 * 10
+    return f"{first}-{first + 9}"

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from emofuse.corpora.clips import usable
-from emofuse.corpora.corpus import Corpus, Log, Protocol
+from emofuse.corpora.corpus import Corpus, Log, Protocol, age_group
 from emofuse.corpora.folding import Folding, Names
 from emofuse.types import Split, Utterance
 
 SPEAKERS = ("03", "08", "09", "10", "11", "12", "13", "14", "15", "16")
 WOMEN = ("08", "09", "13", "14", "16")
+AGES: dict[str, str] = dict(zip(SPEAKERS, ("31", "34", "21", "32", "26", "30", "32", "35", "25", "31"), strict=True))
+"""Years, as the corpus's documentation tells them."""
 EMOTIONS = {
     "W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F": "happiness", "T": "sadness", "N": "neutral",
 }  # fmt: skip
@@ -90,8 +92,9 @@ class EmoDB(Corpus):
             )
 
     def attributes(self, utterance: Utterance) -> dict[str, str | None]:
-        """The sex of the speaker, by the number."""
-        return {"sex": "female" if utterance.speaker in WOMEN else "male"}
+        """The sex and the age of the speaker, by the number."""
+        age = age_group(AGES[utterance.speaker])
+        return {"sex": "female" if utterance.speaker in WOMEN else "male", "age": age}
 
 
 def sound_end(path: Path) -> float | None:

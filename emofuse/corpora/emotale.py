@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import ClassVar, Literal
 
 from emofuse.corpora.clips import usable
-from emofuse.corpora.corpus import Corpus, Log, Protocol
+from emofuse.corpora.corpus import Corpus, Log, Protocol, age_group
 from emofuse.corpora.folding import Folding, Names, Number
 from emofuse.types import Split, Utterance
 
@@ -34,6 +34,7 @@ class EmoTale(Corpus):
     citation = "EmoTale: An Enacted Speech-emotion Dataset in Danish, ASRU 2025"
     layout = """
         ROOT/annotations.csv          file, a1_A, a1_V, a1_D, a1_cat, a2_A, …, gt_emotion
+        ROOT/speaker_info.csv         speaker, gender, age: need not be there
         ROOT/wav/DK_004_A_5.wav       (or .flac, .opus): language, speaker, emotion, sentence
         """
     foldings: ClassVar[dict[str, Folding]] = {
@@ -54,7 +55,7 @@ class EmoTale(Corpus):
         paths = sorted(p for p in (root / "wav").glob("*") if p.suffix.lower() in SUFFIXES)
         if not paths:
             raise self.layout_error(root, "it holds no wav/*.wav, *.flac or *.opus")
-        rated = ratings(root / "annotations.csv", log)
+        rated, people = ratings(root / "annotations.csv", log), speakers(root / "speaker_info.csv")
         for path in paths:
             tongue, speaker, emotion, _ = [*path.stem.split("_"), "", "", "", ""][:4]
             if tongue not in LANGUAGES or emotion not in EMOTIONS or not speaker.isdigit():
@@ -67,7 +68,7 @@ class EmoTale(Corpus):
                     speaker=speaker,
                     media=path,
                     language=LANGUAGES[tongue],
-                    labels={"emotion": EMOTIONS[emotion], **rated.get(path.stem, {})},
+                    labels={"emotion": EMOTIONS[emotion], **rated.get(path.stem, {}), **people.get(speaker, {})},
                 )
 
 
@@ -78,6 +79,19 @@ def ratings(path: Path, log: Log) -> dict[str, dict[str, float]]:
         return {}
     with path.open(encoding="utf-8", newline="") as file:
         return {Path(row["file"]).stem: _means(row, path, log) for row in csv.DictReader(file)}
+
+
+def speakers(path: Path) -> dict[str, dict[str, str]]:
+    """Sex and age group of each speaker; empty without the table."""
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        row["speaker"]: {"sex": (row.get("gender") or "")[:1].lower(), "age": age_group(row.get("age") or "")}
+        for row in rows
+        if row.get("speaker")
+    }
 
 
 def _means(row: Mapping[str, str], path: Path, log: Log) -> dict[str, float]:

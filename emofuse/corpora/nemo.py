@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from emofuse.corpora.clips import usable
-from emofuse.corpora.corpus import Corpus, Log, Protocol
+from emofuse.corpora.corpus import Corpus, Log, Protocol, age_group
 from emofuse.corpora.folding import Folding, Names
 from emofuse.types import Split, Utterance
 
 SPEAKERS = ("EB0", "IC0", "KD0", "KS0", "MK0", "MP0", "SM0", "TP0", "WR0")
 WOMEN = frozenset({"EB0", "IC0", "KD0", "MK0"})
+AGES: dict[str, str] = dict(zip(SPEAKERS, ("27", "28", "28", "23", "23", "24", "24", "26", "23"), strict=True))
 EMOTIONS = frozenset({"anger", "fear", "happiness", "neutral", "sadness", "surprised"})
 SUFFIXES = {".wav", ".flac", ".opus"}
 
@@ -72,8 +73,9 @@ class Nemo(Corpus):
                 )
 
     def attributes(self, utterance: Utterance) -> dict[str, str | None]:
-        """The sex of the actor, as data.tsv tells it."""
-        return {"sex": "female" if utterance.speaker in WOMEN else "male"}
+        """The sex and the age of the actor, as data.tsv tells them."""
+        sex = "female" if utterance.speaker in WOMEN else "male"
+        return {"sex": sex, "age": age_group(AGES[utterance.speaker])}
 
 
 def sentences(path: Path, log: Log) -> dict[str, str]:

@@ -49,6 +49,10 @@ def aggregate(predictions: Sequence[Prediction]) -> Prediction | None:
             m: _mean((p.unfamiliarity.get(m) for p in predictions), seconds) or 0.0
             for m in ordered(m for p in predictions for m in p.unfamiliarity)
         },
+        by_prototype={
+            name: _mean((p.by_prototype.get(name) for p in predictions), seconds) or 0.0
+            for name in dict.fromkeys(name for p in predictions for name in p.by_prototype)
+        },
         rules=tuple(dict.fromkeys(name for p in predictions for name in p.rules)),
     )
 

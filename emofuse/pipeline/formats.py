@@ -24,6 +24,7 @@ def as_dict(p: Prediction) -> dict[str, Any]:
     further |= {"unfamiliarity": p.unfamiliarity} if p.unfamiliarity else {}
     further |= {"unfamiliar": p.unfamiliar} if p.unfamiliar else {}
     further |= {"rules": list(p.rules)} if p.rules else {}
+    further |= {"by_prototype": p.by_prototype} if p.by_prototype else {}
     further |= {"provisional": True} if p.provisional else {}
     return {
         "start": milliseconds(p.start),
@@ -69,7 +70,7 @@ def _flat(name: str, value: Any) -> dict[str, Any]:
 
 
 _SINGLE = ("start", "end", "person", "speaker", "intensity", "intensity_level", "valence", "arousal")
-_TABLES = ("emotions", "polarity", "unfamiliarity", "unfamiliar")
+_TABLES = ("emotions", "polarity", "unfamiliarity", "unfamiliar", "by_prototype")
 _NESTED = ("others", "by_modality")
 
 

@@ -23,6 +23,7 @@ from emofuse.pipeline.conversation.conversation import Conversation
 from emofuse.pipeline.many import Item, Overview, as_inputs, finish, with_sidecar
 from emofuse.pipeline.predict_batches import predict_batches
 from emofuse.pipeline.progress import Report, bar
+from emofuse.pipeline.prototypes import Given, Prototypes, read_labels
 from emofuse.pipeline.rules import Rules, read_rules
 from emofuse.pipeline.run import ClipRun
 from emofuse.runtime.backend import Backend, load_model
@@ -48,6 +49,7 @@ def load(
     options: MediaOptions | None = None,
     acts: PathOrName | Sequence[Act] = (),
     rules: PathOrName | Rules | None = None,
+    labels: PathOrName | Given = (),
     revision: str | None = None,
     token: str | None = None,
     threads: int | None = None,
@@ -64,7 +66,9 @@ def load(
     "auto" takes Whisper tiny.en where that extra brought it, for what it hears as English. `language` is that of the
     speech, None = guessed. `options` say how media are cut into segments and how faces are found. `acts` is a file of
     acts, which are applied to each clip (docs/conversations.md), `rules` one of rules, or a lexicon, that change what
-    the model answers (docs/adapting.md). Raises `CheckpointError` for a model that is missing, damaged, or of another
+    the model answers (docs/adapting.md). `labels` are words that the model has not learnt ("frustrated"), alone or with
+    examples of each (a table, or a CSV file with the columns label and text): they are answered by likeness, apart from
+    its probabilities (docs/labels.md). Raises `CheckpointError` for a model that is missing, damaged, or of another
     schema, and `DataError` for wrong acts or rules.
     """
     options, known, changes = _checked(options), read_acts(acts), read_rules(rules)
@@ -76,6 +80,8 @@ def load(
     folder = locate(where, revision=revision, token=token)
     pipeline = Pipeline(load_model(folder, backend, device, precision, threads), name=name, options=options)
     pipeline.folder, pipeline.acts, pipeline.rules = folder, known, changes
+    asked = read_labels(labels)
+    pipeline.prototypes = Prototypes(pipeline.model, asked) if asked else None
     return pipeline
 
 
@@ -104,6 +110,8 @@ class Pipeline:
         """What is applied to each clip, see `emofuse.pipeline.conversation`."""
         self.rules = Rules()
         """What is laid over its answers, see `emofuse.pipeline.rules`."""
+        self.prototypes: Prototypes | None = None
+        """Of labels that the model has not learnt, see `emofuse.pipeline.prototypes`."""
         self.folder: Path | None = None
         """The checkpoint it was loaded from."""
 
@@ -207,6 +215,7 @@ class Pipeline:
         stops the work.
         """
         how: dict[str, Any] = {"batch_size": batch_size, "progress": progress, "acts": self.acts, "rules": self.rules}
+        how |= {"prototypes": self.prototypes}
         return ClipRun(self.model, self.name, self.options, source, early=early, **how, **inputs)
 
     def explain(
@@ -264,7 +273,7 @@ class Pipeline:
     def _without_acts(self) -> Pipeline:
         """The same pipeline, of which a conversation applies the acts over its turns."""
         plain = Pipeline(self.model, self.name, self.options)
-        plain.folder, plain.rules = self.folder, self.rules
+        plain.folder, plain.rules, plain.prototypes = self.folder, self.rules, self.prototypes
         return plain
 
     def _run_of(self, item: Item, sidecars: bool) -> ClipRun:

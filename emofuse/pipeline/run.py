@@ -24,6 +24,7 @@ from emofuse.pipeline.early import early_answers
 from emofuse.pipeline.later_turns import with_later_turns
 from emofuse.pipeline.persons import by_person, speaker_only
 from emofuse.pipeline.predict_batches import predict_batches, with_level
+from emofuse.pipeline.prototypes import Prototypes
 from emofuse.pipeline.rules import Rules
 from emofuse.pipeline.unfamiliar import unfamiliar_notes
 from emofuse.types import Prediction, Segment, Word
@@ -49,6 +50,7 @@ class ClipRun:
         progress: Progress | None = None,
         acts: Sequence[Act] = (),
         rules: Rules | None = None,
+        prototypes: Prototypes | None = None,
         early: bool = False,
         **inputs: Unpack[ClipInputs],
     ) -> None:
@@ -63,6 +65,7 @@ class ClipRun:
         self._source, self._inputs, self._acts = source, inputs, tuple(acts)
         self.rules = rules or Rules()
         """What is laid over each prediction."""
+        self._prototypes = prototypes
         self._duration: float | None = None
         self._words: list[Word] | None = None
         self._notes: list[str] = []
@@ -106,8 +109,9 @@ class ClipRun:
         return self.predictions[-1]
 
     def ruled(self, prediction: Prediction, segment: Segment) -> Prediction:
-        """A prediction with what follows from the caller's rules."""
-        return self.rules.over(prediction, segment)
+        """A prediction with what follows from the caller's rules, and the likeness of the caller's labels."""
+        found = self.rules.over(prediction, segment)
+        return found if self._prototypes is None else self._prototypes.over(found, segment)
 
     def segments(self) -> Iterator[tuple[int | None, Segment]]:
         """(person, segment) as they are read: each segment once for every person in it. Raises `MediaError`.
@@ -195,7 +199,7 @@ class ClipRun:
         if segment is None:
             return None
         (_, found), *_ = predict_batches(self.model, [(None, None, segment)], 1)
-        return found and self.rules.over(found, segment)
+        return found and self.ruled(found, segment)
 
     def _tick(self, done: float, total: float | None) -> None:
         self._duration = done
@@ -216,6 +220,8 @@ class ClipRun:
         if ruled := [p.rules for p in self.predictions if p.rules]:
             names = ", ".join(dict.fromkeys(name for each in ruled for name in each))
             yield Note("rules", segments=len(ruled), names=names)
+        if self._prototypes is not None:
+            yield from self._prototypes.notes()
         for modality in ordered(self._unread):
             yield Note("not_read", modality=modality)
         silent = sorted(

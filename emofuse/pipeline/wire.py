@@ -72,6 +72,7 @@ def _plain(p: Prediction) -> dict[str, Any]:
         "derived": {name: list(heads) for name, heads in p.derived.items()},
         "sets": {task: list(classes) for task, classes in p.sets.items()},
         "rules": list(p.rules),
+        "by_prototype": p.by_prototype,
         "embedding": None if state is None else base64.b64encode(state).decode(),
     }
 
@@ -87,6 +88,7 @@ def _prediction(shape: Mapping[str, Any]) -> Prediction:
         derived={name: tuple(heads) for name, heads in shape["derived"].items()},
         sets={task: tuple(classes) for task, classes in shape["sets"].items()},
         rules=tuple(shape.get("rules", ())),
+        by_prototype=dict(shape.get("by_prototype", {})),
         embedding=None if state is None else np.frombuffer(base64.b64decode(state), "<f4").astype(np.float32),
     )
 

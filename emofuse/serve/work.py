@@ -180,6 +180,7 @@ class Work:
         acts = pipeline.acts if asked.acts is None else asked.acts
         rules = pipeline.rules if asked.rules is None else asked.rules
         inputs = {"batch_size": BATCH, "progress": self.progress, "acts": acts, "rules": rules, **asked.inputs}
+        inputs |= {"prototypes": pipeline.prototypes}
         return ClipRun(pipeline.model, pipeline.name, options, **inputs)
 
     def _read(self, found: Iterator[Any], size: int) -> list[Any]:

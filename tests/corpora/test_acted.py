@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from emofuse.corpora.registry import read
+from emofuse.corpora.registry import corpus, read
 from emofuse.errors import DataError
 
 VOTES = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n"
@@ -64,6 +64,7 @@ def test_emodb_cuts_the_zeros_off(make, tmp_path):
         ("dev", "14", "anger"),
     ]
     assert found.utterances[0].end == pytest.approx(0.8, abs=0.001)
+    assert [corpus("emodb").groups(u)["age"] for u in found.utterances] == ["30-39", "30-39"]
     assert [p.what for p in found.problems] == ["the recording is silent throughout"]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from emofuse.corpora.corpus import age_group
 from emofuse.corpora.registry import corpus, read
 from emofuse.errors import DataError
 from emofuse.tasks import TASKS
@@ -39,7 +40,10 @@ def test_nemo_reads_speaker_emotion_and_the_sentence_on_request(tmp_path):
     assert read("nemo", tmp_path, transcript=True).utterances[1].text == "Ucho."
     assert [u.split for u in read("nemo", tmp_path, fold="WR0").utterances] == ["train", "test"]
     groups = [corpus("nemo").groups(u) for u in found.utterances]
-    assert [(g["language"], g["sex"]) for g in groups] == [("Polish", "female"), ("Polish", "male")]
+    assert [(g["language"], g["sex"], g["age"]) for g in groups] == [
+        ("Polish", "female", "20-29"),
+        ("Polish", "male", "20-29"),
+    ]
 
 
 def test_nemo_without_its_table_has_no_words(tmp_path):
@@ -78,6 +82,20 @@ def test_emotale_takes_the_mean_of_the_raters(tmp_path):
     assert unrated.labels == {"emotion": "sadness"}
     assert [corpus("emotale").groups(u)["language"] for u in found.utterances] == ["Danish", "English", "English"]
     assert {u.id[:2] for u in read("emotale", tmp_path, language="Danish").utterances} == {"DK"}
+
+
+def test_emotale_tells_sex_and_age_where_its_table_of_speakers_is_there(tmp_path):
+    for name in ("DK_004_A_5", "EN_014_S_2", "EN_003_B_1"):
+        sound(tmp_path / "wav" / f"{name}.flac")
+    (tmp_path / "annotations.csv").write_text("file\n", "utf-8")
+    (tmp_path / "speaker_info.csv").write_text("speaker,gender,age\n004,M,24\n014,F,9\n003,F,\n", "utf-8")
+    groups = [corpus("emotale").groups(u) for u in read("emotale", tmp_path).utterances]
+    assert [(g.get("sex"), g.get("age")) for g in groups] == [("male", "20-29"), ("female", None), ("female", "0-9")]
+
+
+@pytest.mark.parametrize(("years", "group"), [("24", "20-29"), ("9", "0-9"), ("100", "100-109"), ("", ""), ("old", "")])
+def test_ages_are_told_by_ten_years(years, group):
+    assert age_group(years) == group and age_group("999") == age_group("-1") == ""
 
 
 def test_emogator_names_its_thirty_categories(tmp_path):
