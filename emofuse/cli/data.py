@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from emofuse.cli import options as opt
+from emofuse.cli.clean import clean
 from emofuse.cli.outputs import complain
 from emofuse.errors import DataError, require_package
 
@@ -23,7 +24,8 @@ Words = Annotated[
 Unlabelled = Annotated[Path, typer.Argument(metavar="FILE", help="A manifest with unlabelled rows.")]
 LabelColumn = Annotated[str, typer.Option(help="The label column.")]
 
-data = typer.Typer(help="Check, count, select and pseudo-label your own data.", rich_markup_mode=None)
+data = typer.Typer(help="Check, count, clean, select and pseudo-label your own data.", rich_markup_mode=None)
+data.command()(clean)
 
 
 @data.command()

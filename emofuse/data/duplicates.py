@@ -23,9 +23,9 @@ def without_duplicates(utterances: Sequence[Utterance], trained_on: Sequence[Utt
     the case and punctuation. Only files whose size occurs on the other side are read. Ready-made features are left as
     they are.
     """
-    known = {key for utterance in _comparable(trained_on, utterances) if (key := _key(utterance))}
+    known = {key for utterance in _comparable(trained_on, utterances) if (key := content_key(utterance))}
     candidates = {id(u) for u in _comparable(utterances, trained_on)}
-    return [u for u in utterances if id(u) not in candidates or _key(u) not in known]
+    return [u for u in utterances if id(u) not in candidates or content_key(u) not in known]
 
 
 def _comparable(utterances: Iterable[Utterance], others: Iterable[Utterance]) -> list[Utterance]:
@@ -38,7 +38,8 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else -1
 
 
-def _key(utterance: Utterance) -> Key | None:
+def content_key(utterance: Utterance) -> Key | None:
+    """What is equal for utterances of the same content; None where there is nothing to tell it by."""
     if utterance.media is not None:
         if not utterance.media.is_file():
             return None

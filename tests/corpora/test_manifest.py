@@ -149,6 +149,15 @@ def test_a_task_of_ones_own_has_classes_or_a_number(folder, make):
     assert [u.labels for u in found.utterances] == [{"mood": "fine", "weight": 7.0}, {"mood": "foul", "weight": 8.0}]
 
 
+def test_a_turn_of_words_may_be_said_again_where_ids_tell_them_apart(folder, make):
+    turns = "{}Yeah.,Ann,d1,train,joy\n{}Yeah.,Ann,d1,train,neutral\n"
+    with_ids = make.text(folder / "ids.csv", "id,text,speaker,dialogue,split,emotion\n" + turns.format("a,", "b,"))
+    assert check_manifest(with_ids) == []
+    assert [u.context for u in read("manifest", with_ids).utterances] == [(), ("Ann: Yeah.",)]
+    without = make.text(folder / "bare.csv", "text,speaker,dialogue,split,emotion\n" + turns.format("", ""))
+    assert [p.kind for p in check_manifest(without)] == ["duplicate"]
+
+
 def test_columns_of_other_tables_are_refused_with_their_name_here(folder, make):
     for name in ("a", "b"):
         make.sound(folder / "clips" / f"{name}.wav")

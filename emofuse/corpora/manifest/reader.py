@@ -192,10 +192,13 @@ def _check_media(record: Record, problems: Log, verify: bool) -> None:
 def _check_duplicate(
     record: Record, seen: dict[tuple[Any, ...], int], problems: Log, misnamed: tuple[str, ...]
 ) -> None:
-    """`misnamed`: what stands in columns of another name, where the media may be that tell two rows apart."""
-    keys: list[tuple[Any, ...]] = [
-        ("row", record.media, record.start, record.end, record.text, record.speaker, record.dialogue, *misnamed)
-    ]
+    """`misnamed`: what stands in columns of another name, where the media may be that tell two rows apart.
+
+    A turn of words alone with an id of its own may be said again in its dialogue ("Yeah.").
+    """
+    again = record.id is not None and record.dialogue is not None and record.media is None and record.start is None
+    row = ("row", record.media, record.start, record.end, record.text, record.speaker, record.dialogue, *misnamed)
+    keys: list[tuple[Any, ...]] = [] if again else [row]
     if record.id is not None:
         keys.append(("id", record.id))
     for key in keys:

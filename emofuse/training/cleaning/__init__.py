@@ -1,0 +1,1 @@
+"""Cleaning: labels that are likely wrong, and copies, found before training."""
