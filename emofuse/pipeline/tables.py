@@ -23,6 +23,8 @@ PREFIX = "predicted_"
 _LONGEST_CELL = 2_000_000
 ADDED = ("emotion", "probability", "possible", *MEASURES, "intensity_level", "others", "unfamiliar", "error")
 """Columns of a prediction. `possible` is the set of emotions where a coverage is asked for, `others` JSON."""
+LIKENESS = "by_prototype."
+"""What the column of a label by prototype is called, before its name."""
 Row = dict[str, Any]
 
 
@@ -60,18 +62,29 @@ def predict_table(
     """
     names, rows = read_table(path)
     columns.check(names, prefix)
-    added = [f"{prefix}{name}" for name in ADDED]
-    return [*names, *added], _predicted(pipeline, rows, columns, prefix, coverage)
+    added = _added(pipeline)
+    return [*names, *(prefix + name for name in added)], _predicted(pipeline, rows, columns, prefix, coverage, added)
+
+
+def _added(pipeline: Pipeline) -> tuple[str, ...]:
+    """The columns of a prediction, with those of the caller's rules and of labels by prototype where there are any."""
+    likenesses = () if pipeline.prototypes is None else (LIKENESS + name for name in pipeline.prototypes.directions)
+    return (*ADDED, *(("rules",) if pipeline.rules else ()), *likenesses)
 
 
 def _predicted(
-    pipeline: Pipeline, rows: Iterator[Row], columns: Columns, prefix: str, coverage: float | None
+    pipeline: Pipeline,
+    rows: Iterator[Row],
+    columns: Columns,
+    prefix: str,
+    coverage: float | None,
+    added: Sequence[str],
 ) -> Iterator[Row]:
     waiting: deque[Row] = deque()
     found = pipeline.predict_iter(_items(rows, columns, pipeline.model.context_turns, waiting), sidecars=False)
     for result in found:
         cells = _cells(result, coverage)
-        yield waiting.popleft() | {f"{prefix}{name}": cells.get(name) for name in ADDED}
+        yield waiting.popleft() | {f"{prefix}{name}": cells.get(name) for name in added}
 
 
 def _items(rows: Iterator[Row], columns: Columns, turns: int, waiting: deque[Row]) -> Iterator[Mapping[str, Any]]:
@@ -105,6 +118,7 @@ def _cells(result: Analysis | Exception, coverage: float | None) -> Row:
     cells |= {"possible": "+".join(p.sets.get("emotion", ())), "intensity_level": p.intensity_level}
     cells |= {"others": json.dumps(p.others, ensure_ascii=False) if p.others else None}
     cells |= {"unfamiliar": "; ".join(f"{m}: {why}" for m, why in p.unfamiliar.items())}
+    cells |= {"rules": "+".join(p.rules)} | {LIKENESS + name: value for name, value in p.by_prototype.items()}
     return cells | measures(p)
 
 

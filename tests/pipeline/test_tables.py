@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from emofuse.errors import DataError
+from emofuse.pipeline.pipeline import Pipeline
+from emofuse.pipeline.prototypes import Prototypes
+from emofuse.pipeline.rules import parse_rules
 from emofuse.pipeline.tables import ADDED, Columns, predict_table, read_table, write_table
 
 TEXTS = ["i am so happy", "", "this is not great, sad", 'quoted "text", with\na line', "terrible"]
@@ -39,6 +42,19 @@ def test_every_row_comes_back_with_its_prediction(pipeline, table):
     write_table(names, iter(found), text)
     again = list(csv.DictReader(io.StringIO(text.getvalue(), newline="")))
     assert [row["comment"] for row in again] == TEXTS and len(again) == 5
+
+
+def test_rows_name_the_callers_rules_and_have_a_column_for_each_label_by_prototype(pipeline, table, monkeypatch):
+    monkeypatch.setattr("emofuse.pipeline.prototypes.ALIKE", 2.0)
+    own = Pipeline(pipeline.model, pipeline.name, pipeline.options)
+    own.rules = parse_rules("lexicon: [{word: sad, emotion: anger}]")
+    own.prototypes = Prototypes(own.model, ["stuck"])
+    names, rows = predict_table(own, table, Columns("comment", "id"))
+    found = list(rows)
+    assert names[-2:] == ["predicted_rules", "predicted_by_prototype.stuck"]
+    assert [row["predicted_rules"] for row in found] == ["", None, "“sad”", "", ""]
+    likeness = found[0]["predicted_by_prototype.stuck"]
+    assert likeness == pytest.approx(own(text=TEXTS[0]).overall.by_prototype["stuck"], abs=1e-5)
 
 
 def test_earlier_rows_of_a_dialogue_are_context(pipeline, table):
