@@ -301,7 +301,7 @@ def _opened(
         return _noted(Clip(path.name, transcript=read_transcript(path)), notes)
     if is_picture(path):
         return _noted(Clip(path.name, still=read_picture(path, notes), transcript=words), notes)
-    return _noted(Clip(path.name, probe_file(path), transcript=words), notes)
+    return _noted(Clip(path.name, probe_file(path, size=False), transcript=words), notes)
 
 
 def _noted(clip: Clip, notes: Sequence[Note]) -> Clip:

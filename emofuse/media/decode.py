@@ -70,11 +70,11 @@ def probe(source: str | PathLike[str] | MemoryFile) -> ClipInfo:
     return probe_file(readable(source))
 
 
-def probe_file(path: File) -> ClipInfo:
-    """`probe` of a file that was checked."""
+def probe_file(path: File, size: bool = True) -> ClipInfo:
+    """`probe` of a file that was checked; its first picture is decoded only for the `size` of its pictures."""
     with open_media(path) as container:
         audio, video = usable_streams(container, path)
-        picture = _first_picture(container, video) if video is not None else None
+        picture = _first_picture(container, video) if size and video is not None else None
         known = container.duration and container.format.name not in ESTIMATED
         duration = container.duration / av.time_base if container.duration and known else None
         fps = float(video.average_rate or video.guessed_rate or 0) if video is not None else 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from emofuse.errors import MediaError
+from emofuse.media.clip import open_clip
 from emofuse.media.decode import AudioBlock, VideoFrame, probe, read_audio, stream
 from emofuse.media.formats import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from emofuse.types import SAMPLE_RATE
@@ -309,3 +311,11 @@ def test_the_real_clip(real_clip: Path) -> None:
     assert notes == []
     assert len(pictures) in range(15, 18)
     assert sound[-1].end == pytest.approx(info.duration, abs=0.05)
+
+
+def test_a_clip_is_opened_without_decoding_a_picture(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = repository / "demo" / "samples" / "sample.mp4"
+    known = probe(clip)
+    monkeypatch.setattr("emofuse.media.decode._first_picture", lambda *_: pytest.fail("a picture was decoded"))
+    found = open_clip(clip).info
+    assert found == replace(known, width=None, height=None) and known.width and found.has_video
