@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from emofuse.data.examples import Example
 from emofuse.data.load import takes_long
 from emofuse.errors import RecipeError
 from emofuse.model.model import EmotionModel
+from emofuse.training.dataset.augment.rewrite import Rewritten, rewritten
 from emofuse.training.dataset.cache import DiskCache, InputCache, SegmentCache
 from emofuse.training.dataset.sampler import Shares
 from emofuse.training.dataset.samples import MediaCache, Samples
@@ -60,6 +62,7 @@ def assemble(
         modality_dropout=recipe.data.modality_dropout,
         store=store,
         groups=recipe.loss.groups.by if recipe.loss.groups else None,
+        rewritten=_rewritten(recipe, examples),
     )
     weights = [s.weight for s in recipe.data.sources]
     sizes, composed = [len(g.train) for g in gathered], composer.size if composer else 0
@@ -70,6 +73,16 @@ def assemble(
     counts, labelled = _counts(gathered, model)
     priors = {task: tuple((counts[task] / n).tolist()) for task, n in labelled.items() if n}
     return Data(gathered, samples, shares, dev, counts, priors)
+
+
+def _rewritten(recipe: Recipe, examples: Sequence[Example]) -> Rewritten | None:
+    """Other ways to say the training texts, kept beside the run or in the cache of the recipe."""
+    options = recipe.augment.text
+    if not options.rewrite:
+        return None
+    folder = Path(recipe.data.cache.folder if recipe.data.cache else recipe.folder) / "rewritten"
+    texts = (e.utterance.text or "" for e in examples if "text" in e.modalities)
+    return rewritten(texts, options, folder)
 
 
 def caches(recipe: Recipe, model: EmotionModel) -> tuple[MediaCache, InputCache | None]:

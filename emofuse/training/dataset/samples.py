@@ -20,6 +20,7 @@ from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
 from emofuse.prepared import PreparedSample
 from emofuse.training.dataset.augment.mixup import blend, blend_targets, share
+from emofuse.training.dataset.augment.rewrite import Rewritten, rewrite
 from emofuse.training.dataset.augment.segment import augment_segment, augmented, streams_of
 from emofuse.training.dataset.augment.speech import mask_features, mask_waveform
 from emofuse.training.dataset.cache import Arrays, InputCache
@@ -80,8 +81,10 @@ class Samples(Dataset[PreparedSample]):
         modality_dropout: float = 0.0,
         store: InputCache | None = None,
         groups: str | None = None,
+        rewritten: Rewritten | None = None,
     ) -> None:
         """`groups`: the kind of group that each sample's number is told by (see `group_names`)."""
+        self.rewritten = rewritten or {}
         self.examples = examples
         self.model = model
         self.cache = cache
@@ -190,6 +193,8 @@ class Samples(Dataset[PreparedSample]):
     def _prepare(self, segment: Segment, rng: np.random.Generator) -> Inputs:
         if self.augment is None:
             return self.model.prepare(segment).inputs
+        if self.rewritten:
+            segment = rewrite(segment, self.rewritten, self.augment.text.rewrite, rng)
         streams = streams_of(rng)
         inputs = self.model.prepare(augment_segment(segment, self.augment, streams, self._voice)).inputs
         speech = inputs.get("speech")

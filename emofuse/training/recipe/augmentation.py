@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from emofuse.training.recipe.section import Probability, Range, Section, Size
 
@@ -59,8 +59,23 @@ class FaceAugment(Section):
     erase: Probability = 0.0
 
 
+class BackTranslation(Section):
+    """Two local models of sequences to sequences (Marian, T5, BART), by folder or hub id (Sennrich et al. 2016)."""
+
+    there: str
+    """Into another language …"""
+    back: str
+    """… and from it."""
+
+
 class TextAugment(Section):
     """Chances of each change to the words."""
+
+    rewrite: Probability = 0.0
+    """Of the words to be replaced by one of their rewritings, which the models below make once before training."""
+    back_translation: BackTranslation | None = None
+    paraphrase: str | None = None
+    """A local model of sequences to sequences that says a text in other words, by folder or hub id."""
 
     dropout: Probability = 0.0
     """Of each word to be left out."""
@@ -77,6 +92,14 @@ class TextAugment(Section):
     swap: Probability = 0.0
     """Of a sample's gendered words and first names to be swapped, in its turns too (English: he and she, John and
     Mary); the labels stay."""
+
+    @model_validator(mode="after")
+    def _rewrites(self) -> TextAugment:
+        if bool(self.rewrite) != bool(self.back_translation or self.paraphrase):
+            raise ValueError(
+                "rewrite, a chance above 0, goes with back_translation or paraphrase: give both or neither"
+            )
+        return self
 
 
 class Augment(Section):

@@ -58,7 +58,9 @@ def _step(
     limit: int | None,
 ) -> tuple[Data, Step]:
     model, frozen = _model(recipe, encoders)
-    bare = recipe.model_copy(update={"data": recipe.data.model_copy(update={"cache": None})})
+    words = recipe.augment.text.model_copy(update={"rewrite": 0.0})  # asks no model before a run that is only planned
+    augment = recipe.augment.model_copy(update={"text": words})
+    bare = recipe.model_copy(update={"data": recipe.data.model_copy(update={"cache": None}), "augment": augment})
     data = assemble(bare, recipe.seed, model.to(_device(recipe)), limit, gathered)
     loss = recipe.loss.model_copy(update={"distil": None})
     groups = data.samples.group_names
