@@ -99,6 +99,82 @@ def tiny_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def decoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A folder of a random language model by its model type, in the published format: head, tokenizer without padding."""
+    made: dict[str, Path] = {}
+
+    def folder(kind: str) -> Path:
+        if kind not in made:
+            made[kind] = tmp_path_factory.mktemp(kind)
+            tokenizer = _space_tokenizer() if kind in SPACED else _bytes_tokenizer()
+            tokenizer.save_pretrained(made[kind])
+            _language_model(kind, len(tokenizer)).save_pretrained(made[kind])
+        return made[kind]
+
+    return folder
+
+
+SPACED = ("llama",)
+"""Kinds whose tokenizer puts a space before the first word and <s> before a text."""
+_SAYINGS = ["i am so happy! this is great so so happy", "sad this is terrible i am so sad", "Joey: hi Ross: yes: no"]
+
+
+def _bytes_tokenizer():
+    """As those of GPT-2 and Qwen: bytes, no marker around a text, padded on the left by whoever pads."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore[assignment]
+    inner.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320, initial_alphabet=alphabet, special_tokens=["<|endoftext|>"], show_progress=False
+    )
+    inner.train_from_iterator(_SAYINGS * 4, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner, eos_token="<|endoftext|>", bos_token="<|endoftext|>", padding_side="left", truncation_side="left"
+    )
+
+
+def _space_tokenizer():
+    """As Llama 2's: a space before the first word, unknown letters in bytes, <s> before a text."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    inner = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    inner.normalizer = normalizers.Sequence(  # type: ignore[assignment]
+        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    )
+    inner.decoder = decoders.Sequence(  # type: ignore[assignment]
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    trainer = trainers.BpeTrainer(vocab_size=340, special_tokens=special, show_progress=False)
+    inner.train_from_iterator([word for said in _SAYINGS for word in said.split()] * 4, trainer)
+    inner.post_processor = processors.TemplateProcessing("<s> $A", "<s> $A <s> $B", [("<s>", 1)])  # type: ignore
+    return PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>", bos_token="<s>", eos_token="</s>")
+
+
+def _language_model(kind: str, vocabulary: int):
+    """Of two layers and random weights, with keys shared by two queries where the kind has that."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    shape |= {"intermediate_size": 32, "max_position_embeddings": 64, "head_dim": 8}
+    if kind == "gpt2":
+        shape = {"n_embd": 16, "n_layer": 2, "n_head": 4, "n_positions": 64}
+    if kind == "opt":
+        shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "ffn_dim": 32}
+        shape |= {"max_position_embeddings": 64, "word_embed_proj_dim": 8}
+    torch.manual_seed(0)
+    markers = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": None}
+    config = AutoConfig.for_model(kind, vocab_size=vocabulary, initializer_range=0.2, **shape, **markers)
+    return AutoModelForCausalLM.from_config(config)
+
+
+@pytest.fixture(scope="session")
 def tiny_config(tiny_tokenizer: Path):
     """Configuration of a three-modality model of some ten thousand weights, from scratch."""
     from emofuse.model.config import ModelConfig

@@ -35,6 +35,7 @@ def _an_emotion(name: str) -> str:
 
 
 Emotion = Annotated[str, AfterValidator(_an_emotion)]
+Pooling = Literal["attention", "statistics", "mean", "last"]
 
 
 class EncoderConfig(BaseModel):
@@ -43,8 +44,9 @@ class EncoderConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
     kind: str
-    pool: Literal["attention", "statistics"] = "attention"
-    """How the modality's own head pools its tokens: attention, or attentive mean and deviation (Okabe et al. 2018)."""
+    pool: Pooling = "attention"
+    """How the modality's own head pools its tokens: attention, attentive mean and deviation (Okabe et al. 2018), their
+    plain mean, or the last one."""
 
 
 class BackboneConfig(EncoderConfig):
@@ -72,19 +74,26 @@ class BackboneConfig(EncoderConfig):
     @classmethod
     def _bounded(cls, architecture: dict[str, Any] | None) -> dict[str, Any] | None:
         for name, number in _numbers(architecture or {}):
+            if name == "rope_theta":
+                continue  # the longest wave of positions: nothing is as large
             most = DEEPEST if name.endswith(_COUNTS_LAYERS) else LARGEST
             if abs(number) > most:
                 raise ValueError(f"architecture: {name} is {number}; at most {most:,} is built")
         for width, heads in _DIVIDES:
-            if architecture and width in architecture and heads in architecture:
+            if architecture and width in architecture and heads in architecture and not architecture.get("head_dim"):
                 _check_heads(width, architecture[width], heads, architecture[heads])
         return architecture
 
 
 class TextConfig(BackboneConfig):
-    """BERT family through transformers' auto classes."""
+    """BERT family, and decoders (GPT-2, OPT, Llama, Qwen, Gemma), through transformers' auto classes."""
 
     kind: Literal["text"] = "text"  # type: ignore[assignment]
+    pool: Pooling | None = None  # type: ignore[assignment]
+    """None = `attention`; of a decoder `last`, since only the last piece has seen all."""
+    weights: Literal["float32", "bfloat16", "4bit"] = "float32"
+    """Of the backbone while nothing but adapters learns in it: as they are, in half the memory, or its layers in 4 bits
+    (Dettmers et al. 2023, QLoRA), by bitsandbytes. A checkpoint holds them like any others."""
     tokenizer: str | None = None
     """Hub id or folder of the tokenizer where it is not that of `source`."""
     max_length: int = Field(128, ge=8, le=1 << 20)
@@ -95,12 +104,13 @@ class TextConfig(BackboneConfig):
     """How many later turns are shown: above 0 is another task than reading past turns alone. Of layout `dialogue`."""
     layout: Literal["pair", "dialogue"] = "pair"
     """`pair`: the utterance, then the turns before it as a second text, the latest first. `dialogue`: all turns in the
-    order in which they were said, the utterance between markers."""
+    order in which they were said, the utterance between markers; decoders always read so."""
     speakers: Literal["names", "tokens"] = "names"
     """Of layout `dialogue`: speakers by name before their words, or by tokens of their own, <s1> to <s9>, numbered in
     the order in which they first speak (Yun et al. 2024)."""
     prompt: bool = False
-    """Of layout `dialogue`: end with "Now SPEAKER feels <mask>" in place of markers round the utterance."""
+    """Of layout `dialogue`: end with "Now SPEAKER feels <mask>" in place of markers round the utterance, and of a
+    vocabulary without a mask, as a decoder's, with "Now SPEAKER feels"."""
     lexicon: bool = True
     """Join VADER features through a zero-initialised projection."""
     valences: dict[str, Annotated[float, Field(ge=-1, le=1)]] = {}

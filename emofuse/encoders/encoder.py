@@ -22,7 +22,7 @@ Inputs = Mapping[str, Tensor]
 """What `prepare` gave, collated: arrays [batch, time, …] (or [batch]) by name, a bool `mask` among them."""
 LAYER = re.compile(r"(?:^|\.)(?:encoder\.layers?|transformer\.layers?|blocks|layers?)\.(\d+)(?:\.|$)")
 """The place of a transformer layer in the names of transformers and timm, and its number."""
-_ABOVE = re.compile(r"(?:^|\.)(?:norm|fc_norm|final_layer_norm|ln_f|norm_f|head|adapter|pooler)(?:\.|$)")
+_ABOVE = re.compile(r"(?:^|\.)(?:norm|fc_norm|final_layer_norm|ln_f|norm_f|project_out|head|adapter|pooler)(?:\.|$)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ class Encoder(nn.Module, ABC):
     """False where features that someone else extracted come in place of media."""
     has_lean: ClassVar[bool] = False
     """Whether it is also built without the libraries that its weights come from."""
-    depth_keys: ClassVar[tuple[str, ...]] = ("num_hidden_layers", "encoder_layers")
+    depth_keys: ClassVar[tuple[str, ...]] = ("num_hidden_layers", "encoder_layers", "n_layer")
     """What an architecture may call its number of layers, its usual name first."""
     input_fields: ClassVar[tuple[str, ...]] = ()
     """Fields of the configuration that decide what `prepare` gives …"""
@@ -162,6 +162,9 @@ class Encoder(nn.Module, ABC):
     def add_virtual_tokens(self, kind: Literal["prompt", "prefix"], tokens: int) -> None:
         """Let the backbone attend to learned tokens as well; raises RecipeError where they do not fit."""
         raise EmofuseError(f"the {self.modality} encoder takes no {kind} tokens")
+
+    def shrink(self) -> None:
+        """Keep the backbone's weights, once they are there, in as little memory as the configuration says."""
 
     # files
 

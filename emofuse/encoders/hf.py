@@ -49,8 +49,8 @@ def rebuilt(architecture: dict[str, Any] | None) -> Any:
     return AutoConfig.for_model(values.pop("model_type"), **values)
 
 
-def backbone(architecture: dict[str, Any] | None) -> nn.Module:
-    """A transformers backbone from scratch in the shape that `described` wrote."""
+def backbone(architecture: dict[str, Any] | None, dtype: str = "float32") -> nn.Module:
+    """A transformers backbone from scratch in the shape that `described` wrote, of weights of a type."""
     need_transformers()
     from transformers import AutoModel
 
@@ -59,7 +59,7 @@ def backbone(architecture: dict[str, Any] | None) -> nn.Module:
         from emofuse.encoders.trimmed_whisper import trimmed_whisper
 
         return trimmed_whisper()(config)
-    return AutoModel.from_config(config)
+    return AutoModel.from_config(config, dtype=dtype)
 
 
 def loadable(architecture: dict[str, Any] | None, lean: bool = False) -> nn.Module:
@@ -78,8 +78,8 @@ def loadable(architecture: dict[str, Any] | None, lean: bool = False) -> nn.Modu
     return backbone(architecture)
 
 
-def pretrained(source: str, revision: str | None) -> nn.Module:
-    """A transformers backbone with its weights, from a hub id or a folder."""
+def pretrained(source: str, revision: str | None, dtype: str = "float32") -> nn.Module:
+    """A transformers backbone with its weights, from a hub id or a folder, in a type, whichever they are stored in."""
     need_transformers()
     from transformers import AutoConfig, AutoModel
 
@@ -87,7 +87,7 @@ def pretrained(source: str, revision: str | None) -> nn.Module:
         from emofuse.encoders.trimmed_whisper import pretrained_whisper
 
         return pretrained_whisper(source, revision)
-    return AutoModel.from_pretrained(source, revision=revision)
+    return AutoModel.from_pretrained(source, revision=revision, dtype=dtype)
 
 
 def tokenizer(source: str | Path, revision: str | None = None, lean: bool = False) -> Any:

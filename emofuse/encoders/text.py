@@ -1,4 +1,4 @@
-"""The text encoder: words to BERT states with seconds, the lexicon joined."""
+"""The text encoder: words to states of a BERT or a decoder with seconds, the lexicon joined."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from emofuse.encoders import hf
 from emofuse.encoders.config import TextConfig
-from emofuse.encoders.dialogue import with_speakers
+from emofuse.encoders.decoder import positions, settled, takes_positions, width, with_padding
+from emofuse.encoders.dialogue import with_rows, with_speakers
 from emofuse.encoders.encoder import Encoder, Inputs
+from emofuse.encoders.four_bit import quantise
 from emofuse.encoders.hf import described
 from emofuse.encoders.lexicon import LEXICON_FEATURES
 from emofuse.encoders.processors.text import TextProcessor
@@ -32,7 +34,8 @@ _PROBE = "a \U00013000"
 
 
 class TextEncoder(Encoder):
-    """A BERT-family backbone and the lexicon's zero-initialised projection (Zhang et al. 2023, ControlNet, §3.1)."""
+    """A BERT-family backbone or a decoder, and the lexicon's zero-initialised projection (Zhang et al. 2023, ControlNet,
+    §3.1)."""
 
     Config = TextConfig
     modality: Modality = "text"
@@ -49,13 +52,14 @@ class TextEncoder(Encoder):
         super().__init__()
         architecture = dict(config.architecture or {})
         virtual = architecture.pop(VIRTUAL, None)
+        dtype = "float32" if checkpoint is not None or config.weights == "float32" else "bfloat16"
         if checkpoint is not None:
             # virtual tokens stand in a transformers backbone's cache
             backbone = hf.loadable(architecture, lean and virtual is None)
             tokenizer = _fitting(hf.tokenizer(checkpoint, lean=lean), backbone, checkpoint)
         elif config.source is not None:
             source = resolve_source(config.source)
-            backbone = hf.pretrained(source, config.revision)
+            backbone = hf.pretrained(source, config.revision, dtype)
             own = config.tokenizer is None  # the revision is of the source's repository
             tokenizer = hf.tokenizer(
                 resolve_source(config.tokenizer or config.source), config.revision if own else None
@@ -63,14 +67,16 @@ class TextEncoder(Encoder):
         else:
             if config.tokenizer is None:
                 raise ValueError("a text encoder from scratch needs tokenizer: a hub id or a folder")
-            backbone = hf.backbone(architecture)
+            backbone = hf.backbone(architecture, dtype)
             tokenizer = hf.tokenizer(resolve_source(config.tokenizer))
-        if checkpoint is None and config.speakers == "tokens":
-            with_speakers(tokenizer, backbone)
         _drop_pooler(backbone)
+        self.dim = width(backbone)
+        if checkpoint is None:
+            config = settled(config, backbone)
+            _complete(config, tokenizer, backbone)
         self.config = config.model_copy(update={"architecture": described(backbone.config)})
         self.backbone = backbone
-        self.dim: int = backbone.config.hidden_size
+        self.places = takes_positions(backbone)
         self.processor = TextProcessor(self.config, tokenizer)
         self.lexicon = nn.Linear(len(LEXICON_FEATURES), self.dim) if config.lexicon else None
         if self.lexicon is not None:
@@ -81,6 +87,14 @@ class TextEncoder(Encoder):
             nn.init.zeros_(self.own_words.weight)
         if virtual is not None:
             self.add_virtual_tokens(virtual["kind"], virtual["tokens"])
+
+    def shrink(self) -> None:
+        """bfloat16 or 4 bits where `weights` says so. Raises MissingExtraError: see `quantise`."""
+        if self.config.weights != "float32":
+            for parameter in self.backbone.parameters():  # and not the waves of positions, which are buffers
+                parameter.data = parameter.data.bfloat16()
+        if self.config.weights == "4bit":
+            quantise(self.backbone)
 
     @classmethod
     def assets_in(cls, folder: Path) -> dict[str, Any]:
@@ -127,12 +141,14 @@ class TextEncoder(Encoder):
     def states(self, fed: Inputs) -> Tensor:
         """Of the backbone, before the lexicon is added."""
         named = {name: values for name, values in fed.items() if name != "mask"}
+        if self.places:
+            named["position_ids"] = positions(fed["mask"])
         return self.backbone(**named, attention_mask=fed["mask"].long()).last_hidden_state
 
     def tokens(self, states: Tensor, fed: Inputs, inputs: Inputs) -> Tokens:
         """The lexicon's features added; the context's pieces have been read and are handed on no further."""
         if self.lexicon is not None:
-            states = states + self._of_words(inputs["lexicon"].to(states.dtype))
+            states = states + self._of_words(inputs["lexicon"].to(self.lexicon.weight.dtype))
         return Tokens(states.float(), inputs["mask"] & inputs["own"], inputs["times"])
 
     def _of_words(self, features: Tensor) -> Tensor:
@@ -209,6 +225,13 @@ def _fitting(tokenizer: Any, backbone: nn.Module, folder: Path) -> Any:
         )
     return tokenizer
 
+
+def _complete(config: TextConfig, tokenizer: Any, backbone: nn.Module) -> None:
+    """What a published tokenizer and backbone lack of what the configuration asks for."""
+    with_padding(tokenizer)
+    with_rows(tokenizer, backbone)
+    if config.speakers == "tokens":
+        with_speakers(tokenizer, backbone)
 
 def _drop_pooler(backbone: nn.Module) -> None:
     """BERT's pooler is never used here; left in, it would be a parameter without gradient."""

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from emofuse.encoders.config import Pooling
 from emofuse.modalities import MODALITIES, Modality, Subset, mask_of, subset_name, subsets_of, table_size
 from emofuse.model.kinds import kind_of
 from emofuse.tasks import Task
@@ -111,26 +112,40 @@ class Head(SubsetTables):
 
 
 class Pool(nn.Module):
-    """Tokens → one vector by learned attention; with `statistics`, its weighted deviation too (Okabe et al. 2018)."""
+    """Tokens → one vector: weighted by learned attention, with `statistics` its weighted deviation too (Okabe et al.
+    2018); their `mean`; or the `last` of them."""
 
-    def __init__(self, dim: int, statistics: bool) -> None:
+    def __init__(self, dim: int, kind: Pooling = "attention") -> None:
         super().__init__()
-        self.statistics = statistics
-        self.score = nn.Sequential(nn.Linear(dim, dim // 2), nn.Tanh(), nn.Linear(dim // 2, 1))
-        self.dim = dim * (2 if statistics else 1)
+        self.kind, self.statistics = kind, kind == "statistics"
+        if kind in ("attention", "statistics"):
+            self.score = nn.Sequential(nn.Linear(dim, dim // 2), nn.Tanh(), nn.Linear(dim // 2, 1))
+        self.dim = dim * (2 if self.statistics else 1)
         self.norm = nn.LayerNorm(self.dim)
 
     def forward(
         self, states: Float[Tensor, "batch time dim"], mask: Bool[Tensor, "batch time"]
     ) -> Float[Tensor, "batch pooled"]:
         """A row without a real token pools to the mean of nothing: finite, and masked by presence further on."""
-        scores = self.score(states).squeeze(-1)
+        scores = self._scores(states, mask)
         weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1)[..., None]
         mean = (weights * states).sum(1)
         if not self.statistics:
             return self.norm(mean)
         variance = (weights * (states - mean[:, None]).square()).sum(1)
         return self.norm(torch.cat([mean, (variance + 1e-5).sqrt()], -1))
+
+    def _scores(
+        self, states: Float[Tensor, "batch time dim"], mask: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch time"]:
+        """Logarithms of weights, up to a constant."""
+        if self.kind == "mean":
+            return torch.zeros_like(states[..., 0])
+        if self.kind == "last":
+            order = torch.arange(1, states.shape[1] + 1, device=mask.device) * mask
+            last = order == order.amax(1, keepdim=True)
+            return torch.zeros_like(states[..., 0]).masked_fill(~last, torch.finfo(states.dtype).min)
+        return self.score(states).squeeze(-1)
 
 
 class ModalityHead(nn.Module):
@@ -140,13 +155,13 @@ class ModalityHead(nn.Module):
         self,
         tasks: tuple[Task, ...],
         dim: int,
-        statistics: bool,
+        pooling: Pooling,
         dropout: float,
         modality: Modality,
         modalities: Collection[Modality],
     ) -> None:
         super().__init__()
-        self.pool = Pool(dim, statistics)
+        self.pool = Pool(dim, pooling)
         own = (frozenset((modality,)),)
         self.tasks = nn.ModuleDict(
             {t.name: Head(t, self.pool.dim, dropout, modalities=modalities, stored=own) for t in tasks}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from emofuse.encoders.config import TextConfig
-from emofuse.encoders.dialogue import PROMPTED, DialogueLayout
+from emofuse.encoders.dialogue import HANDED_ON, DialogueLayout
 from emofuse.encoders.lexicon import OwnWords, lexicon_features
 from emofuse.encoders.processors.processor import Processor
 from emofuse.encoders.script import Script
@@ -31,22 +31,24 @@ class TextProcessor(Processor):
         """input_ids, token_type_ids, word int64, mask, own bool, times float32 [pieces]; lexicon float32 [pieces, 6]
         (13 with affinities).
 
-        `own` marks the utterance's pieces and [CLS]; context is read by the encoder but not handed to fusion. Pieces
-        past `max_length` are cut: segments of the pipeline are short enough by construction.
+        `own` marks the utterance's pieces, [CLS], and a prompt's end; context is read by the encoder but not handed to
+        fusion. Pieces past `max_length` are cut: segments of the pipeline are short enough by construction.
         """
         words = [w for w in segment.words or () if w.text.strip()]
         if not words:
             return None
         text, word_of_char = _join(words)
         ids, found, types = self._pieces(segment, text, word_of_char)
-        prompted, owner = found == PROMPTED, np.maximum(found, -1)
+        unspoken, owner = found == HANDED_ON, np.maximum(found, -1)
         middle = (segment.start + segment.end) / 2
         centres = np.asarray([(w.start + w.end) / 2 for w in words], np.float32)
         own = owner >= 0
+        handed = own | unspoken
+        handed[-1] |= not handed.any()
         arrays = {
             "input_ids": ids,
             "mask": np.ones(len(ids), bool),
-            "own": own | prompted | (np.arange(len(ids)) == 0),
+            "own": handed,
             "times": np.where(own, centres[owner], middle).astype(np.float32) - np.float32(segment.start),
             "word": owner.astype(np.int64),
         }
@@ -76,6 +78,7 @@ class TextProcessor(Processor):
             word_of_char[min(start, len(word_of_char) - 1)] if s == 0 else -1
             for s, (start, _) in zip(encoded.sequence_ids(0)[: len(ids)], encoded["offset_mapping"], strict=False)
         ]
+        owner[:1] = [i if i >= 0 else HANDED_ON for i in owner[:1]]
         types = np.asarray(encoded["token_type_ids"], np.int64)[: len(ids)] if "token_type_ids" in encoded else None
         return ids, np.asarray(owner), types
 

@@ -10,7 +10,8 @@ from typing import Any, cast
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from emofuse.encoders.virtual import VirtualTokens
+from emofuse.encoders.four_bit import is_quantised, restore
+from emofuse.encoders.virtual import VirtualTokens, key_value_shape
 from emofuse.errors import CheckpointError, require_package
 from emofuse.files import replacing_folder
 from emofuse.modalities import Modality
@@ -66,16 +67,16 @@ def _peft_adapter(backbone: Any, source: str | None) -> Adapter:
 
 
 def _virtual_options(backbone: VirtualTokens, source: str | None) -> dict[str, Any]:
-    prompt = backbone.kind == "prompt"
+    prompt, (heads, width) = backbone.kind == "prompt", key_value_shape(backbone.config)
     return {
         "peft_type": "PROMPT_TUNING" if prompt else "PREFIX_TUNING",
         "task_type": "FEATURE_EXTRACTION",
         "base_model_name_or_path": source,
         "inference_mode": True,
         "num_virtual_tokens": len(backbone.learned),
-        "token_dim": backbone.config.hidden_size,
+        "token_dim": backbone.learned.shape[1] if prompt else heads * width,
         "num_layers": backbone.config.num_hidden_layers,
-        "num_attention_heads": backbone.config.num_attention_heads,
+        "num_attention_heads": backbone.config.num_attention_heads if prompt else heads,
         "num_transformer_submodules": 1,
     }
 
@@ -83,12 +84,34 @@ def _virtual_options(backbone: VirtualTokens, source: str | None) -> dict[str, A
 def merge(model: EmotionModel) -> None:
     """Fold every adapter into the weights beside it; the outputs stay, and the model is plain again.
 
-    Virtual tokens are inputs, not weights, and stay as they are.
+    Virtual tokens are inputs, not weights, and stay as they are. Weights of 4 bits become plain ones of bfloat16 first.
     """
     for modality in model.modalities:
         encoder = model.encoder(modality)
+        if encoder.backbone is not None and is_quantised(encoder.backbone):
+            encoder.backbone = _unpacked(encoder.backbone)
         if hasattr(encoder.backbone, "peft_config"):
             encoder.backbone = encoder.backbone.merge_and_unload(safe_merge=True)
+
+
+def _unpacked(backbone: Any) -> nn.Module:
+    """A backbone over plain weights in place of those of 4 bits, its adapters as they are."""
+    if not hasattr(backbone, "peft_config"):
+        restore(backbone)
+        return backbone
+    from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+
+    options = backbone.peft_config["default"]
+    if hasattr(options, "target_r"):
+        options.rank_pattern = None
+    tensors = get_peft_model_state_dict(backbone, save_embedding_layers=False)
+    backbone.get_base_model().is_loaded_in_4bit = False  # or peft takes no IA3 off
+    inner = backbone.unload()
+    restore(inner)
+    with quiet_peft():
+        again = get_peft_model(inner, options)
+    set_peft_model_state_dict(again, tensors)
+    return again.to(next(iter(tensors.values())).device)
 
 
 def save_adapters(model: EmotionModel, adapters: Mapping[Modality, Adapter], folder: Path) -> Path:
@@ -139,6 +162,8 @@ def load_adapters(folder: str | Path, base: EmotionModel | None = None) -> Emoti
                     "pass base=MODEL with its weights, for example the one training started from"
                 )
         base = EmotionModel(config)
+        for modality in found:
+            base.encoder(modality).shrink()
     merge(base)
     for modality, path in found.items():
         encoder = base.encoder(modality)
@@ -153,7 +178,7 @@ def load_adapters(folder: str | Path, base: EmotionModel | None = None) -> Emoti
     base.conformal = load_conformal(folder / CONFORMAL) if (folder / CONFORMAL).is_file() else {}
     known = load_familiarity(folder / FAMILIARITY) if (folder / FAMILIARITY).is_file() else nn.ModuleDict()
     base.familiarity = known.to(base.device)
-    return base.eval()
+    return base.float().eval()
 
 
 def _over(backbone: nn.Module, folder: Path) -> nn.Module:

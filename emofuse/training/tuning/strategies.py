@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import TrainerCallback
 
 from emofuse.encoders.encoder import Encoder, transformer_layers
+from emofuse.encoders.four_bit import is_linear
 from emofuse.errors import RecipeError, nearest, require_package
 from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
@@ -27,8 +28,12 @@ ANYWHERE = ("full", "top", "frozen", "lora", "adalora", "ia3")
 """Strategies for any transformer backbone; virtual tokens need one that reads words."""
 _PAST_ADAPTERS = {"wavlm": "attention."}
 """Backbones whose attention hands the weights of its projections to a function, past any adapter around them."""
-_KEYS_VALUES = re.compile(r"(?:^|\.)(?:key|value|[kv]_proj|linear_[kv]|[kv]_lin|qkv|c_attn)$")
-_DOWN = re.compile(r"(?:^|\.)(?:output_dense|fc2|lin2|mlp\.c_proj|(?<!attention\.)output\.dense)$")
+_KEYS_VALUES = re.compile(
+    r"(?:^|\.)(?:key|value|[kv]_proj|linear_[kv]|[kv]_lin|qkv(?:_proj)?|Wqkv|query_key_value|c_attn)$"
+)
+_DOWN = re.compile(
+    r"(?:^|\.)(?:output_dense|fc2|lin2|fc_out|w2|down_proj|dense_4h_to_h|mlp\.c_proj|(?<!attention\.)output\.dense)$"
+)
 ORTHOGONALITY = 0.5
 """Weight of the penalty that keeps AdaLoRA's singular vectors orthogonal (peft's default)."""
 
@@ -43,6 +48,7 @@ def apply_strategies(model: EmotionModel, strategies: Mapping[Modality, Strategy
         encoder, strategy = cast(Encoder, model.encoders[modality]), strategies.get(modality, Strategy())
         if strategy.heads:
             _keep_heads(model, modality, strategy.heads)
+        _shrink(modality, encoder, strategy)
         if strategy.kind == "full":
             continue
         if strategy.kind == "frozen":
@@ -62,6 +68,17 @@ def apply_strategies(model: EmotionModel, strategies: Mapping[Modality, Strategy
             _check_layers(modality, encoder, strategy)
             encoder.backbone = _adapted(modality, cast(nn.Module, encoder.backbone), strategy)
     return frozen
+
+
+def _shrink(modality: Modality, encoder: Encoder, strategy: Strategy) -> None:
+    weights = getattr(encoder.config, "weights", "float32")
+    if weights != "float32" and strategy.kind in ("full", "top"):
+        raise RecipeError(
+            f"model.encoders.{modality}.weights is {weights}, in which a backbone does not learn itself, and "
+            f"strategy.{modality} is {strategy.kind}; set weights to float32, or the strategy to lora, adalora, ia3, "
+            "prompt, prefix or frozen"
+        )
+    encoder.shrink()
 
 
 def _keep_heads(model: EmotionModel, modality: Modality, tasks: Sequence[str]) -> None:
@@ -96,7 +113,16 @@ def _adapted(modality: Modality, backbone: nn.Module, strategy: Strategy) -> nn.
     from peft import get_peft_model
 
     with quiet_peft():
-        return get_peft_model(backbone, adapter_config(modality, backbone, strategy))  # type: ignore[arg-type]
+        adapted = get_peft_model(backbone, adapter_config(modality, backbone, strategy))  # type: ignore[arg-type]
+    for layer in adapted.modules():
+        if hasattr(layer, "ia3_l") and isinstance(layer, nn.Module):
+            layer.register_forward_hook(_as_given)
+    return adapted
+
+
+def _as_given(layer: nn.Module, given: tuple[Any, ...], result: Tensor) -> Tensor:
+    """In the type that came in: over weights of 4 bits, peft's IA3 answers in that of its factors."""
+    return result.to(given[0].dtype)
 
 
 @contextmanager
@@ -132,13 +158,8 @@ def adaptable(backbone: nn.Module) -> list[str]:
     """Linear layers inside transformer layers: the projections of attention and feed-forward."""
     past = _PAST_ADAPTERS.get(getattr(getattr(backbone, "config", None), "model_type", ""))
     layers = tuple(f"{name}." for name in transformer_layers(backbone))
-    linear = [n for n, m in backbone.named_modules() if _is_linear(m) and n.startswith(layers)]
+    linear = [n for n, m in backbone.named_modules() if is_linear(m) and n.startswith(layers)]
     return [n for n in linear if past is None or past not in n]
-
-
-def _is_linear(module: nn.Module) -> bool:
-    """Also as GPT-2 has it, with the weight the other way round."""
-    return isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
 
 
 def _check_layers(modality: Modality, encoder: Encoder, strategy: Strategy) -> None:
