@@ -100,7 +100,10 @@ def tiny_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def decoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A folder of a random language model by its model type, in the published format: head, tokenizer without padding."""
+    """A folder of a random language model by its model type, in the published format: head, tokenizer without padding.
+
+    `-wide` after the type: rows as long as a block of weights in 4 bits.
+    """
     made: dict[str, Path] = {}
 
     def folder(kind: str) -> Path:
@@ -108,7 +111,7 @@ def decoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], 
             made[kind] = tmp_path_factory.mktemp(kind)
             tokenizer = _space_tokenizer() if kind in SPACED else _bytes_tokenizer()
             tokenizer.save_pretrained(made[kind])
-            _language_model(kind, len(tokenizer)).save_pretrained(made[kind])
+            _language_model(*kind.partition("-")[::2], len(tokenizer)).save_pretrained(made[kind])
         return made[kind]
 
     return folder
@@ -133,7 +136,11 @@ def _bytes_tokenizer():
     )
     inner.train_from_iterator(_SAYINGS * 4, trainer)
     return PreTrainedTokenizerFast(
-        tokenizer_object=inner, eos_token="<|endoftext|>", bos_token="<|endoftext|>", padding_side="left", truncation_side="left"
+        tokenizer_object=inner,
+        eos_token="<|endoftext|>",
+        bos_token="<|endoftext|>",
+        padding_side="left",
+        truncation_side="left",
     )
 
 
@@ -156,7 +163,7 @@ def _space_tokenizer():
     return PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>", bos_token="<s>", eos_token="</s>")
 
 
-def _language_model(kind: str, vocabulary: int):
+def _language_model(kind: str, width: str, vocabulary: int):
     """Of two layers and random weights, with keys shared by two queries where the kind has that."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -168,6 +175,8 @@ def _language_model(kind: str, vocabulary: int):
     if kind == "opt":
         shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "ffn_dim": 32}
         shape |= {"max_position_embeddings": 64, "word_embed_proj_dim": 8}
+    if width:
+        shape |= {"hidden_size": 64, "intermediate_size": 128, "n_embd": 64, "head_dim": 16}
     torch.manual_seed(0)
     markers = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": None}
     config = AutoConfig.for_model(kind, vocab_size=vocabulary, initializer_range=0.2, **shape, **markers)

@@ -1,7 +1,7 @@
 """Decoders as text encoders: GPT-2, OPT, Llama, Qwen, Gemma and their like, which read from left to right.
 
-A piece has seen what stands before it and nothing after it. So a dialogue is read in the order in which it was said, the
-utterance (or the prompt) last, and what a decoder says of it is the state of the last piece.
+A piece has seen what stands before it and nothing after it. So a dialogue is read in the order in which it was said,
+the utterance (or the prompt) last, and what a decoder says of it is the state of the last piece.
 """
 
 from __future__ import annotations

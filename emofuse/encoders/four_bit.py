@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from emofuse.encoders.encoder import transformer_layers
-from emofuse.errors import require_package
+from emofuse.errors import RecipeError, require_package
 
 BLOCK = 64
 """Weights that share a scale. Rows that are no multiple of it stay as they are: on a processor, bitsandbytes mixes the
@@ -21,14 +21,19 @@ scales of neighbouring rows up."""
 def quantise(backbone: nn.Module) -> None:
     """Pack the linear layers inside the transformer layers, in place; on the meta device, their shapes alone.
 
-    Raises MissingExtraError where bitsandbytes is not installed.
+    Raises MissingExtraError where bitsandbytes is not installed, RecipeError where no layer can be packed.
     """
     layers = tuple(f"{name}." for name in transformer_layers(backbone))
     linear = {n: m for n, m in backbone.named_modules() if is_linear(m) and n.startswith(layers)}
     chosen: dict[str, Any] = {n: m for n, m in linear.items() if _sizes(m)[0] % BLOCK == 0}
-    meta = all(layer.weight.device.type == "meta" for layer in chosen.values())
+    meta = next(backbone.parameters()).device.type == "meta"
     if not meta:
         require_package("bitsandbytes", extra="bits")
+    if not chosen:
+        raise RecipeError(
+            f"no layer of {type(backbone).__name__} has rows of a multiple of {BLOCK} weights, which are packed into 4 "
+            "bits; set weights to bfloat16"
+        )
     for name, layer in chosen.items():
         backbone.set_submodule(name, _shape(layer) if meta else _packed(layer))
     backbone.is_loaded_in_4bit = not meta  # type: ignore[assignment]  # what peft asks
@@ -66,6 +71,12 @@ def weights_in(parameter: nn.Parameter) -> int:
     return parameter.numel() * (2 if parameter.dtype == torch.uint8 else 1)
 
 
+def scales(module: nn.Module) -> int:
+    """Bytes of the scales of packed weights, which are no parameters: one in 8 bits a block, and one in 32 for 256."""
+    blocks = sum(weights_in(m.weight) // BLOCK for m in module.modules() if hasattr(m, "was_conv1d"))  # type: ignore
+    return blocks + 4 * -(-blocks // 256)
+
+
 def _sizes(layer: Any) -> tuple[int, int]:
     """Features in and out."""
     rows, columns = layer.weight.shape
@@ -96,6 +107,7 @@ def _shape(layer: Any) -> nn.Module:
     made = nn.Linear(features, out, layer.bias is not None, device="meta", dtype=torch.bfloat16)
     packed = torch.empty(-(-features * out // 2), 1, dtype=torch.uint8, device="meta")
     made.weight = nn.Parameter(packed, requires_grad=False)
+    made.was_conv1d = _is_conv1d(layer)  # type: ignore[assignment]
     return made
 
 

@@ -34,7 +34,7 @@ _PROBE = "a \U00013000"
 
 
 class TextEncoder(Encoder):
-    """A BERT-family backbone or a decoder, and the lexicon's zero-initialised projection (Zhang et al. 2023, ControlNet,
+    """A BERT-family backbone or a decoder, and the lexicon's projection, zero at first (Zhang et al. 2023, ControlNet,
     §3.1)."""
 
     Config = TextConfig
@@ -232,6 +232,7 @@ def _complete(config: TextConfig, tokenizer: Any, backbone: nn.Module) -> None:
     with_rows(tokenizer, backbone)
     if config.speakers == "tokens":
         with_speakers(tokenizer, backbone)
+
 
 def _drop_pooler(backbone: nn.Module) -> None:
     """BERT's pooler is never used here; left in, it would be a parameter without gradient."""

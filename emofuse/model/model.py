@@ -89,7 +89,7 @@ class EmotionModel(CheckpointMixin, nn.Module, Answering):
         )
         self.modality_heads = nn.ModuleDict(
             {
-                m: ModalityHead(self.tasks, d, self.encoders[m].config.pool, config.head_dropout, m, self.modalities)
+                m: ModalityHead(self.tasks, d, self.encoder(m).config.pool, config.head_dropout, m, self.modalities)
                 for m, d in dims.items()
             }
         )

@@ -18,9 +18,12 @@ from jaxtyping import Float
 from torch.profiler import ProfilerActivity, profile
 
 from emofuse.batch import Batch, collate
+from emofuse.encoders.four_bit import scales
+from emofuse.model.model import EmotionModel
 from emofuse.prepared import PreparedSample
 from emofuse.training.dataset.budget import Within, padded
 from emofuse.training.objective.objective import Objective
+from emofuse.training.recipe.schema import Optim
 
 PROBES = 4, 8
 """Rows of the two small steps."""
@@ -43,6 +46,22 @@ class Footprint:
     def peak(self) -> int:
         """All of it."""
         return self.weights + self.optimizer + self.step
+
+
+@dataclass(frozen=True)
+class AtRest:
+    """What is held between two steps, in bytes, known from shapes alone."""
+
+    weights: int
+    learning: int
+    """Gradients and moments of what learns; what is frozen has none."""
+    built: int
+    """The weights before any are packed into 4 bits."""
+
+    @property
+    def all(self) -> int:
+        """All of it."""
+        return self.weights + self.learning
 
 
 @dataclass(frozen=True)
@@ -96,6 +115,15 @@ def peak_of(allocations: Float[np.ndarray, " events"]) -> int:
     return int(max(0.0, np.cumsum(allocations).max(initial=0.0)))
 
 
+def at_rest(model: EmotionModel, optim: Optim, average: bool = False) -> AtRest:
+    """Of a model, which may be a shape without weights."""
+    tensors = [*model.parameters(), *model.buffers()]
+    learns = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    each = 4 + (2 if optim.kind == "adamw8bit" else 8) + 4 * average
+    built = sum(t.nbytes * (4 if t.dtype == torch.uint8 else 1) for t in tensors)
+    return AtRest(sum(t.nbytes for t in tensors) + scales(model), each * learns, built)
+
+
 def footprint(step: Step, samples: Sequence[PreparedSample], within: Within, average: bool = False) -> Footprint:
     """Of the largest part of a batch of these samples, from two small steps over some of its rows.
 
@@ -108,7 +136,7 @@ def footprint(step: Step, samples: Sequence[PreparedSample], within: Within, ave
     runs = [step.allocations([batch]) for batch in batches]
     needed = peak_of(runs[0]) if len(runs) == 1 else _extrapolated(runs[0], runs[1], rows)
     model = step.objective.model
-    weights = sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
+    weights = sum(t.nbytes for t in (*model.parameters(), *model.buffers())) + scales(model)
     learns = sum(p.nbytes for p in model.parameters() if p.requires_grad)
     return Footprint(weights, step.held() + (learns if average else 0), needed, rows)
 

@@ -69,7 +69,9 @@ def test_an_encoder_stays_as_it_was(tiny_tokenizer):
     built = TextEncoder(TextConfig(tokenizer=str(tiny_tokenizer), architecture=bert))
     assert not is_decoder(built.backbone) and not built.places
     assert (built.config.layout, built.config.pool) == ("pair", "attention")
-    assert not is_decoder(hf.backbone({"model_type": "xlnet", "n_layer": 1, "d_model": 8, "n_head": 2, "vocab_size": 9}))
+    assert not is_decoder(
+        hf.backbone({"model_type": "xlnet", "n_layer": 1, "d_model": 8, "n_head": 2, "vocab_size": 9})
+    )
     bloom = {"model_type": "bloom", "n_layer": 1, "hidden_size": 8, "n_head": 2, "vocab_size": 9}
     assert is_decoder(hf.backbone(bloom))
 
@@ -124,7 +126,9 @@ def test_a_marker_that_a_tokenizer_puts_at_the_end_is_what_is_pooled(decoder_fol
     from transformers import AutoModel, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(decoder_folder("qwen2"))
-    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing("$A <|endoftext|>", "$A $B", [("<|endoftext|>", 0)])
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        "$A <|endoftext|>", "$A $B", [("<|endoftext|>", 0)]
+    )
     tokenizer.save_pretrained(tmp_path)
     AutoModel.from_pretrained(decoder_folder("qwen2")).save_pretrained(tmp_path)
     arrays = encoder(tmp_path).prepare(segment())

@@ -125,6 +125,7 @@ def _tracing() -> Iterator[None]:
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # pyright: ignore[reportPrivateImportUsage]
         for said in ("You are using the legacy TorchScript", "The feature will be removed", "`torch.jit"):
             warnings.filterwarnings("ignore", said, DeprecationWarning)
+        warnings.filterwarnings("ignore", "Exporting aten::index operator", UserWarning)  # of no negative index
         warnings.filterwarnings("ignore", "Constant folding - Only steps=1 can be constant folded", UserWarning)
         yield
 

@@ -21,6 +21,7 @@ from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
 from emofuse.training.dataset.sampler import Buckets, Shares
 from emofuse.training.dataset.sources import SourceExamples, read_source
+from emofuse.training.footprint import at_rest
 from emofuse.training.outcome.ensemble import members
 from emofuse.training.recipe.measured import measured
 from emofuse.training.recipe.read import method_recipes, stage_list
@@ -75,11 +76,12 @@ def plan(recipe: Recipe, limit: int | None, errors: list[DataError]) -> Iterator
     for modality, encoder in described.items():
         yield f"  {modality}: {encoder.note}; {recipe_strategy(recipe, modality)}"
     known = {m: d.values for m, d in described.items() if d.values is not None}
-    yield from _model(recipe, known)
+    model = _planned(recipe, known) if known else None
+    yield from _model(recipe, model, [m for m in described if m not in known])
     yield from _steps(recipe, gathered, limit)
     here = [g for g in gathered if g is not None]
-    if len(known) == len(described) and len(here) == len(gathered) and recipe.train.epochs:
-        yield from measured(recipe, known, here, parameter_counts(_built(recipe, known))["all"][1], limit)
+    if model and len(known) == len(described) and len(here) == len(gathered) and recipe.train.epochs:
+        yield from measured(recipe, known, here, at_rest(model, recipe.optim, bool(recipe.train.ema)), limit)
     yield from _writes(recipe)
 
 
@@ -204,13 +206,10 @@ def recipe_strategy(recipe: Recipe, modality: Modality) -> str:
     return (f"{strategy.kind} ({detail[strategy.kind]})" if strategy.kind in detail else strategy.kind) + kept
 
 
-def _model(recipe: Recipe, encoders: Mapping[Modality, dict[str, Any]]) -> Iterator[str]:
-    if not encoders:
+def _model(recipe: Recipe, model: EmotionModel | None, lacking: Sequence[Modality]) -> Iterator[str]:
+    if model is None:
         yield "parameters: known once an encoder is here"
         return
-    model = _built(recipe, encoders)
-    apply_strategies(model, {m: s for m, s in recipe.strategy.items() if m in encoders})
-    lacking = [m for m in recipe.model.encoders if m not in encoders]
     yield "parameters" + (f" (without {' and '.join(lacking)}):" if lacking else ":")
     for part, (learns, total) in parameter_counts(model).items():
         yield f"  {part}: {learns:,} of {total:,} learn ({learns / total:.1%})"
@@ -220,10 +219,12 @@ def _model(recipe: Recipe, encoders: Mapping[Modality, dict[str, Any]]) -> Itera
         yield f"  lr {group['lr']:.3g}, decay {group['weight_decay']:g}: {count:,} in {len(group['params'])} tensors"
 
 
-def _built(recipe: Recipe, encoders: Mapping[Modality, dict[str, Any]]) -> EmotionModel:
-    """The model in shape alone; nothing is allocated."""
+def _planned(recipe: Recipe, encoders: Mapping[Modality, dict[str, Any]]) -> EmotionModel:
+    """The model as it is trained, in shape alone; nothing is allocated."""
     with describing_model(), torch.device("meta"):
-        return EmotionModel(model_config(_only(recipe, encoders, {})))
+        model = EmotionModel(model_config(_only(recipe, encoders, {})))
+    apply_strategies(model, {m: s for m, s in recipe.strategy.items() if m in encoders})
+    return model
 
 
 def _steps(recipe: Recipe, gathered: Sequence[SourceExamples | None], limit: int | None) -> Iterator[str]:

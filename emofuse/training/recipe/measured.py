@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from emofuse.errors import installed
 from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
 from emofuse.training.assemble import Data, assemble
 from emofuse.training.dataset.budget import Within, seconds_a_step
 from emofuse.training.dataset.sampler import Buckets, Key
 from emofuse.training.dataset.sources import SourceExamples
-from emofuse.training.footprint import Footprint, Step, footprint, free_memory, pace
+from emofuse.training.footprint import AtRest, Footprint, Step, footprint, free_memory, pace
 from emofuse.training.objective.objective import Objective
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.tuning.init import describing_model, model_config
@@ -24,24 +25,29 @@ from emofuse.training.tuning.strategies import apply_strategies
 
 ROOM = 0.5
 """Share of the free memory that the plan itself may take."""
-STATES = 4
-"""Weights, gradients and two moments."""
+BITS = "bitsandbytes"
+"""What packs weights into 4 bits."""
 
 
 def measured(
     recipe: Recipe,
     encoders: Mapping[Modality, Mapping[str, Any]],
     gathered: list[SourceExamples],
-    parameters: int,
+    rest: AtRest,
     limit: int | None = None,
 ) -> list[str]:
     """The lines of memory and time; no weights are read, nothing is written, and no random state is changed.
 
-    `parameters`: how many the model has in all.
+    `rest`: what is known of the memory before that.
     """
-    least = 4 * STATES * parameters
-    if least > ROOM * free_memory(torch.device("cpu")):
-        return [f"memory: {_gb(least)} for weights, gradients and moments alone: too much to measure here"]
+    unmeasured = _unmeasured(recipe, rest)
+    if unmeasured:
+        free, device = free_memory(_device(recipe)), "GPU" if _device(recipe).type == "cuda" else "CPU"
+        fits = f"{'more than' if rest.all > free else 'of'} the {_gb(free)} free on this {device}"
+        return [
+            f"memory: {_gb(rest.all)} for weights ({_gb(rest.weights)}), and for gradients and moments of what learns "
+            f"({_gb(rest.learning)}) alone, {fits}: {unmeasured}"
+        ]
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(recipe.train.threads or threads)
@@ -49,6 +55,18 @@ def measured(
             return list(_told(recipe, *_step(recipe, encoders, gathered, limit)))
     finally:
         torch.set_num_threads(threads)
+
+
+def _unmeasured(recipe: Recipe, rest: AtRest) -> str:
+    """Why no step is taken here; "" where one is."""
+    if max(rest.all, rest.built) > ROOM * free_memory(torch.device("cpu")):
+        return "too much to measure here"
+    packed = any(values.get("weights") == "4bit" for values in recipe.model.encoders.values())
+    if packed and not installed(BITS):
+        return (
+            f"not measured, since {BITS} is not installed, nor can this be trained without: pip install 'emofuse[bits]'"
+        )
+    return ""
 
 
 def _step(

@@ -88,7 +88,7 @@ def merge(model: EmotionModel) -> None:
     """
     for modality in model.modalities:
         encoder = model.encoder(modality)
-        if encoder.backbone is not None and is_quantised(encoder.backbone):
+        if isinstance(encoder.backbone, nn.Module) and is_quantised(encoder.backbone):
             encoder.backbone = _unpacked(encoder.backbone)
         if hasattr(encoder.backbone, "peft_config"):
             encoder.backbone = encoder.backbone.merge_and_unload(safe_merge=True)

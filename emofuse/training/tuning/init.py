@@ -11,6 +11,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from emofuse.encoders.four_bit import weights_in
 from emofuse.encoders.registry import encoder_class
 from emofuse.errors import CheckpointError, EmofuseError, RecipeError, first_line, nearest
 from emofuse.modalities import Modality, subset_name, subsets_of
@@ -185,8 +186,8 @@ def parameter_counts(model: EmotionModel) -> dict[str, tuple[int, int]]:
     """Part → (trainable, all) parameters: each encoder, `fusion and heads`, `all`."""
     counts: dict[str, tuple[int, int]] = {}
     for name, parameter in model.named_parameters():
-        part = name.split(".")[1] if name.startswith("encoders.") else "fusion and heads"
+        part, count = name.split(".")[1] if name.startswith("encoders.") else "fusion and heads", weights_in(parameter)
         for key in (part, "all"):
             learns, total = counts.get(key, (0, 0))
-            counts[key] = (learns + parameter.numel() * parameter.requires_grad, total + parameter.numel())
+            counts[key] = (learns + count * parameter.requires_grad, total + count)
     return counts

@@ -20,7 +20,7 @@ from emofuse.training.recipe.schema import Optim, Strategy
 from emofuse.training.tuning.adapters import adapters_of, load_adapters, merge, save_adapters
 from emofuse.training.tuning.init import parameter_counts
 from emofuse.training.tuning.optim import parameter_groups
-from emofuse.training.tuning.strategies import adapter_config, adaptable, apply_strategies, quiet_peft
+from emofuse.training.tuning.strategies import adaptable, adapter_config, apply_strategies, quiet_peft
 
 PROJECTIONS = {
     "gpt2": {"attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"},
@@ -63,26 +63,6 @@ def logits(built: EmotionModel, make_segment) -> torch.Tensor:
 def close(found: torch.Tensor, expected: torch.Tensor, share: float = 0.05) -> bool:
     """Apart by no more than this share of what stands there, in the mean: the rounding of sixteen bits."""
     return bool((found - expected).abs().mean() < share * expected.abs().mean())
-
-
-@pytest.fixture(scope="module")
-def wide_folder(decoder_folder, tmp_path_factory):
-    """As `decoder_folder`, with rows as long as a block of weights in 4 bits."""
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
-
-    made = {}
-
-    def folder(kind: str):
-        if kind not in made:
-            made[kind] = tmp_path_factory.mktemp(f"wide-{kind}")
-            config = AutoConfig.from_pretrained(decoder_folder(kind))
-            config.hidden_size, config.head_dim, config.intermediate_size, config.n_inner = 64, 16, 128, 128
-            torch.manual_seed(0)
-            AutoModel.from_config(config).save_pretrained(made[kind])
-            AutoTokenizer.from_pretrained(decoder_folder(kind)).save_pretrained(made[kind])
-        return made[kind]
-
-    return folder
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -200,12 +180,20 @@ def test_adapters_learn_over_weights_of_sixteen_bits(decoder_folder, make_segmen
 @pytest.mark.skipif(HAS_BITS, reason="bitsandbytes is installed")
 def test_four_bits_ask_for_their_package(decoder_folder):
     with pytest.raises(MissingExtraError, match=r"bitsandbytes.*emofuse\[bits\]"):
-        apply_strategies(model(decoder_folder("qwen2"), weights="4bit"), {"text": Strategy(kind="lora")})
+        apply_strategies(model(decoder_folder("qwen2-wide"), weights="4bit"), {"text": Strategy(kind="lora")})
+
+
+def test_layers_that_cannot_be_packed_are_refused(decoder_folder):
+    plain = model(decoder_folder("qwen2")).encoder("text").backbone
+    with torch.device("meta"):
+        shape = type(plain)(plain.config)
+    with pytest.raises(RecipeError, match=r"multiple of 64 weights.*set weights to bfloat16"):
+        quantise(shape)
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "qwen2"])
-def test_the_shape_of_four_bits_counts_every_weight_and_half_the_bytes(wide_folder, kind):
-    plain = model(wide_folder(kind)).encoder("text").backbone
+def test_the_shape_of_four_bits_counts_every_weight_and_half_the_bytes(decoder_folder, kind):
+    plain = model(decoder_folder(f"{kind}-wide")).encoder("text").backbone
     with torch.device("meta"):
         shape = type(plain)(plain.config)
     quantise(shape)
@@ -217,8 +205,8 @@ def test_the_shape_of_four_bits_counts_every_weight_and_half_the_bytes(wide_fold
 
 @needs_bits
 @pytest.mark.parametrize("kind", ["gpt2", "qwen2"])
-def test_four_bits_there_and_back_are_the_weights_that_were_multiplied(wide_folder, kind):
-    built = model(wide_folder(kind))
+def test_four_bits_there_and_back_are_the_weights_that_were_multiplied(decoder_folder, kind):
+    built = model(decoder_folder(f"{kind}-wide"))
     backbone = built.encoder("text").backbone
     before = {n: p.clone() for n, p in backbone.named_parameters()}
     ids = torch.randint(1, 300, (2, 9))
@@ -242,9 +230,9 @@ def test_four_bits_there_and_back_are_the_weights_that_were_multiplied(wide_fold
 @pytest.mark.parametrize("kind", ["gpt2", "qwen2"])
 @pytest.mark.parametrize("strategy", ["lora", "adalora", "ia3", "prefix", "prompt", "frozen"])
 def test_adapters_over_four_bits_are_merged_into_the_weights_they_learnt_over(
-    wide_folder, make_segment, tmp_path, kind, strategy
+    decoder_folder, make_segment, tmp_path, kind, strategy
 ):
-    built = model(wide_folder(kind), weights="4bit")
+    built = model(decoder_folder(f"{kind}-wide"), weights="4bit")
     apply_strategies(built, {"text": Strategy(kind=strategy, rank=2, tokens=3)})
     built.train()
     loss = sum(v.square().sum() for v in built(collate([built.prepare(make_segment(0))])).logits.values())
