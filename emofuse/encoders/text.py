@@ -74,6 +74,7 @@ class TextEncoder(Encoder):
         if checkpoint is None:
             config = settled(config, backbone)
             _complete(config, tokenizer, backbone)
+        config = config.model_copy(update={"pool": config.pool or "attention"})
         self.config = config.model_copy(update={"architecture": described(backbone.config)})
         self.backbone = backbone
         self.places = takes_positions(backbone)

@@ -92,6 +92,8 @@ def merge(model: EmotionModel) -> None:
             encoder.backbone = _unpacked(encoder.backbone)
         if hasattr(encoder.backbone, "peft_config"):
             encoder.backbone = encoder.backbone.merge_and_unload(safe_merge=True)
+        if hasattr(encoder.config, "weights"):  # what is saved now is plain; adapters alone keep what they are over
+            encoder.config = encoder.config.model_copy(update={"weights": "float32"})
 
 
 def _unpacked(backbone: Any) -> nn.Module:
