@@ -13,7 +13,6 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from emofuse.encoders.config import TextConfig
-from emofuse.encoders.virtual import room
 from emofuse.errors import RecipeError
 
 _BOTH_WAYS = {"xlnet", "bert-generation"}
@@ -39,7 +38,7 @@ def _generates_only(model_type: str) -> bool:
 
 def takes_positions(backbone: nn.Module) -> bool:
     """Whether a decoder is told the place of each piece."""
-    return is_decoder(backbone) and "position_ids" in inspect.signature(backbone.forward).parameters
+    return "position_ids" in inspect.signature(backbone.forward).parameters and is_decoder(backbone)
 
 
 def positions(mask: Bool[Tensor, "batch time"]) -> Int[Tensor, "batch time"]:
@@ -54,6 +53,8 @@ def settled(config: TextConfig, backbone: nn.Module) -> TextConfig:
     """
     if not is_decoder(backbone):
         return config.model_copy(update={"pool": config.pool or "attention"})
+    from emofuse.encoders.virtual import room  # which loads transformers
+
     name, limit = type(backbone).__name__, room(backbone)
     if config.future_turns:
         raise RecipeError(
