@@ -63,6 +63,10 @@ ENGLISH = {
     "only_absent": (
         "only {names} should be predicted, and says nothing here: nothing was predicted; who speaks: {speakers}"
     ),
+    "voice_left_out": (
+        "in {segments} segment(s) the voice is longer than the {limit:g} s that this model reads at once: "
+        "{seconds:.1f} s were left out"
+    ),
     "foreign_script": (
         "the words are in a script that this model's vocabulary hardly has: what is read in them means little; leave "
         "them out, or load a model that knows the language"

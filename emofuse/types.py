@@ -62,6 +62,10 @@ class Word:
     """Who says it, where that is known."""
 
 
+NOBODY = -1
+"""The person of a track that holds whole pictures in place of somebody's face."""
+
+
 @dataclass(frozen=True, eq=False)
 class FaceTrack:
     """The chosen crops of one person in one segment: RGB, square, with the seconds and pixel boxes they came from."""
@@ -77,6 +81,8 @@ class FaceTrack:
     """How long the person is in view, of which the crops are a choice; 0 = only what the crops span is known."""
     mouth: Float[np.ndarray, "moments 2"] | None = None
     """Seconds, and how much the mouth has moved since the moment before; None where that was not looked at."""
+    talk: float | None = None
+    """How much it moves while there is sound, and with it; None = to be told from `mouth` and the segment's sound."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -227,6 +227,18 @@ def tiny_model(tiny_config):
     return model
 
 
+@pytest.fixture(scope="session")
+def published() -> Callable[[str, Path], Path]:
+    """Writes a tiny random model of a family into a folder, in the format that its library publishes."""
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("published", ROOT / "tests" / "published.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.published
+
+
 @pytest.fixture
 def make_segment():
     """Builds a segment with all three modalities from a seed; length and word count vary with it."""

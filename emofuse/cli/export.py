@@ -50,7 +50,7 @@ def export(
     loaded = EmotionModel.from_pretrained(source, lean=True)
     segments: list[Segment] = []
     for name, folder_of in zip(corpus or (), root or (), strict=False):
-        segments += dev_segments(name, folder_of, limit)
+        segments += dev_segments(name, folder_of, limit, loaded)
     written = write(loaded, folder, format, segments, int8=int8, beside=beside, source=source)
     typer.echo(f"{format}{', int8' if int8 else ''}: {written}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from emofuse.data.duplicates import without_duplicates
 from emofuse.data.join import join
 from emofuse.data.load import holds_features, load_segment, modalities_of
 from emofuse.errors import DataError
+from emofuse.media.faces.track import FaceOptions
 from emofuse.modalities import Modality
 from emofuse.prepared import PreparedSample
 from emofuse.tasks import TASKS, Task
@@ -33,7 +35,15 @@ class Prepares(Protocol):
     @property
     def modalities(self) -> tuple[Modality, ...]: ...
 
+    @property
+    def face_options(self) -> FaceOptions: ...
+
     def prepare(self, segment: Segment, targets: Mapping[str, np.ndarray] | None = None) -> PreparedSample: ...
+
+
+def read_by(model: Prepares) -> Callable[[Utterance], Segment]:
+    """Reads utterances as this model sees them."""
+    return partial(load_segment, face_options=model.face_options)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +91,7 @@ class Example:
 
     def prepare(self, model: Prepares, change: Callable[[Segment], Segment] | None = None) -> PreparedSample:
         """Arrays for the model, of the segment as it is or as `change` makes it; features are left as they are."""
-        segment = self.load()
+        segment = self.load(read_by(model))
         return model.prepare(change(segment) if change and segment.features is None else segment, self.targets)
 
 

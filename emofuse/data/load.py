@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from emofuse.corpora.features import ARRAYS, Features, read_features
+from emofuse.encoders.processors.speaking import with_talk
 from emofuse.media.audio import AudioBlock
 from emofuse.media.decode import stream
 from emofuse.media.faces.collect import FaceCollector, FaceOptions, faces_in_image
+from emofuse.media.faces.frames import FrameCollector, collector
 from emofuse.media.formats import kind_of
 from emofuse.media.image import read_image
 from emofuse.media.transcript import spread
@@ -27,21 +29,22 @@ FEATURES = ".npz"
 """Features that someone else extracted, in place of media."""
 
 
-def load_segment(utterance: Utterance) -> Segment:
+def load_segment(utterance: Utterance, face_options: FaceOptions | None = None) -> Segment:
     """The words, the voice and the faces of an utterance, or its ready-made features.
 
-    Raises MediaError when its media cannot be read, DataError when its features cannot.
+    `face_options`: how a model sees faces (`Answering.face_options`); None = as `FaceOptions()`. Raises MediaError when
+    its media cannot be read, DataError when its features cannot.
     """
-    start = utterance.start or 0.0
+    start, face_options = utterance.start or 0.0, face_options or FaceOptions()
     waveform, faces, features, end = None, (), None, start
     if holds_features(utterance):
         features = features_of(utterance)
     elif utterance.media is not None and kind_of(utterance.media) == "picture":
-        faces = _picture(utterance.media, cropped=utterance.face_crop)
+        faces = _picture(utterance.media, face_options, cropped=utterance.face_crop)
     elif utterance.media is not None:
-        waveform, faces, end = _clip(utterance.media, start, utterance.end)
+        waveform, faces, end = _clip(utterance.media, start, utterance.end, face_options)
     words = spread(utterance.text, start, end) if utterance.text else None
-    return Segment(
+    segment = Segment(
         id=utterance.id,
         start=start,
         end=end,
@@ -55,6 +58,7 @@ def load_segment(utterance: Utterance) -> Segment:
         features=features,
         extras=utterance.extras,
     )
+    return with_talk(segment) if len(faces) > 1 else segment
 
 
 def modalities_of(utterance: Utterance) -> frozenset[Modality]:
@@ -90,28 +94,30 @@ def _feature_file(path: str) -> Features:
     return read_features(path)
 
 
-def _clip(path: Path, start: float, end: float | None) -> tuple[np.ndarray | None, tuple[FaceTrack, ...], float]:
+def _clip(
+    path: Path, start: float, end: float | None, face_options: FaceOptions
+) -> tuple[np.ndarray | None, tuple[FaceTrack, ...], float]:
     """Sound and faces in one pass, and the second at which they end."""
     blocks: list[np.ndarray] = []
-    collector: FaceCollector | None = None
+    pictures: FaceCollector | FrameCollector | None = None
     last = start
-    for piece in stream(path, start=start, end=end, frame_interval=FaceOptions().frame_interval):
+    for piece in stream(path, start=start, end=end, frame_interval=face_options.frame_interval):
         if isinstance(piece, AudioBlock):
             blocks.append(piece.samples)
             last = max(last, piece.end)
         else:
-            collector = collector or FaceCollector()
-            collector.push(piece)
+            pictures = pictures or collector(None, face_options)
+            pictures.push(piece)
             last = max(last, piece.time)
     waveform = np.concatenate(blocks) if blocks else None
-    faces = collector.tracks(start, last + 1e-6) if collector else ()
+    faces = pictures.tracks(start, last + 1e-6) if pictures else ()
     return waveform, faces, last
 
 
-def _picture(path: Path, cropped: bool) -> tuple[FaceTrack, ...]:
+def _picture(path: Path, face_options: FaceOptions, cropped: bool) -> tuple[FaceTrack, ...]:
     rgb = read_image(path)
     if not cropped:
-        return faces_in_image(rgb)
+        return faces_in_image(rgb, options=face_options)
     height, width = rgb.shape[:2]
     box = np.array([[0, 0, width, height]], np.float32)
     return (FaceTrack(0, rgb[None], np.zeros(1, np.float32), box, np.ones(1, np.float32)),)

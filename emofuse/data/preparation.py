@@ -18,7 +18,7 @@ class Preparation:
     """A model's encoders without parameters, buffers and modules, but for those that stay `whole`."""
 
     def __init__(self, model: EmotionModel | Preparation, whole: Collection[Modality] = ()) -> None:
-        self.modalities = model.modalities
+        self.modalities, self.face_options = model.modalities, model.face_options
         self.encoders = {m: model.encoder(m) if m in whole else weightless(model.encoder(m)) for m in self.modalities}
 
     def encoder(self, modality: Modality) -> Encoder:

@@ -80,7 +80,9 @@ class BackboneConfig(EncoderConfig):
             if abs(number) > most:
                 raise ValueError(f"architecture: {name} is {number}; at most {most:,} is built")
         for width, heads in _DIVIDES:
-            if architecture and width in architecture and heads in architecture and not architecture.get("head_dim"):
+            staged = isinstance((architecture or {}).get(heads), list | tuple)  # a number a stage, of widths that grow
+            free = staged or (architecture or {}).get("head_dim")
+            if architecture and width in architecture and heads in architecture and not free:
                 _check_heads(width, architecture[width], heads, architecture[heads])
         return architecture
 
@@ -135,8 +137,26 @@ class TextConfig(BackboneConfig):
         return self
 
 
+class SpecAugment(BaseModel):
+    """Spans of frames and of channels masked while an encoder learns (Park et al. 2019), as wav2vec 2.0 is fine-tuned.
+
+    Frames of the wav2vec2 family take the vector that pretraining masked with, where the weights hold one, and else 0;
+    Whisper's are those of its spectrogram, which become 0.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    time: float = Field(0.05, ge=0, le=1)
+    """Share of the frames in masked spans, before these overlap; at least two spans of each row that has room."""
+    time_length: int = Field(10, ge=1, le=LARGEST)
+    """Frames in a span."""
+    features: float = Field(0.0, ge=0, le=1)
+    """Share of the channels in masked spans."""
+    features_length: int = Field(64, ge=1, le=LARGEST)
+
+
 class SpeechConfig(BackboneConfig):
-    """wav2vec2 family (wav2vec2, HuBERT, WavLM, wav2vec2-BERT) and Whisper's encoder, through transformers."""
+    """wav2vec2 family (wav2vec2, HuBERT, WavLM, data2vec, wav2vec2-BERT) and Whisper's encoder, of transformers."""
 
     kind: Literal["speech"] = "speech"  # type: ignore[assignment]
     layer_sum: bool = False
@@ -154,6 +174,10 @@ class SpeechConfig(BackboneConfig):
     """Channels of residual convolutions over the spectrogram, for a wav2vec2-BERT from scratch (see `MelStem`)."""
     trim: bool = True
     """Leave out what is 30 dB below the loudest at either end, so that how a clip was cut does not matter."""
+    max_seconds: float | None = Field(None, ge=0.1, le=LARGEST)
+    """The most sound that is read at once, from its start on, after trimming; None = all. What is left out is said."""
+    spec_augment: SpecAugment | None = None
+    """Masks the encoder's own frames while it learns; None = never. A frozen encoder is not masked."""
 
     @model_validator(mode="after")
     def _stem_of_scratch(self) -> SpeechConfig:
@@ -169,7 +193,7 @@ class SpeechConfig(BackboneConfig):
 
 
 class FaceConfig(BackboneConfig):
-    """ViT through timm: a timm name or `hf-hub:` id, a local folder, or a small one from scratch.
+    """Image backbones of timm (a name, an `hf-hub:` id, a folder) and of transformers (CLIP, SigLIP, ViT, DINOv2).
 
     From scratch, `architecture` is passed to timm's VisionTransformer, with `stem: [channels, …]` for a convolutional
     stem (Xiao et al. 2021) in place of the patch projection.
@@ -183,6 +207,26 @@ class FaceConfig(BackboneConfig):
     """Show the network luma only, three times over: a model that learnt on grey faces then meets no colour."""
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    """Mean and deviation of each colour; where they are not given, the source's own."""
+    view: Literal["faces", "frames"] = "faces"
+    """What is looked at: faces, cut out, or whole pictures, in which none are looked for."""
+    whose: Literal["main", "speaker", "all"] = "main"
+    """Faces in view that are read: of the person seen most, of whoever is seen to speak, or of all together. With
+    `all`, and with whole pictures, a segment has one answer, not one a person."""
+    crops: int = Field(8, ge=1, le=16)
+    """The most pictures of a segment: of each person, with `all` of all persons together."""
+    crop_interval: float = Field(1.0, ge=0.04, le=60)
+    """Seconds that a picture stands for: a segment has no more of a person than its length takes, but two."""
+    crop_size: int = Field(112, ge=16, le=1 << 13)
+    """Side that a picture is kept at, in pixels, before it is scaled to `image_size`."""
+    margin: float = Field(0.0, ge=0, le=2)
+    """Added around a face on each side, as a share of its side."""
+
+    @model_validator(mode="after")
+    def _of_faces(self) -> FaceConfig:
+        if self.view == "frames" and (self.whose != "main" or self.margin):
+            raise ValueError("whose and margin are of view: faces; whole pictures have neither: leave them out")
+        return self
 
 
 class FeaturesConfig(EncoderConfig):

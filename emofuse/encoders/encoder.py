@@ -20,8 +20,10 @@ from emofuse.types import Segment, Tokens, Word
 
 Inputs = Mapping[str, Tensor]
 """What `prepare` gave, collated: arrays [batch, time, …] (or [batch]) by name, a bool `mask` among them."""
-LAYER = re.compile(r"(?:^|\.)(?:encoder\.layers?|transformer\.layers?|blocks|layers?)\.(\d+)(?:\.|$)")
-"""The place of a transformer layer in the names of transformers and timm, and its number."""
+LAYER = re.compile(r"(?:^|\.)(?:blocks|layers?)\.\d+$")
+"""What the name of a layer ends in, in transformers and timm."""
+_NO_LAYER = re.compile(r"(?:^|\.)(?:adapter|pos_conv_embed|downsample)(?:\.|$)")
+"""What is numbered like layers and holds none: adapters above them, convolutions of positions, steps between stages."""
 _ABOVE = re.compile(r"(?:^|\.)(?:norm|fc_norm|final_layer_norm|ln_f|norm_f|project_out|head|adapter|pooler)(?:\.|$)")
 
 
@@ -64,6 +66,8 @@ class Encoder(nn.Module, ABC):
     """… and those of its architecture."""
     starts_at_zero: ClassVar[tuple[str, ...]] = ()
     """Beginnings of names of weights that add nothing before they learn: a checkpoint to start from may lack them."""
+    still: tuple[Literal["front", "backbone"], ...] = ()
+    """Parts that stay in evaluation mode while it trains: those that a strategy has frozen."""
     exports: ClassVar[bool] = True
     """Whether it can be a graph for other runtimes, of any batch and any length."""
 
@@ -133,15 +137,37 @@ class Encoder(nn.Module, ABC):
     # layers
 
     @property
+    def front(self) -> tuple[nn.Module, ...]:
+        """What the input meets first, which `freeze: front` keeps as it is; () for an encoder that names nothing."""
+        return ()
+
+    def train(self, mode: bool = True) -> Encoder:
+        """Training mode, but for the parts that are `still`."""
+        super().train(mode)
+        parts = (*(self.front if "front" in self.still else ()), *([self.backbone] if "backbone" in self.still else []))
+        for part in parts:
+            part.eval()
+        return self
+
+    @property
     def layers(self) -> tuple[nn.Module, ...]:
         """The transformer layers, from the input on; () for an encoder without."""
         return tuple(transformer_layers(self.backbone).values()) if isinstance(self.backbone, nn.Module) else ()
 
     def depths(self) -> dict[str, int]:
-        """Parameter → 0 for embeddings and front ends, i + 1 for layer i, n + 1 for what stands above the n layers."""
+        """Parameter → 0 for embeddings and front ends, i + 1 for layer i, n + 1 for what stands above the n layers.
+
+        What stands between two layers, as hierarchical backbones have it, goes with the later one.
+        """
         owner = {id(p): i + 1 for i, layer in enumerate(self.layers) for p in layer.parameters()}
         top = len(self.layers) + 1
-        return {n: owner.get(id(p), top if self._above(n) else 0) for n, p in self.named_parameters()}
+        found = {n: owner.get(id(p), top if self._above(n) else 0) for n, p in self.named_parameters()}
+        names = list(found)
+        inside = [i for i, n in enumerate(names) if 0 < found[n] < top]
+        later = top
+        for name in reversed(names[inside[0] : inside[-1]] if inside else []):
+            later = found[name] = found[name] or later
+        return found
 
     def _above(self, name: str) -> bool:
         """Whether a parameter outside the layers stands above them; virtual tokens act in all and count as above."""
@@ -209,6 +235,10 @@ class Encoder(nn.Module, ABC):
         """Inputs in which every row feeds as much as the longest; for encoders whose `feed` leaves padding out."""
         return inputs
 
+    def left_out(self, segment: Segment) -> float:
+        """Seconds of a segment that are there and not read, because it is longer than what is read at once."""
+        return 0.0
+
     # words
 
     def reads_at_once(self, words: Sequence[Word]) -> bool:
@@ -233,12 +263,13 @@ class Encoder(nn.Module, ABC):
 def transformer_layers(backbone: nn.Module) -> dict[str, nn.Module]:
     """The transformer layers of a backbone by name, from the input on; {} where it has none that are known.
 
-    Known are the names of LAYER, and else the classes that transformers keeps whole on a device (`_no_split_modules`).
+    Known are the names of LAYER, the innermost where a stage holds layers, and else the classes that transformers keeps
+    whole on a device (`_no_split_modules`).
     """
     named = list(backbone.named_modules())
-    found = {int(match[1]): (n, m) for n, m in named if (match := LAYER.search(n)) and match.end() == len(n)}
+    found = {n: m for n, m in named if LAYER.search(n) and not _NO_LAYER.search(n)}
     if found:
-        return dict(found[i] for i in sorted(found))
+        return {n: m for n, m in found.items() if not any(other.startswith(f"{n}.") for other in found)}
     whole = set(getattr(backbone, "_no_split_modules", None) or ())
     return {n: m for n, m in named if type(m).__name__ in whole and n.rpartition(".")[2].isdigit()}
 

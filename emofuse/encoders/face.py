@@ -1,4 +1,4 @@
-"""The face encoder: crops to one ViT state per frame, with seconds."""
+"""The face encoder: crops or whole frames to one state each, with seconds."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from emofuse.encoders import vision
 from emofuse.encoders.backbones import vit
 from emofuse.encoders.config import FaceConfig
 from emofuse.encoders.encoder import Encoder, Inputs
+from emofuse.encoders.hf import described as described_config
 from emofuse.encoders.processors.face import FaceProcessor
 from emofuse.encoders.sources import resolve_source
 from emofuse.errors import CheckpointError, require_package
@@ -88,21 +90,22 @@ class ConvStem(nn.Module):
 
 
 class FaceEncoder(Encoder):
-    """A timm ViT applied to each real frame; frames that are padding are never run."""
+    """An image backbone applied to each real frame; frames that are padding are never run."""
 
     Config = FaceConfig
     modality: Modality = "face"
     has_lean = True
     continuous = ("pixels",)
-    depth_keys = ("depth",)
-    input_fields = ("image_size", "grayscale")
+    depth_keys = ("depth", "num_hidden_layers")
+    input_fields = ("image_size", "grayscale", "view", "whose", "crops", "crop_interval", "crop_size", "margin")
     mean: Tensor
     std: Tensor
 
     def __init__(self, config: FaceConfig, checkpoint: Path | None = None, lean: bool = False) -> None:
         super().__init__()
         self.backbone, self.config = _build(config, pretrained=checkpoint is None, lean=lean)
-        self.dim: int = getattr(self.backbone, "head_hidden_size", None) or self.backbone.num_features
+        self.through_transformers = vision.is_vision(self.config.architecture or {})
+        self.dim = _width(self.backbone, self.through_transformers)
         self.processor = FaceProcessor(self.config)
         self.register_buffer("mean", torch.tensor(self.config.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(self.config.std).view(3, 1, 1), persistent=False)
@@ -111,6 +114,10 @@ class FaceEncoder(Encoder):
     def shape_in(cls, folder: Path, values: Mapping[str, Any]) -> dict[str, Any] | None:
         """timm's name of the architecture, from the folder's config.json."""
         described = json.loads((folder / "config.json").read_text("utf-8"))
+        if vision.is_vision(described):
+            architecture = vision.tower_of(described)
+            size = architecture.get("image_size", FaceConfig.model_fields["image_size"].default)
+            return {"architecture": architecture, "image_size": values.get("image_size", size)}
         if "architecture" not in described:
             return None
         shaped = _plain_args(described.get("model_args", {}))
@@ -129,6 +136,8 @@ class FaceEncoder(Encoder):
 
     def states(self, fed: Inputs) -> Tensor:
         """[real frames, dim]."""
+        if self.through_transformers:
+            return vision.states(self.backbone, fed["pictures"])
         return self.backbone.forward_head(self.backbone.forward_features(fed["pictures"]), pre_logits=True)
 
     def tokens(self, states: Tensor, fed: Inputs, inputs: Inputs) -> Tokens:
@@ -145,7 +154,21 @@ class FaceEncoder(Encoder):
     @property
     def embedding_site(self) -> nn.Module:
         """The projection of patches, of a transformer."""
-        return self.backbone.patch_embed if hasattr(self.backbone, "patch_embed") else super().embedding_site
+        return self.front[0] if self.front else super().embedding_site
+
+    @property
+    def front(self) -> tuple[nn.Module, ...]:
+        """The projection of patches, of a transformer."""
+        if self.through_transformers:
+            return (self.backbone.get_input_embeddings(),)
+        return (self.backbone.patch_embed,) if hasattr(self.backbone, "patch_embed") else ()
+
+    def _above(self, name: str) -> bool:
+        """What image backbones name after their layers stands above them."""
+        names = [n for n, _ in self.named_parameters()]
+        inside = {id(p) for layer in self.layers for p in layer.parameters()}
+        last = max((i for i, p in enumerate(self.parameters()) if id(p) in inside), default=-1)
+        return names.index(name) > last >= 0 or not self.layers
 
     def filled(self, inputs: Inputs) -> Inputs:
         """Real frames repeated in the place of padding."""
@@ -155,7 +178,15 @@ class FaceEncoder(Encoder):
         return {**inputs, "pixels": pixels, "mask": torch.ones_like(inputs["mask"])}
 
 
+def _width(backbone: Any, through_transformers: bool) -> int:
+    if through_transformers:
+        return backbone.config.hidden_size
+    return getattr(backbone, "head_hidden_size", None) or backbone.num_features
+
+
 def _build(config: FaceConfig, pretrained: bool, lean: bool) -> tuple[nn.Module, FaceConfig]:
+    if (found := _of_transformers(config, pretrained)) is not None:
+        return found
     if lean and not pretrained and (backbone := _lean(config)) is not None:
         return backbone, config
     if config.name is None and config.source is None:
@@ -173,10 +204,36 @@ def _build(config: FaceConfig, pretrained: bool, lean: bool) -> tuple[nn.Module,
         name = cast(str, config.name)
         backbone = timm.create_model(name, pretrained=False, num_classes=0, **described)
     cfg = cast(dict[str, Any], backbone.pretrained_cfg)
-    size = described.get("img_size", cfg["input_size"][-1])
+    kept = "image_size" in config.model_fields_set and not pretrained and not cfg.get("fixed_input_size")
+    size = described.get("img_size", config.image_size if kept else cfg["input_size"][-1])
     update: dict[str, Any] = {"name": name, "image_size": size, "architecture": described}
     if pretrained and config.source is not None:
-        update |= {"mean": tuple(cfg["mean"]), "std": tuple(cfg["std"])}
+        update |= _colours(config, tuple(cfg["mean"]), tuple(cfg["std"]))
+    return backbone, config.model_copy(update=update)
+
+
+def _colours(config: FaceConfig, mean: Any, std: Any) -> dict[str, Any]:
+    """The source's mean and deviation, unless the configuration gives its own."""
+    return {k: v for k, v in (("mean", mean), ("std", std)) if k not in config.model_fields_set}
+
+
+def _of_transformers(config: FaceConfig, pretrained: bool) -> tuple[nn.Module, FaceConfig] | None:
+    """A backbone of transformers with its configuration; None for one of timm or from scratch."""
+    if not pretrained or config.source is None:
+        shape = config.architecture or {}
+        if not vision.is_vision(shape):
+            return None
+        backbone: Any = vision.from_architecture(shape)
+        update: dict[str, Any] = {}
+    else:
+        source = resolve_source(config.source)
+        if not vision.source_config(source, config.revision):
+            return None
+        backbone = vision.pretrained(source, config.revision)
+        own = {"mean", "std"} <= config.model_fields_set
+        update = {} if own else _colours(config, *vision.colours(source, config.revision))
+    size = config.image_size if "image_size" in config.model_fields_set else backbone.config.image_size
+    update |= {"architecture": described_config(backbone.config), "image_size": size}
     return backbone, config.model_copy(update=update)
 
 

@@ -1,8 +1,9 @@
-"""The speech encoder: waveform to wav2vec2-family states with seconds."""
+"""The speech encoder: waveform to wav2vec2-family or Whisper states with seconds."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,19 +22,22 @@ from emofuse.encoders.mel import HOP, WINDOW
 from emofuse.encoders.mel_stem import MelStem
 from emofuse.encoders.processors.speech import SpeechProcessor
 from emofuse.encoders.sources import resolve_source
+from emofuse.encoders.spec_augment import SpecAugmentHook, masked
 from emofuse.errors import CheckpointError
 from emofuse.modalities import Modality
 from emofuse.types import SAMPLE_RATE, Segment, Tokens
 
+_LAST_NORM = re.compile(r"(?:^|\.)backbone\.(?:base_model\.model\.)?(?:encoder\.)?layer_norm\.\w+$")
+
 
 class SpeechEncoder(Encoder):
-    """wav2vec2, HuBERT, WavLM, wav2vec2-BERT or Whisper's encoder; padding never changes a row."""
+    """wav2vec2, HuBERT, WavLM, data2vec, wav2vec2-BERT or Whisper's encoder; padding never changes a row."""
 
     Config = SpeechConfig
     modality: Modality = "speech"
     has_lean = True
     continuous = ("values",)
-    input_fields = ("normalize", "trim")
+    input_fields = ("normalize", "trim", "max_seconds")
     input_shape = ("feature_projection_input_dim",)
 
     def __init__(self, config: SpeechConfig, checkpoint: Path | None = None, lean: bool = False) -> None:
@@ -50,8 +54,10 @@ class SpeechEncoder(Encoder):
             self.backbone = hf.loadable(config.architecture, lean and checkpoint is not None and (plain or whisper))
         normalize = True if normalize is None else normalize
         shape: Any = self.backbone.config
-        # SpecAugment inside the backbone would draw from NumPy's global state: augmentation is ours and seeded.
+        # SpecAugment inside the backbone would draw from NumPy's global state, which no resumable state holds.
         shape.apply_spec_augment = False
+        if config.layer_sum or config.last_layers > 1:
+            shape.layerdrop = 0.0  # a layer that is left out has no state to be read
         self.config = config.model_copy(update={"architecture": described(shape), "normalize": normalize})
         self.shape = shape
         self.whisper = self._is_whisper()
@@ -64,6 +70,9 @@ class SpeechEncoder(Encoder):
         self.positions = [mask_positions(self.backbone)]
         layers = shape.encoder_layers if self.whisper else shape.num_hidden_layers
         self.layer_weights = nn.Parameter(torch.zeros(layers + 1)) if config.layer_sum else None
+        self.masking = SpecAugmentHook(config.spec_augment) if config.spec_augment else None
+        if self.masking is not None and not self.whisper:
+            self.backbone.feature_projection.register_forward_hook(self.masking)
         self._hop, self._window = self._frame(stride)
         self.input_hop = stride * HOP / SAMPLE_RATE if self.spectral else 1 / SAMPLE_RATE
         """Seconds from one of the `values` to the next."""
@@ -105,6 +114,10 @@ class SpeechEncoder(Encoder):
         """See SpeechProcessor; None when the segment has no waveform."""
         return self.processor(segment)
 
+    def left_out(self, segment: Segment) -> float:
+        """Seconds of the voice past `max_seconds`."""
+        return self.processor.left_out(segment)
+
     def feed(self, inputs: Inputs) -> dict[str, Tensor]:
         """`values` [batch, frames, mel] or [batch, samples], and `mask` on the same axis, past any stem."""
         values, mask = inputs["values"], inputs["mask"]
@@ -118,11 +131,23 @@ class SpeechEncoder(Encoder):
             norm.lengths = self._convolved(mask.sum(1), layers=1)
         if positions is not None:
             positions.lengths = self._convolved(mask.sum(1))
-        states = self._layers(values, mask)
+        states = self._layers(self._masked(values, mask), mask)
         for part in (norm, positions):
             if part is not None:
                 part.lengths = None
+        if self.masking is not None:
+            self.masking.end()
         return states
+
+    def _masked(self, values: Tensor, mask: Tensor) -> Tensor:
+        """Of Whisper, the spectrogram with SpecAugment; of others, the hook masks what is made of `values`."""
+        if self.masking is None or not self.training:
+            return values
+        if self.whisper:
+            return masked(values, mask.sum(1), self.masking.options)
+        frames = mask.sum(1) if self.spectral else self._convolved(mask.sum(1))
+        self.masking.begin(frames, getattr(self.backbone, "masked_spec_embed", None))
+        return values
 
     def tokens(self, states: Tensor, fed: Inputs, inputs: Inputs) -> Tokens:
         """The frames that real input reaches, each at its middle."""
@@ -145,6 +170,20 @@ class SpeechEncoder(Encoder):
     def embedding_site(self) -> nn.Module:
         """The projection of frames of sound; Whisper's second convolution."""
         return self.backbone.conv2 if self.whisper else self.backbone.feature_projection
+
+    @property
+    def front(self) -> tuple[nn.Module, ...]:
+        """The convolutions that sound meets first; of wav2vec2-BERT, which has none, the projection of frames."""
+        if self.whisper:
+            return self.backbone.conv1, self.backbone.conv2
+        if self.spectral:
+            return (self.backbone.feature_projection, *((self.stem,) if self.stem is not None else ()))
+        return (self.backbone.feature_extractor,)
+
+    def _above(self, name: str) -> bool:
+        """Whisper, and wav2vec2-large with stable norms, end in a norm that smaller wav2vec2 begin with."""
+        last = self.whisper or getattr(self.shape, "do_stable_layer_norm", False)
+        return (last and _LAST_NORM.search(name) is not None) or super()._above(name)
 
     def _layers(self, values: Tensor, mask: Tensor) -> Tensor:
         key = "input_features" if self.spectral else "input_values"

@@ -177,6 +177,11 @@ class TextEncoder(Encoder):
         """The word embeddings."""
         return self.backbone.get_input_embeddings()
 
+    @property
+    def front(self) -> tuple[nn.Module, ...]:
+        """The word embeddings."""
+        return (self.embedding_site,)
+
     def embed(self, input_ids: Tensor) -> Tensor:
         """Word-piece embeddings [batch, pieces, dim], before positions are added."""
         return self.backbone.get_input_embeddings()(input_ids)

@@ -13,7 +13,7 @@ import torch
 
 from emofuse.batch import Batch
 from emofuse.corpora.registry import protocol_of
-from emofuse.data.examples import Example
+from emofuse.data.examples import Example, read_by
 from emofuse.errors import DataError, nearest
 from emofuse.evaluation.evaluate import plain, read_evaluation
 from emofuse.evaluation.perturb.attack import ATTACKS, Attack
@@ -220,7 +220,7 @@ class _Runner:
 
     def _lacking(self, sample: Example, attack: Attack, most: int) -> tuple[Example, bool]:
         """The sample under an attack, and whether it is another; samples of features, or whose raters tie, are not."""
-        label, segment = int(leading(sample.targets[self.task.name][None])[0]), sample.load()
+        label, segment = int(leading(sample.targets[self.task.name][None])[0]), sample.load(read_by(self.model))
         if label < 0 or segment.features is not None or attack.modality not in segment.present:
             return sample, False
         changed = attack.on(self.model, segment, self.task, label, most)

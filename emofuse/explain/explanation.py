@@ -76,6 +76,7 @@ class Explanation:
     """Of modalities beyond the standard three: the same two."""
     faces: tuple[FaceEvidence, ...]
     regions: dict[str, float]
+    """Of a face; empty without one, and for a model that looks at whole pictures."""
     lexicon: float
     """What the lexicon's features added, within the words' scores."""
     log_odds: tuple[float, float]
@@ -216,8 +217,6 @@ def assemble(
     moments = {m: _moments(segment, batch, found, model, m) for m in model.modalities if m not in ("text", "face")}
     times, speech = moments.pop("speech", NOTHING)
     faces = _faces(segment, batch, found)
-    cells = sum((f.cells for f in faces), np.zeros((GRID, GRID)))
-    thirds = np.array_split(cells, len(REGIONS), axis=0)
     return Explanation(
         task=task.name,
         target=task.classes[place] if task.classes else None,
@@ -230,12 +229,18 @@ def assemble(
         speech_scores=speech,
         moments={m: each for m, each in moments.items() if each[0].size},
         faces=faces,
-        regions={r: float(t.sum()) for r, t in zip(REGIONS, thirds, strict=True)} if faces else {},
+        regions=_regions(faces) if faces and model.face_options.view == "faces" else {},
         lexicon=lexicon,
         log_odds=(found.answer, found.baseline),
         error=found.error,
         notes=_notes(shares),
     )
+
+
+def _regions(faces: tuple[FaceEvidence, ...]) -> dict[str, float]:
+    cells = sum((f.cells for f in faces), np.zeros((GRID, GRID)))
+    thirds = np.array_split(cells, len(REGIONS), axis=0)
+    return {region: float(third.sum()) for region, third in zip(REGIONS, thirds, strict=True)}
 
 
 def _words(segment: Segment, batch: Batch, found: Attribution) -> tuple[tuple[WordEvidence, ...], float, float]:

@@ -160,7 +160,7 @@ def _face(e: Explanation) -> dict[str, Any]:
             (f"{face.time:.1f}", pages.picture(both, f"the face at {face.time:.1f} s, and where it spoke", width=280))
         )
     return {
-        "total": signed(sum(e.regions.values())),
+        "total": signed(sum(float(face.cells.sum()) for face in e.faces)),
         "frames": frames,
         "regions": [(name, signed(score)) for name, score in e.regions.items()],
     }

@@ -17,8 +17,9 @@ from emofuse.media.channels import Channels
 from emofuse.media.clip import Clip, ClipInputs, Source, open_clip
 from emofuse.media.cutting import Cutter, spoken_spans
 from emofuse.media.decode import Reach
-from emofuse.media.faces.collect import FaceCollector, FaceOptions, faces_in_image
+from emofuse.media.faces.collect import FaceOptions, faces_in_image
 from emofuse.media.faces.detect import FaceDetector
+from emofuse.media.faces.frames import collector
 from emofuse.media.level import RAISED, SILENCE, Hearing, decibels
 from emofuse.media.limits import GAP, UNLIMITED, Limits
 from emofuse.media.segmentation import SegmentOptions, Span, cue_spans
@@ -44,7 +45,8 @@ class MediaOptions:
     """How media become segments."""
 
     segment: SegmentOptions = field(default_factory=SegmentOptions)
-    faces: FaceOptions = field(default_factory=FaceOptions)
+    faces: FaceOptions | None = None
+    """None = as the model learnt to see them, without a model `FaceOptions()`."""
     detector: FaceDetector | None = None
     """None = BlazeFace, whose weights come with the package."""
     voice: Literal["auto", "always"] = "auto"
@@ -104,14 +106,13 @@ class SegmentReader:
     ) -> None:
         self.clip, self.options, self.notes, self.progress, self.early = clip, options, notes, progress, early
         self.notes += clip.notes
-        self.cutter = Cutter(options.segment)
-        self.sound = SoundBuffer()
-        faces = options.faces if clip.only is None else replace(options.faces, mouths="always")
-        self.faces = FaceCollector(options.detector, faces)
+        self.cutter, self.sound = Cutter(options.segment), SoundBuffer()
+        faces = options.faces or FaceOptions()
+        self.face_options = faces if clip.only is None else replace(faces, mouths="always")
+        self.faces = collector(options.detector, self.face_options)
         self.still: tuple[FaceTrack, ...] = ()
         self.cues = CueReader(())
-        self.turns: deque[str] = deque(maxlen=TURNS if options.context is None else max(0, options.context))
-        self.turns.extend(clip.context)
+        self.turns = deque(clip.context, TURNS if options.context is None else max(0, options.context))
         self.channels = None if clip.channels is None else Channels(clip.channels, options.segment)
         self.hearing, self.reach = Hearing(), Reach()
         self.clock = self.heard = self.end = 0.0
@@ -136,7 +137,7 @@ class SegmentReader:
         self.still = self._still()
         self._plan()
         last_told = 0.0
-        interval, limits = self.options.faces.frame_interval, self.options.limits
+        interval, limits = self.face_options.frame_interval, self.options.limits
         for item in self.clip.items(interval, notes=self.notes, limits=limits, reach=self.reach, prompt=self.early):
             if isinstance(item, AudioBlock):
                 self._hear(item)
@@ -158,7 +159,7 @@ class SegmentReader:
     def _still(self) -> tuple[FaceTrack, ...]:
         if self.clip.still is None:
             return ()
-        return faces_in_image(self.clip.still, self.options.detector, self.options.faces, notes=self.notes)
+        return faces_in_image(self.clip.still, self.options.detector, self.face_options, notes=self.notes)
 
     def _plan(self) -> None:
         """What cuts the clip: cues with times, speech found beforehand for a text without times, or speech as heard."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int
 
+from emofuse.encoders.config import FaceConfig
 from emofuse.modalities import Modality, Subset, mask_of
 from emofuse.model.config import ModelConfig
 from emofuse.model.conformal import ConformalTable
@@ -17,6 +18,9 @@ from emofuse.model.polarity import EMOTION, POLARITY, derives, sources
 from emofuse.prepared import PreparedSample
 from emofuse.tasks import Task
 from emofuse.types import Segment, Word
+
+if TYPE_CHECKING:
+    from emofuse.media.faces.track import FaceOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +45,8 @@ class Reader(Protocol):
 
     @property
     def future_turns(self) -> int: ...
+
+    def left_out(self, segment: Segment) -> float: ...
 
     def reads_at_once(self, words: Sequence[Word]) -> bool: ...
 
@@ -104,6 +110,17 @@ class Answering(ABC):
         """Later turns that they read and learnt with, too: 0 of a model that knows only what was said so far."""
         return max(self.encoder(m).future_turns for m in self.modalities)
 
+    @property
+    def face_options(self) -> FaceOptions:
+        """How faces, or whole pictures, are taken from a clip for its encoder, as in training."""
+        return face_options_of(self.config.encoders.get("face"))
+
+    @property
+    def sees_together(self) -> bool:
+        """Whether all who are in view are read at once, so that a segment has one answer and not one a person."""
+        config = self.config.encoders.get("face")
+        return isinstance(config, FaceConfig) and (config.view == "frames" or config.whose == "all")
+
     def derived(self, present: Subset) -> dict[str, tuple[str, ...]]:
         """Task that is answered by other heads too, for this subset of modalities → the heads."""
         if not derives(self.tasks):
@@ -111,3 +128,24 @@ class Answering(ABC):
         mask = mask_of(present, self.modalities)
         rests = sources(self.supports(POLARITY, mask), self.supports(EMOTION, mask))
         return {POLARITY: rests} if rests else {}
+
+
+def face_options_of(config: Any) -> FaceOptions:
+    """How an encoder of this configuration sees a clip; the usual way for one that is not of faces."""
+    from emofuse.media.faces.track import FaceOptions
+
+    usual = FaceOptions()
+    if not isinstance(config, FaceConfig):
+        return usual
+    step = config.crop_interval
+    return replace(
+        usual,
+        view=config.view,
+        max_crops=config.crops,
+        crop_interval=step,
+        frame_interval=min(usual.frame_interval, step),
+        detect_interval=min(usual.detect_interval, step),
+        calm_interval=min(usual.calm_interval, step),
+        crop_size=config.crop_size,
+        margin=config.margin,
+    )

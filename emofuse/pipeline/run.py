@@ -55,7 +55,9 @@ class ClipRun:
         **inputs: Unpack[ClipInputs],
     ) -> None:
         turns = model.context_turns if options.context is None else options.context
-        self.model, self.model_name, self.options = model, name, replace(options, context=turns)
+        faces = options.faces or model.face_options
+        self.model, self.model_name = model, name
+        self.options = replace(options, context=turns, faces=faces)
         self.batch_size, self.progress, self.early = batch_size, progress, early
         self.predictions: list[Prediction] = []
         self.id: str | None = None
@@ -71,6 +73,8 @@ class ClipRun:
         self._notes: list[str] = []
         self._unread: set[Modality] = set()
         self._shared, self._strange = 0, False
+        self._left_out: list[float] = []
+        """Seconds of the voice past what is read at once, of each segment that has some."""
         self._only: tuple[str, ...] | None = None
         self._stretch = WHOLE
         self._speakers: dict[str | None, int] = {}
@@ -131,7 +135,7 @@ class ClipRun:
                 self._count(segment)
             if self._only is not None and not among(segment.speaker, self._only):
                 continue
-            about = by_person(segment) if self._only is None else [speaker_only(segment)]
+            about = self._about(segment)
             self._shared += len(about) > 1 and not segment.provisional
             yield from about
 
@@ -147,6 +151,18 @@ class ClipRun:
         if self._only is None or among(segment.speaker, self._only):
             self._unread |= segment.present - set(self.model.modalities)
             self._gather_text(segment)
+            self._measure(segment)
+
+    def _about(self, segment: Segment) -> Sequence[tuple[int | None, Segment]]:
+        """(person, the segment as it is about them), one each, or one of nobody where all are read together."""
+        if self._only is not None:
+            return [speaker_only(segment)]
+        return [(None, segment)] if self.model.sees_together else by_person(segment)
+
+    def _measure(self, segment: Segment) -> None:
+        seconds = self.model.encoder("speech").left_out(segment) if "speech" in self.model.modalities else 0.0
+        if seconds > 0:
+            self._left_out.append(seconds)
 
     def note(self, *notes: Note) -> None:
         """Say something of the inputs that the reader cannot know, before what it says."""
@@ -212,6 +228,9 @@ class ClipRun:
         yield from self._on_others()
         if self._shared:
             yield Note("several_people", segments=self._shared)
+        if self._left_out:
+            limit = getattr(self.model.encoder("speech").config, "max_seconds", 0.0)
+            yield Note("voice_left_out", segments=len(self._left_out), seconds=sum(self._left_out), limit=limit)
         if self._strange:
             yield Note("foreign_script")
         if self._later and self._spoken and not self._told_later:

@@ -11,7 +11,7 @@ import numpy as np
 from emofuse.calibration.evidence import held_out
 from emofuse.corpora.registry import protocol_of
 from emofuse.data.compose import Composer
-from emofuse.data.examples import Example
+from emofuse.data.examples import Example, read_by
 from emofuse.data.load import takes_long
 from emofuse.errors import RecipeError
 from emofuse.model.model import EmotionModel
@@ -89,12 +89,13 @@ def caches(recipe: Recipe, model: EmotionModel) -> tuple[MediaCache, InputCache 
     """Decoded media in memory, over what the recipe keeps on disk."""
     options, memory = recipe.data.cache, recipe.data.cache_mb << 20
     if options is None:
-        return MediaCache(memory), None
+        return MediaCache(memory, read_by(model)), None
     disk = DiskCache(options.folder, round(options.gb * 1e9))
     learns = {m for m, e in model.encoders.items() if any(p.requires_grad for p in e.parameters())}
     read_again = recipe.loss.adversarial != "none" or recipe.loss.distil is not None
     frozen = set() if read_again else set(model.modalities) - learns
-    return MediaCache(memory, SegmentCache(disk, takes_long)), InputCache(disk, model, frozen)
+    segments = SegmentCache(disk, takes_long, model.face_options)
+    return MediaCache(memory, segments), InputCache(disk, model, frozen)
 
 
 def _fewer(size: int, limit: int | None) -> int:

@@ -17,7 +17,7 @@ from torch import nn
 from emofuse.batch import collate
 from emofuse.corpora.manifest.reader import Manifest
 from emofuse.corpora.manifest.write import write_manifest
-from emofuse.data.load import load_segment
+from emofuse.data.examples import read_by
 from emofuse.errors import DataError, RecipeError, nearest
 from emofuse.model.model import EmotionModel
 from emofuse.model.predict import GIVEN, predict
@@ -154,8 +154,8 @@ def probabilities(
     """Calibrated class probabilities of utterances, with the modalities each has, in the mode the model is in."""
     if not utterances:
         return np.zeros((0, task.width))
-    starts = range(0, len(utterances), batch_size)
-    batches = (collate([model.prepare(load_segment(u)) for u in utterances[i : i + batch_size]]) for i in starts)
+    starts, read = range(0, len(utterances), batch_size), read_by(model)
+    batches = (collate([model.prepare(read(u)) for u in utterances[i : i + batch_size]]) for i in starts)
     return predict(model, batches).values[GIVEN][task.name]
 
 

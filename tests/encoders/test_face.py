@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import timm
@@ -11,6 +13,7 @@ from pydantic import ValidationError
 from emofuse.batch import collate
 from emofuse.encoders.config import FaceConfig
 from emofuse.encoders.face import FaceEncoder
+from emofuse.encoders.processors.face import shares
 from emofuse.errors import CheckpointError, EmofuseError
 from emofuse.prepared import PreparedSample
 from emofuse.types import FaceTrack, Segment
@@ -114,3 +117,42 @@ def test_a_revision_is_of_a_hub_id(tmp_path):
 def test_a_configuration_says_where_weights_come_from():
     with pytest.raises(ValidationError, match="give a source"):
         FaceConfig()
+
+
+def talking(person: int, frames: int, talk: float, seed: int = 0) -> FaceTrack:
+    return replace(track(frames, seed=seed, person=person), talk=talk, boxes=np.full((frames, 4), 40.0))
+
+
+def test_the_face_of_who_is_seen_to_speak():
+    encoder = FaceEncoder(FaceConfig(image_size=32, whose="speaker", architecture=SMALL)).eval()
+    still, speaking = talking(0, 4, 0.01), talking(1, 2, 0.3, seed=1)
+    both, alone = encoder.prepare(segment(still, speaking)), encoder.prepare(segment(speaking))
+    np.testing.assert_array_equal(both["pixels"], alone["pixels"])
+    main = FaceEncoder(FaceConfig(image_size=32, architecture=SMALL)).prepare(segment(still, speaking))
+    assert len(main["mask"]) == 4
+
+
+def test_all_faces_in_order_of_time_and_each_in_its_share():
+    encoder = FaceEncoder(FaceConfig(image_size=40, whose="all", crops=5, architecture=SMALL)).eval()
+    many, few = track(4), track(2, seed=1, person=1)
+    arrays = encoder.prepare(segment(many, few))
+    assert len(arrays["mask"]) == 5 and (np.diff(arrays["times"]) >= 0).all()
+    of_few = [i for i, p in enumerate(arrays["pixels"]) if (p.transpose(1, 2, 0) == few.crops).all((1, 2, 3)).any()]
+    assert len(of_few) == 2
+    together, alone = encode(encoder, segment(many, few), segment(few)), encode(encoder, segment(few))
+    torch.testing.assert_close(together.states[1, :2], alone.states[0], atol=1e-5, rtol=1e-4)
+    assert shares([9, 1, 9], 16) == [8, 1, 7] and shares([3], 16) == [3] and shares([2, 2, 2], 2) == [1, 1, 0]
+
+
+def test_whole_pictures_have_no_owner():
+    with pytest.raises(ValidationError, match="whose and margin are of view: faces"):
+        FaceConfig(architecture=SMALL, view="frames", whose="speaker")
+    with pytest.raises(ValidationError, match="less than or equal to 16"):
+        FaceConfig(architecture=SMALL, crops=17)
+
+
+def test_colours_are_the_source_s_unless_they_are_given(published, tmp_path):
+    source = str(published("convnext_atto", tmp_path))
+    assert FaceEncoder(FaceConfig(source=source)).config.mean == (0.48, 0.46, 0.41)
+    given = FaceConfig(source=source, mean=(0.1, 0.1, 0.1), std=(0.2, 0.2, 0.2))
+    assert FaceEncoder(given).config.mean == (0.1, 0.1, 0.1)

@@ -264,3 +264,15 @@ def test_a_folder_that_does_not_say_whether_sound_is_normalised_is_asked_about(f
         assert SpeechEncoder(SpeechConfig(source=str(folder), normalize=False)).config.normalize is False
     finally:
         (folder / "kept.json").rename(folder / "preprocessor_config.json")
+
+
+def test_sound_past_the_longest_is_left_out_and_told():
+    speech = SpeechConfig(architecture={"model_type": "wav2vec2-bert", **SHAPE}, max_seconds=1.5)
+    encoder = SpeechEncoder(speech).eval()
+    long = tone(4.0)
+    arrays, cut = encoder.prepare(segment(long)), encoder.prepare(segment(long[:24_000]))
+    np.testing.assert_array_equal(arrays["values"], cut["values"])
+    assert encoder.left_out(segment(long)) == pytest.approx(2.5)
+    assert encoder.left_out(segment(long[:24_000])) == 0
+    quiet = np.concatenate([tone(1.0), np.zeros(32_000, np.float32)])
+    assert encoder.left_out(segment(quiet)) == 0 and encoder.left_out(Segment("x", 0, 1)) == 0

@@ -29,6 +29,10 @@ class Processor(ABC):
         """Whether the words are read whole, none of them cut off."""
         return True
 
+    def left_out(self, segment: Segment) -> float:
+        """Seconds of a segment that are there and not read, because it is longer than what is read at once."""
+        return 0.0
+
     def foreign(self, words: Sequence[Word]) -> bool:
         """Whether words are in a script that the encoder cannot read."""
         return False

@@ -37,7 +37,7 @@ class SpeechProcessor(Processor):
         waveform = segment.waveform
         if waveform is None or not waveform.size:
             return None
-        first, last = sounding(waveform) if self.config.trim else (0, len(waveform))
+        first, last = self._read(waveform)
         waveform = waveform[first:last]
         if len(waveform) < SHORTEST:
             waveform = np.pad(waveform, (0, SHORTEST - len(waveform)))
@@ -54,6 +54,20 @@ class SpeechProcessor(Processor):
         mask = np.ones(len(values), bool)
         offset = np.asarray(first / SAMPLE_RATE, np.float32)
         return {"values": values.astype(np.float32), "mask": mask, "offset": offset}
+
+    def _read(self, waveform: np.ndarray) -> tuple[int, int]:
+        """First and last sample that are read."""
+        first, last = sounding(waveform) if self.config.trim else (0, len(waveform))
+        most = self.config.max_seconds
+        return first, last if most is None else min(last, first + round(most * SAMPLE_RATE))
+
+    def left_out(self, segment: Segment) -> float:
+        """Seconds of the voice past `max_seconds`."""
+        most, waveform = self.config.max_seconds, segment.waveform
+        if most is None or waveform is None or len(waveform) <= most * SAMPLE_RATE:
+            return 0.0
+        last = sounding(waveform)[1] if self.config.trim else len(waveform)
+        return (last - self._read(waveform)[1]) / SAMPLE_RATE
 
 
 def sounding(waveform: np.ndarray) -> tuple[int, int]:

@@ -29,6 +29,10 @@ class EncoderProcessor(Processor):
         """As the encoder."""
         return self.encoder.reads_at_once(words)
 
+    def left_out(self, segment: Segment) -> float:
+        """As the encoder."""
+        return self.encoder.left_out(segment)
+
     def foreign(self, words: Sequence[Word]) -> bool:
         """As the encoder."""
         return self.encoder.foreign(words)

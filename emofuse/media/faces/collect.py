@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from emofuse.media.faces.blazeface import BlazeFaceDetector
-from emofuse.media.faces.crop import Crop, chosen, cut, quality, squared
+from emofuse.media.faces.crop import Crop, chosen, cut, letterboxed, quality, squared
 from emofuse.media.faces.default import default_detector
 from emofuse.media.faces.detect import FaceDetector, Faces, believed, overlap
 from emofuse.media.faces.haar import HaarDetector
@@ -20,7 +20,7 @@ from emofuse.media.faces.track import FaceOptions, FaceTracker
 from emofuse.media.faces.yunet import YuNetDetector
 from emofuse.media.image import VideoFrame
 from emofuse.notes import Note
-from emofuse.types import FaceTrack
+from emofuse.types import NOBODY, FaceTrack
 
 __all__ = [
     "BlazeFaceDetector",
@@ -104,7 +104,7 @@ class FaceCollector:
         found = {person: self._mouth(person, start, end) for person in there}
         if counts:
             self.forget(end if final is None else final)
-        most = min(options.max_crops, max(2, math.ceil((end - start) / options.crop_interval)))
+        most = number_of(end - start, options)
         return tuple(
             as_track(numbers[person], chosen(crops, most), sum(crop.seconds for crop in crops), found[person])
             for person, crops in sorted(there.items(), key=lambda pair: (-len(pair[1]), pair[0]))
@@ -135,6 +135,17 @@ class _Standing:
         return [replace(self.crops[person], time=float(time), seconds=step) for time in np.arange(first, last, step)]
 
 
+def number_of(seconds: float, options: FaceOptions) -> int:
+    """The most pictures that a segment of so many seconds has of one person."""
+    return min(options.max_crops, max(2, math.ceil(seconds / options.crop_interval)))
+
+
+def whole_picture(rgb: UInt8[np.ndarray, "h w 3"], time: float, options: FaceOptions) -> Crop:
+    """All of a picture as if it were one crop."""
+    height, width = rgb.shape[:2]
+    return Crop(time, letterboxed(rgb, options.crop_size), np.array([0.0, 0.0, width, height]), 1.0)
+
+
 def as_track(person: int, crops: Sequence[Crop], seconds: float = 0.0, mouth: np.ndarray | None = None) -> FaceTrack:
     """The crops of one person, who is in view for so many seconds, as arrays; `mouth`: see `FaceTrack`."""
     return FaceTrack(
@@ -162,7 +173,10 @@ def faces_in_image(
     face fills is taken whole, and so is one without a detected face, at half the quality it would have, and `notes`
     says so.
     """
-    detector, options = detector or default_detector(), options or FaceOptions()
+    options = options or FaceOptions()
+    if options.view == "frames":
+        return (as_track(NOBODY, [whole_picture(rgb, time, options)]),)
+    detector = detector or default_detector()
     height, width = rgb.shape[:2]
     found = _found(rgb, detector, options)
     order = np.argsort(-found.boxes[:, 2])[: options.most_people] if len(found) else []

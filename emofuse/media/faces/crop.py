@@ -12,8 +12,8 @@ _STANDARD = 64
 """Side, in pixels, of the grey copy that sharpness and symmetry are measured on."""
 _SHARP = 60.0
 """Laplacian variance, after contrast is evened out, of a face that is half-way sharp."""
-
-
+_GREY = 128
+"""Of a picture that says nothing."""
 _FEATURES = 48
 """Side, in pixels, of the picture in which one face is told from another."""
 
@@ -69,6 +69,18 @@ def cut(
         piece = cv2.copyMakeBorder(piece, *borders, borderType=cv2.BORDER_REPLICATE)
     shrinking = piece.shape[0] >= size
     return cv2.resize(piece, (size, size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC)
+
+
+def letterboxed(rgb: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "size size 3"]:
+    """A whole picture in a square, its shape kept, grey above and below or at the sides."""
+    height, width = rgb.shape[:2]
+    scale = size / max(height, width)
+    inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+    square = np.full((size, size, 3), _GREY, np.uint8)
+    left, top = (size - inner[0]) // 2, (size - inner[1]) // 2
+    shrinking = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    square[top : top + inner[1], left : left + inner[0]] = cv2.resize(rgb, inner, interpolation=shrinking)
+    return square
 
 
 def _turned(rgb: np.ndarray, square: np.ndarray, size: int, tilt: float) -> np.ndarray:

@@ -44,6 +44,8 @@ _FITS = 0.7
 class FaceOptions:
     """How faces are looked for; times in seconds."""
 
+    view: Literal["faces", "frames"] = "faces"
+    """`frames`: whole pictures are kept in place of faces, and none are looked for; they are those of nobody."""
     frame_interval: float = 0.2
     """Between the frames that may be looked at: all of them while a face is new, missed, or nobody is there."""
     detect_interval: float = 0.6
@@ -74,7 +76,7 @@ class FaceOptions:
     align: bool = False
     """Whether crops are turned until the eyes are level, where the detector finds eyes."""
     max_crops: int = 8
-    """Crops of one person in one segment."""
+    """Pictures of one person in one segment."""
     mouths: Literal["several", "always"] = "several"
     """Whose mouths are looked at, to tell who speaks: those of several people in view, or of a single one too."""
     crop_interval: float = 1.0

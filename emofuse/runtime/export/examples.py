@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emofuse.data.load import load_segment
+from emofuse.data.examples import Prepares, read_by
 from emofuse.types import SAMPLE_RATE, FaceTrack, Segment, Word
 
 SIDE = 112
@@ -24,10 +24,10 @@ def spoken(seconds: int) -> Segment:
     return Segment(f"example {seconds}", 0.0, float(seconds), words, waveform, (track,))
 
 
-def dev_segments(corpus: str, root: Path, limit: int) -> list[Segment]:
-    """At most `limit` segments of a corpus's dev split, spread evenly over it. Raises DataError."""
+def dev_segments(corpus: str, root: Path, limit: int, model: Prepares) -> list[Segment]:
+    """At most `limit` segments of a corpus's dev split, spread evenly over it, as a model sees it. Raises DataError."""
     from emofuse.corpora.registry import read
 
     utterances = list(read(corpus, root, "dev").utterances)
     count = min(limit, len(utterances))
-    return [load_segment(utterances[i]) for i in np.linspace(0, len(utterances) - 1, count).astype(int)]
+    return [read_by(model)(utterances[i]) for i in np.linspace(0, len(utterances) - 1, count).astype(int)]

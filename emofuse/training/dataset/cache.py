@@ -23,6 +23,7 @@ from emofuse.data.load import load_segment
 from emofuse.data.preparation import Preparation
 from emofuse.errors import OutputError
 from emofuse.files import replacing
+from emofuse.media.faces.track import FaceOptions
 from emofuse.media.transcript import spread
 from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
@@ -34,7 +35,7 @@ DAMAGED = (OSError, ValueError, EOFError, KeyError, RuntimeError, struct.error, 
 """What reading a file that is no whole npz may raise."""
 TRACK = ("crops", "times", "boxes", "quality")
 LIBRARIES = ("torch", "transformers", "tokenizers", "timm", "av", "librosa", "opencv-python-headless", "numpy")
-PREPROCESSING = 2
+PREPROCESSING = 3
 """Version of what comes of the same media and words; a change of it makes every entry of a cache a miss.
 
 Raise it whenever decoding, face detection or an encoder's `prepare` gives other values than before: a test holds the
@@ -113,18 +114,21 @@ class DiskCache:
 class SegmentCache:
     """Loads utterances; what was decoded of a video, faces found and all, comes from disk the second time."""
 
-    def __init__(self, disk: DiskCache, costly: Callable[[Utterance], bool]) -> None:
-        """`costly`: whose segments are worth keeping."""
+    def __init__(
+        self, disk: DiskCache, costly: Callable[[Utterance], bool], face_options: FaceOptions | None = None
+    ) -> None:
+        """`costly`: whose segments are worth keeping; `face_options`: see `load_segment`."""
         self.disk = disk
         self.costly = costly
+        self.face_options = face_options or FaceOptions()
 
     def __call__(self, utterance: Utterance) -> Segment:
         if not self.costly(utterance):
-            return load_segment(utterance)
-        key = digest("segment", preprocessing(), source_of(utterance))
+            return load_segment(utterance, self.face_options)
+        key = digest("segment", preprocessing(), repr(self.face_options), source_of(utterance))
         arrays = self.disk.get(key)
         if arrays is None:
-            segment = load_segment(utterance)
+            segment = load_segment(utterance, self.face_options)
             self.disk.put(key, _packed(segment))
             return segment
         return _unpacked(utterance, arrays)
@@ -235,12 +239,15 @@ def _packed(segment: Segment) -> Arrays:
     for i, track in enumerate(segment.faces):
         arrays[f"{i}.person"] = np.asarray(track.person)
         arrays |= {f"{i}.{name}": getattr(track, name) for name in TRACK}
+        arrays[f"{i}.seen"] = np.array([track.seconds, -1.0 if track.talk is None else track.talk])
     return arrays
 
 
 def _track(arrays: Arrays, i: int) -> FaceTrack:
     crops, times, boxes, quality = (arrays[f"{i}.{name}"] for name in TRACK)
-    return FaceTrack(int(arrays[f"{i}.person"]), crops, times, boxes, quality)
+    seconds, talk = (float(v) for v in arrays[f"{i}.seen"])
+    seen = {"seconds": seconds, "talk": None if talk < 0 else talk}
+    return FaceTrack(int(arrays[f"{i}.person"]), crops, times, boxes, quality, **seen)
 
 
 def _unpacked(utterance: Utterance, arrays: Arrays) -> Segment:

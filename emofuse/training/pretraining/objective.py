@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from emofuse.encoders.encoder import Encoder, Inputs
 from emofuse.errors import RecipeError
+from emofuse.media.faces.track import FaceOptions
 from emofuse.modalities import Modality
+from emofuse.model.answering import face_options_of
 from emofuse.prepared import PreparedSample
 from emofuse.types import Segment
 
@@ -40,6 +42,11 @@ class MaskedObjective(nn.Module, ABC):
     def modalities(self) -> tuple[Modality, ...]:
         """Of the encoder alone."""
         return (self.modality,)
+
+    @property
+    def face_options(self) -> FaceOptions:
+        """As the encoder sees faces."""
+        return face_options_of(self.encoder.config)
 
     def prepare(self, segment: Segment, targets: Mapping[str, np.ndarray] | None = None) -> PreparedSample:
         """Arrays of a segment, as `Encoder.prepare`, with what masking needs to know beside them."""

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from emofuse.batch import Batch, collate
+from emofuse.data.examples import read_by
 from emofuse.errors import OutputError, RecipeError, nearest
 from emofuse.files import check_output_folder, write_file
 from emofuse.modalities import Modality
@@ -117,7 +118,7 @@ class _Run:
     ) -> None:
         self.begun, self.objective, self.data, self.out = begun, objective.to(how.device), data, out
         self.how, self.command, self.say = how, command, say
-        cache = MediaCache(CACHE)
+        cache = MediaCache(CACHE, read_by(objective))
         self.train = Samples(data.train, objective, cache, seed=how.seed)
         self.held_out = Samples(data.held_out, objective, cache, seed=how.seed)
         shares = Shares([len(data.train)], [1.0], 0, how.seed)

@@ -201,9 +201,10 @@ def recipe_strategy(recipe: Recipe, modality: Modality) -> str:
     strategy = recipe.strategy.get(modality, Strategy())
     kept = f", its heads of {' and '.join(strategy.heads)} kept" if strategy.heads else ""
     detail = {"top": f"last {strategy.layers} layers", "prefix": f"{strategy.tokens} tokens"}
-    detail["prompt"] = detail["prefix"]
+    detail |= {"prompt": detail["prefix"], "probe": "the weights of its layers"}
     detail |= dict.fromkeys(("lora", "adalora"), f"rank {strategy.rank}")
-    return (f"{strategy.kind} ({detail[strategy.kind]})" if strategy.kind in detail else strategy.kind) + kept
+    kind = f"{strategy.kind} ({detail[strategy.kind]})" if strategy.kind in detail else strategy.kind
+    return kind + (", its front end frozen" if strategy.freeze else "") + kept
 
 
 def _model(recipe: Recipe, model: EmotionModel | None, lacking: Sequence[Modality]) -> Iterator[str]:

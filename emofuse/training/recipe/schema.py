@@ -94,7 +94,10 @@ class Model(Section):
 class Strategy(Section):
     """How one encoder is tuned."""
 
-    kind: Literal["full", "top", "frozen", "lora", "adalora", "prefix", "prompt", "ia3"] = "full"
+    kind: Literal["full", "top", "frozen", "probe", "lora", "adalora", "prefix", "prompt", "ia3"] = "full"
+    freeze: Literal["front"] | None = None
+    """`front`: what the input meets first stays as it is: convolutions over sound, the projection of patches, word
+    embeddings."""
     layers: Size = 2
     """`top`: how many last layers learn."""
     rank: Size = 8

@@ -14,6 +14,9 @@ from emofuse.training.recipe.schema import Optim
 POOLS = ("pools.", "pool_weights.")
 """Names of the parameters that weigh what modalities say alone begin so."""
 
+WEIGHTS = ("layer_weights",)
+"""Parameters of encoders that are new beside pretrained ones: at an encoder's rate they would hardly move."""
+
 
 def decays(name: str, parameter: nn.Parameter) -> bool:
     """Whether weight decay applies: not to norms, biases, single vectors (IA3's too), positions or queries.
@@ -27,7 +30,8 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
 def parameter_groups(model: EmotionModel, options: Optim, prefix: str = "") -> list[dict[str, Any]]:
     """AdamW groups of the trainable parameters, by learning rate and decay; `names` lists what is in each.
 
-    An encoder's layer i of n learns at encoder_lr · layer_decay^(n - i), counted from the top.
+    An encoder's layer i of n learns at encoder_lr · layer_decay^(n - i), counted from the top; the weights of a sum of
+    layers learn at lr.
     """
     layers = {m: len(model.encoder(m).layers) for m in model.modalities}
     depths = {m: model.encoder(m).depths() for m in model.modalities}
@@ -40,7 +44,7 @@ def parameter_groups(model: EmotionModel, options: Optim, prefix: str = "") -> l
         if name.startswith("encoders."):
             _, modality, rest = name.split(".", 2)
             below = layers[modality] + 1 - depths[modality][rest]
-            lr = rates[modality] * options.layer_decay**below
+            lr = options.lr if rest in WEIGHTS else rates[modality] * options.layer_decay**below
         if name.startswith(POOLS):
             lr = options.pool_lr or options.lr
         key = (lr, decays(name, parameter))

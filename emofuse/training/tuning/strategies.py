@@ -49,6 +49,8 @@ def apply_strategies(model: EmotionModel, strategies: Mapping[Modality, Strategy
         if strategy.heads:
             _keep_heads(model, modality, strategy.heads)
         _shrink(modality, encoder, strategy)
+        if strategy.freeze == "front":
+            _freeze_front(modality, encoder)
         if strategy.kind == "full":
             continue
         if strategy.kind == "frozen":
@@ -59,6 +61,8 @@ def apply_strategies(model: EmotionModel, strategies: Mapping[Modality, Strategy
                 f"strategy.{modality}: {strategy.kind} needs a transformer, and this encoder takes ready-made "
                 "features; valid: full, frozen"
             )
+        elif strategy.kind == "probe":
+            _probe(modality, encoder)
         elif strategy.kind == "top":
             _check_layers(modality, encoder, strategy)
             _freeze_below(encoder, strategy.layers)
@@ -67,6 +71,8 @@ def apply_strategies(model: EmotionModel, strategies: Mapping[Modality, Strategy
         else:
             _check_layers(modality, encoder, strategy)
             encoder.backbone = _adapted(modality, cast(nn.Module, encoder.backbone), strategy)
+    for modality in model.modalities:
+        _spare_gradients(cast(Encoder, model.encoders[modality]))
     return frozen
 
 
@@ -85,6 +91,34 @@ def _keep_heads(model: EmotionModel, modality: Modality, tasks: Sequence[str]) -
     own: Any = model.modality_heads[modality]
     for part in (own.pool, *(own.tasks[task] for task in tasks)):
         part.requires_grad_(False)
+
+
+def _freeze_front(modality: Modality, encoder: Encoder) -> None:
+    if not encoder.front:
+        raise RecipeError(f"strategy.{modality}.freeze: no front end is known in this encoder; leave it out")
+    for part in encoder.front:
+        part.requires_grad_(False)
+    encoder.still = ("front",)
+
+
+def _probe(modality: Modality, encoder: Encoder) -> None:
+    """Of a frozen encoder, the weights of its layers' sum learn alone (Yang et al. 2021, SUPERB)."""
+    weights = getattr(encoder, "layer_weights", None)
+    if weights is None:
+        raise RecipeError(
+            f"strategy.{modality}: probe learns the weights of layer_sum, and this encoder has none; set "
+            f"model.encoders.{modality}.layer_sum=true where it knows that, or take frozen"
+        )
+    encoder.requires_grad_(False)
+    weights.requires_grad_(True)
+    encoder.still = ("front", "backbone")
+
+
+def _spare_gradients(encoder: Encoder) -> None:
+    """Convolutions over sound that do not learn keep nothing for a backward pass, which transformers must be told."""
+    for part in encoder.modules():
+        if hasattr(part, "_freeze_parameters") and not any(p.requires_grad for p in part.parameters()):
+            part._freeze_parameters()
 
 
 def _freeze_below(encoder: Encoder, layers: int) -> None:
@@ -167,6 +201,11 @@ def _check_layers(modality: Modality, encoder: Encoder, strategy: Strategy) -> N
         raise RecipeError(
             f"strategy.{modality}: {strategy.kind} needs transformer layers, and none are known in "
             f"{type(encoder.backbone).__name__}; valid here: full, frozen"
+        )
+    if strategy.kind != "top" and not adaptable(cast(nn.Module, encoder.backbone)):
+        raise RecipeError(
+            f"strategy.{modality}: {strategy.kind} changes linear layers, and those of "
+            f"{type(encoder.backbone).__name__} are convolutions; valid here: full, top, frozen"
         )
 
 

@@ -14,6 +14,7 @@ import torch
 
 from emofuse.batch import collate
 from emofuse.data.load import load_segment
+from emofuse.media.faces.track import FaceOptions
 from emofuse.training.dataset import cache as module
 from emofuse.training.dataset.cache import DiskCache, InputCache, SegmentCache, digest, encode
 from emofuse.training.objective.objective import run
@@ -169,13 +170,18 @@ def test_decoded_segments_come_back(
     utterance: Utterance, make_segment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     decoded = make_segment(3)
-    monkeypatch.setattr(module, "load_segment", lambda u: decoded)
+    (track,) = decoded.faces
+    decoded = replace(decoded, faces=(replace(track, seconds=1.5, talk=0.25), replace(track, person=1)))
+    monkeypatch.setattr(module, "load_segment", lambda u, faces: decoded)
     assert SegmentCache(DiskCache(tmp_path, 1 << 24), lambda u: True)(utterance) is decoded
-    monkeypatch.setattr(module, "load_segment", lambda u: pytest.fail("decoded again"))
+    monkeypatch.setattr(module, "load_segment", lambda u, faces: pytest.fail("decoded again"))
     found = SegmentCache(DiskCache(tmp_path, 1 << 24), lambda u: True)(utterance)
     np.testing.assert_array_equal(found.waveform, decoded.waveform)
     for part in module.TRACK:
         np.testing.assert_array_equal(getattr(found.faces[0], part), getattr(decoded.faces[0], part))
+    assert [(t.person, t.seconds, t.talk) for t in found.faces] == [(0, 1.5, 0.25), (1, 0.0, None)]
+    with pytest.raises(pytest.fail.Exception, match="decoded again"):
+        SegmentCache(DiskCache(tmp_path, 1 << 24), lambda u: True, FaceOptions(view="frames"))(utterance)
     assert (found.start, found.end, found.context) == (decoded.start, decoded.end, utterance.context)
     assert " ".join(w.text for w in found.words or ()) == utterance.text
 
