@@ -41,7 +41,15 @@ def evaluate(
     only: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="With --stress: only this perturbation; repeatable.")
     ] = None,
-    task: Annotated[str, typer.Option(help="With --stress: the task that is scored.")] = "emotion",
+    missing: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RATE|PATTERN",
+            help="Scores with modalities missing: 0.3 at random over ten seeds, rates (0.1 to 0.7), or only what is "
+            "left: text, speech+face; repeatable.",
+        ),
+    ] = None,
+    task: Annotated[str, typer.Option(help="With --stress or --missing: the task that is scored.")] = "emotion",
     compare: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Report folder of an earlier evaluation to compare with.")
     ] = None,
@@ -70,12 +78,16 @@ def evaluate(
     rules = read_rules(gate or ())
     if rules and stress:
         raise DataError("--gate is of an evaluation as it is; leave --stress out")
+    if missing and (stress or rules or compare):
+        raise DataError("--missing is a table of its own; leave --stress, --gate and --compare out")
     what |= {"options": opt.read_options(option), "pairs": read_pairs(pair)}
     from emofuse.pipeline.pipeline import load
 
     pipeline = load(model, device, backend="torch")
     what |= {"name": pipeline.name}
-    if stress:
+    if missing:
+        _missing(pipeline.model, what | {"limit": limit}, missing, task, out)
+    elif stress:
         what |= {"only": only or None, "task": task} | ({"limit": limit} if limit else {})
         _stress(pipeline.model, what, out)
     else:
@@ -142,6 +154,21 @@ def _stress(model: EmotionModel, what: dict[str, Any], out: Path | None) -> None
 
     with bar(1.0, show=True) as report:
         found = stress_checkpoint(model, **what, progress=lambda name: report(0.0, name))
+    if out is not None:
+        write(found, out)
+    typer.echo(markdown(found))
+
+
+def _missing(model: EmotionModel, what: dict[str, Any], conditions: list[str], task: str, out: Path | None) -> None:
+    """The table of conditions on stdout, reports in `out`."""
+    from emofuse.evaluation.evaluate import read_evaluation
+    from emofuse.evaluation.missing import missing, read_conditions
+    from emofuse.evaluation.report.missing import markdown, write
+    from emofuse.modalities import ordered
+
+    read_conditions(conditions, ordered(model.modalities))
+    samples, protocol = read_evaluation(model, **what)
+    found = missing(model, samples, conditions, task=task, corpus=what["corpus"], protocol=protocol)
     if out is not None:
         write(found, out)
     typer.echo(markdown(found))

@@ -84,12 +84,21 @@ def test_names_say_what_differs(a, b, names):
         (["--pair", "smell=ferplus:x"], "text, speech, face"),
         (["--coverage", 9], "between 0 and 1"),
         (["--stress", "--only", "nois"], "no perturbation 'nois'"),
+        (["--missing", "smell"], "neither a rate"),
+        (["--missing", "0.3", "--stress"], "a table of its own"),
     ],
 )
 def test_what_evaluate_cannot_take_is_named(run, model_folder, manifest, wrong, says):
     on = ["--corpus", "manifest", "--root", manifest, "--device", "cpu"]
     code, out, err = run("evaluate", model_folder, *on, *wrong)
     assert (code, out) == (2, "") and says in err and err.strip().count("\n") == 0
+
+
+def test_missing_modalities_are_a_table(run, model_folder, manifest, tmp_path):
+    on = ["--corpus", "manifest", "--root", manifest, "--device", "cpu", "--out", tmp_path / "out"]
+    code, out, err = run("evaluate", model_folder, *on, "--missing", "0.5", "--missing", "text")
+    assert (code, err) == (0, "") and "| missing 0.5 |" in out and "| only text |" in out and "hash" in out
+    assert (tmp_path / "out" / "missing.json").is_file()
 
 
 def test_sure_rows_are_labelled(run, model_folder, tmp_path):

@@ -1,0 +1,49 @@
+"""The report of missing modalities: one table, as Markdown and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from emofuse.evaluation.missing import MissingScores
+from emofuse.evaluation.report.cards import number
+from emofuse.files import write_file
+from emofuse.metrics.task import LABELS
+
+
+def write(found: MissingScores, out: str | Path) -> Path:
+    """missing.json and missing.md in the folder `out`."""
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    write_file(out / "missing.json", json.dumps(found.to_dict(), indent=2, allow_nan=False))
+    write_file(out / "missing.md", markdown(found))
+    return out
+
+
+def markdown(found: MissingScores) -> str:
+    """What was measured on, and a row for each condition."""
+    about = found.protocol
+    split = f", split {about['split']} (hash {about['split_hash']})" if "split_hash" in about else ""
+    seeds = ", ".join(map(str, about["seeds"]))
+    lines = [
+        f"{found.task} of {about['corpus'] or 'samples'}{split}, seeds {seeds}. {_chosen(about)}",
+        "",
+        f"| condition | n | taken away | {LABELS.get(found.metric, found.metric)} | 95 % interval | ± over seeds |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in found.rows:
+        band = f"{number(row.score.low)} to {number(row.score.high)}"
+        spread = number(row.deviation) if len(row.seeds) > 1 else "–"
+        lines.append(
+            f"| {row.condition} | {row.n} | {row.missing:.1%} | {number(row.score.estimate)} | {band} | {spread} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _chosen(about: Mapping[str, Any]) -> str:
+    """Whether these samples may have chosen anything."""
+    if about.get("split") == "dev":
+        return "This evaluation chooses nothing; training may have chosen its epoch on these dev samples."
+    return "This evaluation chooses nothing."

@@ -1,0 +1,52 @@
+"""Missing modalities: the rate is kept, nobody is left with nothing, and scores are those of the subsets."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from emofuse.errors import DataError
+from emofuse.evaluation.evaluate import evaluate
+from emofuse.evaluation.missing import RATES, drop, missing, read_conditions
+from emofuse.evaluation.report.missing import markdown, write
+from emofuse.modalities import MODALITIES
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.3, 0.6, 0.7])
+def test_the_rate_asked_for_goes_and_one_modality_stays(rate):
+    present = np.array([7] * 100 + [5] * 50 + [2] * 10)
+    left = drop(present, MODALITIES, rate, np.random.default_rng(0))
+    had, free = 410, 410 - 160
+    assert (left > 0).all() and ((left & ~present) == 0).all()
+    assert had - np.bitwise_count(left).sum() == min(round(rate * had), free)
+    if rate:  # every modality is taken from, about as often as the others
+        gone = [np.sum((present[:100] & ~left[:100] & bit) > 0) for bit in (1, 2, 4)]
+        assert min(gone) > 0.5 * max(gone)
+
+
+def test_conditions_are_rates_and_patterns():
+    assert read_conditions(["rates"], MODALITIES) == (list(RATES), [])
+    assert read_conditions(["0.3", "face+speech", "text", "0.3"], MODALITIES) == ([0.3], ["speech+face", "text"])
+    for wrong in ("1", "-0.1", "smell", "text+smell", "nan", ""):
+        with pytest.raises(DataError, match="neither a rate"):
+            read_conditions([wrong], MODALITIES)
+
+
+def test_scores_are_those_of_the_subsets(tiny_model, samples, tmp_path):
+    found = missing(tiny_model, samples, ["0", "0.5", "text", "speech+face"], seeds=(0, 1, 2), resamples=20)
+    whole = evaluate(tiny_model, samples, resamples=20).tasks["emotion"]
+    by = {row.condition: row for row in found.rows}
+    assert list(by) == ["as given", "missing 0", "missing 0.5", "only text", "only speech+face"]
+    assert by["as given"].score.estimate == pytest.approx(whole.report[found.metric])
+    assert by["missing 0"].seeds == pytest.approx([whole.report[found.metric]] * 3)
+    for pattern in ("text", "speech+face"):
+        assert by[f"only {pattern}"].n == whole.subsets[pattern]["n"]
+        assert by[f"only {pattern}"].score.estimate == pytest.approx(whole.subsets[pattern][found.metric])
+    assert by["missing 0.5"].score.estimate == pytest.approx(np.mean(by["missing 0.5"].seeds))
+    again = missing(tiny_model, samples, ["0.5"], seeds=(0, 1, 2), resamples=20)
+    assert again.rows[1].seeds == by["missing 0.5"].seeds
+    write(found, tmp_path)
+    assert len(json.loads((tmp_path / "missing.json").read_text())["rows"]) == 5
+    assert "| only speech+face |" in markdown(found) and "seeds 0, 1, 2" in markdown(found)
