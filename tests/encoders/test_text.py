@@ -11,8 +11,10 @@ import emofuse
 from emofuse.batch import collate
 from emofuse.encoders.config import TextConfig
 from emofuse.encoders.lexicon import LEXICON_FEATURES, OwnWords, lexicon_features, word_valence
+from emofuse.encoders.processors.text import sentence_case
 from emofuse.encoders.text import TextEncoder
 from emofuse.errors import CheckpointError, MissingExtraError
+from emofuse.model.model import EmotionModel
 from emofuse.prepared import PreparedSample
 from emofuse.tasks import EMOTIONS
 from emofuse.types import Segment, Word
@@ -100,6 +102,39 @@ def test_roberta_reads_an_utterance_of_any_length_with_its_context(roberta, word
 def test_scripts_without_spaces_align_by_character(encoder):
     arrays = encoder.prepare(segment(*"我很高兴"))
     assert arrays["word"].tolist() == [-1, 0, 1, 2, 3, -1]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("WHY WOULD YOU SAY THAT? I TRUSTED YOU!", "Why would you say that? I trusted you!"),
+        ("ICH BIN SO FROH.  WIRKLICH!", "Ich bin so froh.  Wirklich!"),
+        ("OH, I'M 100 % SURE", "Oh, I'm 100 % sure"),
+        ("İYİYİM BEN ŞİMDİ", "İyİyİm ben şİmdİ"),
+        ("NASA", "NASA"),
+        ("I AM", "I AM"),
+        ("NASA is great", "NASA is great"),
+        ("我 很 开心", "我 很 开心"),
+        ("", ""),
+    ],
+)
+def test_sentences_in_capitals_alone_are_read_in_sentence_case(written, read):
+    assert sentence_case(written) == read and len(read) == len(written)
+
+
+@pytest.mark.checkpoint
+def test_what_is_shouted_has_the_pieces_of_what_is_said_and_a_lexicon_of_its_own():
+    processor = EmotionModel.from_pretrained("emofuse-small", lean=True).encoders["text"].processor
+    words = ("Now", "I", "AM", "so", "HAPPY!")
+    shouted, mixed, sentence = map(
+        processor, (segment(*map(str.upper, words)), segment(*words), segment("Now", "I", "am", "so", "happy!"))
+    )
+    assert mixed["input_ids"].tolist() != sentence["input_ids"].tolist()
+    for name in ("input_ids", "word", "own"):
+        np.testing.assert_array_equal(shouted[name], sentence[name])
+    own = shouted["word"] >= 0
+    of_words = lexicon_features([w.upper() for w in words], OwnWords())
+    np.testing.assert_allclose(shouted["lexicon"][own], of_words[shouted["word"][own]])
 
 
 def test_no_words_is_absent(encoder):

@@ -22,13 +22,17 @@ from emofuse.types import Utterance
 ROWS = list(csv.DictReader((Path(__file__).parent / "challenge.tsv").read_text("utf-8").splitlines(), delimiter="\t"))
 
 
-@pytest.fixture(scope="module")
-def right() -> list[bool]:
+def rightly_read(rows: list[dict[str, str]]) -> list[bool]:
     """Whether the model that ships is right, row by row."""
     model = EmotionModel.from_pretrained("emofuse-small")
-    told = [Utterance(str(i), "challenge", "test", str(i), text=row["text"]) for i, row in enumerate(ROWS)]
+    told = [Utterance(str(i), "challenge", "test", str(i), text=row["text"]) for i, row in enumerate(rows)]
     found = model.predict(collate([model.prepare(load_segment(u)) for u in told])).tasks["emotion"].argmax(1)
-    return [EMOTIONS[guess] == row["emotion"] for guess, row in zip(found, ROWS, strict=True)]
+    return [EMOTIONS[guess] == row["emotion"] for guess, row in zip(found, rows, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def right() -> list[bool]:
+    return rightly_read(ROWS)
 
 
 def test_the_challenge_asks_for_every_emotion_of_every_kind_once():
@@ -63,3 +67,12 @@ def test_the_model_that_ships_is_right_more_often_than_it_was(right: list[bool])
     assert sum(others) / len(others) >= 0.8
     plain = [yes for yes, row in zip(right, ROWS, strict=True) if row["kind"] in ("joy", "sadness", "neutral")]
     assert sum(plain) / len(plain) >= 0.9
+
+
+@pytest.mark.checkpoint
+def test_capitals_cost_little(right: list[bool]):
+    """They cost English .29 and German .61 where they were handed to the vocabulary as they are."""
+    shouted = rightly_read([row | {"text": row["text"].upper()} for row in ROWS])
+    for language, most in (("en", 0.03), ("de", 0.15)):
+        both = [(a, b) for a, b, row in zip(right, shouted, ROWS, strict=True) if row["language"] == language]
+        assert sum(a for a, _ in both) - sum(b for _, b in both) <= most * len(both), language
