@@ -47,8 +47,8 @@ def test_a_protocol_leads_with_its_own_metric_and_else_with_that_of_the_kind():
     [
         ("ravdess", "actor_18", {"language": "English", "speaker": "actor_18", "sex": "female"}),
         ("ravdess", "actor_17", {"language": "English", "speaker": "actor_17", "sex": "male"}),
-        ("emodb", "03", {"language": "German", "speaker": "03", "sex": "male"}),
-        ("emodb", "08", {"language": "German", "speaker": "08", "sex": "female"}),
+        ("emodb", "03", {"language": "German", "speaker": "03", "sex": "male", "age": "30-39"}),
+        ("emodb", "08", {"language": "German", "speaker": "08", "sex": "female", "age": "30-39"}),
         ("iemocap", "Ses01_F", {"language": "English", "speaker": "Ses01_F", "sex": "female"}),
         ("mustard", "BBT_SHELDON", {"language": "English", "speaker": "BBT_SHELDON", "show": "BBT"}),
         ("ch_sims_v2", "aqgy3_0001", {"language": "Chinese", "speaker": "aqgy3_0001"}),
