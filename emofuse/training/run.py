@@ -14,7 +14,7 @@ from emofuse.training.put_together import check_parts
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.single import OnEpoch, Run, later
 from emofuse.training.staged import train_stages
-from emofuse.training.trainer import is_first
+from emofuse.training.trainer import is_first, refuse_shards
 from emofuse.training.validate import check_metric
 
 
@@ -35,6 +35,7 @@ def fit(
     checkpoint of the best dev score is returned. `stages` are trained one after the other (see `train_stages`), and
     several methods of fusion are compared (see `compare_methods`). Raises RecipeError, DataError, TrainingError.
     """
+    refuse_shards()
     check_metric(recipe.train.metric, recipe.model.all_tasks())
     if not recipe.train.epochs:
         check_parts(recipe)

@@ -1,7 +1,7 @@
 """The trainer: transformers' Trainer over batches that are dataclasses, with dev scores of our own.
 
 Trainer serves because a run can be killed at any step: it saves optimiser, schedule and every random state, and on
-resuming skips the batches already seen. It also brings accumulation, clipping, bf16 on CPU and GPU, DDP and FSDP,
+resuming skips the batches already seen. It also brings accumulation, clipping, bf16 on CPU and GPU, DDP,
 TensorBoard, W&B and hyperparameter search. What a batch holds depends on (seed, epoch, index) alone (see `sampler`), so
 a resumed run equals an uninterrupted one.
 """
@@ -245,6 +245,21 @@ class EverySteps(TrainerCallback):
 def is_first() -> bool:
     """Whether this is the only process of the run, or the first of several (torchrun, accelerate launch)."""
     return int(os.environ.get("RANK", "0")) == 0
+
+
+def refuse_shards() -> None:
+    """Raise TrainingError where `accelerate launch` asks for weights in shards (FSDP, DeepSpeed).
+
+    The dev scores, the average of weights, AdaLoRA's ranks and the checkpoint read the whole model in one process, and
+    would wait for the others for ever, or write a part of it.
+    """
+    for name, what in (("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")):
+        if os.environ.get(name, "").strip().lower() in {"1", "true", "yes", "y", "on"}:
+            raise TrainingError(
+                f"the launcher asks for {what} ({name}), which spreads a model's weights over processes; valid: torchrun "
+                "or accelerate launch --multi_gpu, with the whole model in each (DDP). Where memory is short: train."
+                "checkpointing, train.budget, strategy lora, weights: 4bit; `--dry-run` prints what a recipe needs"
+            )
 
 
 def from_first(work: Callable[[], dict[str, float]]) -> dict[str, float]:

@@ -218,3 +218,12 @@ def test_pitch_shifts_ask_for_their_extra_before_anything_else(recipe_values, mo
     with pytest.raises(MissingExtraError, match=r"librosa.*emofuse\[train\]"):
         fit(parse_recipe(values))
     assert not Path(recipe_values["output"]["folder"]).exists()
+
+
+@pytest.mark.parametrize("name", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
+def test_weights_in_shards_are_refused_before_anything_else(recipe_values, monkeypatch, name):
+    recipe = parse_recipe(recipe_values)
+    monkeypatch.setenv(name, "true")
+    with pytest.raises(TrainingError, match=rf"{name}.*valid: torchrun.*\(DDP\)"):
+        fit(recipe)
+    assert not recipe.folder.exists()
