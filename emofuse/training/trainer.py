@@ -256,9 +256,9 @@ def refuse_shards() -> None:
     for name, what in (("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")):
         if os.environ.get(name, "").strip().lower() in {"1", "true", "yes", "y", "on"}:
             raise TrainingError(
-                f"the launcher asks for {what} ({name}), which spreads a model's weights over processes; valid: torchrun "
-                "or accelerate launch --multi_gpu, with the whole model in each (DDP). Where memory is short: train."
-                "checkpointing, train.budget, strategy lora, weights: 4bit; `--dry-run` prints what a recipe needs"
+                f"the launcher asks for {what} ({name}), which spreads a model's weights over processes; valid: "
+                "torchrun or accelerate launch --multi_gpu, with the whole model in each (DDP). Where memory is short: "
+                "train.checkpointing, train.budget, strategy lora, weights: 4bit; --dry-run prints what a recipe needs"
             )
 
 
