@@ -7,8 +7,16 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
+from safetensors.torch import load_file
+
+from emofuse.training.recipe.read import parse_recipe
+from emofuse.training.run import fit
+from emofuse.training.tuning.init import build
 
 RANK = """
 import hashlib, json, sys
@@ -36,10 +44,10 @@ with open(sys.argv[2], "w") as file:
 """
 
 
-def test_two_processes_end_with_equal_weights_and_one_writes(recipe_values, tmp_path):
-    recipe_values["train"] |= {"batch_size": 6, "ema": 0.9}
+def two_processes(values: dict[str, Any], tmp_path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """A recipe by two processes: what each has seen, and what each wrote to its errors."""
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(yaml.safe_dump(recipe_values))
+    recipe.write_text(yaml.safe_dump(values))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -51,7 +59,12 @@ def test_two_processes_end_with_equal_weights_and_one_writes(recipe_values, tmp_
         running.append(subprocess.Popen(command, env=own, stderr=subprocess.PIPE, text=True))
     errors = [process.communicate()[1] for process in running]
     assert [p.returncode for p in running] == [0, 0], "\n".join(e[-2000:] for e in errors)
-    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1))
+    return [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)], errors
+
+
+def test_two_processes_end_with_equal_weights_and_one_writes(recipe_values, tmp_path):
+    recipe_values["train"] |= {"batch_size": 6, "ema": 0.9}
+    (first, second), errors = two_processes(recipe_values, tmp_path)
     assert first["weights"] == second["weights"]
     assert first["processes"] == second["processes"] == 2
     assert first["steps"] == 4
@@ -60,3 +73,26 @@ def test_two_processes_end_with_equal_weights_and_one_writes(recipe_values, tmp_
     assert (run / "model" / "model.safetensors").is_file()
     assert "epoch 2/2" in errors[0]
     assert "epoch" not in errors[1]
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns_from_twice_the_batches(recipe_values, tmp_path):
+    """A step's batches are the same whether two processes have one each or one process has both; without dropout."""
+    recipe_values["train"] |= {"batch_size": 6, "epochs": 1}
+    model = recipe_values["model"] | {"head_dropout": 0.0}
+    model["fusion"] |= {"dropout": 0.0}
+    model["encoders"]["text"]["architecture"] |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    names = ("hidden", "attention", "activation", "feat_proj", "conformer_conv")
+    model["encoders"]["speech"]["architecture"] |= {f"{name}_dropout": 0.0 for name in names}
+    both = two_processes(recipe_values | {"model": model}, tmp_path)[0]
+    output = recipe_values["output"] | {"folder": str(tmp_path / "alone")}
+    alone = parse_recipe(
+        recipe_values | {"model": model, "output": output, "train": recipe_values["train"] | {"accumulation": 2}}
+    )
+    folder, start = fit(alone), dict(build(alone)[0].named_parameters())
+    one, two = (load_file(path / "model.safetensors") for path in (folder, tmp_path / "run" / "model"))
+    assert [seen["steps"] for seen in both] == [2, 2]
+    moved = max(float((one[name] - start[name].detach()).abs().max()) for name in start)
+    apart = max(float((one[name] - two[name]).abs().max()) for name in start)
+    assert apart < 2e-5
+    assert moved > 1e-3
