@@ -189,6 +189,30 @@ class Pipeline:
         """
         return list(self.predict_iter(items, batch_size, sidecars=sidecars, progress=progress))
 
+    def predict_table(
+        self,
+        table: Any,
+        text: str,
+        *,
+        id: str | None = None,
+        speaker: str | None = None,
+        dialogue: str | None = None,
+        coverage: float | None = None,
+        prefix: str = "predicted_",
+    ) -> Any:
+        """A pandas DataFrame or pyarrow Table of texts, with what is predicted of each row as further columns.
+
+        The others name columns of it: `dialogue` groups the rows, in order, whose earlier texts are a row's context.
+        A row that cannot be predicted has its reason in `{prefix}error`. Raises `DataError` for another table or
+        column.
+        """
+        from emofuse.pipeline.frames import opened, widened
+        from emofuse.pipeline.tables import Columns, predict_rows
+
+        names, rows = opened(table)
+        every, found = predict_rows(self, names, rows, Columns(text, id, speaker, dialogue), prefix, coverage)
+        return widened(table, every[len(names) :], list(found), prefix)
+
     def stream(
         self, source: Source | None = None, *, batch_size: int = 1, early: bool = False, **inputs: Unpack[ClipInputs]
     ) -> Iterator[Prediction]:

@@ -60,7 +60,13 @@ def predict_table(
     As many rows are held as `predict_iter` takes at a time. A row that cannot be predicted has its reason in
     `{prefix}error`, and empty cells. Raises `DataError` for a file that is no table or lacks a column.
     """
-    names, rows = read_table(path)
+    return predict_rows(pipeline, *read_table(path), columns, prefix, coverage)
+
+
+def predict_rows(
+    pipeline: Pipeline, names: Sequence[str], rows: Iterator[Row], columns: Columns, prefix: str, coverage: float | None
+) -> tuple[list[str], Iterator[Row]]:
+    """The same of rows with columns of these names."""
     columns.check(names, prefix)
     added = _added(pipeline)
     return [*names, *(prefix + name for name in added)], _predicted(pipeline, rows, columns, prefix, coverage, added)

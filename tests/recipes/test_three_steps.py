@@ -20,6 +20,8 @@ from transformers import (
     Data2VecAudioConfig,
     Data2VecAudioModel,
     PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
     RobertaConfig,
     RobertaModel,
     RobertaTokenizerFast,
@@ -41,8 +43,14 @@ from emofuse.training.recipe.read import load_recipe
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.run import fit
 from emofuse.training.trainer import last_complete
+from tests.published import published
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings(
+        "ignore:Support for mismatched key_padding_mask:UserWarning"
+    ),  # WavLM's, in transformers
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = sorted(p for p in (ROOT / "recipes").rglob("*.yaml") if p.name != "tune.yaml")
@@ -114,6 +122,38 @@ def vit(folder: Path) -> None:
     timm.models.save_for_hf(model, folder, model_args=arguments)
 
 
+def hubert(folder: Path) -> None:
+    published("hubert", folder)
+
+
+def wavlm(folder: Path) -> None:
+    published("wavlm", folder)
+
+
+def wavlm_large(folder: Path) -> None:
+    published("wavlm-large", folder)
+
+
+def clip(folder: Path) -> None:
+    published("clip", folder)
+
+
+def siglip(folder: Path) -> None:
+    published("siglip", folder)
+
+
+def qwen(folder: Path) -> None:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    pieces = ["<|endoftext|>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    inner = Tokenizer(models.BPE({p: i for i, p in enumerate(pieces)}, []))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|endoftext|>").save_pretrained(folder)
+    shape = SHAPE | {"num_key_value_heads": 1, "head_dim": 8, "max_position_embeddings": 4096}
+    Qwen3ForCausalLM(Qwen3Config(vocab_size=len(pieces), **shape)).save_pretrained(folder)
+
+
 KINDS: dict[str, Callable[[Path], None]] = {
     "bert-base-uncased": bert,
     "bert-base-chinese": bert,
@@ -122,6 +162,13 @@ KINDS: dict[str, Callable[[Path], None]] = {
     "roberta-large": roberta,
     "facebook/wav2vec2-base": wav2vec2,
     "facebook/data2vec-audio-base-960h": data2vec,
+    "facebook/hubert-large-ll60k": hubert,
+    "microsoft/wavlm-base-plus": wavlm,
+    "microsoft/wavlm-large": wavlm_large,
+    "openai/whisper-medium": whisper,
+    "openai/clip-vit-base-patch16": clip,
+    "google/siglip-base-patch16-224": siglip,
+    "Qwen/Qwen3-1.7B-Base": qwen,
     "vit_base_patch16_224.augreg_in21k": vit,
     "runs/e5-small": e5,
     "runs/whisper-tiny-en": whisper,

@@ -72,7 +72,7 @@ class MaskedWords(MaskedObjective):
         if found is None:
             return None
         words = [w.text for w in segment.words or () if w.text.strip()]
-        known = np.append(lexicon_features(words, self.encoder.config.valences)[:, 0] != 0, False)
+        known = np.append(lexicon_features(words, self.encoder.processor.own)[:, 0] != 0, False)
         return found | {"emotive": known[np.maximum(found["word"], -1)]}
 
     def forward(self, inputs: Inputs, rng: np.random.Generator) -> tuple[Tensor, int]:
