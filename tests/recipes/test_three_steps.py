@@ -47,9 +47,7 @@ from tests.published import published
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings(
-        "ignore:Support for mismatched key_padding_mask:UserWarning"
-    ),  # WavLM's, in transformers
+    pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask:UserWarning"),  # WavLM's
 ]
 
 ROOT = Path(__file__).resolve().parents[2]
