@@ -92,7 +92,9 @@ def test_two_processes_learn_what_one_learns_from_twice_the_batches(recipe_value
     folder, start = fit(alone), dict(build(alone)[0].named_parameters())
     one, two = (load_file(path / "model.safetensors") for path in (folder, tmp_path / "run" / "model"))
     assert [seen["steps"] for seen in both] == [2, 2]
-    moved = max(float((one[name] - start[name].detach()).abs().max()) for name in start)
-    apart = max(float((one[name] - two[name]).abs().max()) for name in start)
-    assert apart < 2e-5
+    moved = sum(float((one[name] - start[name].detach()).square().sum()) for name in start)
+    apart = sum(float((one[name] - two[name]).square().sum()) for name in start)
     assert moved > 1e-3
+    assert (
+        apart < 0.01 * moved
+    )  # of gradients near zero rounding decides AdamW's sign
