@@ -95,6 +95,4 @@ def test_two_processes_learn_what_one_learns_from_twice_the_batches(recipe_value
     moved = sum(float((one[name] - start[name].detach()).square().sum()) for name in start)
     apart = sum(float((one[name] - two[name]).square().sum()) for name in start)
     assert moved > 1e-3
-    assert (
-        apart < 0.01 * moved
-    )  # of gradients near zero rounding decides AdamW's sign
+    assert apart < 0.01 * moved  # of gradients near zero rounding decides AdamW's sign
