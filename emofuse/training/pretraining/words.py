@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from emofuse.encoders.encoder import Encoder, Inputs
 from emofuse.encoders.lexicon import lexicon_features
+from emofuse.encoders.processors.text import TextProcessor
 from emofuse.encoders.sources import resolve_source
 from emofuse.errors import RecipeError
 from emofuse.training.pretraining.objective import MaskedObjective
@@ -72,7 +73,8 @@ class MaskedWords(MaskedObjective):
         if found is None:
             return None
         words = [w.text for w in segment.words or () if w.text.strip()]
-        known = np.append(lexicon_features(words, self.encoder.processor.own)[:, 0] != 0, False)
+        own = cast(TextProcessor, self.encoder.processor).own
+        known = np.append(lexicon_features(words, own)[:, 0] != 0, False)
         return found | {"emotive": known[np.maximum(found["word"], -1)]}
 
     def forward(self, inputs: Inputs, rng: np.random.Generator) -> tuple[Tensor, int]:
