@@ -25,7 +25,7 @@ class _Failed:
 
 @dataclass(eq=False)
 class _Reader(Generic[T]):
-    """One source in a thread of its own, until it ends, fails, or nobody wants more."""
+    """One source, read by whoever calls `run`, until it ends, fails, or nobody wants more."""
 
     make: Callable[[], Iterator[T]]
     stop: threading.Event
@@ -34,10 +34,9 @@ class _Reader(Generic[T]):
 
     def __post_init__(self) -> None:
         self.items = queue.Queue(self.depth)
-        self.thread = threading.Thread(target=self._run, name="emofuse-reader", daemon=True)
-        self.thread.start()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Put the items, and last the end, or the error that ended the source."""
         last: Any = _END
         try:
             for item in self.make():
@@ -64,25 +63,56 @@ class _Reader(Generic[T]):
             yield item
 
 
+class _Threads:
+    """Threads that run one reader after another; daemons, as an iterator that nobody closes must not hold the exit."""
+
+    def __init__(self, count: int) -> None:
+        self._waiting: queue.SimpleQueue[_Reader[Any] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._most = count
+
+    def start(self, reader: _Reader[T]) -> _Reader[T]:
+        """Have a reader run, in a new thread while there are fewer than the most."""
+        if len(self._threads) < self._most:
+            self._threads.append(threading.Thread(target=self._run, name="emofuse-reader", daemon=True))
+            self._threads[-1].start()
+        self._waiting.put(reader)
+        return reader
+
+    def _run(self) -> None:
+        while (reader := self._waiting.get()) is not None:
+            reader.run()
+
+    def close(self) -> None:
+        """Return once none of them works any more."""
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join()
+
+
 def ahead(sources: Iterable[Callable[[], Iterator[T]]], workers: int, depth: int = DEPTH) -> Generator[T, None, None]:
     """All items of all sources, those of the first before those of the second; `workers` sources are read at a time.
 
     A source is taken when its reading begins. Close it to end the threads: it returns once none of them works any
     more. The order does not depend on which thread is quicker, so neither do the batches that are made of the items.
     """
-    stop = threading.Event()
-    readers: deque[_Reader[T]] = deque()
+    stop, threads = threading.Event(), _Threads(workers)
     waiting = iter(sources)
+    readers: deque[_Reader[T]] = deque()
+
+    def begin(count: int) -> None:
+        readers.extend(threads.start(_Reader(source, stop, depth)) for source in islice(waiting, count))
+
     try:
-        readers.extend(_Reader(source, stop, depth) for source in islice(waiting, workers))
+        begin(workers)
         while readers:
             yield from readers[0].take()
-            readers.popleft().thread.join()
-            readers.extend(_Reader(source, stop, depth) for source in islice(waiting, 1))
+            readers.popleft()
+            begin(1)
     finally:
         stop.set()
-        for reader in readers:
-            reader.thread.join()
+        threads.close()
 
 
 def cores() -> int:

@@ -84,12 +84,14 @@ def _mean(values: Iterable[float | None], weights: np.ndarray) -> float | None:
 
 
 def _mean_table(tables: Iterable[Mapping[str, float] | None], weights: np.ndarray) -> dict[str, float] | None:
-    """The weighted mean of each entry over the tables that are there."""
-    rows = list(tables)
-    names = next((list(row) for row in rows if row), None)
-    if names is None:
+    """The weighted mean of each entry over the tables that are there; equal weights where theirs are all zero."""
+    pairs = [(row, w) for row, w in zip(tables, weights, strict=True) if row]
+    if not pairs:
         return None
-    return {name: _mean((row[name] if row else None for row in rows), weights) or 0.0 for name in names}
+    rows, share = [row for row, _ in pairs], np.array([w for _, w in pairs], dtype=float)
+    values = np.array([[row[name] for row in rows] for name in rows[0]], dtype=float)
+    means = np.average(values, axis=1, weights=share if share.any() else None)
+    return dict(zip(rows[0], means.tolist(), strict=True))
 
 
 def _mean_others(

@@ -140,7 +140,7 @@ _FIELDS = {
 def _named(tasks: Sequence[Task], outputs: Mapping[str, np.ndarray], row: int) -> dict[str, Any]:
     """Task → {class: probability}, or a number for a scalar; a task not supported for what is present is left out."""
     return {
-        task.name: dict(zip(task.classes, map(float, outputs[task.name][row]), strict=True))
+        task.name: dict(zip(task.classes, outputs[task.name][row].tolist(), strict=True))
         if task.classes
         else float(outputs[task.name][row, 0])
         for task in tasks
