@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from emofuse.data.load import load_segment
@@ -63,5 +65,9 @@ def test_a_face_has_up_to_sixteen_crops_where_they_stand_for_less(repository):
     sample = repository / "demo" / "samples" / "sample.mp4"
     utterance = Utterance("u", "manifest", "train", "a", media=sample, start=0.0, end=4.0)
     often = FaceOptions(max_crops=16, crop_interval=0.2, detect_interval=0.2, calm_interval=0.2)
-    (usual,), (many,) = load_segment(utterance).faces[:1], load_segment(utterance, often).faces[:1]
-    assert len(usual.crops) <= 5 <= len(many.crops) <= 16
+    usual, many, eight = (
+        load_segment(utterance, options).faces[0].times
+        for options in (FaceOptions(), often, replace(often, max_crops=8))
+    )
+    assert len(usual) <= 5 and 2 * len(usual) <= len(many) <= 16 and len(eight) == 8 < len(many)
+    assert set(eight) < set(many) and np.diff(many).min() >= 0.2 - 1e-6
