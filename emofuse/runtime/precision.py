@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from operator import itemgetter
 from pathlib import Path
@@ -27,7 +27,7 @@ CHANGE = 0.02
 """Largest change of a probability that "auto" accepts for speed …"""
 MARGIN = 0.5
 """… of which examples, being few, may use up so much."""
-PARTS = (1.0, 0.75, 0.5, 0.0)
+PARTS = (1.0, 0.75, 0.5)
 """Shares of an encoder's layers, its last, that are tried in 8 bits: an early layer's error grows in those after it."""
 WORTH = 1.25
 """Times faster than float32 from which fewer bits are taken: what is around the products gains nothing."""
@@ -37,10 +37,11 @@ LARGE = 30_000_000
 
 @plain_torch()
 def loaded(folder: Path, device: torch.device, precision: str) -> EmotionModel:
-    """The model in a folder, for prediction in this precision; see `choose`, `apply` and `quantise_within`."""
+    """The model in a folder, for prediction in this precision; see `choose`, `apply` and `apply_within`."""
     model = EmotionModel.from_pretrained(folder, device=device, lean=True)
     chosen = choose(model, precision)
-    return quantise_within(model) if precision == "auto" and chosen == "int8" else apply(model, chosen)
+    guarded = precision == "auto" and device.type == "cpu" and chosen != "float32"
+    return apply_within(model, chosen) if guarded else apply(model, chosen)
 
 
 def choose(model: EmotionModel, precision: str) -> Chosen:
@@ -76,10 +77,10 @@ def apply(model: EmotionModel, chosen: Chosen) -> EmotionModel:
     return model
 
 
-def quantise_within(model: EmotionModel, most: float = CHANGE) -> EmotionModel:
-    """8 bits in as much of each encoder, the slowest first, as changes no probability by more than `most`.
+def apply_within(model: EmotionModel, chosen: Chosen, most: float = CHANGE) -> EmotionModel:
+    """8 or 16 bits in as much of each encoder, the slowest first, as changes no probability by more than `most`.
 
-    See `MARGIN`, and `PARTS` for how much is tried.
+    See `MARGIN`, and `PARTS` for how much is tried in 8 bits; 16 are for all of an encoder or for none of it.
     """
     batch = collate([model.prepare(spoken(seconds)) for seconds in (1, 2)])
     before = model.predict(batch)
@@ -89,13 +90,24 @@ def quantise_within(model: EmotionModel, most: float = CHANGE) -> EmotionModel:
             encoder: nn.Module = model.encoders[modality]
             took.append((_least(partial(encoder, batch.inputs[modality]), 1), encoder))
     for _, encoder in sorted(took, key=itemgetter(0), reverse=True):
-        swaps = quantise(encoder)
-        for part in PARTS:
-            first = round(len(swaps) * (1 - part))
-            restore(swaps[:first])
-            if first == len(swaps) or change(before, model.predict(batch)) <= MARGIN * most:
+        for _ in _less_and_less(encoder, chosen, model.device.type):
+            if change(before, model.predict(batch)) <= MARGIN * most:
                 break
     return model
+
+
+def _less_and_less(encoder: nn.Module, chosen: Chosen, device: str) -> Iterator[None]:
+    """After each step, less of the encoder is in fewer bits; after the last, none of it."""
+    if chosen == "bfloat16":
+        _autocast(encoder, device)
+        yield
+        del encoder.forward
+        return
+    swaps = quantise(encoder)
+    for part in PARTS:
+        restore(swaps[: round(len(swaps) * (1 - part))])
+        yield
+    restore(swaps)
 
 
 def change(one: Decoded, other: Decoded) -> float:

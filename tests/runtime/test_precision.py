@@ -120,7 +120,7 @@ def test_the_slowest_encoder_comes_first_and_one_that_changes_too_much_keeps_its
     seconds, changes = iter([1.0, 3.0, 2.0]), iter([0.3, 0.3, 0.3, 0.01, 0.3, 0.01])
     monkeypatch.setattr(precision, "_least", lambda work, rounds: next(seconds))
     monkeypatch.setattr(precision, "change", lambda one, other: next(changes))
-    precision.quantise_within(wide)
+    precision.apply_within(wide, "int8")
     third, first, second = (in_eight_bits(encoder) for encoder in wide.encoders.values())
     assert first and not any(first), "too much with all of it, three quarters and a half"
     assert second and all(second)
@@ -129,6 +129,29 @@ def test_the_slowest_encoder_comes_first_and_one_that_changes_too_much_keeps_its
     assert next(changes, None) is None
 
 
-def test_the_careful_choice_keeps_its_promise(wide, make_segment, tmp_path):
-    other = precision.quantise_within(EmotionModel.from_pretrained(wide.save_pretrained(tmp_path / "wide")))
+def test_an_encoder_that_sixteen_bits_change_too_much_keeps_all_its_bits(wide, make_segment, monkeypatch):
+    seconds, changes = iter([1.0, 3.0, 2.0]), iter([0.3, 0.01, 0.01])
+    monkeypatch.setattr(precision, "_least", lambda work, rounds: next(seconds))
+    monkeypatch.setattr(precision, "change", lambda one, other: next(changes))
+    batch = collate([wide.prepare(make_segment(0))])
+    with torch.inference_mode():
+        exact = [e(batch.inputs[m]).states for m, e in wide.encoders.items()]
+        precision.apply_within(wide, "bfloat16")
+        found = [e(batch.inputs[m]).states for m, e in wide.encoders.items()]
+    assert [torch.equal(a, b) for a, b in zip(exact, found, strict=True)] == [False, True, False]
+
+
+def test_what_auto_takes_for_a_large_model_is_held_to_the_promise(wide, monkeypatch, tmp_path):
+    folder, held = wide.save_pretrained(tmp_path / "wide"), []
+    monkeypatch.setattr(precision, "LARGE", 1)
+    monkeypatch.setattr(precision, "apply_within", lambda model, chosen: held.append(chosen) or model)
+    for quickest in ("float32", "bfloat16", "int8"):
+        monkeypatch.setattr(precision, "_fastest", lambda quickest=quickest: quickest)
+        precision.loaded(folder, torch.device("cpu"), "auto")
+    assert held == ["bfloat16", "int8"]
+
+
+@pytest.mark.parametrize("chosen", ["int8", "bfloat16"])
+def test_the_careful_choice_keeps_its_promise(wide, tmp_path, chosen):
+    other = precision.apply_within(EmotionModel.from_pretrained(wide.save_pretrained(tmp_path / "wide")), chosen)
     assert change(wide, other, [precision.spoken(1), precision.spoken(2)]) <= precision.CHANGE
