@@ -23,6 +23,7 @@ GOEMOTIONS = (
 FERPLUS = ("neutral", "joy", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 MOSEI_EMOTIONS = ("joy", "sadness", "anger", "surprise", "disgust", "fear")
 IEMOCAP4 = ("neutral", "joy", "sadness", "anger")
+IEMOCAP5 = (*IEMOCAP4, "frustrated")
 IEMOCAP6 = ("neutral", "joy", "sadness", "anger", "excited", "frustrated")
 
 POSITIVE = 0.5
@@ -112,6 +113,7 @@ TASKS: dict[str, Task] = {
         Task("goemotions_ekman", "multilabel", EMOTIONS),
         Task("ferplus8", "categorical", FERPLUS),
         Task("iemocap4", "categorical", IEMOCAP4),
+        Task("iemocap5", "categorical", IEMOCAP5),
         Task("iemocap6", "categorical", IEMOCAP6),
         Task("mosei6", "multilabel", MOSEI_EMOTIONS),
         Task("sims_sentiment", "scalar", low=-1.0, high=1.0),

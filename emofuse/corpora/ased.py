@@ -9,6 +9,7 @@ from typing import ClassVar
 from emofuse.corpora.clips import usable
 from emofuse.corpora.corpus import Corpus, Log, Protocol
 from emofuse.corpora.folding import Folding, Names
+from emofuse.corpora.folds import k_folds
 from emofuse.types import Split, Utterance
 
 FOLDERS = {"01Neutral": "neutral", "02Fearful": "fearful", "03Happy": "happy", "04Sad": "sad", "05Angry": "angry"}
@@ -40,6 +41,9 @@ class Ased(Corpus):
     protocol = Protocol({"emotion": "uar"})
     language = "Amharic"
     disjoint = "speaker"
+    folds_by_rule = True
+    folds = k_folds()
+    roster: ClassVar[dict[str, str]] = dict.fromkeys((f"{n:02}" for n in range(1, 66)), "")
 
     def scan(self, root: Path, log: Log, *, verify: bool = True) -> Iterator[Utterance]:
         """Every recording, by folder and name."""

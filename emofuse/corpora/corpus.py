@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from emofuse.corpora.folding import Folding, Table
 from emofuse.corpora.folding import fold as fold_by
+from emofuse.corpora.folds import FEWEST, folded, folds_of_set, is_rule_fold, read_fold
 from emofuse.errors import DataError, nearest
 from emofuse.tasks import Task
 from emofuse.types import SPLITS, Split, Utterance
@@ -104,7 +105,13 @@ class Corpus(ABC):
     checks_labels: ClassVar[bool] = False
     """Whether it refuses labels itself, so that changes to the folding are for its option `overrides`."""
     folds: ClassVar[tuple[str, ...]] = ()
-    """Names of the cross-validation folds, for the option `fold`."""
+    """Names of the cross-validation folds, for the option `fold`; `folds: all` of a recipe."""
+    fold_sets: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Further ways to fold, by the name that `folds` of a recipe takes."""
+    folds_by_rule: ClassVar[bool] = False
+    """Whether it has no published split, so that the option `fold: 2/5` cuts it into k parts by speaker."""
+    roster: ClassVar[Mapping[str, str]] = {}
+    """Speaker of the published corpus → sex, "" where it is not told: whom folds by rule deal out (`folds.deal`)."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -150,10 +157,13 @@ class Corpus(ABC):
         if split is not None and split not in SPLITS:
             raise DataError(f"split {split!r} of {self.name}; {nearest(str(split), SPLITS)}")
         options = self._checked(options)
+        rule = self._rule_fold(options)
         if not root.exists():
             raise DataError(f"no folder {root} for corpus {self.name}; {self._expected()}")
         log = Log()
         utterances = tuple(self._declared(u) for u in self.scan(root, log, **options))
+        if rule is not None:
+            utterances = folded(utterances, rule, self.roster)
         if not utterances and not log.problems:
             raise DataError(f"{root} holds nothing of corpus {self.name}; {self._expected()}")
         self._check_ids(utterances)
@@ -171,10 +181,32 @@ class Corpus(ABC):
         return DataError(f"{root} is not {self.name}: {why}; {self._expected()}")
 
     def choose_fold(self, fold: str | int | None) -> str | None:
-        """The checked name of a fold."""
-        if fold is None or str(fold) in self.folds:
+        """The checked name of a fold. Raises DataError for one that the corpus does not have."""
+        named = tuple(dict.fromkeys((*self.folds, *(f for each in self.fold_sets.values() for f in each))))
+        if fold is None or str(fold) in named:
             return None if fold is None else str(fold)
-        raise DataError(f"fold {fold!r} of {self.name}; {nearest(str(fold), self.folds)}")
+        if self.folds_by_rule and is_rule_fold(fold):
+            _, count = read_fold(fold)
+            if not self.roster or count <= len(self.roster):
+                return str(fold)
+            raise DataError(f"fold {fold} of {self.name}, which has {len(self.roster)} speakers; ask for fewer parts")
+        raise DataError(f"fold {fold!r} of {self.name}; {nearest(str(fold), named)}")
+
+    def fold_names(self, asked: str | Sequence[str | int]) -> tuple[str, ...]:
+        """Names of the folds that a recipe asks for: `all`, a name of `fold_sets`, by rule `10-fold`, or a list.
+
+        Raises DataError for a name that the corpus does not have.
+        """
+        if not isinstance(asked, str):
+            return tuple(str(self.choose_fold(fold)) for fold in asked)
+        sets = {"all": self.folds, **self.fold_sets} if self.folds else {}
+        found = sets.get(asked) or (folds_of_set(asked) if self.folds_by_rule else ())
+        if found:
+            return tuple(str(self.choose_fold(fold)) for fold in found)
+        if not sets:
+            raise DataError(f"{self.name} has a fixed split and no folds; take folds out")
+        rule = f", or {FEWEST}-fold and more" if self.folds_by_rule else ""
+        raise DataError(f"folds {asked!r} of {self.name}; {nearest(asked, sets)}{rule}, or a list")
 
     def choose(self, option: str, value: str, valid: Iterable[str]) -> None:
         """Raise DataError when an option's value is not one of the valid ones."""
@@ -190,11 +222,21 @@ class Corpus(ABC):
     def _checked(self, options: dict[str, Any]) -> dict[str, Any]:
         """The options; one string where several are taken is a sequence of one."""
         valid = {n: p for n, p in inspect.signature(self.scan).parameters.items() if p.kind is p.KEYWORD_ONLY}
+        known = [*valid, *(["fold"] if self.folds_by_rule and "fold" not in valid else [])]
         for name in options:
-            if name not in valid:
-                raise DataError(f"corpus {self.name} has no option {name!r}; {nearest(name, valid) or 'it takes none'}")
+            if name not in known:
+                raise DataError(f"corpus {self.name} has no option {name!r}; {nearest(name, known) or 'it takes none'}")
         several = {name for name, parameter in valid.items() if "Sequence[str]" in str(parameter.annotation)}
         return {n: (v,) if n in several and isinstance(v, str) else v for n, v in options.items()}
+
+    def _rule_fold(self, options: dict[str, Any]) -> str | None:
+        """Takes a fold by rule out of the options; those that `scan` knows by name stay."""
+        fold = options.get("fold")
+        if not self.folds_by_rule or fold is None:
+            return None
+        if not is_rule_fold(fold) and "fold" in inspect.signature(self.scan).parameters:
+            return None
+        return self.choose_fold(options.pop("fold"))
 
     def _check_ids(self, utterances: Sequence[Utterance]) -> None:
         twice = [i for i, n in Counter(u.id for u in utterances).items() if n > 1]

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from emofuse.corpora.clips import usable
 from emofuse.corpora.corpus import Corpus, Log, Protocol
 from emofuse.corpora.folding import Folding, Names
+from emofuse.corpora.folds import k_folds
 from emofuse.corpora.text import table
 from emofuse.types import Split, Utterance
 
@@ -55,6 +56,9 @@ class CremaD(Corpus):
     protocol = Protocol({"emotion": "uar"})
     language = "English"
     disjoint = "speaker"
+    folds_by_rule = True
+    folds = k_folds()
+    roster: ClassVar[dict[str, str]] = dict.fromkeys(map(str, range(1001, 1092)), "")
 
     def scan(
         self,

@@ -57,6 +57,8 @@ class EmoDB(Corpus):
     protocol = Protocol({"emotion": "uar"})
     language = "German"
     disjoint = "speaker"
+    folds_by_rule = True
+    roster: ClassVar[dict[str, str]] = {n: "female" if n in WOMEN else "male" for n in SPEAKERS}
     folds = SPEAKERS
 
     def scan(

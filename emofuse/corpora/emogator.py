@@ -9,6 +9,7 @@ from typing import ClassVar
 from emofuse.corpora.clips import usable
 from emofuse.corpora.corpus import Corpus, Log, Protocol
 from emofuse.corpora.folding import Folding, Names
+from emofuse.corpora.folds import k_folds
 from emofuse.types import Utterance
 
 CATEGORIES = (
@@ -40,6 +41,8 @@ class EmoGator(Corpus):
     foldings: ClassVar[dict[str, Folding]] = {"emotion": Names("emotion", dict.fromkeys(CATEGORIES) | FOLDED)}
     protocol = Protocol({"emotion": "uar"})
     disjoint = "speaker"
+    folds_by_rule = True
+    folds = k_folds()
 
     def scan(self, root: Path, log: Log, *, verify: bool = True) -> Iterator[Utterance]:
         """Every burst, by name."""

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 from emofuse.corpora.clips import usable
 from emofuse.corpora.corpus import Corpus, Log, Protocol, age_group
 from emofuse.corpora.folding import Folding, Names, Number
+from emofuse.corpora.folds import k_folds
 from emofuse.types import Split, Utterance
 
 LANGUAGES = {"DK": "Danish", "EN": "English"}
@@ -46,6 +47,9 @@ class EmoTale(Corpus):
     }
     protocol = Protocol({"emotion": "uar", "valence": "ccc", "arousal": "ccc"})
     disjoint = "speaker"
+    folds_by_rule = True
+    folds = k_folds()
+    roster: ClassVar[dict[str, str]] = dict.fromkeys((f"{n:03}" for n in range(1, 20) if n != 2), "")
 
     def scan(
         self, root: Path, log: Log, *, language: Literal["all", "Danish", "English"] = "all", verify: bool = True

@@ -10,6 +10,7 @@ from typing import ClassVar
 from emofuse.corpora.clips import usable
 from emofuse.corpora.corpus import Corpus, Log, Protocol
 from emofuse.corpora.folding import Folding, Names
+from emofuse.corpora.folds import k_folds
 from emofuse.corpora.text import by_share, table
 from emofuse.types import Utterance
 
@@ -37,6 +38,8 @@ class FacialExpressions(Corpus):
     }
     protocol = Protocol({"emotion": "uar"})
     disjoint = "speaker"
+    folds_by_rule = True
+    folds = k_folds()
     face_crops = True
 
     def scan(self, root: Path, log: Log, *, verify: bool = True) -> Iterator[Utterance]:

@@ -27,7 +27,9 @@ OWN: dict[str, str | None] = {
     "sur": "surprise", "exc": None, "fru": None, "oth": None, "xxx": None,
 }  # fmt: skip
 FOUR = dict.fromkeys(OWN) | {code: OWN[code] for code in ("neu", "hap", "sad", "ang")}
-SIX = FOUR | {"exc": "excited", "fru": "frustrated"}
+FIVE = FOUR | {"fru": "frustrated"}
+SIX = FIVE | {"exc": "excited"}
+SPEAKERS = tuple(f"Ses0{session}_{sex}" for session in SESSIONS for sex in "FM")
 
 
 def _outside(table: Table) -> frozenset[str]:
@@ -54,7 +56,8 @@ class Turn:
 
 
 class Iemocap(Corpus):
-    """Options: `fold` (the session that is test, the one before it dev; 5), `media` (wav: one file a sentence; avi: the
+    """Options: `fold` (the session that is test, the one before it dev; 5; or the speaker that is test, as Ses05_M, the
+    other one of the session dev), `media` (wav: one file a sentence; avi: the
     dialogue's video with both actors side by side, cut by start and end), `votes` (every rater's categories instead
     of the majority), `context` (how many earlier turns; 5), `future` (how many later turns, for the protocol that reads
     the whole dialogue; 0), `verify`.
@@ -73,16 +76,18 @@ class Iemocap(Corpus):
     foldings: ClassVar[dict[str, Folding]] = {
         "emotion": Names("emotion", OWN, reject=_outside(OWN)),
         "iemocap4": Names("emotion", FOUR, reject=_outside(FOUR)),
+        "iemocap5": Names("emotion", FIVE, reject=_outside(FIVE)),
         "iemocap6": Names("emotion", SIX, reject=_outside(SIX)),
         "valence": Number("valence", lambda v: (v - 3) / 2),
         "arousal": Number("activation", lambda a: (a - 3) / 2),
         "dominance": Number("dominance", lambda d: (d - 3) / 2),
     }
     """The scales go from 1..5 to -1..1."""
-    protocol = Protocol({"emotion": "uar", "iemocap4": "uar", "iemocap6": "weighted_f1"})
+    protocol = Protocol({"emotion": "uar", "iemocap4": "uar", "iemocap5": "uar", "iemocap6": "weighted_f1"})
     language = "English"
     disjoint = "speaker"
     folds = SESSIONS
+    fold_sets: ClassVar[dict[str, tuple[str, ...]]] = {"sessions": SESSIONS, "speakers": SPEAKERS}
 
     def scan(
         self,
@@ -115,7 +120,7 @@ class Iemocap(Corpus):
                     text = said.get(turn.name)
                     if clip or text:
                         shown = around(spoken, place, context, future, own=bool(text))
-                        yield self._utterance(turn, clip, text, shown, _split(session, held), votes)
+                        yield self._utterance(turn, clip, text, shown, _split(_speaker(turn.name), held), votes)
                     place += bool(text)
 
     def attributes(self, utterance: Utterance) -> dict[str, str | None]:
@@ -201,7 +206,11 @@ def _speaker(turn: str) -> str:
     return f"{turn[:5]}_{turn.rsplit('_', 1)[1][0]}"
 
 
-def _split(session: str, held: str) -> Split:
-    if session == held:
-        return "test"
-    return "dev" if session == SESSIONS[SESSIONS.index(held) - 1] else "train"
+def _split(speaker: str, held: str) -> Split:
+    """Of a session that is held out, the one before it is dev; of a speaker, the other one of the session."""
+    session = speaker[4]
+    if held in SESSIONS:
+        dev, test = session == SESSIONS[SESSIONS.index(held) - 1], session == held
+    else:
+        dev, test = session == held[4], speaker == held
+    return "test" if test else "dev" if dev else "train"

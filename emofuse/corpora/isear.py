@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from emofuse.corpora.corpus import Corpus, Log, Protocol
 from emofuse.corpora.folding import VALENCE, Folding, Names, same
+from emofuse.corpora.folds import k_folds
 from emofuse.corpora.text import by_share
 from emofuse.tasks import EMOTIONS
 from emofuse.types import Utterance
@@ -37,6 +38,8 @@ class Isear(Corpus):
     protocol = Protocol({"emotion": "macro_f1"})
     language = "English"
     disjoint = "speaker"
+    folds_by_rule = True
+    folds = k_folds()
 
     def scan(self, root: Path, log: Log) -> Iterator[Utterance]:
         """Every situation that was told."""

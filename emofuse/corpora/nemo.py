@@ -45,6 +45,8 @@ class Nemo(Corpus):
     protocol = Protocol({"emotion": "uar"})
     language = "Polish"
     disjoint = "speaker"
+    folds_by_rule = True
+    roster: ClassVar[dict[str, str]] = {n: "female" if n in WOMEN else "male" for n in SPEAKERS}
     folds = SPEAKERS
 
     def scan(

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 from emofuse.corpora.clips import usable
 from emofuse.corpora.corpus import Corpus, Log, Protocol
 from emofuse.corpora.folding import Folding, Names
+from emofuse.corpora.folds import k_folds
 from emofuse.types import Split, Utterance
 
 CHANNELS = {"01": "audio-visual", "02": "video", "03": "audio"}
@@ -51,6 +52,9 @@ class Ravdess(Corpus):
     protocol = Protocol({"emotion": "uar"})
     language = "English"
     disjoint = "speaker"
+    folds_by_rule = True
+    folds = k_folds()
+    roster: ClassVar[dict[str, str]] = {f"actor_{n:02}": "female" if n % 2 == 0 else "male" for n in range(1, 25)}
 
     def scan(
         self,

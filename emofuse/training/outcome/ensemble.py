@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from emofuse.corpora.registry import corpus, protocol_of
-from emofuse.errors import CheckpointError, RecipeError, nearest
+from emofuse.errors import CheckpointError, DataError, RecipeError
 from emofuse.files import replacing, write_file
 from emofuse.metrics.intervals import Interval, bootstrap
 from emofuse.metrics.task import scores_of, task_metrics
@@ -40,7 +40,8 @@ def members(recipe: Recipe) -> Iterator[tuple[str, Recipe, int]]:
         sources = [s.model_copy(update={"options": s.options | options}) for s in recipe.data.sources]
         data = recipe.data.model_copy(update={"sources": sources})
         for seed in recipe.seeds or [recipe.seed]:
-            parts = [f"fold-{fold}"] * (fold is not None) + [f"seed-{seed}"] * (recipe.seeds is not None)
+            parts = [] if fold is None else [f"fold-{fold}".replace("/", "-of-")]
+            parts += [] if recipe.seeds is None else [f"seed-{seed}"]
             yield "/".join(parts), recipe.model_copy(update={"data": data}), seed
 
 
@@ -49,15 +50,10 @@ def _folds(recipe: Recipe) -> Sequence[str | None]:
         return [None]
     if len(recipe.data.sources) != 1:
         raise RecipeError("folds are those of one corpus; a recipe of several has none, take folds out")
-    reader = corpus(recipe.data.sources[0].corpus)
-    if not reader.folds:
-        raise RecipeError(f"folds: {reader.name} has a fixed split and no folds; take folds out")
-    if recipe.folds == "all":
-        return reader.folds
-    for fold in recipe.folds:
-        if str(fold) not in reader.folds:
-            raise RecipeError(f"folds: {reader.name} has no fold {fold!r}; {nearest(str(fold), reader.folds)}")
-    return [str(fold) for fold in recipe.folds]
+    try:
+        return corpus(recipe.data.sources[0].corpus).fold_names(recipe.folds)
+    except DataError as error:
+        raise RecipeError(f"folds: {error}") from None
 
 
 def summarise(recipe: Recipe, folders: Mapping[str, Path]) -> Path:

@@ -220,8 +220,9 @@ class Recipe(Section):
     seed: Seed = 0
     seeds: list[Seed] | None = None
     """Train once per seed and report mean ± standard deviation; `seed` alone otherwise."""
-    folds: Literal["all"] | list[str | int] | None = None
-    """Train once per fold of the corpus (its reader's option `fold`), for the recipes of one corpus that has them."""
+    folds: str | list[str | int] | None = None
+    """Train once per fold of the corpus (its reader's option `fold`), for the recipes of one corpus that has them: all,
+    another set by its name (`speakers` of IEMOCAP), 10-fold of a corpus without a published split, or a list."""
     root: Path | None = None
     method: list[MethodName] | None = None
     """Methods of fusion that are compared on the same states, a run each; `method: tfn` stands for

@@ -31,8 +31,13 @@ def test_members_are_folds_by_seeds(recipe_values: dict[str, Any]):
     assert [label for label, _, _ in members(parse_recipe(values | {"folds": "all"}))] == [
         f"fold-{n}" for n in range(1, 6)
     ]
-    with pytest.raises(RecipeError, match="no fold 9"):
+    with pytest.raises(RecipeError, match="fold 9 of iemocap"):
         list(members(parse_recipe(values | {"folds": [9]})))
+    by_rule = parse_recipe(recipe_values | {"data": {"sources": [{"corpus": "ravdess"}]}, "folds": "all"})
+    labels, own, _ = zip(*members(by_rule), strict=True)
+    assert labels == tuple(f"fold-{n}-of-5" for n in range(1, 6))
+    assert own[2].data.sources[0].options == {"fold": "3/5"}
+    assert len(list(members(parse_recipe(values | {"folds": "speakers"})))) == 10
     with pytest.raises(RecipeError, match="no folds"):
         list(members(parse_recipe(recipe_values | {"folds": "all"})))
 
