@@ -29,6 +29,7 @@ from emofuse.notes import Note
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.conversation.acts import parse_acts
 from emofuse.pipeline.many import Item, as_inputs, with_sidecar
+from emofuse.pipeline.prototypes import Given, labels_to_text, read_labels
 from emofuse.pipeline.rules import Rules, read_rules
 from emofuse.pipeline.wire import from_wire
 from emofuse.types import Prediction
@@ -54,7 +55,8 @@ class Client:
     `url` is the service's address, `key` one of its keys. Where it says to come back later (429, 503), requests are
     sent again after the time it names, `tries` times. `alone` False lets the service batch these requests with others'
     (quicker for many short ones); the last digits of an answer may then differ from a local one's. `acts`, a file, are
-    applied to each clip and `rules` laid over its answers, as `emofuse.load(acts=…, rules=…)` has it; with `mask` (or
+    applied to each clip, `rules` laid over its answers and `labels` answered by prototype, as `emofuse.load(acts=…,
+    rules=…, labels=…)` has it; with `mask` (or
     `mask_names`) the words come back as `Analysis.masked` has them. It may be used from several threads, and as a
     context manager. Raises `ServiceError` where there is no answer, and `MediaError` for what the model cannot read, as
     a pipeline does.
@@ -70,11 +72,13 @@ class Client:
         alone: bool = True,
         acts: PathOrName | None = None,
         rules: PathOrName | Rules | None = None,
+        labels: PathOrName | Given = (),
         mask: bool = False,
         mask_names: Sequence[str] | None = None,
     ) -> None:
         self.url, self.tries = url.rstrip("/"), tries
         self._always = {"alone": str(alone).lower()} | _how(acts, mask, mask_names)
+        self._always |= {"labels": labels_to_text(asked)} if (asked := read_labels(labels)) else {}
         self._always_files = {"rules": ("rules.json", read_rules(rules).to_text().encode())} if rules else {}
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:

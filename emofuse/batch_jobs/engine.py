@@ -24,8 +24,10 @@ from emofuse.media.clip import ClipInputs
 from emofuse.media.prefetch import cores
 from emofuse.notes import Note
 from emofuse.pipeline.conversation.acts import parse_acts
+from emofuse.pipeline.formats import LIKENESS
 from emofuse.pipeline.many import finish
 from emofuse.pipeline.pipeline import Pipeline, load
+from emofuse.pipeline.prototypes import parse_labels
 from emofuse.pipeline.rules import parse_rules
 from emofuse.pipeline.run import ClipRun
 from emofuse.types import Segment
@@ -62,6 +64,7 @@ class Engine:
             threads=options.threads,
             acts=() if options.acts is None else parse_acts(options.acts),
             rules=None if options.rules is None else parse_rules(options.rules),
+            labels=() if options.labels is None else parse_labels(options.labels),
         )
 
     def run(self, shard: int, report: Report) -> bool:
@@ -191,7 +194,7 @@ class _Turn:
         inputs |= ClipInputs(only=options.only, start=item.start, end=item.end)
         if item.media is not None:  # a row of words alone has no sound to be told apart
             inputs |= ClipInputs(channels=options.channels, speakers=options.speakers, channel=item.channel)
-        how: dict[str, Any] = {"acts": pipeline.acts, "rules": pipeline.rules}
+        how: dict[str, Any] = {"acts": pipeline.acts, "rules": pipeline.rules, "prototypes": pipeline.prototypes}
         run = FetchedRun(pipeline.model, pipeline.name, pipeline.options, item.media, **how, **inputs)
         run.scratch, run.id = self.scratch, item.id
         if item.problem is not None:
@@ -232,6 +235,8 @@ class _Turn:
         segments = [row for place in order for row in self.segments.get(place, ())]
         given = {"embedding": options.embeddings, "acts": options.acts is not None, "rules": options.rules is not None}
         more = [name for name, there in given.items() if there]
+        prototypes = self.engine.pipeline.prototypes
+        more += [LIKENESS + name for name in prototypes.directions] if prototypes else []
         tables = {"segments": segment_table(segments, model, more)}
         tables["clips"] = clip_table([self.clips[place] for place in order], model, self._extra_types(), more)
         for name, table in tables.items():

@@ -21,6 +21,7 @@ from emofuse.errors import DataError, OutputError
 from emofuse.files import check_output_folder, replacing, write_file
 from emofuse.media.talk import Count, read_count, read_names
 from emofuse.pipeline.conversation.acts import parse_acts
+from emofuse.pipeline.prototypes import parse_labels
 from emofuse.pipeline.rules import parse_rules
 from emofuse.version import __version__
 
@@ -49,6 +50,8 @@ class JobOptions:
     """What is applied to each clip, as the text of an acts file: whatever becomes of the file, the job has it."""
     rules: str | None = None
     """What is laid over the answers, as `Rules.to_text` has it: the rows of a lexicon too."""
+    labels: str | None = None
+    """Labels that are answered by prototype, with their examples, as `labels_to_text` has them."""
     batch_size: int = 16
     threads: int = 1
     """Of PyTorch or ONNX Runtime, in each process: sums depend on how they are shared out."""
@@ -58,8 +61,8 @@ class JobOptions:
     formats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raises MediaError for names and numbers of speakers that no clip could have, DataError for wrong acts or
-        rules."""
+        """Raises MediaError for names and numbers of speakers that no clip could have, DataError for wrong acts,
+        rules or labels."""
         object.__setattr__(self, "formats", tuple(self.formats))
         for name in ("channels", "only"):
             object.__setattr__(self, name, read_names(getattr(self, name), name))
@@ -68,6 +71,8 @@ class JobOptions:
             parse_acts(self.acts)
         if self.rules is not None:
             parse_rules(self.rules)
+        if self.labels is not None:
+            parse_labels(self.labels)
 
 
 class Job:

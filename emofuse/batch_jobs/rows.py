@@ -90,12 +90,13 @@ def given_as(name: str) -> str:
 
 _ROOTS = (
     *("emotions", "polarity", "intensity", "intensity_level", "valence", "arousal", "others", "derived", "by_modality"),
-    *("unfamiliarity", "unfamiliar", "sets", "given", "text", "speaker"),
+    *("unfamiliarity", "unfamiliar", "by_prototype", "sets", "given", "text", "speaker"),
 )
 
 
 def segment_table(rows: Sequence[Mapping[str, Any]], model: Answering, more: Sequence[str] = ()) -> pyarrow.Table:
-    """The rows of a shard's segments; `more`: the columns "embedding", "acts" and "rules", where they are asked for."""
+    """The rows of a shard's segments; `more`: the columns "embedding", "acts", "rules" and of labels by prototype,
+    where they are asked for."""
     import pyarrow
 
     text, number = pyarrow.string(), pyarrow.float64()
@@ -128,6 +129,8 @@ def _wide(name: str) -> pyarrow.DataType:
 
     if name == "embedding":
         return pyarrow.list_(pyarrow.float32())
+    if name.startswith(formats.LIKENESS):
+        return pyarrow.float64()
     text = pyarrow.string()
     if name == "rules":
         return pyarrow.list_(text)

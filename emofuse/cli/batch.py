@@ -62,6 +62,7 @@ def batch(
     only: opt.Only = None,
     acts: opt.Acts = None,
     rules: opt.RulesOption = None,
+    labels: opt.Labels = None,
     batch_size: opt.BatchSize = 16,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each process's sums.")] = 1,
     attempts: Annotated[int, typer.Option(min=1, help="Set a clip aside that ends its process so often.")] = 2,
@@ -93,6 +94,7 @@ def batch(
         only=opt.listed(only),
         acts=_read_acts(acts),
         rules=_read_rules(rules),
+        labels=_read_labels(labels),
         batch_size=batch_size,
         threads=threads,
         attempts=attempts,
@@ -157,6 +159,13 @@ def _read_rules(path: Path | None) -> str | None:
     from emofuse.pipeline.rules import read_rules
 
     return None if path is None else read_rules(path).to_text()
+
+
+def _read_labels(given: str | None) -> str | None:
+    """Labels and their examples, as one text. Raises DataError."""
+    from emofuse.pipeline.prototypes import labels_to_text, read_labels
+
+    return None if given is None else labels_to_text(read_labels(opt.labels_of(given)))
 
 
 def _check_formats(formats: list[str]) -> None:

@@ -59,6 +59,13 @@ RulesOption = Annotated[
         "--rules", metavar="YAML|CSV", help="Lay rules, or a lexicon, of yours over it: see docs/adapting.md."
     ),
 ]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,…|CSV",
+        help="Labels the model has not learnt, by likeness to their word or to examples: see docs/labels.md.",
+    ),
+]
 Context = Annotated[
     list[str] | None,
     typer.Option(metavar="TURN", help="What was said before, 'NAME: words' or words; repeatable, oldest first."),
@@ -87,6 +94,12 @@ OutFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The output fo
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Overrides of the recipe: root=DIR optim.lr=1e-4.")
 ]
+
+
+def labels_of(given: str | None) -> Path | list[str]:
+    """Words of a list with commas, or the path of a table, as `load` takes them."""
+    table = given is not None and given.lower().endswith(".csv")
+    return Path(given or "") if table else list(listed(given) or ())
 
 
 def talk_inputs(

@@ -82,13 +82,7 @@ def predict(
         str | None, typer.Option(metavar="NAME", help="… of its dialogue, whose earlier rows are context.")
     ] = None,
     prefix: opt.Prefix = "predicted_",
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME,…|CSV",
-            help="Labels the model has not learnt, by likeness to their word or to examples: see docs/labels.md.",
-        ),
-    ] = None,
+    labels: opt.Labels = None,
     batch_size: opt.BatchSize = 16,
 ) -> None:
     """Predict the emotions expressed in clips, pictures or a text, as a table or files.
@@ -106,7 +100,7 @@ def predict(
         job.check()
         from emofuse.pipeline.pipeline import load
 
-        job.run(load(model, device=device, acts=acts or (), rules=rules, labels=_labels(labels)))
+        job.run(load(model, device=device, acts=acts or (), rules=rules, labels=opt.labels_of(labels)))
         return
     several = bool(clips) and (len(clips) > 1 or clips[0].is_dir())
     each = {".srt": srt, ".vtt": vtt, ".rttm": rttm, ".TextGrid": textgrid, ".eaf": eaf}
@@ -122,19 +116,13 @@ def predict(
 
     talk = ClipInputs(**opt.talk_inputs(channels, speakers, only, context), channel=channel, start=start, end=end)
     pipeline = load(
-        model, device=device, asr=asr, language=language, acts=acts or (), rules=rules, labels=_labels(labels)
+        model, device=device, asr=asr, language=language, acts=acts or (), rules=rules, labels=opt.labels_of(labels)
     )
     words = {"text": text, "transcript": transcript, **talk}
     answers = _many(pipeline, sources, talk, batch_size) if several else _one(pipeline, sources, words, batch_size)
     if mask or mask_names is not None:
         answers = ((source, _masked(found, opt.listed(mask_names) or [])) for source, found in answers)
     raise typer.Exit(_follow(answers, outputs, coverage, widest))
-
-
-def _labels(given: str | None) -> Any:
-    """Words of a list with commas, or the path of a table."""
-    table = given is not None and given.lower().endswith(".csv")
-    return Path(given or "") if table else [name.strip() for name in opt.listed(given) or ()]
 
 
 Answer = tuple[Path | None, "Analysis | EmofuseError"]

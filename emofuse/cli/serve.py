@@ -61,6 +61,7 @@ def serve(
     language: opt.Language = None,
     acts: opt.Acts = None,
     rules: opt.RulesOption = None,
+    labels: opt.Labels = None,
 ) -> None:
     """Serve the model over HTTP: POST /v1/analyze and more; requests are batched together.
 
@@ -80,6 +81,7 @@ def serve(
         drain_seconds=drain, quota=quota, keys=keys, state=state, urls=urls,
     )  # fmt: skip
     told = {"model": model, "device": device, "asr": asr, "language": language, "acts": acts or (), "rules": rules}
+    told |= {"labels": opt.labels_of(labels)}
     if ray is not None:
         from emofuse.serve.replicas import Scale, read_replicas, wait
 

@@ -72,6 +72,8 @@ def _flat(name: str, value: Any) -> dict[str, Any]:
 _SINGLE = ("start", "end", "person", "speaker", "intensity", "intensity_level", "valence", "arousal")
 _TABLES = ("emotions", "polarity", "unfamiliarity", "unfamiliar", "by_prototype")
 _NESTED = ("others", "by_modality")
+LIKENESS = "by_prototype."
+"""What the column of a label begins with that is answered by prototype."""
 
 
 def from_row(row: Mapping[str, Any]) -> Prediction:

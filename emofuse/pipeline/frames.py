@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from emofuse.errors import DataError
+from emofuse.pipeline.formats import LIKENESS
 from emofuse.pipeline.measures import MEASURES
-from emofuse.pipeline.tables import LIKENESS, Row
+from emofuse.pipeline.tables import Row
 
 NUMBERS = frozenset(("probability", *MEASURES))
 """Columns of a prediction that hold numbers, beside those of labels by prototype; the others are texts."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -44,6 +45,8 @@ ALIKE = 0.95
 """Cosine from which two prototypes cannot be told apart."""
 MOST = 50
 """Labels at a time."""
+EXAMPLES = 1000
+"""Of all of them together."""
 LONGEST = 100
 """Characters of a label."""
 _ROWS = 32
@@ -101,15 +104,40 @@ def read_labels(given: str | PathLike[str] | Given) -> Given:
     if not isinstance(given, (str, PathLike)):
         return given
     path = Path(given).expanduser()
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    return _of_table(read_text(path), str(path))
+
+
+def labels_to_text(given: Given) -> str:
+    """All of them in one text that `parse_labels` reads back equal. Raises DataError for labels that are none."""
+    return json.dumps(_checked(given), ensure_ascii=False)
+
+
+def parse_labels(text: str, source: str = "labels") -> dict[str, list[str]]:
+    """The labels of a text: a table where `source`, what errors call it, ends in .csv; JSON; or words with commas.
+
+    Raises DataError for labels that are none.
+    """
+    if source.lower().endswith(".csv"):
+        return _checked(_of_table(text, source))
+    if not text.lstrip().startswith(("[", "{")):
+        return _checked([name for name in map(str.strip, text.split(",")) if name])
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError):
+        raise DataError(f'{source}: no JSON; valid: ["relieved"], {{"relieved": ["an example"]}}, or a,b,c') from None
+    return _checked(given)
+
+
+def _of_table(text: str, source: str) -> dict[str, list[str]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     if "label" not in (reader.fieldnames or ()) or set(reader.fieldnames or ()) - {"label", "text"}:
-        raise DataError(f"{path}: its columns are {', '.join(reader.fieldnames or ()) or 'none'}; valid: label, text")
+        raise DataError(f"{source}: its columns are {', '.join(reader.fieldnames or ()) or 'none'}; valid: label, text")
     found: dict[str, list[str]] = {}
     for number, row in enumerate(reader, 2):
-        label, text = ((row.get(name) or "").strip() for name in ("label", "text"))
+        label, example = ((row.get(name) or "").strip() for name in ("label", "text"))
         if not label:
-            raise DataError(f"{path}, row {number}: it has no label; name the label that the text is an example of")
-        found.setdefault(label, []).extend([text] if text else [])
+            raise DataError(f"{source}, row {number}: it has no label; name the label that the text is an example of")
+        found.setdefault(label, []).extend([example] if example else [])
     return found
 
 
@@ -121,13 +149,17 @@ def _checked(labels: Given) -> dict[str, list[str]]:
     for name, examples in pairs:
         if not isinstance(name, str) or not name.strip() or len(name) > LONGEST:
             raise DataError(f"a label is a word or a few, of up to {LONGEST} characters, not {str(name)[:200]!r}")
-        if isinstance(examples, str) or not all(isinstance(text, str) and text.strip() for text in examples):
+        if not isinstance(examples, (list, tuple)) or not all(
+            isinstance(text, str) and text.strip() for text in examples
+        ):
             raise DataError(f"the examples of {name!r} are a list of texts, each with at least a word")
         if name.strip() in found:
             raise DataError(f"the label {name.strip()!r} is asked for twice; name it once")
         found[name.strip()] = list(examples)
     if not 0 < len(found) <= MOST:
         raise DataError(f"{len(found)} labels are asked for; 1 to {MOST} are answered at a time")
+    if (given := sum(map(len, found.values()))) > EXAMPLES:
+        raise DataError(f"{given:,} examples are given; at most {EXAMPLES:,} are read, and some five of a label do")
     return found
 
 

@@ -117,6 +117,11 @@ class ClipRun:
         found = self.rules.over(prediction, segment)
         return found if self._prototypes is None else self._prototypes.over(found, segment)
 
+    @property
+    def by_prototype(self) -> bool:
+        """Whether labels are answered by prototype."""
+        return self._prototypes is not None
+
     def segments(self) -> Iterator[tuple[int | None, Segment]]:
         """(person, segment) as they are read: each segment once for every person in it. Raises `MediaError`.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from emofuse.errors import DataError, nearest, require_package
 from emofuse.files import well_formed
 from emofuse.pipeline.analysis import Analysis
+from emofuse.pipeline.formats import LIKENESS
 from emofuse.pipeline.measures import MEASURES, measures
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ PREFIX = "predicted_"
 _LONGEST_CELL = 2_000_000
 ADDED = ("emotion", "probability", "possible", *MEASURES, "intensity_level", "others", "unfamiliar", "error")
 """Columns of a prediction. `possible` is the set of emotions where a coverage is asked for, `others` JSON."""
-LIKENESS = "by_prototype."
-"""What the column of a label by prototype is called, before its name."""
 Row = dict[str, Any]
 
 

@@ -13,6 +13,7 @@ from emofuse.errors import EmofuseError
 from emofuse.media.formats import TEXT_SUFFIXES
 from emofuse.media.transcript import read_text
 from emofuse.pipeline.conversation.acts import Act, parse_acts
+from emofuse.pipeline.prototypes import parse_labels
 from emofuse.pipeline.rules import Rules, parse_rules
 from emofuse.serve.problems import RefusedError
 from emofuse.serve.receive import Part, Received
@@ -76,6 +77,7 @@ def asked(received: Received, options: Options, fetched: Part | None = None) -> 
         options.alone,
         acts=_acts(files.get("acts"), options.acts),
         rules=_rules(files.get("rules"), options.rules),
+        labels=_labels(files.get("labels"), options.labels),
         mask=(options.mask_names or []) if options.mask or options.mask_names is not None else None,
         render=options.render,
         blur=options.blur,
@@ -90,6 +92,11 @@ def _acts(file: Part | None, text: str | None) -> tuple[Act, ...] | None:
 def _rules(file: Part | None, text: str | None) -> Rules | None:
     """What is to be laid over the answers. Raises RefusedError."""
     return _own("rules", file, text, lambda said, name: parse_rules(_wrapped(said, "rules"), name))
+
+
+def _labels(file: Part | None, text: str | None) -> dict[str, list[str]] | None:
+    """What is to be answered by prototype. Raises RefusedError."""
+    return _own("labels", file, text, parse_labels)
 
 
 def _own(kind: str, file: Part | None, text: str | None, parse: Callable[[str, str], T]) -> T | None:

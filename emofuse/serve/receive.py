@@ -23,10 +23,12 @@ HEADERS = 32_768
 """Bytes of a request's headers."""
 PARTS = 16
 """Parts of a form."""
-FILES = ("file", "image", "audio", "transcript", "acts", "rules")
+FILES = ("file", "image", "audio", "transcript", "acts", "rules", "labels")
 """Parts that may be files."""
-INLINE = {"media": "file"} | {name: name for name in FILES}
-"""Keys of a JSON object that may hold a file, as {"base64": …, "name": …} → the part that it is."""
+TABLES = ("labels",)
+"""Keys of a JSON object that may hold an object of their own …"""
+INLINE = {"media": "file"} | {name: name for name in FILES if name not in TABLES}
+"""… or a file, as {"base64": …, "name": …} → the part that it is."""
 INLINE_BYTES = 16_000_000
 """Bytes of a JSON object; as a form, files may be larger."""
 SHORT = 16_384
@@ -131,7 +133,7 @@ def _object(body: bytes, folder: Path, characters: int) -> Received:
         raise RefusedError(422, "invalid", f"the body is a JSON {type(said).__name__}; it should be an object")
     received = Received(size=len(body))
     for name, value in said.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and name not in TABLES:
             _put_inline(received, name, value, folder)
             continue
         if value is not None:

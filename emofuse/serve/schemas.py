@@ -50,6 +50,12 @@ class Options(BaseModel):
     rules: str | None = Field(
         None, description="Rules of your own (YAML or JSON, a lexicon as rows in it) to lay over it; or a file part."
     )
+    labels: str | None = Field(
+        None,
+        max_length=100_000,
+        description="Labels that the model has not learnt, to be answered by likeness: a JSON list, a JSON object of "
+        "label: examples, or words with commas; or a file part.",
+    )
     mask: bool = Field(False, description="Mask addresses and long numbers in the words of the answer.")
     mask_names: Json[Names] | None = Field(None, description="Mask these names too, as a JSON list.")
     render: bool = Field(False, description="Answer with the video again, labelled, as mp4; `format` then has no say.")
@@ -70,6 +76,7 @@ class Files(BaseModel):
     transcript: bytes | None = Field(None, description="The words of the clip: .srt, .vtt or .txt.")
     acts: bytes | None = Field(None, description="An acts file: .yaml.")
     rules: bytes | None = Field(None, description="Rules: .yaml, .json, or a lexicon alone: .csv.")
+    labels: bytes | None = Field(None, description="Labels to answer by likeness: .json, or .csv of label and text.")
 
 
 class Inline(BaseModel):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from emofuse.errors import EmofuseError
 from emofuse.media.alignment import CHARACTERS_PER_SECOND
@@ -19,10 +20,12 @@ from emofuse.media.formats import TEXT_SUFFIXES, existing_file, is_picture
 from emofuse.media.limits import LimitError, Limits
 from emofuse.media.reader import Progress
 from emofuse.media.stretch import read_stretch
+from emofuse.model.answering import Answering
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.conversation.acts import Act
 from emofuse.pipeline.pipeline import Pipeline
 from emofuse.pipeline.predict_batches import FIRST
+from emofuse.pipeline.prototypes import Prototypes, labels_to_text, parse_labels
 from emofuse.pipeline.render import render
 from emofuse.pipeline.rules import Rules
 from emofuse.pipeline.run import ClipRun
@@ -33,6 +36,15 @@ BATCH = 16
 """Segments of one request that are predicted at a time, as in a call of a pipeline."""
 STILL = 1.0
 """Media-seconds that a picture counts as."""
+
+
+T = TypeVar("T")
+
+
+@lru_cache(maxsize=8)
+def _prototypes(model: Answering, text: str) -> Prototypes:
+    """Of labels that one caller after another asks for."""
+    return Prototypes(model, parse_labels(text))
 
 
 class StoppedError(Exception):
@@ -57,6 +69,8 @@ class Asked:
     """What is applied; None = what the pipeline was loaded with."""
     rules: Rules | None = None
     """What is laid over the answers; None = what the pipeline was loaded with."""
+    labels: Mapping[str, Sequence[str]] | None = None
+    """What is answered by prototype; None = what the pipeline was loaded with."""
     mask: Sequence[str] | None = None
     """Names that are masked in the words, beside what names a person by itself; None = nothing is masked."""
     render: bool = False
@@ -162,10 +176,7 @@ class Work:
         run = self._clip_run()
         found, size = iter(run.segments()), FIRST
         while chunk := self._read(found, size):
-            answers = self._answers(chunk)
-            for answer, (_, segment) in zip(answers, chunk, strict=True):
-                if answer is not None:
-                    run.take(answer, segment)
+            self._take(run, self._answers(chunk), chunk)
             size = min(2 * size, BATCH)
         return self._finished(run)
 
@@ -180,8 +191,38 @@ class Work:
         acts = pipeline.acts if asked.acts is None else asked.acts
         rules = pipeline.rules if asked.rules is None else asked.rules
         inputs = {"batch_size": BATCH, "progress": self.progress, "acts": acts, "rules": rules, **asked.inputs}
-        inputs |= {"prototypes": pipeline.prototypes}
+        inputs |= {"prototypes": self._prototypes()}
         return ClipRun(pipeline.model, pipeline.name, options, **inputs)
+
+    def _prototypes(self) -> Prototypes | None:
+        """Of the labels that are asked for. Raises DataError for a model that reads no words."""
+        if self.asked.labels is None:
+            return self.pipeline.prototypes
+        text = labels_to_text(self.asked.labels)
+        return self._with_model(lambda: _prototypes(self.pipeline.model, text))
+
+    def _with_model(self, work: Callable[[], T]) -> T:
+        """What somebody else's code asks of the model, while nothing else is predicted or prepared."""
+
+        def alone() -> T:
+            with self.batcher.preparing:
+                return work()
+
+        with self.stages.of("model"):
+            return self._wait(self.batcher.call(alone))
+
+    def _take(self, run: ClipRun, answers: Answers, items: Items) -> None:
+        """Hand answers to the run; the likeness of labels may need the model for the words alone."""
+
+        def take() -> None:
+            for answer, (_, segment) in zip(answers, items, strict=True):
+                if answer is not None:
+                    run.take(answer, segment)
+
+        if run.by_prototype and any(segment.present != {"text"} for _, segment in items):
+            self._with_model(take)
+        else:
+            take()
 
     def _read(self, found: Iterator[Any], size: int) -> list[Any]:
         """The next segments."""

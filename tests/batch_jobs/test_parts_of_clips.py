@@ -1,4 +1,4 @@
-"""Rows that are about a part of a clip, its stretch or its channel, and the acts and rules of a job."""
+"""Rows that are about a part of a clip, its stretch or its channel, and the acts, rules and labels of a job."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from emofuse.batch_jobs.run import open_job
 from emofuse.errors import DataError
 from emofuse.media.decode import read_audio
 from emofuse.pipeline.conversation.acts import parse_acts
+from emofuse.pipeline.prototypes import labels_to_text
 from emofuse.pipeline.rules import read_rules
 from emofuse.types import SAMPLE_RATE
 
@@ -170,3 +171,32 @@ def test_rules_change_a_job_as_they_do_a_pipeline_and_are_part_of_what_it_is(job
     assert other.parts != job.parts, "a part's name tells the words that its rows rest on"
     with pytest.raises(DataError, match="no other file is read"):
         JobOptions(rules="lexicon: words.csv")
+
+
+def test_labels_by_prototype_are_columns_of_a_job_and_part_of_what_it_is(
+    job_of, rows_of, model_folder, tmp_path, sample, monkeypatch
+):
+    monkeypatch.setattr("emofuse.pipeline.prototypes.ALIKE", 2.0)  # of random weights, all are much alike
+    given = {"glee": ["this is great"], "so. so": ["so so sad. terrible"]}
+    content = f'id,media,text,by_prototype.mine\na,,"ANN: so sad\nBEN: great",7\nb,{sample},so sad. great,7\nc,,,7\n'
+    job, clips, segments = job_of(rows_of, "labelled", content, labels=labels_to_text(given), formats=("csv",))
+    pipeline = emofuse.load(str(model_folder), device="cpu", labels=given)
+    for name, inputs in (
+        ("a", {"text": "ANN: so sad\nBEN: great"}),
+        ("b", {"source": sample, "text": "so sad. great"}),
+    ):
+        local, mine = pipeline(**inputs), [row for row in segments if row["id"] == name]
+        assert len(local.segments) == len(mine) and any(p.by_prototype for p in local)
+        for row, p in zip(mine, local, strict=True):
+            for label in given:
+                assert row[f"by_prototype.{label}"] == pytest.approx(p.by_prototype.get(label), abs=1e-6)
+    assert clips[0]["by_prototype.glee"] is not None and clips[2]["by_prototype.glee"] is None
+    assert '"by_prototype"' in clips[0]["note_codes"] and clips[0]["given.by_prototype.mine"] == 7
+    assert not any(row["more"] for row in (*clips, *segments))
+    write_tables(job)
+    assert "by_prototype.so. so" in (job.folder / "segments.csv").read_text().splitlines()[0]
+    with pytest.raises(DataError, match=r"begun otherwise: labels [0-9a-f]{8}, now none"):
+        options = JobOptions(model=str(model_folder), device="cpu", formats=("csv",))
+        open_job(job.folder, [str(tmp_path / "labelled.csv")], options)
+    with pytest.raises(DataError, match="a label is a word or a few"):
+        JobOptions(labels="[1]")

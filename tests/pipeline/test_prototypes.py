@@ -13,7 +13,7 @@ from emofuse.errors import DataError
 from emofuse.pipeline.formats import as_row, from_row
 from emofuse.pipeline.pipeline import Pipeline
 from emofuse.pipeline.predict_batches import predict_batches
-from emofuse.pipeline.prototypes import Prototypes, read_labels
+from emofuse.pipeline.prototypes import Prototypes, labels_to_text, parse_labels, read_labels
 from emofuse.pipeline.wire import from_wire, to_wire
 
 EXAMPLES = {"glee": ["this is great"], "gloom": ["so so sad. terrible", "sad"]}
@@ -122,3 +122,21 @@ def test_the_shipped_model_tells_labels_it_is_given(tmp_path, capsys):
     assert run(["predict", "--text", "Thank you so much!", "--labels", "grateful,embarrassed"]) == 0
     said = capsys.readouterr().out
     assert "not learnt, by prototype: grateful +" in said and "no probabilities" in said.replace("\n", " ")
+
+
+def test_labels_are_one_text_that_is_read_back_equal():
+    assert parse_labels(labels_to_text(EXAMPLES)) == EXAMPLES
+    assert parse_labels(labels_to_text(["glee", " gloom "])) == {"glee": [], "gloom": []}
+    assert parse_labels("glee, gloom,") == {"glee": [], "gloom": []}
+    assert parse_labels('["glee"]') == {"glee": []} and parse_labels('{"glee": ["so good"]}') == {"glee": ["so good"]}
+    assert parse_labels("label,text\nglee,so good\nglee,\n", "mine.csv") == {"glee": ["so good"]}
+    for text, told in (
+        ('{"glee": 3}', "the examples of 'glee' are a list of texts"),
+        ('{"glee": "so good"}', "the examples of 'glee' are a list of texts"),
+        ("[1]", "a label is a word or a few"),
+        ('["glee"', "no JSON; valid: "),
+        (",", "0 labels are asked for"),
+        (json.dumps({"glee": ["good"] * 1001}), "1,001 examples are given; at most 1,000"),
+    ):
+        with pytest.raises(DataError, match=told):
+            parse_labels(text)

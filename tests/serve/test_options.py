@@ -17,6 +17,7 @@ from emofuse.errors import DataError, MediaError
 from emofuse.media.decode import probe, read_audio
 from emofuse.pipeline.conversation.acts import parse_acts
 from emofuse.pipeline.pipeline import Pipeline
+from emofuse.pipeline.prototypes import Prototypes
 from emofuse.pipeline.rules import parse_rules
 
 ACTS = "acts:\n  - name: says sad\n    do: soothe\n    when: {words: [sad]}\n    say: '{speaker}: {words}'\n"
@@ -121,6 +122,10 @@ def test_files_may_come_in_json(running, pipeline, clip, wav):
         ({"text": "sad", "rules": [{"name": "a", "when": {"words": ["x"]}, "then": {"emotion": "joyy"}}]}, "'joy'"),
         ({"text": "sad", "rules": {"lexicon": [{"word": "a"}]}}, 'a file is {"base64"'),
         ({"text": "sad", "rules": '{"lexicon": [{"word": "a"}]}'}, "lexicon, row 1: give a word, and an emotion"),
+        ({"text": "sad", "labels": [1]}, "a label is a word or a few"),
+        ({"text": "sad", "labels": {"glee": "good"}}, "the examples of 'glee' are a list"),
+        ({"text": "sad", "labels": ["a"] * 3}, "asked for twice"),
+        ({"text": "sad", "labels": [f"a{i}" for i in range(51)]}, "51 labels are asked for; 1 to 50"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_refused_with_what_can(running, fields, told):
@@ -200,6 +205,35 @@ def test_rules_of_the_request_or_of_the_service_are_laid_over_the_answers(runnin
         Client(running.url, rules=tmp_path / "rules.yaml")
 
 
+def test_labels_of_the_request_or_of_the_service_are_answered_by_prototype(
+    running, serve, pipeline, short, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("emofuse.pipeline.prototypes.ALIKE", 2.0)  # of random weights, all are much alike
+    given = {"glee": ["this is great"], "gloom": ["so so sad. terrible"]}
+    labelled = Pipeline(pipeline.model, pipeline.name, pipeline.options)
+    labelled.prototypes = Prototypes(pipeline.model, given)
+    expected = sent(labelled(text=TALK))
+    assert list(expected["segments"][0]["by_prototype"]) == ["glee", "gloom"]
+    assert running.analyze(text=TALK, labels=given).json() == expected
+    assert running.analyze(text=TALK, labels=json.dumps(given)).json() == expected
+    part = {"labels": ("mine.csv", b"label,text\nglee,this is great\ngloom,so so sad. terrible\n")}
+    assert running.client.post("/v1/analyze", data={"text": TALK}, files=part).json() == expected
+    words = running.analyze(text=TALK, labels="glee,gloom").json()
+    assert list(words["overall"]["by_prototype"]) == ["glee", "gloom"] and words != expected
+    assert "by_prototype" not in running.analyze(text=TALK).json()["overall"]
+    own = serve(labelled)
+    assert own.analyze(text=TALK).json() == expected
+    (tmp_path / "mine.csv").write_bytes(part["labels"][1])
+    for labels in (given, tmp_path / "mine.csv"):
+        with Client(running.url, labels=labels) as model:
+            assert model(text=TALK).to_dict() == labelled(text=TALK).to_dict()
+            of_clip = {"source": short, "text": "so sad"}
+            assert model(**of_clip).to_dict() == labelled(**of_clip).to_dict()
+    with pytest.raises(DataError, match="its columns are a; valid: label, text"):
+        (tmp_path / "mine.csv").write_text("a\n1\n")
+        Client(running.url, labels=tmp_path / "mine.csv")
+
+
 def test_words_are_masked_before_they_are_sent(running, pipeline):
     for fields, names in (({"mask": True}, []), ({"mask_names": ["mail"]}, ["mail"])):
         reply = running.analyze(text=TALK, **fields)
@@ -262,7 +296,7 @@ def test_openapi_describes_all_of_it(running):
     post = schema["paths"]["/v1/analyze"]["post"]
     body = post["requestBody"]["content"]
     form, inside = (body[k]["schema"]["properties"] for k in ("multipart/form-data", "application/json"))
-    for name in ("start", "end", "channel", "acts", "rules", "mask", "mask_names", "render", "blur"):
+    for name in ("start", "end", "channel", "acts", "rules", "labels", "mask", "mask_names", "render", "blur"):
         assert name in form and name in inside and "description" in str(inside[name])
     assert inside["media"]["properties"].keys() == {"base64", "name"} and inside["media"]["required"] == ["base64"]
     assert {len(option) > 0 for option in inside["transcript"]["anyOf"]} == {True}
