@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emofuse.cli.outputs import written_to_stdout
+from emofuse.cli.outputs import complain, written_to_stdout
 from emofuse.errors import MediaError
 from emofuse.files import check_outputs, replacing
 
@@ -38,7 +38,10 @@ class TableJob:
 
     def run(self, pipeline: Pipeline) -> None:
         """Predict and write, row by row; a file appears whole or not at all."""
-        from emofuse.pipeline.tables import predict_table, write_table
+        from emofuse.pipeline.tables import notes_of, predict_table, write_table
+
+        for note in notes_of(pipeline):
+            complain(f"note: {note}")
 
         names, rows = predict_table(pipeline, self.path, self.columns, prefix=self.prefix, coverage=self.coverage)
         if self.target == "-":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from emofuse.errors import DataError, nearest, require_package
 from emofuse.files import well_formed
+from emofuse.notes import Note
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.formats import LIKENESS
 from emofuse.pipeline.measures import MEASURES, measures
@@ -69,6 +70,13 @@ def predict_rows(
     columns.check(names, prefix)
     added = _added(pipeline)
     return [*names, *(prefix + name for name in added)], _predicted(pipeline, rows, columns, prefix, coverage, added)
+
+
+def notes_of(pipeline: Pipeline) -> list[Note]:
+    """What is true of every row: how labels are answered, and that a dialogue's later rows are not read."""
+    said = [] if pipeline.prototypes is None else pipeline.prototypes.notes()
+    later = pipeline.model.future_turns if pipeline.options.context != 0 else 0
+    return said + ([Note("no_later_turns", turns=later)] if later else [])
 
 
 def _added(pipeline: Pipeline) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from emofuse.model.config import ModelConfig
 from emofuse.model.model import EmotionModel
 from emofuse.pipeline.later_turns import HELD, with_later_turns
 from emofuse.pipeline.pipeline import Pipeline
+from emofuse.pipeline.tables import notes_of
 from emofuse.types import Segment
 
 TALK = "ANN: I am so sad.\nBEN: Why?\nANN: My dog died.\nBEN: Oh no."
@@ -78,7 +79,11 @@ def test_a_note_says_where_no_later_turns_are_known(whole, tiny_pipeline):
     talk.say("I am so sad.", speaker="ANN")
     assert "no_later_turns" in {n.code for n in talk.say("My dog died.", speaker="ANN").notes}
     assert "no_later_turns" not in codes(tiny_pipeline()(text="ANN: I am so sad."))
+    (note,) = notes_of(whole)
+    assert note.code == "no_later_turns" and "2 later turns" in str(note), "a table is read row by row"
+    assert not notes_of(tiny_pipeline())
     whole.options = replace(whole.options, context=0)
+    assert not notes_of(whole)
     found = whole(text=TALK)
     assert "no_later_turns" not in codes(found), "who asks for no context has none"
     assert all(segment.after == () for _, segment in whole.run(text=TALK).segments())
