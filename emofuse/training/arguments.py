@@ -50,6 +50,12 @@ def training_arguments(recipe: Recipe, folder: Path, seed: int) -> TrainingArgum
     )
 
 
+def device_of(recipe: Recipe) -> torch.device:
+    """Where the recipe trains; the CPU where there is no GPU."""
+    cuda = recipe.train.device != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda" if cuda else "cpu")
+
+
 def _schedule(optim: Optim) -> str:
     return "constant_with_warmup" if optim.schedule == "constant" else optim.schedule
 

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
 from emofuse.model.predict import Predictions
 from emofuse.model.weights import rounded
-from emofuse.training.arguments import training_arguments
+from emofuse.training.arguments import device_of, training_arguments
 from emofuse.training.assemble import Data, assemble
 from emofuse.training.disk import DISK_ERRORS, disk_error, disk_full
 from emofuse.training.objective.objective import Objective
@@ -37,6 +38,7 @@ from emofuse.training.recipe.schema import Recipe
 from emofuse.training.start_pool import Start, fit_start
 from emofuse.training.trainer import EmotionTrainer, EpochCallback, EverySteps, is_first, last_complete
 from emofuse.training.tuning.adapters import Adapter, adapters_of, merge, save_adapters
+from emofuse.training.tuning.compiled import check_compiler, compile_parts, uncompiled
 from emofuse.training.tuning.init import build, parameter_counts, starts_of
 from emofuse.training.tuning.recompute import recompute
 from emofuse.training.tuning.strategies import apply_strategies
@@ -85,6 +87,8 @@ class Run:
         """Train, choose, calibrate, save; returns the checkpoint folder."""
         if resume and self._finished():
             return self.folder / "model"
+        if self.recipe.train.compile:
+            check_compiler(device_of(self.recipe))
         if is_first():
             self._clear(resume)
         started = time.time()
@@ -106,12 +110,15 @@ class Run:
             if self.recipe.model.start_pool == "fitted":
                 self.start = fit_start(model, data.dev, self.recipe, lambda: self._predict(model, data.dev))
                 log.say(f"  {self.start.describe(self.recipe.train.metric)}")
+            if self.recipe.train.compile:
+                log.say(f"  compiled at their first step: {', '.join(compile_parts(model))}")
             state = last_complete(self.states) if resume else None
             if state is not None:
                 log.say(f"going on from {state.name}")
             try:
                 trainer.train(resume_from_checkpoint=str(state) if state else None)
-                target = self._finish(trainer, model, data, log, started)
+                with uncompiled(self.recipe.train.compile):
+                    target = self._finish(trainer, model, data, log, started)
                 trainer.accelerator.wait_for_everyone()
                 return target
             except DISK_ERRORS as error:
@@ -162,7 +169,7 @@ class Run:
             data.samples,
             data.shares,
             self.recipe,
-            lambda: self._assess(model, data.dev),
+            partial(self._assess, model, data.dev),
             callbacks,
         )
         trainer.pop_callback(PrinterCallback)
@@ -171,7 +178,8 @@ class Run:
 
     def _assess(self, model: EmotionModel, sets: Sequence[DevSet]) -> dict[str, float]:
         """Dev metrics in Trainer's flat names; `eval_score` is the recipe's metric, negated where less is more."""
-        predictions = zip(sets, self._predict(model, sets), strict=True)
+        with uncompiled(self.recipe.train.compile):
+            predictions = zip(sets, self._predict(model, sets), strict=True)
         found = {s.name: metrics_of(model.tasks, choosing(c), s.threshold) for s, c in predictions}
         value = score(self.recipe.train.metric, found, sets)
         if np.isnan(value):

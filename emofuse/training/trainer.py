@@ -31,6 +31,7 @@ from emofuse.training.disk import DISK_ERRORS, disk_error, disk_full
 from emofuse.training.errors import TrainingError, reading_state
 from emofuse.training.objective.objective import Objective
 from emofuse.training.recipe.schema import Recipe
+from emofuse.training.tuning.compiled import compiling
 from emofuse.training.tuning.optim import build_optimizer
 from emofuse.training.tuning.strategies import RankBudget, rank_tuners
 
@@ -38,6 +39,12 @@ COMPLETE = "complete"
 """The file that says a resumable state was written to its end."""
 AVERAGE = "average.safetensors"
 RANKS = "ranks.safetensors"
+SHARDING = {
+    "ACCELERATE_USE_FSDP": "FSDP",
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
+}
+"""What `accelerate launch` sets → whose weights in shards it stands for."""
 
 
 class Loader(DataLoader):
@@ -115,7 +122,7 @@ class EmotionTrainer(Trainer):
         for number, part in enumerate(inputs, start=1):
             alone = nullcontext() if number == len(inputs) else self.accelerator.no_sync(model)
             self.share = len(part) / rows
-            with alone:
+            with alone, compiling(self.recipe.train.compile):
                 losses.append(super().training_step(model, part, num_items_in_batch))  # type: ignore[arg-type]
         self.share = 1.0
         return torch.stack(losses).sum()
@@ -248,12 +255,13 @@ def is_first() -> bool:
 
 
 def refuse_shards() -> None:
-    """Raise TrainingError where `accelerate launch` asks for weights in shards (FSDP, DeepSpeed).
+    """Raise TrainingError where `accelerate launch` asks for weights in shards (FSDP, DeepSpeed, Megatron-LM).
 
-    The dev scores, the average of weights, AdaLoRA's ranks and the checkpoint read the whole model in one process, and
-    would wait for the others for ever, or write a part of it.
+    The dev scores, the average of weights, AdaLoRA's ranks and the checkpoint read the whole model in the first
+    process. A forward pass of `fully_shard` there alone waits for the others until the group's time-out (torch 2.11
+    over gloo: RuntimeError, "Timed out waiting 60000ms"), here a day; tests/training/test_sharded_weights.py.
     """
-    for name, what in (("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")):
+    for name, what in SHARDING.items():
         if os.environ.get(name, "").strip().lower() in {"1", "true", "yes", "y", "on"}:
             raise TrainingError(
                 f"the launcher asks for {what} ({name}), which spreads a model's weights over processes; valid: "

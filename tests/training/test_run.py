@@ -220,7 +220,7 @@ def test_pitch_shifts_ask_for_their_extra_before_anything_else(recipe_values, mo
     assert not Path(recipe_values["output"]["folder"]).exists()
 
 
-@pytest.mark.parametrize("name", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
+@pytest.mark.parametrize("name", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_MEGATRON_LM"])
 def test_weights_in_shards_are_refused_before_anything_else(recipe_values, monkeypatch, name):
     recipe = parse_recipe(recipe_values)
     monkeypatch.setenv(name, "true")

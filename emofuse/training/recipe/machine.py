@@ -34,6 +34,8 @@ class Train(Section):
     """Caps on what runs at once; None = a whole batch."""
     checkpointing: bool = False
     """Activations of transformer layers are computed again in the backward pass in place of being kept."""
+    compile: bool = False
+    """Encoders and fusion learn as code that torch.compile makes at their first step; dev scores do without."""
     bf16: bool = False
     """Mixed precision in the encoders; fusion, heads and losses stay in float32."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None

@@ -11,6 +11,7 @@ import torch
 from emofuse.errors import installed
 from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
+from emofuse.training.arguments import device_of
 from emofuse.training.assemble import Data, assemble
 from emofuse.training.dataset.budget import Within, seconds_a_step
 from emofuse.training.dataset.sampler import Buckets, Key
@@ -42,7 +43,7 @@ def measured(
     """
     unmeasured = _unmeasured(recipe, rest)
     if unmeasured:
-        free, device = free_memory(_device(recipe)), "GPU" if _device(recipe).type == "cuda" else "CPU"
+        free, device = free_memory(device_of(recipe)), "GPU" if device_of(recipe).type == "cuda" else "CPU"
         fits = f"{'more than' if rest.all > free else 'of'} the {_gb(free)} free on this {device}"
         return [
             f"memory: {_gb(rest.all)} for weights ({_gb(rest.weights)}), and for gradients and moments of what learns "
@@ -79,16 +80,11 @@ def _step(
     words = recipe.augment.text.model_copy(update={"rewrite": 0.0})  # asks no model before a run that is only planned
     augment = recipe.augment.model_copy(update={"text": words})
     bare = recipe.model_copy(update={"data": recipe.data.model_copy(update={"cache": None}), "augment": augment})
-    data = assemble(bare, recipe.seed, model.to(_device(recipe)), limit, gathered)
+    data = assemble(bare, recipe.seed, model.to(device_of(recipe)), limit, gathered)
     loss = recipe.loss.model_copy(update={"distil": None})
     groups = data.samples.group_names
     objective = Objective(model, loss, data.counts, frozen, recipe.train.bf16, groups).to(model.device)
     return data, Step(objective, build_optimizer(model, recipe.optim))
-
-
-def _device(recipe: Recipe) -> torch.device:
-    cuda = recipe.train.device != "cpu" and torch.cuda.is_available()
-    return torch.device("cuda" if cuda else "cpu")
 
 
 def _model(recipe: Recipe, encoders: Mapping[Modality, Mapping[str, Any]]) -> tuple[EmotionModel, set[Modality]]:
