@@ -23,6 +23,29 @@ SAMPLE_RATE = 16_000
 
 
 @dataclass(frozen=True)
+class Shard:
+    """A tar archive of media, on this disk or at an address; of an address a copy is kept while there is room."""
+
+    place: str
+    """Path, or address (s3://, gs://, https://, …)."""
+    bytes: int
+    cache: str | None = None
+    """Folder of the copies of what lies at addresses …"""
+    limit: int = 0
+    """… and the most that it may hold, in bytes."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where in a shard the bytes of a media file begin, how many there are, and their SHA-256."""
+
+    shard: Shard
+    offset: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Utterance:
     """What a corpus reader yields: a pointer to media, never the media itself.
 
@@ -49,6 +72,8 @@ class Utterance:
     """Files of modalities beyond the standard three, which their encoders read."""
     after: tuple[str, ...] = ()
     """Later turns, of the form of `context`: only where a protocol that reads the whole dialogue asks for them."""
+    stored: Stored | None = None
+    """Where its media are in a shard; `media` is then a name whose ending says what they hold."""
 
 
 @dataclass(frozen=True)

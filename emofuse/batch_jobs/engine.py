@@ -15,13 +15,13 @@ from emofuse.batch_jobs.job import Job, model_fingerprint
 from emofuse.batch_jobs.ledger import Ledger
 from emofuse.batch_jobs.outputs import add_failures, write_each
 from emofuse.batch_jobs.plan import EXTRA, Item
-from emofuse.batch_jobs.remote import fetched, is_address
 from emofuse.batch_jobs.rows import clip_row, clip_table, segment_rows, segment_table
 from emofuse.batch_jobs.settle import settle
 from emofuse.errors import DataError, EmofuseError, OutputError
 from emofuse.files import replacing
 from emofuse.media.clip import ClipInputs
 from emofuse.media.prefetch import cores
+from emofuse.media.remote import fetched, is_address
 from emofuse.notes import Note
 from emofuse.pipeline.conversation.acts import parse_acts
 from emofuse.pipeline.formats import LIKENESS

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emofuse.batch_jobs.remote import is_address, opened
 from emofuse.corpora.manifest.formulas import unguarded
 from emofuse.errors import DataError, MediaError, first_line
+from emofuse.media.remote import is_address, opened
 from emofuse.media.stretch import read_stretch
 
 if TYPE_CHECKING:

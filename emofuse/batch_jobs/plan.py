@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emofuse.batch_jobs.manifest import COLUMNS, is_manifest, read_manifest
-from emofuse.batch_jobs.remote import expand, is_address
 from emofuse.errors import DataError, MediaError
 from emofuse.files import replacing, well_formed
 from emofuse.media.formats import MEDIA_SUFFIXES, TEXT_SUFFIXES, sidecar_of
+from emofuse.media.remote import expand, is_address
 from emofuse.pipeline.sources import CLIP_SUFFIXES, media_in
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import Any
 
 from emofuse.batch_jobs.job import Job
 from emofuse.batch_jobs.plan import Item
-from emofuse.batch_jobs.remote import is_address
 from emofuse.corpora.manifest.write import write_manifest
 from emofuse.errors import DataError
 from emofuse.media.formats import TEXT_SUFFIXES, kind_of
+from emofuse.media.remote import is_address
 from emofuse.media.transcript import spread
 from emofuse.model.conformal import FILE as CONFORMAL
 from emofuse.model.conformal import ConformalTable, load_conformal

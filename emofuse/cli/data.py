@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -83,6 +84,30 @@ def stats(
 
 
 @data.command()
+def shards(
+    root: Annotated[Path, typer.Argument(metavar="PATH", help="A manifest, or the folder of a known corpus.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The output folder, for archives and their index.")],
+    size: Annotated[str, typer.Option(metavar="SIZE", help="Size of an archive, about: 500MB, 2GB.")] = "500MB",
+    corpus: opt.Corpus = "manifest",
+    option: opt.Options = None,
+) -> None:
+    """Write a corpus into tar archives with an index, to train on as corpus `shards`, from this disk or an address.
+
+    Sound is cut to its utterances; videos and pictures stay as they are. The archives are in WebDataset's layout.
+    """
+    require_package("soundfile", extra="torch")
+    from emofuse.corpora.registry import read
+    from emofuse.data.shards import write_shards
+
+    size_in_bytes = bytes_of(size)
+    reading = read(corpus, root, **opt.read_options(option))
+    written = write_shards(reading.utterances, out, size_in_bytes)
+    typer.echo(f"{len(written.rows)} utterances in {len(written.shards)} shards in {out}")
+    for problem in reading.problems:
+        typer.echo(str(problem), err=True)
+
+
+@data.command()
 def suggest(
     manifest: Unlabelled,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The output manifest, to be labelled.")],
@@ -130,6 +155,14 @@ def label(
     )
     taken = ", ".join(f"{n} {name}" for name, n in found.taken.items()) or "none"
     typer.echo(f"{found.given} rows as they were, labelled: {taken}; {found.left} left out, in {out}")
+
+
+def bytes_of(size: str) -> int:
+    """Bytes of a size like 500MB or 2 GB. Raises `DataError`."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", size.strip().lower())
+    if not found or not float(found[1]):
+        raise DataError(f"--size {size!r} is no size: a number with KB, MB, GB or TB, as 500MB")
+    return round(float(found[1]) * 1000 ** " kmgt".index(found[2] or " "))
 
 
 def own_words(given: list[str]) -> dict[str, dict[str, str | None]]:

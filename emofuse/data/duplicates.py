@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from emofuse.data.load import holds_features
-from emofuse.types import Utterance
+from emofuse.types import Stored, Utterance
 
 FEWEST_WORDS = 4
 """Of a turn of a dialogue: shorter ones ("Yeah, I know.") are said again by everyone, and are no copies."""
@@ -30,16 +30,20 @@ def without_duplicates(utterances: Sequence[Utterance], trained_on: Sequence[Utt
 
 def _comparable(utterances: Iterable[Utterance], others: Iterable[Utterance]) -> list[Utterance]:
     """Those without media, and those whose media may equal one of the others: files of the same size."""
-    sizes = {_size(u.media) for u in others if u.media is not None}
-    return [u for u in utterances if u.media is None or (not holds_features(u) and _size(u.media) in sizes)]
+    sizes = {_size(u.media, u.stored) for u in others if u.media is not None}
+    return [u for u in utterances if u.media is None or (not holds_features(u) and _size(u.media, u.stored) in sizes)]
 
 
-def _size(path: Path) -> int:
+def _size(path: Path, stored: Stored | None) -> int:
+    if stored is not None:
+        return stored.bytes
     return path.stat().st_size if path.is_file() else -1
 
 
 def content_key(utterance: Utterance) -> Key | None:
     """What is equal for utterances of the same content; None where there is nothing to tell it by."""
+    if utterance.stored is not None:
+        return bytes.fromhex(utterance.stored.sha256), utterance.start, utterance.end
     if utterance.media is not None:
         if not utterance.media.is_file():
             return None

@@ -78,7 +78,8 @@ class Example:
         if "text" in self.modalities and u.text:
             tokens += sum(len(part.encode()) for part in (u.text, *u.context, *u.after)) / 4
         if "speech" in self.modalities and u.media is not None and not holds_features(u):
-            seconds = u.end - (u.start or 0) if u.end is not None else u.media.stat().st_size / 20_000
+            size = u.stored.bytes if u.stored else u.media.stat().st_size if u.end is None else 0
+            seconds = u.end - (u.start or 0) if u.end is not None else size / 20_000
             tokens += 50 * seconds
         return tokens
 
@@ -210,7 +211,8 @@ def examples_of(
         folded = {t.name: _folded(utterance, t, overrides) for t in served}
         if all(np.isnan(target).any() for target in folded.values()):
             continue
-        own = utterance.dialogue if cluster in ("dialogue", "video") else utterance.speaker
+        unit = cluster or reader_of(utterance.corpus).disjoint  # shards hold utterances of several corpora
+        own = utterance.dialogue if unit in ("dialogue", "video") else utterance.speaker
         there, groups = modalities_of(utterance), reader_of(utterance.corpus).groups(utterance)
         found.append(Example(utterance.id, utterance, nothing | folded, there, own or utterance.id, groups))
     return found

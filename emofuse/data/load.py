@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +14,8 @@ from emofuse.media.faces.collect import FaceCollector, FaceOptions, faces_in_ima
 from emofuse.media.faces.frames import FrameCollector, collector
 from emofuse.media.formats import kind_of
 from emofuse.media.image import read_image
+from emofuse.media.memory import File
+from emofuse.media.stored import read_stored
 from emofuse.media.transcript import spread
 from emofuse.modalities import Modality
 from emofuse.types import FaceTrack, Segment, Utterance
@@ -40,9 +41,9 @@ def load_segment(utterance: Utterance, face_options: FaceOptions | None = None) 
     if holds_features(utterance):
         features = features_of(utterance)
     elif utterance.media is not None and kind_of(utterance.media) == "picture":
-        faces = _picture(utterance.media, face_options, cropped=utterance.face_crop)
+        faces = _picture(_file_of(utterance), face_options, cropped=utterance.face_crop)
     elif utterance.media is not None:
-        waveform, faces, end = _clip(utterance.media, start, utterance.end, face_options)
+        waveform, faces, end = _clip(_file_of(utterance), start, utterance.end, face_options)
     words = spread(utterance.text, start, end) if utterance.text else None
     segment = Segment(
         id=utterance.id,
@@ -94,8 +95,13 @@ def _feature_file(path: str) -> Features:
     return read_features(path)
 
 
+def _file_of(utterance: Utterance) -> File:
+    assert utterance.media is not None
+    return utterance.media if utterance.stored is None else read_stored(utterance.stored, str(utterance.media))
+
+
 def _clip(
-    path: Path, start: float, end: float | None, face_options: FaceOptions
+    path: File, start: float, end: float | None, face_options: FaceOptions
 ) -> tuple[np.ndarray | None, tuple[FaceTrack, ...], float]:
     """Sound and faces in one pass, and the second at which they end."""
     blocks: list[np.ndarray] = []
@@ -114,7 +120,7 @@ def _clip(
     return waveform, faces, last
 
 
-def _picture(path: Path, face_options: FaceOptions, cropped: bool) -> tuple[FaceTrack, ...]:
+def _picture(path: File, face_options: FaceOptions, cropped: bool) -> tuple[FaceTrack, ...]:
     rgb = read_image(path)
     if not cropped:
         return faces_in_image(rgb, options=face_options)

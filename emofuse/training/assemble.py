@@ -66,13 +66,31 @@ def assemble(
     )
     weights = [s.weight for s in recipe.data.sources]
     sizes, composed = [len(g.train) for g in gathered], composer.size if composer else 0
-    shares = Shares(sizes, weights, composed, seed, [g.cells for g in gathered])
+    shares = Shares(sizes, weights, composed, seed, [g.cells for g in gathered], [g.blocks for g in gathered])
+    if shares.streams:
+        _check_streamed(recipe)
     if not len(shares):
         raise RecipeError("no source has anything to train on; set data.sources.N.train to true for one")
     dev = dev_sets(recipe, gathered, model, cache, limit, store)
     counts, labelled = _counts(gathered, model)
     priors = {task: tuple((counts[task] / n).tolist()) for task, n in labelled.items() if n}
     return Data(gathered, samples, shares, dev, counts, priors)
+
+
+def _check_streamed(recipe: Recipe) -> None:
+    """What takes samples from anywhere in the data would fetch a shard for each of them."""
+    anywhere = {
+        "data.compose": recipe.data.compose is not None,
+        "data.sources.N.balance": any(source.balance for source in recipe.data.sources),
+        "augment.mixup": recipe.augment.mixup > 0,
+        "augment.speech.babble": recipe.augment.speech.babble > 0,
+    }
+    for key, asked in anywhere.items():
+        if asked:
+            raise RecipeError(
+                f"{key} takes samples from all over the data, and shards at an address are read in their order: leave "
+                f"{key} out, or copy the shards to this disk and leave the option address out"
+            )
 
 
 def _rewritten(recipe: Recipe, examples: Sequence[Example]) -> Rewritten | None:

@@ -88,6 +88,16 @@ def test_words_of_ones_own_and_columns_that_are_no_labels(run, tmp_path):
     assert code == 2 and "is not TASK.WORD=CLASS" in err
 
 
+def test_a_manifest_as_shards(run, tmp_path):
+    (tmp_path / "my.csv").write_text(MANIFEST)
+    code, out, _ = run("data", "shards", tmp_path / "my.csv", tmp_path / "shards", "--size", "1 MB")
+    assert code == 0 and out == f"2 utterances in 2 shards in {tmp_path / 'shards'}\n"
+    assert (tmp_path / "shards" / "dev-00000.tar").is_file()
+    code, _, err = run("data", "shards", tmp_path / "my.csv", tmp_path / "other", "--size", "many")
+    assert code == 2 and "--size 'many' is no size" in err and not (tmp_path / "other").exists()
+    assert run("data", "stats", tmp_path / "shards", "--corpus", "shards")[0] == 0
+
+
 def test_what_is_in_a_manifest(run, tmp_path):
     (tmp_path / "my.csv").write_text(MANIFEST)
     code, out, _ = run("data", "stats", tmp_path / "my.csv", "--plot", tmp_path / "my.png")

@@ -206,9 +206,13 @@ def digest(*parts: str) -> str:
 def source_of(utterance: Utterance) -> str:
     """Everything of an utterance that its inputs depend on; its media by content, not by name."""
     u = utterance
-    media = "" if u.media is None else _content(str(u.media), u.media.stat().st_mtime_ns, u.media.stat().st_size)
-    extras = [(m, _content(str(p), p.stat().st_mtime_ns, p.stat().st_size)) for m, p in sorted(u.extras.items())]
+    media = "" if u.media is None else u.stored.sha256 if u.stored else _content_of(u.media)
+    extras = [(m, _content_of(p)) for m, p in sorted(u.extras.items())]
     return json.dumps([u.corpus, media, u.start, u.end, u.text, u.context, u.after, u.speaker, *extras])
+
+
+def _content_of(path: Path) -> str:
+    return _content(str(path), path.stat().st_mtime_ns, path.stat().st_size)
 
 
 @lru_cache(maxsize=65536)

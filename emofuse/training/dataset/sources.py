@@ -14,7 +14,7 @@ from emofuse.data.examples import Example, read_examples
 from emofuse.data.load import features_of, holds_features
 from emofuse.errors import DataError, RecipeError
 from emofuse.tasks import Task
-from emofuse.training.dataset.sampler import Cells
+from emofuse.training.dataset.sampler import Blocks, Cells
 from emofuse.training.recipe.schema import Recipe, Source
 from emofuse.types import Split
 
@@ -37,6 +37,11 @@ class SourceExamples:
         """Places of training examples for a balanced epoch; None where the source gives them as they occur."""
         return None if self.source.balance is None else cells(self.train, self.source.balance)
 
+    @property
+    def blocks(self) -> Blocks | None:
+        """The shards of training examples that are fetched from an address; None where all are on this disk."""
+        return blocks(self.train)
+
     def times(self) -> np.ndarray:
         """How often an epoch sees each training example, on average."""
         times, balanced = np.full(len(self.train), self.source.weight), self.cells or []
@@ -51,6 +56,17 @@ class SourceExamples:
         copies = f", {self.duplicates} of dev left out: copies of training samples" if self.duplicates else ""
         problems = f", {len(self.reading.problems)} problems in its files" if self.reading.problems else ""
         return f"{self.source.corpus}: {len(self.train)} train, {len(self.dev)} dev{lost}{copies}{problems}"
+
+
+def blocks(examples: Sequence[Example]) -> Blocks | None:
+    """Examples by their shard, those without media among those of the first; a window fills half of the cache."""
+    shards = {e.utterance.stored.shard for e in examples if e.utterance.stored}
+    largest = max((s.bytes for s in shards if s.cache is not None), default=0)
+    if not largest:
+        return None
+    numbers = {shard: number for number, shard in enumerate(sorted(shards, key=lambda s: s.place))}
+    places = [numbers[e.utterance.stored.shard] if e.utterance.stored else 0 for e in examples]
+    return Blocks(np.array(places, np.int64), max(1, min(s.limit for s in shards) // (2 * largest)))
 
 
 def cells(examples: Sequence[Example], task: str) -> Cells:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pytest
 
-from emofuse.training.dataset.sampler import Buckets, Shares
+from emofuse.training.dataset.sampler import Blocks, Buckets, Shares
 
 
 def test_each_source_goes_round_evenly_over_the_epochs():
@@ -70,3 +71,55 @@ def test_balanced_sources_give_classes_and_speakers_in_turn():
     assert [int((seen == place).sum()) for place in range(7)] == [8, 2, 2, 2, 2, 8, 8]
     assert np.array_equal(Shares([7], [8 / 7], 0, seed=3, cells=[cells]).epoch(2), epochs[2])
     assert not np.array_equal(Shares([7], [8 / 7], 0, seed=4, cells=[cells]).epoch(2), epochs[2])
+
+
+def in_shards(count: int = 12, each: int = 10, window: int = 2) -> Blocks:
+    return Blocks(np.repeat(np.arange(count), each), window)
+
+
+def streamed(rank: int, world: int, epoch: int = 0, weight: float = 1.0) -> Buckets:
+    blocks = in_shards()
+    shares = Shares([120, 40], [weight, 1.0], 0, 3, None, [blocks, None])
+    buckets = Buckets(shares, lambda indices, _: indices % 7, 4, rank=rank, world=world, pool=3)
+    buckets.set_epoch(epoch)
+    return buckets
+
+
+def test_a_streamed_epoch_holds_everything_once_and_few_shards_at_a_time():
+    seen = [index for batch in streamed(0, 1) for _, index in batch]
+    assert sorted(seen) == list(range(160))
+    shards = [index // 10 for index in seen if index < 120]
+    first, last = ({s: at for at, s in order} for order in (reversed([*enumerate(shards)]), enumerate(shards)))
+    live = [sum(first[s] <= at <= last[s] for s in first) for at in range(len(shards))]
+    assert max(live) <= 4  # a window of two, and the next where a pool reaches into it
+    assert seen != [index for batch in streamed(0, 1, epoch=1) for _, index in batch]
+    assert seen == [index for batch in streamed(0, 1) for _, index in batch]
+
+
+def test_processes_read_shards_of_their_own():
+    parts = [[index for batch in streamed(rank, 2) for _, index in batch] for rank in (0, 1)]
+    one, two = ({index // 10 for index in part if index < 120} for part in parts)
+    assert not one & two and len(one) == len(two) == 6
+    assert not set(parts[0]) & set(parts[1])
+    assert len(streamed(0, 2)) == len(streamed(1, 2)) == 20
+
+
+@pytest.mark.parametrize("weight", [0.25, 0.5, 2.0])
+def test_a_streamed_source_goes_on_where_the_epoch_before_stopped(weight):
+    rounds = round(1 / weight) if weight < 1 else 1
+    seen = [i for e in range(rounds) for batch in streamed(0, 1, e, weight) for _, i in batch if i < 120]
+    assert sorted(seen) == sorted(list(range(120)) * round(max(1, weight)))
+
+
+@pytest.mark.parametrize("blocks", [None, [in_shards(10), None, None]])
+def test_drawn_shares_are_as_the_weights_ask(blocks):
+    sizes, weights = [100, 40, 60], [0.5, 3.0, 0.25]
+    shares = Shares(sizes, weights, 0, 1, None, blocks)
+    drawn = np.zeros(3)
+    for epoch in range(8):
+        buckets = Buckets(shares, lambda indices, _: indices % 5, 5)
+        buckets.set_epoch(epoch)
+        indices = np.array([index for batch in buckets for _, index in batch])
+        drawn += np.histogram(indices, [0, 100, 140, 200])[0]
+    asked = np.array([w * n for w, n in zip(weights, sizes, strict=True)])
+    assert np.array_equal(drawn, 8 * asked)  # 50, 120 and 15 of every epoch's 185
