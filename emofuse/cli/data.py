@@ -31,20 +31,33 @@ data.command()(clean)
 
 @data.command()
 def check(
-    manifest: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV, JSONL or Parquet manifest.")],
+    manifest: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A CSV, JSONL or Parquet manifest, or the folder of a known corpus.")
+    ],
     task: Annotated[
         list[str] | None, typer.Option(metavar="NAME=A,B", help="A custom label column and its classes.")
     ] = None,
     label: Words = None,
     ignore: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="A column that is no label.")] = None,
+    corpus: opt.Corpus = "manifest",
+    option: opt.Options = None,
 ) -> None:
     """List every row of a manifest that cannot be used, and how to fix it; exit code 2 if there are any.
 
-    So is a column that training would ignore.
+    So is a column that training would ignore. With --corpus, what is wrong in the files of a known corpus.
     """
     from emofuse.corpora.manifest.reader import check_manifest
+    from emofuse.corpora.registry import read
 
-    problems = check_manifest(manifest, own_tasks(task or []), own_words(label or []), ignore or [])
+    if corpus == "manifest":
+        problems = check_manifest(manifest, own_tasks(task or []), own_words(label or []), ignore or [])
+    elif task or label or ignore:
+        raise DataError("--task, --label and --ignore are of a manifest; leave them out with --corpus")
+    else:
+        found = read(corpus, manifest, **opt.read_options(option))
+        problems = list(found.problems)
+        for note in found.notes:
+            typer.echo(f"note: {note}")
     for problem in problems:
         typer.echo(str(problem))
     if problems:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from emofuse.corpora.corpus import Corpus, Log, Protocol
 from emofuse.corpora.folding import Folding, Number, Sign
 from emofuse.corpora.labelled import Part, find_clip, rows, utterances_of
+from emofuse.corpora.mmsa import of_features
 from emofuse.tasks import SIMS2
 from emofuse.types import Utterance
 
@@ -19,10 +21,17 @@ LABELS = {
     "label_A": "sentiment_audio",
     "label_V": "sentiment_vision",
 }
+MMSA = {
+    "Mult_acc_2": "acc2", "Mult_acc_3": "acc3", "Mult_acc_5": "acc5", "F1_score": "f1", "MAE": "mae", "Corr": "pearson",
+}  # fmt: skip
+"""Columns of MMSA's table (results/result-stat.md) → metrics."""
 
 
 class ChSims(Corpus):
-    """Options: `verify`. The published split is by clip: one video has clips in several splits (a note counts them)."""
+    """Options: `verify`, `features` (MMSA's feature file in place of media, as `Processed/unaligned_39.pkl`).
+
+    The published split is by clip: one video has clips in several splits (a note counts them).
+    """
 
     name = "ch_sims"
     licence = "research"
@@ -30,6 +39,7 @@ class ChSims(Corpus):
     layout = """
         ROOT/label.csv               video_id, clip_id, text, label, label_T, label_A, label_V, annotation, mode
         ROOT/Raw/video_0001/0001.mp4
+        ROOT/Processed/unaligned_39.pkl   with the option features
         """
     foldings: ClassVar[dict[str, Folding]] = {
         "sims_sentiment": Number("sentiment"),
@@ -40,17 +50,21 @@ class ChSims(Corpus):
         "polarity": Sign("sentiment"),
         "intensity": Number("sentiment", abs),
     }
-    protocol = Protocol({"sims_sentiment": "mae"})
+    protocol = Protocol({"sims_sentiment": "mae"}, columns={"sims_sentiment": MMSA})
     language = "Chinese"
     table: ClassVar[tuple[str, ...]] = ("label.csv",)
 
-    def scan(self, root: Path, log: Log, *, verify: bool = True) -> Iterator[Utterance]:
-        """Every row of the table whose clip or text is there."""
+    def scan(self, root: Path, log: Log, *, verify: bool = True, features: str | None = None) -> Iterator[Utterance]:
+        """Every row of the table whose clip or text is there, or every utterance of the feature file."""
         path = next((root / name for name in self.table if (root / name).is_file()), None)
-        if path is None:
-            raise self.layout_error(root, f"no {self.table[0]}")
         splits: dict[str, set[str]] = defaultdict(set)
-        yield from utterances_of(self._parts(path, splits, log), self.name, log, verify)
+        if features is not None:
+            raw = partial(self._parts, path, splits) if path else None
+            yield from of_features(self, root, features, LABELS, raw, log)
+        elif path is None:
+            raise self.layout_error(root, f"no {self.table[0]}")
+        else:
+            yield from utterances_of(self._parts(path, splits, log), self.name, log, verify)
         shared = sum(len(found) > 1 for found in splits.values())
         if shared:
             log.note(f"{shared} of {len(splits)} videos have clips in several splits, as published")
@@ -74,7 +88,7 @@ class ChSims(Corpus):
 
 
 class ChSimsV2(ChSims):
-    """Options: `verify`. The supervised part, CH-SIMS v2(s)."""
+    """Options: `verify`, `features`. The supervised part, CH-SIMS v2(s)."""
 
     name = "ch_sims_v2"
     citation = "Liu et al. 2022, Make Acoustic and Visual Cues Matter: CH-SIMS v2.0 Dataset…, ICMI"

@@ -74,6 +74,8 @@ class Protocol:
     views: Mapping[str, str] = field(default_factory=dict)
     """Task of the protocol → the task whose head can answer it: its probabilities are taken as scores of labels that
     may stand beside each other."""
+    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Task → column of the papers' table of results → metric, in their order."""
     threshold: float = 0.5
     """The score above which a label that may stand beside others counts as given."""
 

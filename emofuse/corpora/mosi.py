@@ -6,12 +6,14 @@ import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from emofuse.corpora.corpus import Corpus, Log, Protocol
 from emofuse.corpora.folding import SENTIMENT_BY_SIGN, Folding, Names, Number, Sign
 from emofuse.corpora.labelled import Part, find_clip, rows, utterances_of
+from emofuse.corpora.mmsa import of_features
 from emofuse.corpora.mosi_folds import MOSI_FOLDS
 from emofuse.corpora.text import repair, table
 from emofuse.errors import DataError
@@ -22,6 +24,13 @@ OWN: dict[str, str | None] = {
     "happiness": "joy", "sadness": "sadness", "anger": "anger", "surprise": "surprise", "disgust": "disgust",
     "fear": "fear",
 }  # fmt: skip
+COLUMNS = {"label": "sentiment"}
+"""Of label.csv → own label."""
+MMSA = {
+    "Has0_acc_2": "acc2_has0", "Has0_F1_score": "f1_has0", "Non0_acc_2": "acc2_non0", "Non0_F1_score": "f1_non0",
+    "Mult_acc_5": "acc5", "Mult_acc_7": "acc7", "MAE": "mae", "Corr": "pearson",
+}  # fmt: skip
+"""Columns of MMSA's table (results/result-stat.md) → metrics."""
 SENTIMENT: dict[str, Folding] = {
     "sentiment": Number("sentiment"),
     "sentiment2": SENTIMENT_BY_SIGN,
@@ -31,8 +40,9 @@ SENTIMENT: dict[str, Folding] = {
 
 
 class Mosi(Corpus):
-    """Options: `verify`. Two layouts are read: MMSA's label.csv with Raw/<video>/<clip>.mp4, and CMU's own raw folder
-    with the standard folds of its SDK.
+    """Options: `verify`, `features`. Two layouts are read: MMSA's label.csv with Raw/<video>/<clip>.mp4, and CMU's own
+    raw folder with the standard folds of its SDK. `features: Processed/unaligned_50.pkl` gives the sequences of
+    MMSA's feature file in place of media, held against label.csv where that is there.
     """
 
     name = "mosi"
@@ -41,19 +51,24 @@ class Mosi(Corpus):
     layout = """
         either  ROOT/label.csv                    video_id, clip_id, text, label, annotation, mode
                 ROOT/Raw/03bSnISJMiM/1.mp4
+                ROOT/Processed/unaligned_50.pkl   with the option features
         or      ROOT/Raw/Labels/OpinionLevelSentiment.csv                start, end, video, segment, sentiment
                 ROOT/Raw/Transcript/Segmented/03bSnISJMiM.annotprocessed   1_DELIM_ANYHOW IT WAS REALLY GOOD
                 ROOT/Raw/Video/Segmented/03bSnISJMiM_1.mp4
                 ROOT/Raw/Audio/WAV_16000/Segmented/03bSnISJMiM_1.wav     where there is no video
         """
     foldings: ClassVar[dict[str, Folding]] = SENTIMENT
-    protocol = Protocol({"sentiment": "mae"})
+    protocol = Protocol({"sentiment": "mae"}, columns={"sentiment": MMSA})
     language = "English"
     disjoint = "video"
 
-    def scan(self, root: Path, log: Log, *, verify: bool = True) -> Iterator[Utterance]:
-        """Every labelled segment whose clip or text is there."""
+    def scan(self, root: Path, log: Log, *, verify: bool = True, features: str | None = None) -> Iterator[Utterance]:
+        """Every labelled segment whose clip or text is there, or every one of the feature file."""
         labelled = root / "label.csv"
+        if features is not None:
+            raw = partial(self._labelled, labelled) if labelled.is_file() else None
+            yield from of_features(self, root, features, COLUMNS, raw, log)
+            return
         parts = self._labelled(labelled, log) if labelled.is_file() else self._raw(root, log)
         yield from utterances_of(parts, self.name, log, verify)
 
@@ -100,7 +115,8 @@ class Mosi(Corpus):
 
 
 class Mosei(Mosi):
-    """Options: `verify`, `folds_file`. As CMU-MOSI; the six intensities (0 to 3, mean of raters) come from Raw/Labels.
+    """Options: `verify`, `folds_file`, `features`. As CMU-MOSI; the six intensities (0 to 3, mean of raters) come from
+    Raw/Labels.
 
     CMU's own layout has no split: `folds_file` is a JSON of the SDK's standard folds, {"train": [videos], "dev": …,
     "test": …}; MMSA's label.csv has them.
@@ -111,6 +127,7 @@ class Mosei(Mosi):
     layout = """
         either  ROOT/label.csv                    video_id, clip_id, text, label, annotation, mode
                 ROOT/Raw/-3g5yACwYnA/10.mp4
+                ROOT/Processed/unaligned_50.pkl   with the option features
         or      ROOT/folds.json                   {"train": [videos], "dev": [videos], "test": [videos]}
                 ROOT/Raw/Transcript/Segmented/Combined/-3g5yACwYnA.txt   video___clip___start___end___text
                 ROOT/Raw/Videos/Segmented/Combined/-3g5yACwYnA_10.mp4
@@ -123,13 +140,15 @@ class Mosei(Mosi):
         "mosei6": Names("emotion", OWN),
     }
 
-    def scan(self, root: Path, log: Log, *, verify: bool = True, folds_file: str | None = None) -> Iterator[Utterance]:
-        """Every labelled segment whose clip or text is there."""
+    def scan(
+        self, root: Path, log: Log, *, verify: bool = True, folds_file: str | None = None, features: str | None = None
+    ) -> Iterator[Utterance]:
+        """Every labelled segment whose clip or text is there, or every one of the feature file."""
         self._rated = _ratings(root, log)
         self._folds_file = Path(folds_file).expanduser() if folds_file else root / "folds.json"
         if not self._rated:
             log.note("no Raw/Labels/*.csv: the six emotions are not read")
-        yield from super().scan(root, log, verify=verify)
+        yield from super().scan(root, log, verify=verify, features=features)
 
     def _labels(self, video: str, clip: str, sentiment: float) -> dict[str, float | dict[str, float]]:
         rated = self._rated.get((video, clip))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
 from emofuse.corpora.features import ARRAYS, Features, read_features
+from emofuse.corpora.mmsa import ENDING, FeatureFile, read_feature_file
 from emofuse.encoders.processors.speaking import with_talk
 from emofuse.media.audio import AudioBlock
 from emofuse.media.decode import stream
@@ -26,8 +28,8 @@ HOLDS: dict[str, frozenset[Modality]] = {
     "video": frozenset({"speech", "face"}),
 }
 """Kind of a file → the modalities that are looked for in it."""
-FEATURES = ".npz"
-"""Features that someone else extracted, in place of media."""
+FEATURES = (".npz", ENDING)
+"""Endings of files of features that someone else extracted, in place of media."""
 
 
 def load_segment(utterance: Utterance, face_options: FaceOptions | None = None) -> Segment:
@@ -82,16 +84,21 @@ def takes_long(utterance: Utterance) -> bool:
 
 def holds_features(utterance: Utterance) -> bool:
     """Whether its media is a file of features that someone else extracted."""
-    return utterance.media is not None and utterance.media.suffix == FEATURES
+    return utterance.media is not None and utterance.media.suffix in FEATURES
 
 
 def features_of(utterance: Utterance) -> dict[Modality, np.ndarray]:
-    """The ready-made feature vectors of an utterance, by modality; their file is read once."""
-    return _feature_file(str(utterance.media)).row(utterance.id)
+    """The ready-made features of an utterance, by modality, [width] or [time, width]; their file is read once."""
+    assert utterance.media is not None
+    return _feature_file(utterance.media).row(utterance.id)
+
+
+def _feature_file(path: Path) -> Features | FeatureFile:
+    return read_feature_file(path) if path.suffix == ENDING else _vectors(path)
 
 
 @lru_cache(maxsize=4)
-def _feature_file(path: str) -> Features:
+def _vectors(path: Path) -> Features:
     return read_features(path)
 
 

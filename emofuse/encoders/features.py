@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,10 +54,15 @@ class FeaturesEncoder(Encoder):
         return cls(modality, config, checkpoint)
 
     @torch.no_grad()
-    def standardise(self, rows: np.ndarray) -> None:
-        """Take mean and deviation from the training rows [n, width]; a feature that never varies stays as it is."""
-        deviation = rows.std(0, dtype=np.float64)
-        self.mean.copy_(torch.from_numpy(rows.mean(0, dtype=np.float64)))
+    def standardise(self, rows: Sequence[np.ndarray]) -> None:
+        """Take mean and deviation from the training rows, each [width] or [time, width].
+
+        A feature that never varies stays as it is.
+        """
+        count = sum(len(np.atleast_2d(r)) for r in rows)
+        mean = sum(np.atleast_2d(r).sum(0, dtype=np.float64) for r in rows) / count
+        deviation = np.sqrt(sum(np.square(np.atleast_2d(r) - mean).sum(0) for r in rows) / count)
+        self.mean.copy_(torch.from_numpy(mean))
         self.deviation.copy_(torch.from_numpy(np.where(deviation > 1e-8, deviation, 1.0)))
 
     def prepare(self, segment: Segment) -> dict[str, np.ndarray] | None:

@@ -19,6 +19,7 @@ from emofuse.corpora.features import dev_videos
 from emofuse.corpora.mosi_folds import MOSI_FOLDS
 from emofuse.corpora.mustard import DEV_SHARE
 from emofuse.corpora.text import by_share
+from tests import mmsa as feature_files
 
 TRAIN, DEV = 6, 3
 SPLITS = ["train"] * TRAIN + ["dev"] * DEV
@@ -50,6 +51,14 @@ def sound(path: Path, number: int, seconds: float = 0.5) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = 0.01 * np.random.default_rng(number).standard_normal(int(seconds * 16_000))
     soundfile.write(path, 0.3 * np.sin(np.arange(len(noise)) * (0.06 + 0.01 * number)) + noise, 16_000)
+
+
+def mmsa(path: Path, videos: Sequence[str], values: Sequence[float], widths: Sequence[int]) -> None:
+    """MMSA's feature file of the first clip of each video; of its test part, a video of its own."""
+    rows = [(f"{video}$_$1", value) for video, value in zip(videos, values, strict=True)]
+    parts = {"train": rows[:TRAIN], "valid": rows[TRAIN:], "test": [("another$_$1", 0.0)]}
+    made = {name: feature_files.part(rows, widths, seed) for seed, (name, rows) in enumerate(parts.items())}
+    feature_files.write(path, made)
 
 
 def where(split: Callable[[str], bool], names: Iterator[str]) -> list[str]:
@@ -132,6 +141,8 @@ class Layouts:
             rows.append(row | {"annotation": "Positive", "mode": mode})
             self.video(root / "Raw" / f"video_{n:04}" / f"{1:0{digits}}.mp4", n)
         put_table(root / table, rows)
+        videos, values = [row["video_id"] for row in rows], [row["label"] for row in rows]
+        mmsa(root / "Processed" / "unaligned_39.pkl", videos, values, (768, 33, 709))
 
     def ch_sims_v2(self, root: Path) -> None:
         self.ch_sims(root, "meta.csv", 5)
@@ -256,19 +267,21 @@ class Layouts:
         videos = [
             v for part in parts for v in islice((v for v, s in MOSI_FOLDS.items() if s == part), SPLITS.count(part))
         ]
-        self._opinions(root, videos)
+        self._opinions(root, videos, 5, 20)
         self._features(root, 100, 73)
 
     def mosi_features(self, root: Path) -> None:
         self.mosi(root)
 
-    def _opinions(self, root: Path, videos: Sequence[str]) -> None:
+    def _opinions(self, root: Path, videos: Sequence[str], *widths: int) -> None:
         rows = []
         for n, (video, mode) in enumerate(zip(videos, [*["train"] * TRAIN, *["valid"] * DEV], strict=True)):
             rows.append({"video_id": video, "clip_id": 1, "text": said(n).upper(), "label": (1.4, -2.0, 0.6)[n % 3]})
             rows[-1] |= {"label_T": "", "label_A": "", "label_V": "", "annotation": "Positive", "mode": mode}
             self.video(root / "Raw" / video / "1.mp4", n)
         put_table(root / "label.csv", rows)
+        values = [float(row["label"]) for row in rows]
+        mmsa(root / "Processed" / "unaligned_50.pkl", videos, values, (768, *widths))
 
     @staticmethod
     def _features(root: Path, *widths: int) -> None:
@@ -285,7 +298,7 @@ class Layouts:
 
     def mosei(self, root: Path) -> None:
         videos = [f"-{n}g5yACwYnA" for n in range(TRAIN + DEV)]
-        self._opinions(root, videos)
+        self._opinions(root, videos, 74, 35)
         names = ("anger", "disgust", "fear", "happiness", "sadness", "sentiment", "surprise")
         rows = [
             {"Input.VIDEO_ID": video, "Input.CLIP": 1} | {f"Answer.{name}": (n + i) % 3 for i, name in enumerate(names)}

@@ -15,7 +15,7 @@ from emofuse.data.examples import Example
 from emofuse.evaluation.audit import FEWEST, gap
 from emofuse.evaluation.evaluate import Evaluation, TaskEvaluation
 from emofuse.evaluation.predict import GIVEN, save
-from emofuse.evaluation.report import cards
+from emofuse.evaluation.report import cards, published
 from emofuse.evaluation.report.cards import number
 from emofuse.files import write_file
 from emofuse.metrics import Interval
@@ -61,14 +61,15 @@ def html_report(found: Evaluation) -> str:
         headlines=_headlines(found),
         notes=found.notes,
         protocol=_protocol(found),
-        tasks=[_task(task, by_id) for task in found.tasks.values()],
+        tasks=[_task(task, by_id, found.protocol.get("corpus", "")) for task in found.tasks.values()],
     )
 
 
-def _task(task: TaskEvaluation, by_id: Mapping[str, Example]) -> dict[str, Any]:
+def _task(task: TaskEvaluation, by_id: Mapping[str, Example], corpus: str) -> dict[str, Any]:
     return {
         "name": task.task.name,
         "metrics": {"table": _metric_rows(task), "figure": _metrics(task)},
+        "published": published.row(task, corpus),
         "classes": _classes(task),
         "curves": _curves(task),
         "subsets": {"intro": _subset_intro(task), "figure": _subsets(task), "table": _subset_rows(task)},
@@ -87,6 +88,8 @@ def markdown_report(found: Evaluation) -> str:
         lines += ["What these numbers cannot say:", "", *(f"- {n}" for n in found.notes), ""]
     for task in found.tasks.values():
         lines += [f"## {task.task.name}", "", *_markdown_table(*_metric_rows(task)), ""]
+        if form := published.row(task, found.protocol.get("corpus", "")):
+            lines += ["### As the papers' table has it", "", *_markdown_table(*form), ""]
         if "per_class" in task.report:
             lines += ["### Classes", "", *_markdown_table(*_class_rows(task)), ""]
         lines += ["### Subsets of modalities", "", _subset_intro(task), "", *_markdown_table(*_subset_rows(task)), ""]

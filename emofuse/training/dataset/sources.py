@@ -133,9 +133,11 @@ def standardise(model: Any, examples: Sequence[Example]) -> None:
     rows = [features_of(e.utterance) for e in examples if holds_features(e.utterance)]
     for modality, encoder in model.encoders.items():
         if not encoder.reads_media and rows:
-            stacked = np.stack([row[modality] for row in rows])
-            if stacked.shape[1] != encoder.config.width:
+            given = [row[modality] for row in rows if modality in row]
+            widths = sorted({values.shape[-1] for values in given} - {encoder.config.width})
+            if widths:
                 raise RecipeError(
-                    f"model.encoders.{modality}.width is {encoder.config.width}, the features have {stacked.shape[1]}"
+                    f"model.encoders.{modality}.width is {encoder.config.width}, the features have {widths[0]}"
                 )
-            encoder.standardise(stacked)
+            if given:
+                encoder.standardise(given)

@@ -19,11 +19,12 @@ from emofuse.corpora.registry import read
 from emofuse.errors import CheckpointError, DataError, EmofuseError
 from emofuse.evaluation.evaluate import Evaluation, evaluate_checkpoint
 from emofuse.evaluation.report.page import write
+from emofuse.evaluation.report.published import tables
 from emofuse.files import write_file
 from emofuse.metrics.task import LABELS, headline
 from emofuse.model.model import EmotionModel
 from emofuse.training.outcome.ensemble import members
-from emofuse.training.recipe.read import load_recipe
+from emofuse.training.recipe.read import load_recipe, method_recipes
 from emofuse.training.recipe.schema import Recipe
 from emofuse.types import Split
 
@@ -56,13 +57,31 @@ class Row:
 def measure(recipe: Recipe, name: str, splits: Sequence[Split] = ("dev", "test")) -> list[Row]:
     """Evaluate every run of a recipe of one corpus on the splits that have utterances; reports lie beside each run.
 
-    Raises CheckpointError when a run is not trained, DataError when the recipe has several corpora.
+    Of a recipe that compares methods, every method's; where the papers on the corpus have a table of their own form,
+    `SPLIT-TASK.md` and `.csv` in the recipe's folder are in it. Raises CheckpointError when a run is not trained,
+    DataError when the recipe has several corpora.
     """
     if len(recipe.data.sources) != 1:
         raise DataError(f"{recipe.name} trains on several corpora; evaluate it on each with emofuse evaluate")
-    runs = [(recipe.folder / label, own) for label, own, _ in members(recipe)]
+    compared = method_recipes(recipe) or {"": recipe}
+    found = {method: _evaluated(own, splits) for method, own in compared.items()}
+    for split in next(iter(found.values())):
+        each = {method or recipe.name: parts[split] for method, parts in found.items()}
+        for task, (markdown, table) in tables(each, recipe.data.sources[0].corpus).items():
+            write_file(recipe.folder / f"{split}-{task}.md", markdown)
+            write_file(recipe.folder / f"{split}-{task}.csv", table)
+    return [
+        row
+        for method, parts in found.items()
+        for split, each in parts.items()
+        for row in rows_of(f"{name}, {method}" if method else name, split, each)
+    ]
+
+
+def _evaluated(recipe: Recipe, splits: Sequence[Split]) -> dict[str, list[Evaluation]]:
+    """Split → an evaluation of every run."""
     found: dict[str, list[Evaluation]] = {}
-    for folder, own in runs:
+    for folder, own in [(recipe.folder / label, own) for label, own, _ in members(recipe)]:
         if not (folder / "model" / "config.json").is_file():
             raise CheckpointError(f"{folder} holds no trained model; run emofuse train first")
         model = EmotionModel.from_pretrained(folder / "model")
@@ -76,7 +95,7 @@ def measure(recipe: Recipe, name: str, splits: Sequence[Split] = ("dev", "test")
             )
             write(evaluation, folder / "evaluation" / split)
             found.setdefault(split, []).append(evaluation)
-    return [row for split, each in found.items() for row in rows_of(name, split, each)]
+    return found
 
 
 def rows_of(name: str, split: str, each: Sequence[Evaluation]) -> list[Row]:
