@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import emofuse
+from tests import mmsa
 
 HEAVY = ("torch", "transformers", "numpy", "cv2", "av", "pandas", "matplotlib", "pydantic", "rich")
 
@@ -96,6 +97,21 @@ def test_a_manifest_as_shards(run, tmp_path):
     code, _, err = run("data", "shards", tmp_path / "my.csv", tmp_path / "other", "--size", "many")
     assert code == 2 and "--size 'many' is no size" in err and not (tmp_path / "other").exists()
     assert run("data", "stats", tmp_path / "shards", "--corpus", "shards")[0] == 0
+
+
+def test_a_feature_file_is_held_against_its_corpus(run, tmp_path):
+    rows = {"train": [("a$_$1", 2.4)], "valid": [("b$_$1", -1.0)], "test": [("c$_$1", 0.0)]}
+    mmsa.write(tmp_path / "unaligned_50.pkl", {name: mmsa.part(rows[name], (3, 2, 2), 0) for name in rows})
+    table = "video_id,clip_id,text,label,annotation,mode\na,1,A,2.4,,train\nb,1,B,-1,,valid\nc,1,C,{},,test\n"
+    (tmp_path / "label.csv").write_text(table.format(0))
+    check = ("data", "check", tmp_path, "--corpus", "mosi", "--option", "features=unaligned_50.pkl")
+    code, out, err = run(*check)
+    assert (code, err) == (0, "") and "is fine" in out
+    (tmp_path / "label.csv").write_text(table.format(1.5))
+    code, out, err = run(*check)
+    assert code == 2 and "unaligned_50.pkl c_1: sentiment is 0, and 1.5 in label.csv row 4" in out
+    code, _, err = run(*check, "--ignore", "rater")
+    assert code == 2 and "are of a manifest" in err
 
 
 def test_what_is_in_a_manifest(run, tmp_path):
