@@ -42,9 +42,11 @@ class DevSet:
 
 
 def ordered_keys(samples: Any, keys: Sequence[Key]) -> list[Key]:
-    """The keys in an order that keeps padding small."""
-    lengths = samples.lengths(np.array([index for _, index in keys]), 0) if hasattr(samples, "lengths") else None
-    return list(keys) if lengths is None else [keys[i] for i in np.argsort(lengths, kind="stable")]
+    """The keys in an order that keeps padding small, shard by shard where shards are fetched."""
+    if not hasattr(samples, "lengths"):
+        return list(keys)
+    indices = np.array([index for _, index in keys])
+    return [keys[i] for i in np.lexsort((samples.lengths(indices, 0), samples.shards(indices)))]
 
 
 def batches(samples: Any, ordered: Sequence[Key], size: int) -> Iterator[Batch]:

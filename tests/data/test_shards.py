@@ -112,6 +112,34 @@ def test_of_an_address_the_copies_never_pass_the_limit(shards, address, tmp_path
     assert len(list(cache.glob("*.tar"))) < len(list(shards.glob("*.tar")))
 
 
+def test_what_a_killed_fetch_left_makes_room(shards, address, tmp_path):
+    cache, limit = tmp_path / "cache", 2 * SIZE
+    cache.mkdir()
+    (cache / "left.tar").write_bytes(bytes(limit))
+    stored = read("shards", shards, address=address, cache=str(cache), disk_gb=limit / 1e9).utterances
+    load_segment(next(u for u in stored if u.stored))
+    assert not (cache / "left.tar").exists() and len(list(cache.glob("*.tar"))) == 1
+
+
+def test_a_video_stands_once_for_all_utterances_of_it_and_a_picture_as_it_is(tmp_path):
+    samples = Path(__file__).resolve().parents[2] / "demo" / "samples"
+    for name in ("sample.mp4", "face.jpg"):
+        shutil.copy(samples / name, tmp_path / name)
+    rows = ["sample.mp4,0.2,0.9,train,joy", "sample.mp4,1,1.8,train,fear", "face.jpg,,,train,joy"]
+    (tmp_path / "my.csv").write_text("\n".join(["media,start,end,split,emotion", *rows]) + "\n")
+    theirs = read("manifest", tmp_path / "my.csv").utterances
+    written = write_shards(theirs, tmp_path / "shards")
+    with tarfile.open(tmp_path / "shards" / "train-00000.tar") as archive:
+        assert sorted(Path(name).suffix for name in archive.getnames()) == [".jpg", ".json", ".json", ".json", ".mp4"]
+    assert len(written.rows) == 3
+    ours = {u.id: u for u in read("shards", tmp_path / "shards").utterances}
+    for utterance in theirs:
+        one, two = load_segment(ours[utterance.id]), load_segment(utterance)
+        assert (one.start, one.end, len(one.faces)) == (two.start, two.end, len(two.faces))
+        assert all(np.array_equal(a.crops, b.crops) for a, b in zip(one.faces, two.faces, strict=True))
+        assert np.array_equal(one.waveform, two.waveform) if two.waveform is not None else one.waveform is None
+
+
 def test_copies_of_a_sound_are_found_by_their_digest(shards):
     one, two = (read("shards", shards).utterances for _ in range(2))
     assert [u.id for u in without_duplicates(one, two)] == []

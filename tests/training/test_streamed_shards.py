@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from emofuse.corpora.registry import read
+from emofuse.data.load import load_segment
 from emofuse.data.shards import write_shards
 from emofuse.errors import RecipeError
+from emofuse.training.dataset.samples import Samples
+from emofuse.training.dataset.sources import read_source
 from emofuse.training.recipe.read import parse_recipe
 from emofuse.training.run import fit
 from emofuse.training.trainer import EverySteps
+from emofuse.training.tuning.init import build
+from emofuse.training.validate import ordered_keys
 from tests.training.test_ddp import two_processes
 
 SIZE = 30_000
@@ -61,6 +67,18 @@ def test_a_run_that_was_interrupted_goes_on_to_equal_weights_within_the_limit(va
     again = fit(recipe, resume=True)
     assert (again / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     assert held(tmp_path) <= LIMIT
+
+
+def test_dev_samples_are_read_shard_by_shard_and_by_length_within(values):
+    recipe = parse_recipe(values)
+    examples = read_source(recipe, recipe.data.sources[0], recipe.model.all_tasks()).train
+    samples = Samples(examples, build(recipe)[0], load_segment, seed=0)
+    keys = ordered_keys(samples, [(0, i) for i in range(len(examples))])
+    places = [examples[i].utterance.stored.shard.place for _, i in keys]
+    assert len(set(places)) > 3 and [*dict.fromkeys(places)] == [p for p, _ in itertools.groupby(places)]
+    for _, part in itertools.groupby(keys, lambda key: examples[key[1]].utterance.stored.shard.place):
+        lengths = [examples[i].length for _, i in part]
+        assert lengths == sorted(lengths)
 
 
 @pytest.mark.slow

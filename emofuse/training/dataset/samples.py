@@ -25,6 +25,7 @@ from emofuse.training.dataset.augment.segment import augment_segment, augmented,
 from emofuse.training.dataset.augment.speech import mask_features, mask_waveform
 from emofuse.training.dataset.cache import Arrays, InputCache
 from emofuse.training.dataset.sampler import Key
+from emofuse.training.dataset.sources import blocks
 from emofuse.training.recipe.augmentation import Augment
 from emofuse.types import Segment, Utterance
 
@@ -95,6 +96,7 @@ class Samples(Dataset[PreparedSample]):
         self.store = None if composer else store
         self._stored = self.store.modalities - augmented(augment) if self.store else frozenset()
         self._lengths = np.array([e.length for e in examples])
+        self._blocks = blocks(examples)
         self._kind = groups
         self.group_names = group_names(examples, groups) if groups else ()
         self._voices = [i for i, e in enumerate(examples) if "speech" in e.modalities]
@@ -127,6 +129,10 @@ class Samples(Dataset[PreparedSample]):
         out[plain] = self._lengths[indices[plain]]
         out[~plain] = [sum(self._lengths[i] for i in self._draw(epoch, int(n)).parts.values()) for n in indices[~plain]]
         return out
+
+    def shards(self, indices: np.ndarray) -> np.ndarray:
+        """int64, the shard of each that has to be fetched; 0 where none has to be."""
+        return np.zeros(len(indices), np.int64) if self._blocks is None else self._blocks.numbers[indices]
 
     def __getitem__(self, key: Key) -> PreparedSample:
         epoch, index = key
