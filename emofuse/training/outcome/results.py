@@ -23,6 +23,7 @@ from emofuse.evaluation.report.published import tables
 from emofuse.files import write_file
 from emofuse.metrics.task import LABELS, headline
 from emofuse.model.model import EmotionModel
+from emofuse.training.outcome import pooled
 from emofuse.training.outcome.ensemble import members
 from emofuse.training.recipe.read import load_recipe, method_recipes
 from emofuse.training.recipe.schema import Recipe
@@ -58,8 +59,9 @@ def measure(recipe: Recipe, name: str, splits: Sequence[Split] = ("dev", "test")
     """Evaluate every run of a recipe of one corpus on the splits that have utterances; reports lie beside each run.
 
     Of a recipe that compares methods, every method's; where the papers on the corpus have a table of their own form,
-    `SPLIT-TASK.md` and `.csv` in the recipe's folder are in it. Raises CheckpointError when a run is not trained,
-    DataError when the recipe has several corpora.
+    `SPLIT-TASK.md` and `.csv` in the recipe's folder are in it. Of `folds`, `folds-SPLIT.md` and `.json` there hold
+    what `pooled.pool` makes of them. Raises CheckpointError when a run is not trained, DataError when the recipe has
+    several corpora.
     """
     if len(recipe.data.sources) != 1:
         raise DataError(f"{recipe.name} trains on several corpora; evaluate it on each with emofuse evaluate")
@@ -79,9 +81,10 @@ def measure(recipe: Recipe, name: str, splits: Sequence[Split] = ("dev", "test")
 
 
 def _evaluated(recipe: Recipe, splits: Sequence[Split]) -> dict[str, list[Evaluation]]:
-    """Split → an evaluation of every run."""
-    found: dict[str, list[Evaluation]] = {}
-    for folder, own in [(recipe.folder / label, own) for label, own, _ in members(recipe)]:
+    """Split → an evaluation of every run; folds are pooled."""
+    found: dict[str, dict[str, Evaluation]] = {}
+    for label, own, _ in members(recipe):
+        folder = recipe.folder / label
         if not (folder / "model" / "config.json").is_file():
             raise CheckpointError(f"{folder} holds no trained model; run emofuse train first")
         model = EmotionModel.from_pretrained(folder / "model")
@@ -94,8 +97,11 @@ def _evaluated(recipe: Recipe, splits: Sequence[Split]) -> dict[str, list[Evalua
                 model, source.corpus, root, split, options=source.options, overrides=source.labels, name=own.name
             )
             write(evaluation, folder / "evaluation" / split)
-            found.setdefault(split, []).append(evaluation)
-    return found
+            found.setdefault(split, {})[label] = evaluation
+    if recipe.folds is not None:
+        for split, each in found.items():
+            pooled.write(pooled.pool(each, recipe.data.sources[0].corpus, split), recipe.folder)
+    return {split: list(each.values()) for split, each in found.items()}
 
 
 def rows_of(name: str, split: str, each: Sequence[Evaluation]) -> list[Row]:
