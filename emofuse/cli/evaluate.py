@@ -81,6 +81,7 @@ def evaluate(
     if missing and (stress or rules or compare):
         raise DataError("--missing is a table of its own; leave --stress, --gate and --compare out")
     what |= {"options": opt.read_options(option), "pairs": read_pairs(pair)}
+    from emofuse.model.folder import locate
     from emofuse.pipeline.pipeline import load
 
     pipeline = load(model, device, backend="torch")
@@ -91,7 +92,8 @@ def evaluate(
         what |= {"only": only or None, "task": task} | ({"limit": limit} if limit else {})
         _stress(pipeline.model, what, out)
     else:
-        _evaluate(pipeline.model, what | {"limit": limit, "coverage": coverage}, out, compare, rules)
+        what |= {"limit": limit, "coverage": coverage, "folder": locate(model)}
+        _evaluate(pipeline.model, what, out, compare, rules)
 
 
 def read_pairs(given: list[str] | None) -> dict[Modality, tuple[str, str]]:
@@ -119,6 +121,7 @@ def _evaluate(
     from emofuse.evaluation.compare import compare, to_text
     from emofuse.evaluation.evaluate import evaluate_checkpoint
     from emofuse.evaluation.gate import judge
+    from emofuse.evaluation.provenance import sentence
     from emofuse.evaluation.report.page import write
     from emofuse.pipeline.progress import bar
 
@@ -133,6 +136,7 @@ def _evaluate(
             f"{task}: {measured.leading} {band.estimate:.3f} "
             f"({band.level:.0%} interval {band.low:.3f} to {band.high:.3f}), {measured.report['n']} samples"
         )
+    typer.echo(sentence(found.protocol))
     for note in found.notes:
         typer.echo(f"note: {note}")
     if earlier is not None:

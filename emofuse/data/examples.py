@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -128,6 +129,7 @@ class ExampleSet:
             "split": "+".join(self.splits),
             "split_hash": split_hash(utterances),
             "evaluated_hash": split_hash(self.chosen),
+            "labels_hash": labels_hash(self.examples),
             "utterances": len(utterances),
             "limit": self.limit,
             "n": len(self.examples),
@@ -139,6 +141,15 @@ class ExampleSet:
             "problems": dict(Counter(p.kind for p in self.reading.problems)),
             "reader_notes": list(self.reading.notes),
         }
+
+
+def labels_hash(examples: Iterable[Example]) -> str:
+    """SHA-256 over the sorted ids with their targets as they were read: one hash, one set of samples and labels."""
+    lines = sorted(
+        "\t".join([e.id, *(f"{task}={np.round(target, 6).tolist()}" for task, target in sorted(e.targets.items()))])
+        for e in examples
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def read_examples(

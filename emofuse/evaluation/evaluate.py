@@ -18,6 +18,7 @@ from emofuse.data.pairing import read_paired
 from emofuse.errors import DataError
 from emofuse.evaluation.audit import calibration_of, conformal_of, curves_of, groups_of
 from emofuse.evaluation.predict import GIVEN, Predictions, predict_examples
+from emofuse.evaluation.provenance import provenance
 from emofuse.evaluation.worst import worst_of
 from emofuse.metrics import Interval, MetricWarning, bootstrap, multilabel_f1, task_report, tune_thresholds
 from emofuse.metrics.intervals import FEW
@@ -125,6 +126,7 @@ def evaluate_checkpoint(
     overrides: Mapping[str, Mapping[str, str | None]] | None = None,
     pairs: Mapping[Modality, tuple[str, str | Path]] | None = None,
     name: str = "",
+    folder: str | Path | None = None,
     coverage: float = 0.9,
     resamples: int = 1000,
     batch_size: int = 32,
@@ -133,13 +135,14 @@ def evaluate_checkpoint(
     """`evaluate` on a split of a corpus.
 
     `limit` takes that many utterances, every class in its share. `options` go to the corpus reader, `overrides` to the
-    folding of labels; `pairs` puts samples together with those of other corpora (see `read_paired`). Raises
-    DataError when the folder is not the corpus's, or the split is empty.
+    folding of labels; `pairs` puts samples together with those of other corpora (see `read_paired`). `folder` is the
+    checkpoint's, whose report says its seeds and what development data chose (see `provenance`). Raises DataError when
+    the folder is not the corpus's, or the split is empty.
     """
     samples, protocol = read_evaluation(
         model, corpus, root, split, pairs=pairs, limit=limit, options=options, overrides=overrides, name=name
     )
-    protocol["resamples"] = resamples
+    protocol |= {"resamples": resamples} | (provenance(folder) if folder is not None else {})
     return evaluate(
         model, samples, protocol=protocol, corpus=corpus, coverage=coverage, resamples=resamples, batch_size=batch_size,
         progress=progress,

@@ -20,6 +20,7 @@ from emofuse.calibration.evidence import Evidence
 from emofuse.calibration.levels import terciles_of
 from emofuse.calibration.refit import calibrate_in_turn
 from emofuse.errors import RecipeError
+from emofuse.evaluation.provenance import dev_chose
 from emofuse.modalities import Modality
 from emofuse.model.model import EmotionModel
 from emofuse.model.predict import Predictions
@@ -236,6 +237,9 @@ class Run:
         for modality, fate in fates.items():
             log.say("  familiarity with " + sentence(modality, fate))
         report["reads"] = model.reads
+        report["dev_chose"] = dev_chose(
+            epochs=len(report["curves"]["epoch"]), temperatures=bool(calibration), sets=bool(model.conformal)
+        )
         if self.start is not None:
             report["start"] = self.start.to_dict()
         if self.before:

@@ -24,6 +24,8 @@ from emofuse.modalities import MODALITIES, Subset, named_subset, ordered, subset
 
 FEW = 50
 """Samples below which a curve's steps are those of single samples."""
+TOLD = ("seeds", "dev_chose")
+"""What a checkpoint's report may not tell: said so, rather than left out."""
 MOST_CURVES = 7
 """Lines that can be told apart; of more classes, the most frequent."""
 SUBSETS_INTRO = (
@@ -138,6 +140,8 @@ def _protocol(found: Evaluation) -> list[tuple[str, str]]:
         "corpus": "corpus", "paired": "put together, each modality from",
         "views": "answered by the head of another task", "citation": "source", "licence": "licence",
         "split": "split", "split_hash": "split hash", "evaluated_hash": "hash of what was evaluated",
+        "labels_hash": "hash of ids and labels", "seeds": "seeds of the training",
+        "dev_chose": "chosen on development data in training",
         "utterances": "utterances in the split", "limit": "limit", "n": "samples evaluated", "unlabelled": "unlabelled",
         "duplicates": "left out as copies of training samples",
         "clusters": "clusters", "cluster": "intervals resample by", "resamples": "resamples",
@@ -147,13 +151,15 @@ def _protocol(found: Evaluation) -> list[tuple[str, str]]:
     rows = []
     for key, label in names.items():
         value = found.protocol.get(key)
+        if key in TOLD and key in found.protocol:
+            value = "not told by the checkpoint" if value is None else value or "nothing"
         if value is None or value in ("", {}, []):
             continue
         if key == "limit":
             value = f"{value}, every class in its share"
         if isinstance(value, Mapping):
             value = ", ".join(f"{k} {v}" for k, v in value.items())
-        rows.append((label, "; ".join(value) if isinstance(value, list) else str(value)))
+        rows.append((label, "; ".join(map(str, value)) if isinstance(value, list) else str(value)))
     return rows
 
 

@@ -15,7 +15,7 @@ from emofuse.corpora.registry import corpus, protocol_of
 from emofuse.errors import CheckpointError, DataError, RecipeError
 from emofuse.files import replacing, write_file
 from emofuse.metrics.intervals import Interval, bootstrap
-from emofuse.metrics.task import scores_of, task_metrics
+from emofuse.metrics.task import headline, scores_of, task_metrics
 from emofuse.metrics.undefined import counted_elsewhere
 from emofuse.model.config import ModelConfig
 from emofuse.model.familiarity import fingerprint
@@ -68,12 +68,27 @@ def summarise(recipe: Recipe, folders: Mapping[str, Path]) -> Path:
         "seeds": recipe.seeds or [recipe.seed],
         "folds": recipe.folds,
         "runs": {label: _number(report["score"]) for label, report in reports.items()},
+        "split": {label: [d["split"] for d in report.get("data", ())] for label, report in reports.items()},
+        "dev_chose": {label: report.get("dev_chose") for label, report in reports.items()},
+        "intervals": {label: _intervals(folders[label].parent, recipe, report) for label, report in reports.items()},
         "metrics": {key: spread([t.get(key) for t in tables]) for key in tables[0]},
         "ensemble": _ensemble(recipe, folders),
     }
     write_file(recipe.folder / "summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")
     best = max(reports, key=lambda label: reports[label]["score"] * reports[label]["sign"])
     return folders[best]
+
+
+def _intervals(run: Path, recipe: Recipe, report: Mapping[str, Any]) -> dict[str, list[float | None]]:
+    """`set/task.metric` → low and high of the 95 % interval of a run's headline dev figures."""
+    if not (run / PREDICTIONS).is_file():
+        return {}
+    found = {}
+    for task in recipe.model.all_tasks():
+        for name in (s for s, each in report["metrics"].items() if task.name in each):
+            for metric, band in dev_intervals(run, name, task, headline(task)).items():
+                found[f"{name}/{task.name}.{metric}"] = [_number(band.low), _number(band.high)]
+    return found
 
 
 def _flat(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from transformers import TrainerCallback
 
 from emofuse.calibration.refit import Calibration
 from emofuse.corpora.corpus import split_hash
+from emofuse.data.examples import labels_hash
 from emofuse.files import replacing
 from emofuse.training.dataset.sources import SourceExamples
 from emofuse.training.recipe.schema import Recipe
@@ -222,6 +223,7 @@ def _data(g: SourceExamples) -> dict[str, Any]:
         "problems": [f"{p.kind}: {p.what}" for p in g.reading.problems],
         "notes": [note.replace(str(g.reading.root), g.source.corpus) for note in g.reading.notes],
         "split": split_hash(u for s in ("train", "dev") for u in g.reading.split(s)),
+        "labels": {s: labels_hash(each) for s, each in (("train", g.train), ("dev", g.dev))},
     }
 
 

@@ -94,7 +94,14 @@ def _evaluated(recipe: Recipe, splits: Sequence[Split]) -> dict[str, list[Evalua
             if not read(source.corpus, root, split, **source.options).utterances:
                 continue
             evaluation = evaluate_checkpoint(
-                model, source.corpus, root, split, options=source.options, overrides=source.labels, name=own.name
+                model,
+                source.corpus,
+                root,
+                split,
+                options=source.options,
+                overrides=source.labels,
+                name=own.name,
+                folder=folder / "model",
             )
             write(evaluation, folder / "evaluation" / split)
             found.setdefault(split, {})[label] = evaluation
