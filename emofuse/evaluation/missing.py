@@ -53,11 +53,17 @@ class MissingScores:
     task: str
     metric: str
     rows: list[Missing]
+    notes: tuple[str, ...] = ()
+    """What the samples do not allow."""
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         rows = [{**plain(row), "deviation": plain(row.deviation)} for row in self.rows]
-        return {**plain({"protocol": self.protocol, "task": self.task, "metric": self.metric}), "rows": rows}
+        return {
+            **plain({"protocol": self.protocol, "task": self.task, "metric": self.metric}),
+            "rows": rows,
+            "notes": list(self.notes),
+        }
 
 
 def read_conditions(given: Sequence[str], modalities: Sequence[Modality]) -> tuple[list[float], list[str]]:
@@ -145,7 +151,16 @@ def missing(
         masks = [np.full(len(part), mask)]
         rows.append(_scored(f"only {pattern}", part, masks, asked, metric, threshold, resamples))
     about = {"corpus": corpus, "n": len(found), "clusters": len(set(found.clusters)), "seeds": list(seeds)}
-    return MissingScores(about | dict(protocol or {}), asked.name, metric, rows)
+    return MissingScores(about | dict(protocol or {}), asked.name, metric, rows, _notes(found))
+
+
+def _notes(found: Predictions) -> tuple[str, ...]:
+    """Says so where samples have one modality, which always stays: they score the same at every rate."""
+    single = int((np.bitwise_count(found.present) == 1).sum())
+    if not single:
+        return ()
+    whose = "every sample has" if single == len(found) else f"{single} of {len(found)} samples have"
+    return (f"{whose} one modality only, so nothing can be missing there; their scores are the same at every rate",)
 
 
 def _named(model: EmotionModel, task: str) -> Task:

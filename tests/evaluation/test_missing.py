@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,4 +50,18 @@ def test_scores_are_those_of_the_subsets(tiny_model, samples, tmp_path):
     assert again.rows[1].seeds == by["missing 0.5"].seeds
     write(found, tmp_path)
     assert len(json.loads((tmp_path / "missing.json").read_text())["rows"]) == 5
+    assert (tmp_path / "missing.png").read_bytes().startswith(b"\x89PNG")
+    assert found.notes[0].startswith("2 of 21 samples have one modality only")
     assert "| only speech+face |" in markdown(found) and "seeds 0, 1, 2" in markdown(found)
+
+
+def test_samples_of_one_modality_are_told_of(tiny_model, samples, tmp_path):
+    alone = [replace(s, modalities=frozenset({"speech"})) for s in samples]
+    found = missing(tiny_model, [*alone[:6], *samples[6:12]], ["0.5"], seeds=(0, 1), resamples=20)
+    assert found.notes[0].startswith("6 of 11 samples have one modality only")
+    none = missing(tiny_model, alone, ["0.5"], seeds=(0, 1), resamples=20)
+    assert none.notes[0].startswith("every sample has one modality only") and none.rows[1].missing == 0
+    assert "Note: every sample has one modality only" in markdown(none)
+    text = missing(tiny_model, samples, ["text"], seeds=(0,), resamples=20)
+    write(text, tmp_path)
+    assert not (tmp_path / "missing.png").exists()

@@ -5,21 +5,37 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from emofuse import plots
 from emofuse.evaluation.missing import MissingScores
 from emofuse.evaluation.report.cards import number
 from emofuse.files import write_file
 from emofuse.metrics.task import LABELS
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 def write(found: MissingScores, out: str | Path) -> Path:
-    """missing.json and missing.md in the folder `out`."""
+    """missing.json, missing.md and, of rates, missing.png in the folder `out`."""
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     write_file(out / "missing.json", json.dumps(found.to_dict(), indent=2, allow_nan=False))
     write_file(out / "missing.md", markdown(found))
+    if any(row.condition.startswith("missing ") for row in found.rows):
+        write_file(out / "missing.png", plots.png(plot(found)))
     return out
+
+
+def plot(found: MissingScores) -> Figure:
+    """The score against the share of modalities that was taken away, with the bounds of its 95 % interval."""
+    rows = sorted((r for r in found.rows if not r.condition.startswith("only ")), key=lambda r: r.missing)
+    shares = [r.missing for r in rows]
+    curves = {"mean over seeds": (shares, [r.score.estimate for r in rows])}
+    curves |= {f"95 % interval, {k}": (shares, [getattr(r.score, k) for r in rows]) for k in ("low", "high")}
+    label = LABELS.get(found.metric, found.metric)
+    return plots.lines(curves, xlabel="share of modalities taken away", ylabel=label, title=f"{found.task}, {label}")
 
 
 def markdown(found: MissingScores) -> str:
@@ -39,7 +55,8 @@ def markdown(found: MissingScores) -> str:
         lines.append(
             f"| {row.condition} | {row.n} | {row.missing:.1%} | {number(row.score.estimate)} | {band} | {spread} |"
         )
-    return "\n".join(lines) + "\n"
+    lines += ["", *(f"Note: {note}.\n" for note in found.notes)] if found.notes else []
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def _chosen(about: Mapping[str, Any]) -> str:
