@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,11 @@ def plot(found: MissingScores) -> Figure:
     curves = {"mean over seeds": (shares, [r.score.estimate for r in rows])}
     curves |= {f"95 % interval, {k}": (shares, [getattr(r.score, k) for r in rows]) for k in ("low", "high")}
     label = LABELS.get(found.metric, found.metric)
-    return plots.lines(curves, xlabel="share of modalities taken away", ylabel=label, title=f"{found.task}, {label}")
+    known = [y for _, ys in curves.values() for y in ys if not math.isnan(y)]
+    return plots.lines(
+        curves, xlabel="share of modalities taken away", ylabel=label, title=f"{found.task}, {label}",
+        limits=(min(0.0, *known), 1.02 * max(1.0, *known)) if known else None,
+    )  # fmt: skip
 
 
 def markdown(found: MissingScores) -> str:
