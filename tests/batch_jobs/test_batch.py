@@ -126,7 +126,8 @@ def test_a_stopped_job_goes_on_and_no_clip_has_lost_an_attempt(start, batch, who
     assert code == 130 and "nothing is lost, and this goes on: emofuse batch --resume" in err
     assert not turns(out)
     assert batch("--resume", "--out", out, "--workers", 0)[0] == 3
-    assert rows_of(out, "clips").equals(rows_of(whole, "clips"))
+    rows = zip(rows_of(out, "clips").to_pylist(), rows_of(whole, "clips").to_pylist(), strict=True)
+    assert [(a["id"], name, a[name], b[name]) for a, b in rows for name in b if a[name] != b[name]] == []
 
 
 def reader_of(out: Path, place: int) -> int | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +60,7 @@ print(json.dumps(found))
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
+@pytest.mark.skipif(shutil.which(os.environ.get("CXX") or "g++") is None, reason="no C++ compiler is at hand")
 def test_compiled_training_learns_what_plain_training_does_and_resumes(recipe_values, tmp_path):
     """In a process of its own: the checks of shapes that hold in tests are not made to be compiled."""
     paths = []
