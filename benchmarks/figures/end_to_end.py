@@ -98,7 +98,8 @@ def own_encoders(pipeline: Any, clip: Path) -> Callable[[], None]:
 
 def precision(pipeline: Any) -> str:
     """What the model multiplies in."""
-    return "int8" if any(type(m).__name__ == "Int8Linear" for m in pipeline.model.modules()) else "float32 or bfloat16"
+    names = {type(module).__name__ for module in pipeline.model.modules()}
+    return "int8" if "Int8Linear" in names else "bfloat16" if "BFloat16Linear" in names else "float32"
 
 
 def drift(model: str, pipeline: Any, clip: Path) -> dict[str, float]:

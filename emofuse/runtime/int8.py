@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int8, UInt8
 from torch import Tensor, nn
 
-LEAST_WEIGHTS = 1 << 16
-"""Smaller layers gain nothing."""
+from emofuse.runtime.swap import Swap, SwappedLinear, swap_linear
+
 _STEPS = 254.9
 """Between the least and the largest number of a row: 255, less what rounding might carry over into a 256th."""
 
 
-class Int8Linear(nn.Linear):
+class Int8Linear(SwappedLinear):
     """A linear layer that keeps its weights and multiplies with 8-bit copies of them wherever no gradient is asked for.
 
     Weights are symmetric; a row of activations has its own scale and zero (Dettmers et al. 2022, §2.2, vector-wise), so
@@ -25,9 +25,7 @@ class Int8Linear(nn.Linear):
     """
 
     def __init__(self, layer: nn.Linear) -> None:
-        nn.Module.__init__(self)
-        self.in_features, self.out_features = layer.in_features, layer.out_features
-        self.weight, self.bias = layer.weight, layer.bias
+        super().__init__(layer)
         weight = layer.weight.detach().float()
         scale = (weight.abs().amax(1) / 127).clamp(min=1e-12)
         eight = (weight / scale[:, None]).round().to(torch.int8)
@@ -79,31 +77,12 @@ def packs() -> bool:
     return torch.cpu._is_vnni_supported() and hasattr(torch.ops.onednn, "qlinear_pointwise")
 
 
-Swap = tuple[nn.Module, str, nn.Module]
-"""Where a layer was, under which name, and the layer."""
-
-
 def quantise(module: nn.Module) -> list[Swap]:
     """Swap the large linear layers inside for 8-bit ones, in place; what stood there before, for `restore`.
 
     Convolutions stay: in wav2vec2's, 8 bits move probabilities by several hundredths.
     """
-    swaps: list[Swap] = []
-    for name, child in list(module.named_children()):
-        if isinstance(child, Int8Linear):
-            continue
-        if isinstance(child, nn.Linear) and child.weight.numel() >= LEAST_WEIGHTS:
-            module.register_module(name, Int8Linear(child))
-            swaps.append((module, name, child))
-        else:
-            swaps += quantise(child)
-    return swaps
-
-
-def restore(swaps: list[Swap]) -> None:
-    """Put the layers back."""
-    for parent, name, layer in swaps:
-        parent.register_module(name, layer)
+    return swap_linear(module, Int8Linear)
 
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -125,9 +104,3 @@ def _whole(module: nn.Module) -> nn.Module:
     layer.in_features, layer.out_features = module.in_features, module.out_features
     layer.weight, layer.bias = module.weight, module.bias
     return layer
-
-
-def hold(module: nn.Module) -> int:
-    """How many weights `quantise` would take."""
-    large = (m.weight.numel() for m in module.modules() if isinstance(m, nn.Linear))
-    return sum(count for count in large if count >= LEAST_WEIGHTS)

@@ -11,14 +11,16 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from emofuse.batch import collate
 from emofuse.errors import EmofuseError
 from emofuse.model.answering import Decoded
 from emofuse.model.model import EmotionModel
+from emofuse.runtime.bfloat16 import halve
 from emofuse.runtime.export.examples import spoken
-from emofuse.runtime.int8 import Int8Linear, hold, packs, quantise, restore
+from emofuse.runtime.int8 import Int8Linear, packs, quantise
+from emofuse.runtime.swap import hold, restore
 from emofuse.torch_state import plain_torch
 
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
@@ -66,14 +68,14 @@ def choose(model: EmotionModel, precision: str) -> Chosen:
 def apply(model: EmotionModel, chosen: Chosen) -> EmotionModel:
     """The model with encoders that multiply so; weights stay as they are, and so does what is computed with gradients.
 
-    8 bits swap the encoders' large linear layers; 16 bits are an autocast around the encoders. Fusion and heads keep
-    all their bits: they take no time.
+    8 bits swap the encoders' large linear layers; 16 bits are an autocast around the encoders, and layers that keep
+    16-bit weights for it. Fusion and heads keep all their bits: they take no time.
     """
     for encoder in model.encoders.values():
         if chosen == "int8":
             quantise(encoder)
         elif chosen == "bfloat16":
-            _autocast(encoder, model.device.type)
+            halve(encoder, model.device.type)
     return model
 
 
@@ -99,9 +101,10 @@ def apply_within(model: EmotionModel, chosen: Chosen, most: float = CHANGE) -> E
 def _less_and_less(encoder: nn.Module, chosen: Chosen, device: str) -> Iterator[None]:
     """After each step, less of the encoder is in fewer bits; after the last, none of it."""
     if chosen == "bfloat16":
-        _autocast(encoder, device)
+        swaps = halve(encoder, device)
         yield
         del encoder.forward
+        restore(swaps)
         return
     swaps = quantise(encoder)
     for part in PARTS:
@@ -115,16 +118,6 @@ def change(one: Decoded, other: Decoded) -> float:
     pairs = [(one.tasks[task], other.tasks[task]) for task in one.tasks]
     pairs += [(v, other.by_modality[m][t]) for m, each in one.by_modality.items() for t, v in each.items()]
     return max((float(np.abs(a - b).max()) for a, b in pairs if np.isfinite(a).all()), default=0.0)
-
-
-def _autocast(encoder: nn.Module, device: str) -> None:
-    forward = encoder.forward
-
-    def cast(inputs: dict[str, Tensor]) -> object:
-        with torch.autocast(device, torch.bfloat16, enabled=not torch.is_grad_enabled()):
-            return forward(inputs)
-
-    encoder.forward = cast  # type: ignore[method-assign]
 
 
 @lru_cache(maxsize=1)

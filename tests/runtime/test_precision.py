@@ -10,7 +10,9 @@ from emofuse.batch import collate
 from emofuse.errors import EmofuseError
 from emofuse.model.model import EmotionModel
 from emofuse.runtime import int8, precision
+from emofuse.runtime.bfloat16 import BFloat16Linear, halve
 from emofuse.runtime.int8 import Int8Linear, full_precision
+from emofuse.runtime.swap import LEAST_WEIGHTS, restore
 
 
 @pytest.fixture
@@ -53,6 +55,25 @@ def test_the_shipped_model_changes_little_in_eight_bits(repository):
     one, other = (p(sample, transcript=sample.with_suffix(".srt")) for p in (whole, eight))
     for p, q in zip(one.segments, other.segments, strict=True):
         assert max(abs(p.emotions[name] - q.emotions[name]) for name in p.emotions) <= precision.CHANGE
+
+
+def test_weights_kept_in_sixteen_bits_answer_as_autocast_does_and_can_be_undone():
+    torch.manual_seed(0)
+    encoder = torch.nn.Sequential(torch.nn.Linear(256, 256), torch.nn.ReLU(), torch.nn.Linear(256, 256, bias=False))
+    given, names = torch.randn(3, 256), list(encoder.state_dict())
+    plain = encoder(given)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        cast = encoder(given)
+    swaps = halve(encoder, "cpu")
+    assert [type(layer) for _, _, layer in swaps] == [torch.nn.Linear] * 2 and isinstance(encoder[0], BFloat16Linear)
+    assert list(encoder.state_dict()) == names and encoder[0].weight is swaps[0][2].weight
+    assert torch.equal(encoder(given), plain), "a gradient may be asked for"
+    with torch.no_grad():
+        assert torch.equal(encoder(given), cast) and not torch.equal(cast.float(), plain)
+        assert torch.equal(encoder[0](given), swaps[0][2](given)), "without autocast, all the bits"
+        del encoder.forward
+        restore(swaps)
+        assert torch.equal(encoder(given), plain)
 
 
 def test_gradients_and_full_precision_use_the_whole_weights():
@@ -113,7 +134,7 @@ def test_the_quickest_is_measured(monkeypatch):
 def in_eight_bits(encoder) -> list[bool]:
     """Of an encoder's large layers in their order: which are swapped."""
     linear = [m for m in encoder.modules() if isinstance(m, torch.nn.Linear)]
-    return [isinstance(m, Int8Linear) for m in linear if m.weight.numel() >= int8.LEAST_WEIGHTS]
+    return [isinstance(m, Int8Linear) for m in linear if m.weight.numel() >= LEAST_WEIGHTS]
 
 
 def test_the_slowest_encoder_comes_first_and_one_that_changes_too_much_keeps_its_early_layers(wide, monkeypatch):

@@ -1,0 +1,47 @@
+"""Large linear layers swapped, in place, for layers on the same weights that multiply in fewer bits."""
+
+from __future__ import annotations
+
+from torch import nn
+
+LEAST_WEIGHTS = 1 << 16
+"""Smaller layers gain nothing."""
+
+
+class SwappedLinear(nn.Linear):
+    """A linear layer in the place of another, on the same weights, which stay as they are."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        nn.Module.__init__(self)
+        self.in_features, self.out_features = layer.in_features, layer.out_features
+        self.weight, self.bias = layer.weight, layer.bias
+
+
+Swap = tuple[nn.Module, str, nn.Module]
+"""Where a layer was, under which name, and the layer."""
+
+
+def swap_linear(module: nn.Module, kind: type[SwappedLinear]) -> list[Swap]:
+    """Swap the large linear layers inside, those that nobody has swapped; what stood there before, for `restore`."""
+    swaps: list[Swap] = []
+    for name, child in list(module.named_children()):
+        if isinstance(child, SwappedLinear):
+            continue
+        if isinstance(child, nn.Linear) and child.weight.numel() >= LEAST_WEIGHTS:
+            module.register_module(name, kind(child))
+            swaps.append((module, name, child))
+        else:
+            swaps += swap_linear(child, kind)
+    return swaps
+
+
+def restore(swaps: list[Swap]) -> None:
+    """Put the layers back."""
+    for parent, name, layer in swaps:
+        parent.register_module(name, layer)
+
+
+def hold(module: nn.Module) -> int:
+    """How many weights `swap_linear` would take."""
+    large = (m.weight.numel() for m in module.modules() if isinstance(m, nn.Linear))
+    return sum(count for count in large if count >= LEAST_WEIGHTS)
