@@ -57,11 +57,10 @@ def load(
     """A pipeline around a model that came with emofuse (by name), a model folder, or a hub id "owner/name".
 
     `device` "auto", or None, takes a GPU where there is one. `precision` "auto" takes bfloat16 on a GPU and, for large
-    models on a CPU, whatever is quickest there of float32, bfloat16 and (in encoders whose answers on examples it
-    changes by 0.02 at most) int8, see `emofuse.runtime.precision`. `backend`
-    "torch" computes in PyTorch (extra `torch`), "onnx" and "openvino" with graphs, which the shipped model brings and
-    `emofuse export` writes, on `threads` threads (None = as they like); "auto" is PyTorch where it is installed. `asr`
-    names a
+    models on a CPU, whatever is quickest there of float32 and (in encoders whose answers on examples they change by
+    0.02 at most) bfloat16 and int8, see `emofuse.runtime.precision`. `backend` "torch" computes in PyTorch (extra
+    `torch`), "onnx" and "openvino" with graphs, which the shipped model brings and `emofuse export` writes, on
+    `threads` threads (None = as they like); "auto" is PyTorch where it is installed. `asr` names a
     faster-whisper model (size, hub id or folder) that transcribes clips without a transcript and needs the extra `asr`;
     "auto" takes Whisper tiny.en where that extra brought it, for what it hears as English. `language` is that of the
     speech, None = guessed. `options` say how media are cut into segments and how faces are found. `acts` is a file of
