@@ -81,7 +81,6 @@ def evaluate(
     if missing and (stress or rules or compare):
         raise DataError("--missing is a table of its own; leave --stress, --gate and --compare out")
     what |= {"options": opt.read_options(option), "pairs": read_pairs(pair)}
-    from emofuse.model.folder import locate
     from emofuse.pipeline.pipeline import load
 
     pipeline = load(model, device, backend="torch")
@@ -92,7 +91,7 @@ def evaluate(
         what |= {"only": only or None, "task": task} | ({"limit": limit} if limit else {})
         _stress(pipeline.model, what, out)
     else:
-        what |= {"limit": limit, "coverage": coverage, "folder": locate(model)}
+        what |= {"limit": limit, "coverage": coverage, "folder": pipeline.folder}
         _evaluate(pipeline.model, what, out, compare, rules)
 
 

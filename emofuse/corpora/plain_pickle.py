@@ -6,6 +6,7 @@ names that plain arrays need and refuses every other name; what a file hands to 
 
 from __future__ import annotations
 
+import math
 import pickle
 import re
 from collections.abc import Callable
@@ -106,6 +107,11 @@ class _Array(np.ndarray):
             raise RefusedError("objects made of bytes")
         if any(not isinstance(length, int) or length < 0 for length in shape):
             raise RefusedError(f"an array of shape {shape!r}")
+        count = math.prod(shape)
+        if isinstance(content, list) and len(content) != count:  # numpy does not look, and reads beyond the list
+            raise ValueError(f"an array of {count} objects holds {len(content)}")
+        if count and not dtype.numpy.itemsize:
+            raise RefusedError(f"an array of {count} elements without a size")
         checked: Any = (1, tuple(shape), dtype.numpy, bool(fortran), content)
         super().__setstate__(checked)
 

@@ -7,11 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from emofuse.errors import CheckpointError
+
 
 def provenance(folder: str | Path) -> dict[str, Any]:
-    """`seeds` and `dev_chose` of a checkpoint folder by its report.json; None where the report does not say."""
+    """`seeds` and `dev_chose` of a checkpoint folder by its report.json; None where the report does not say.
+
+    Raises CheckpointError for a report that is damaged.
+    """
     path = Path(folder) / "report.json"
-    report: Mapping[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    try:
+        report: Mapping[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); save the model again, or take the file away") from None
     seed, chose = report.get("seed"), report.get("dev_chose")
     return {"seeds": None if seed is None else [seed], "dev_chose": chose if chose is not None else _older(report)}
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Json
 
-from emofuse.serve.receive import INLINE
+from emofuse.serve.receive import INLINE, TABLES
 
 Format = Literal["json", "csv", "srt", "vtt", "full"]
 MEDIA_TYPES: dict[str, str] = {
@@ -186,6 +186,7 @@ def request_body() -> dict[str, Any]:
 def _inline(fields: dict[str, Any]) -> dict[str, Any]:
     """The properties of a JSON object, files included: those that may be words too are either."""
     schema, properties = Inline.model_json_schema(), dict(fields["properties"])
+    properties |= {name: {"anyOf": [properties[name], {"type": "array"}, {"type": "object"}]} for name in TABLES}
     for name, part in INLINE.items():
         described = schema | {"description": f"{Files.model_fields[part].description} In base64."}
         properties[name] = {"anyOf": [properties[name], described]} if name in properties else described

@@ -36,15 +36,7 @@ BATCH = 16
 """Segments of one request that are predicted at a time, as in a call of a pipeline."""
 STILL = 1.0
 """Media-seconds that a picture counts as."""
-
-
 T = TypeVar("T")
-
-
-@lru_cache(maxsize=8)
-def _prototypes(model: Answering, text: str) -> Prototypes:
-    """Of labels that one caller after another asks for."""
-    return Prototypes(model, parse_labels(text))
 
 
 class StoppedError(Exception):
@@ -199,7 +191,7 @@ class Work:
         if self.asked.labels is None:
             return self.pipeline.prototypes
         text = labels_to_text(self.asked.labels)
-        return self._with_model(lambda: _prototypes(self.pipeline.model, text))
+        return self._with_model(lambda: _prototypes_of(self.pipeline.model, text))
 
     def _with_model(self, work: Callable[[], T]) -> T:
         """What somebody else's code asks of the model, while nothing else is predicted or prepared."""
@@ -323,3 +315,9 @@ def _renamed(note: str, asked: Asked) -> str:
     """A note as it is; one that repeats a path, without it."""
     told = asked.told(note)
     return note if told == note else told
+
+
+@lru_cache(maxsize=8)
+def _prototypes_of(model: Answering, text: str) -> Prototypes:
+    """Of labels that one request after another asks for."""
+    return Prototypes(model, parse_labels(text))

@@ -135,6 +135,7 @@ class Dtype:
         (Array("u8", POINTERS, (-2, -2)), "an array of shape"),
         (Array("u8", POINTERS, order="?"), "an array of records"),
         (Array("u8", [1, 2, 3, 4]), "objects made of bytes"),
+        (Array("S0", b"", (10**12,)), "elements without a size"),
     ],
 )
 def test_forged_arrays_are_refused(tmp_path: Path, array: Array, why: str):
@@ -161,6 +162,8 @@ def test_a_function_cannot_be_changed(tmp_path: Path):
         pickle.dumps(PLAIN, 4)[:-40],
         pickle.dumps(Array("u8", POINTERS, (10**15,)), 4),
         pickle.dumps(Array("u8", POINTERS[:-3]), 4),
+        pickle.dumps(Array("O8", [1], (200_000,)), 4),
+        pickle.dumps(Array("O8", [1, 2], (1, 1)), 4),
     ],
 )
 def test_a_damaged_file_says_so(tmp_path: Path, content: bytes):

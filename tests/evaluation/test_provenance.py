@@ -6,8 +6,10 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from emofuse.data.examples import labels_hash
+from emofuse.errors import CheckpointError
 from emofuse.evaluation.provenance import dev_chose, provenance, sentence
 
 
@@ -18,6 +20,9 @@ def test_a_checkpoint_tells_its_seed_and_what_dev_chose(tmp_path):
     older = {"seed": 0, "best_epoch": 2, "curves": {"epoch": [1, 2]}, "temperatures": {"text": {"emotion": 1.2}}}
     (tmp_path / "report.json").write_text(json.dumps(older))
     assert provenance(tmp_path)["dev_chose"] == ["epoch", "temperatures", "prediction sets"]
+    (tmp_path / "report.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"report\.json cannot be read"):
+        provenance(tmp_path)
 
 
 def test_one_epoch_is_no_choice():

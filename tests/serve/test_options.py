@@ -300,4 +300,5 @@ def test_openapi_describes_all_of_it(running):
         assert name in form and name in inside and "description" in str(inside[name])
     assert inside["media"]["properties"].keys() == {"base64", "name"} and inside["media"]["required"] == ["base64"]
     assert {len(option) > 0 for option in inside["transcript"]["anyOf"]} == {True}
+    assert {"type": "object"} in inside["labels"]["anyOf"] and "anyOf" not in form["labels"]
     assert "video/mp4" in post["responses"]["200"]["content"]
