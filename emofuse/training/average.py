@@ -17,20 +17,20 @@ class Average:
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
         self.updates = 0
-        self.weights = {k: v.detach().clone() for k, v in _moving(module).items()}
+        self.weights = {k: v.detach().clone() for k, v in moving(module).items()}
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
         """One optimiser step has been taken."""
         self.updates += 1
         share = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for name, value in _moving(module).items():
+        for name, value in moving(module).items():
             self.weights[name].lerp_(value, share)
 
     @torch.no_grad()
     def swap(self, module: nn.Module) -> None:
         """Exchange the module's weights and the average; a second call restores them."""
-        for name, value in _moving(module).items():
+        for name, value in moving(module).items():
             held = value.clone()
             value.copy_(self.weights[name])
             self.weights[name].copy_(held)
@@ -47,7 +47,7 @@ class Average:
             self.weights[name].copy_(value)
 
 
-def _moving(module: nn.Module) -> dict[str, Tensor]:
+def moving(module: nn.Module) -> dict[str, Tensor]:
     """What an optimiser step may change: trainable parameters and floating buffers."""
     found = {n: p for n, p in module.named_parameters() if p.requires_grad}
     return found | {n: b for n, b in module.named_buffers() if b.is_floating_point()}

@@ -37,7 +37,8 @@ from emofuse.training.put_together import put_together
 from emofuse.training.recipe.read import dump_recipe, load_recipe, stage_list
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.start_pool import Start, fit_start
-from emofuse.training.trainer import EmotionTrainer, EpochCallback, EverySteps, is_first, last_complete
+from emofuse.training.start_weights import StartWeights
+from emofuse.training.trainer import EmotionTrainer, EpochCallback, EverySteps, from_first, is_first, last_complete
 from emofuse.training.tuning.adapters import Adapter, adapters_of, merge, save_adapters
 from emofuse.training.tuning.compiled import check_compiler, compile_parts, uncompiled
 from emofuse.training.tuning.init import build, parameter_counts, starts_of
@@ -83,6 +84,7 @@ class Run:
         self.on_epoch, self.whole, self.before = on_epoch, whole or recipe, before
         self.states = folder / "states"
         self.start: Start | None = None
+        self.begun: StartWeights | None = None
 
     def go(self, resume: bool) -> Path:
         """Train, choose, calibrate, save; returns the checkpoint folder."""
@@ -111,6 +113,8 @@ class Run:
             if self.recipe.model.start_pool == "fitted":
                 self.start = fit_start(model, data.dev, self.recipe, lambda: self._predict(model, data.dev))
                 log.say(f"  {self.start.describe(self.recipe.train.metric)}")
+            if self.recipe.train.keep_start:
+                self.begun = self._begun(model, data, log)
             if self.recipe.train.compile:
                 log.say(f"  compiled at their first step: {', '.join(compile_parts(model))}")
             state = last_complete(self.states) if resume else None
@@ -126,6 +130,12 @@ class Run:
                 if not disk_full(error):
                     raise
                 raise disk_error(self.folder) from error
+
+    def _begun(self, model: EmotionModel, data: Data, log: RunLog) -> StartWeights:
+        """What the run starts from, scored as an epoch is."""
+        metrics, metric = from_first(partial(self._assess, model, data.dev)), self.recipe.train.metric
+        log.say(f"  before the first step: dev {metric} {sign(metric) * metrics['eval_score']:.4f}, a candidate too")
+        return StartWeights(model, metrics)
 
     def _finished(self) -> bool:
         """Whether a checkpoint is there, of at least as many epochs as the recipe asks for now."""
@@ -206,6 +216,11 @@ class Run:
         target = self.folder / "model"
         if not trainer.is_world_process_zero():
             return target
+        history = trainer.state.log_history
+        if self.begun is not None:
+            if self.begun.stay_unless_beaten(history):
+                log.say("  no epoch scored more on dev than the start, which stays")
+            history = self.begun.history(history)
         counts, adapters = parameter_counts(model), adapters_of(model)
         merge(model)
         keep(model, self._known)
@@ -227,7 +242,7 @@ class Run:
             data=data.gathered,
             metrics=metrics,
             calibration=calibration,
-            history=trainer.state.log_history,
+            history=history,
             seconds=time.time() - started,
             parameters=counts,
         )

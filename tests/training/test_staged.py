@@ -40,6 +40,7 @@ def test_a_stage_is_a_recipe_that_starts_from_those_before_it(recipe_values):
     assert join.strategy["text"].kind == "frozen"
     assert not last.strategy
     assert last.model.init == {"all": "run/stages/join/model"}
+    assert [stage.train.keep_start for stage in (words, voice, join, last)] == [False, True, True, True]
     assert (last.name, last.output.folder) == ("tiny", "run")
     assert starts(recipe, 1) == {}
 
@@ -87,6 +88,27 @@ def test_stages_train_in_turn_resume_and_tell_of_each(recipe_values, capfd):
     assert [p.parent.parent.name for p in stamps if "states" not in p.parts and again.get(p) != stamps[p]] == [run.name]
     with pytest.raises(RecipeError, match="holds a run already"):
         fit(parse_recipe(recipe_values))
+
+
+@pytest.mark.slow
+def test_a_stage_that_makes_it_worse_leaves_it_as_it_was(recipe_values, capfd):
+    recipe_values["train"]["epochs"] = 6
+    ruin = {"name": "ruin", "optim": {"lr": 3.0}, "train": {"epochs": 1}}
+    recipe_values["stages"] = [{"name": "learn"}, ruin]
+    model = fit(parse_recipe(recipe_values))
+    assert "no epoch scored more on dev than the start, which stays" in capfd.readouterr().err
+    report = json.loads((model / "report.json").read_text())
+    before, after = report["stages"]
+    assert (before["score"], before["best_epoch"] > 0) == (after["score"], True)
+    assert (report["best_epoch"], report["curves"]["epoch"]) == (0, [0, 1])
+    assert "| ruin |" in (card := (model / "README.md").read_text()) and "| 0, the start |" in card
+    learnt, kept = (load_file(path / "model.safetensors") for path in (model.parent / "stages/learn/model", model))
+    same = [name for name in kept if name.startswith(("encoders.", "fusion.", "heads."))]
+    assert len(same) > 50 and all(torch.equal(kept[name], learnt[name]) for name in same)
+    ruin["train"]["keep_start"] = False
+    recipe_values["output"] |= {"folder": recipe_values["output"]["folder"] + "-anew"}
+    report = json.loads((fit(parse_recipe(recipe_values)) / "report.json").read_text())
+    assert report["best_epoch"] == 1 and report["score"] < before["score"]
 
 
 @pytest.mark.slow

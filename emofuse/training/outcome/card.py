@@ -34,7 +34,7 @@ def build_card(recipe: Recipe, tasks: Sequence[Task], report: Mapping[str, Any])
         f"# {recipe.name}\n",
         f"Emotion recognition from {_list(list(recipe.model.encoders))}; tasks: {_list([t.name for t in tasks])}. "
         f"Trained with emofuse: `{report['command'] or 'emofuse train recipe.yaml'}` (seed {report['seed']}, "
-        f"{report['seconds'] / 60:.0f} minutes), best epoch {report['best_epoch']} by {report['metric']} on "
+        f"{report['seconds'] / 60:.0f} minutes), best epoch {_epoch(report['best_epoch'])} by {report['metric']} on "
         "development data.\n",
         '```python\nimport emofuse\n\nmodel = emofuse.load("PATH OR NAME OF THIS FOLDER")\n```\n',
         _data(report),
@@ -64,12 +64,16 @@ def _data(report: Mapping[str, Any]) -> str:
     return "\n".join([*rows, ""])
 
 
+def _epoch(number: int) -> str:
+    return str(number) if number else "0, the start"
+
+
 def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
     """A row a stage."""
     rows = ["## Stages", "", "| stage | learns | score on dev | best epoch | minutes |", "|---|---|---|---|---|"]
     for stage in stages:
         learns = stage["parameters"]["all"]["trainable"]
-        told = (stage["name"], f"{learns:,}", f"{stage['metric']} {stage['score']:.3f}", stage["best_epoch"])
+        told = (stage["name"], f"{learns:,}", f"{stage['metric']} {stage['score']:.3f}", _epoch(stage["best_epoch"]))
         rows.append("| " + " | ".join(map(str, told)) + f" | {stage['seconds'] / 60:.1f} |")
     starts = [s["start"] for s in stages if "start" in s]
     for start in starts:

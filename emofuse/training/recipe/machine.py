@@ -44,6 +44,9 @@ class Train(Section):
     """`task.metric`, averaged over the dev sets: what chooses the epoch."""
     patience: Count | None = None
     """Epochs without a better dev score before training stops."""
+    keep_start: bool | None = None
+    """The weights that the run starts from are a candidate too: they stay where no epoch scores more on dev. None = in
+    every stage but the first of a staged training."""
     save_steps: Count | None = None
     """Also save a resumable state every so many steps; None = each epoch only."""
     threads: Size | None = None

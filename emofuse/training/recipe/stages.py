@@ -56,6 +56,8 @@ def _values(recipe: Recipe, number: int, folders: Sequence[Path], begun: bool) -
     kept = modalities_of(recipe, stage)
     values = recipe.model_dump(exclude={"stages", "seeds", "folds", "method"})
     values |= {section: merged(values[section], getattr(stage, section)) for section in SECTIONS}
+    if values["train"]["keep_start"] is None:
+        values["train"]["keep_start"] = number > 0
     values["strategy"] = _strategies(recipe, stage, kept)
     values["optim"]["encoder_lr"] = {m: v for m, v in values["optim"]["encoder_lr"].items() if m in kept}
     values["model"] |= {
