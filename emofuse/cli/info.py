@@ -65,18 +65,20 @@ def size(weights: Path) -> str:
 
 
 def quality(folder: Path) -> list[tuple[str, str]]:
-    """(development set and task, its measures), fused, as report.json holds them."""
+    """(development set and task, its measures) as report.json holds them: fused, or of the parts one by one."""
     report = folder / "report.json"
     if not report.is_file():
         return [("quality", "not measured: the folder holds no report.json")]
-    measured = json.loads(report.read_text(encoding="utf-8")).get("metrics", {})
+    found = json.loads(report.read_text(encoding="utf-8"))
     rows = [
         (f"{name}, {task}", shown)
-        for name, tasks in measured.items()
+        for name, tasks in found.get("metrics", {}).items()
         for task, values in tasks.items()
         if "." not in task and (shown := _measures(values))
     ]
-    return [("quality", "on development data; the model card has the details"), *rows]
+    rows += [(f"{part['corpus']}, {part['modality']}", _measures_of_part(part)) for part in found.get("parts", [])]
+    said = "on development data; the model card has the details" if rows else "not told by the folder's report.json"
+    return [("quality", said), *rows]
 
 
 _SHOWN = {
@@ -88,6 +90,15 @@ _SHOWN = {
     "mae": "MAE",
     "pearson": "Pearson",
 }
+
+
+def _measures_of_part(part: dict[str, Any]) -> str:
+    """What a single modality scores on a development set that the card describes, a task after the other."""
+    by_task: dict[str, dict[str, Any]] = {}
+    for name, measure in part["measures"].items():
+        task, _, metric = name.partition(".")
+        by_task.setdefault(task, {"n": measure["n"]})[metric] = measure["value"]
+    return f"{part['what']}: " + "; ".join(f"{task} {_measures(values)}" for task, values in by_task.items())
 
 
 def _measures(values: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -49,6 +50,14 @@ def test_info_says_what_a_model_is(run, model_folder):
     for part in ("cc-by-nc-sa-4.0", "neutral, joy, sadness", "ravdess, emotion", "UAR 0.512 (n 240)", "million"):
         assert part in out
     assert "0.100" not in out, "a modality's own figures are for the report"
+
+
+def test_info_of_the_model_that_ships_has_its_measured_quality(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, err = run("info")
+    assert (code, err) == (0, "")
+    assert re.search(r"meld, text +MELD dev, five earlier turns: emotion weighted F1 0\.\d{3} \(n \d+\); polarity", out)
+    assert re.search(r"ravdess, speech +RAVDESS actors 17-20.*: emotion UAR 0\.\d{3} \(n 240\)", out)
 
 
 def test_info_of_nothing_is_one_line(run, tmp_path):
