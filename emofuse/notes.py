@@ -11,6 +11,7 @@ from typing import Any
 
 ENGLISH = {
     "no_transcript": "no transcript was given and no speech recogniser (extra asr): text is absent",
+    "no_words_given": "no words were given, and there is no sound to hear any in: text is absent",
     "sidecar": "no transcript was given: the words are those of {name}, which lies beside the clip",
     "no_words_in_clip": "the transcript holds no words within the clip: text is absent",
     "no_words_understood": "the speech recogniser understood no words: text is absent",

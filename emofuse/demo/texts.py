@@ -11,7 +11,7 @@ from emofuse.notes import Note
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
-ASKS_FOR_WORDS = ("no_transcript", "no_words_understood", "words_doubtful", "no_words_in_clip")
+ASKS_FOR_WORDS = ("no_transcript", "no_words_given", "no_words_understood", "words_doubtful", "no_words_in_clip")
 """Codes of notes that the words would mend."""
 STATIC = Path(__file__).parent / "static"
 

@@ -23,7 +23,7 @@ GUESS = 0.8
 
 SELF_EVIDENT = {
     "speech": ("no_video_track", "no_picture"),
-    "picture": ("no_sound", "no_transcript", "no_audio_track"),
+    "picture": ("no_sound", "no_transcript", "no_words_given", "no_audio_track"),
     "text": ("no_sound", "no_picture", "words_read_aloud"),
 }
 """Codes of notes that say only what kind of material it is."""

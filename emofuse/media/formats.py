@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import warnings
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import av
@@ -27,7 +27,7 @@ AUDIO_SUFFIXES = (
 )
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".jp2", ".ppm")
 TEXT_SUFFIXES = (".txt", ".srt", ".vtt")
-SIDECARS = (".srt", ".vtt", ".txt")
+SIDECARS = (".srt", ".SRT", ".vtt", ".VTT", ".txt", ".TXT")
 """Endings of a transcript beside its clip: the first that is there is taken."""
 _OWN_CAPTION = re.compile(rb"(?m)^\[(?:person \d+: )?(?:[\w -]+ \d{1,3}%|no emotion|unclear|\w+(?: or \w+)+)\]")
 """How a caption begins that predictions were written as."""
@@ -126,14 +126,24 @@ def _missing(path: Path, error: OSError | ValueError) -> MediaError:
     return unreadable(repr(str(path)[:200]), str(error)[:200], "give the path of a file that this user may read")
 
 
+def sidecar_endings(path: PurePath) -> tuple[str, ...]:
+    """Endings that the transcript beside a clip may have, the first that is there is taken; a text has none.
+
+    Captions with times are none of a picture: they are those of the video that it is a thumbnail of.
+    """
+    if path.suffix.lower() in TEXT_SUFFIXES:
+        return ()
+    return (".txt", ".TXT") if kind_of(path) == "picture" else SIDECARS
+
+
 def sidecar_of(path: Path, timed: bool = False) -> Path | None:
     """The transcript that lies beside a clip under its name, as NAME.srt, NAME.vtt or NAME.txt; None for a text.
 
     With `timed`, as for a stretch of a clip, a .txt is none. Captions that emofuse itself wrote are no transcript.
     """
-    if path.suffix.lower() in TEXT_SUFFIXES or not path.name:
+    if not path.name:
         return None
-    beside = (path.with_suffix(ending) for ending in SIDECARS if not timed or ending != ".txt")
+    beside = (path.with_suffix(ending) for ending in sidecar_endings(path) if not timed or ending.lower() != ".txt")
     try:
         return next((words for words in beside if words.is_file() and not _OWN_CAPTION.search(head(words, 4096))), None)
     except (OSError, ValueError):
@@ -151,7 +161,7 @@ def open_media(path: File) -> av.container.InputContainer:
         raise unreadable(path, *_no_media(path, error)) from None
 
 
-def kind_of(path: Path) -> Literal["picture", "sound", "video"]:
+def kind_of(path: PurePath) -> Literal["picture", "sound", "video"]:
     """What a file's ending says it holds, unread; one that is no picture's and no sound's is taken for a video's."""
     ending = path.suffix.lower()
     return "picture" if ending in IMAGE_SUFFIXES else "sound" if ending in AUDIO_SUFFIXES else "video"

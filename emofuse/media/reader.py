@@ -337,6 +337,8 @@ class SegmentReader:
     def _no_words(self) -> str:
         if self.clip.transcript is not None:
             return "no_words_in_clip"
+        if not self.clip.has_audio:
+            return "no_words_given"
         return "no_words_understood" if self.transcriber is not None else "no_transcript"
 
     def _no_voice(self) -> str:

@@ -11,7 +11,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from emofuse.errors import DataError, MediaError, MissingExtraError, first_line
-from emofuse.media.formats import SIDECARS, existing_file
+from emofuse.media.formats import existing_file, sidecar_endings
 
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z\d+.-]*://")
 _LONGEST_SUFFIX = 12
@@ -56,7 +56,11 @@ def expand(address: str, endings: tuple[str, ...]) -> list[tuple[str, str | None
     clips = sorted(name for name in names if name.lower().endswith(endings))
     if not clips:
         raise DataError(f"{address} holds no media; it should hold files that end in {', '.join(endings)}")
-    return [(clip, next((w for e in SIDECARS if (w := clip.rpartition(".")[0] + e) in names), None)) for clip in clips]
+    return [(clip, next((w for w in _beside(clip) if w in names), None)) for clip in clips]
+
+
+def _beside(clip: str) -> list[str]:
+    return [clip.rpartition(".")[0] + ending for ending in sidecar_endings(PurePosixPath(clip))]
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from emofuse.errors import MediaError
-from emofuse.media.formats import AUDIO_SUFFIXES, IMAGE_SUFFIXES, MEDIA_SUFFIXES, TEXT_SUFFIXES, VIDEO_SUFFIXES
+from emofuse.media.formats import AUDIO_SUFFIXES, IMAGE_SUFFIXES, MEDIA_SUFFIXES, VIDEO_SUFFIXES, sidecar_endings
 
 CLIP_SUFFIXES = VIDEO_SUFFIXES + AUDIO_SUFFIXES + IMAGE_SUFFIXES
 
@@ -23,8 +23,8 @@ def media_in(folder: Path) -> list[Path]:
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
-    clips = {path.with_suffix("") for path in found if path.suffix.lower() in CLIP_SUFFIXES}
-    found = [p for p in found if p.suffix.lower() not in TEXT_SUFFIXES or p.with_suffix("") not in clips]
+    beside = {path.with_suffix(ending) for path in found for ending in sidecar_endings(path)}
+    found = [path for path in found if path not in beside]
     if not found:
         endings = ", ".join(ending[1:] for ending in MEDIA_SUFFIXES)
         raise MediaError(f"the folder {str(folder)!r} holds no media; it should hold files that end in {endings}")

@@ -12,7 +12,7 @@ def test_what_the_kind_of_material_says_is_no_hint():
     missing = (Note("no_transcript"), Note("no_sound"), Note("no_video_track"), Note("words_read_aloud", rate=15.0))
     assert [one["code"] for one in hints(missing, "speech")] == ["no_transcript"]
     assert [one["code"] for one in hints(missing, "clip")] == ["no_transcript", "no_video_track"]
-    assert hints(missing[:2], "picture") == []
+    assert hints((*missing[:2], Note("no_words_given")), "picture") == []
 
 
 def test_what_is_possible_is_the_set_or_the_fewest_that_make_up_enough():

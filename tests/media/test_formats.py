@@ -11,7 +11,7 @@ from PIL import Image
 
 from emofuse.errors import MediaError
 from emofuse.media.clip import open_clip
-from emofuse.media.formats import IMAGE_SUFFIXES, existing_file
+from emofuse.media.formats import IMAGE_SUFFIXES, existing_file, sidecar_of
 
 
 @pytest.mark.parametrize("suffix", [*IMAGE_SUFFIXES, ".gif"])
@@ -89,3 +89,18 @@ def test_a_path_is_checked_once(make: SimpleNamespace, tmp_path: Path, monkeypat
     clip = open_clip(path)
     assert len(list(clip.items())) > 0 or clip.still is not None
     assert checked == [path]
+
+
+def test_words_beside_a_clip_are_found_in_small_and_capital_letters(tmp_path: Path) -> None:
+    for name in ("A.SRT", "b.vtt", "b.TXT"):
+        (tmp_path / name).write_text("words")
+    assert sidecar_of(tmp_path / "A.MP4") == tmp_path / "A.SRT" and sidecar_of(tmp_path / "A.SRT") is None
+    assert sidecar_of(tmp_path / "b.wav") == tmp_path / "b.vtt"
+    assert sidecar_of(tmp_path / "b.wav", timed=True) == tmp_path / "b.vtt" and sidecar_of(tmp_path / "c.wav") is None
+
+
+def test_a_thumbnail_does_not_say_the_words_of_its_video(tmp_path: Path) -> None:
+    (tmp_path / "a.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nI am so sad.\n")
+    assert sidecar_of(tmp_path / "a.mp4") == tmp_path / "a.srt" and sidecar_of(tmp_path / "a.jpg") is None
+    (tmp_path / "a.txt").write_text("I am so sad.")
+    assert sidecar_of(tmp_path / "a.jpg") == tmp_path / "a.txt"

@@ -204,7 +204,7 @@ def test_what_never_came_is_told_by_its_reason(make: SimpleNamespace) -> None:
     sound = make.clip("a.wav", sound=make.tone(0.5))
     assert codes(sound) == ["no_transcript", "no_speech", "no_video_track"]
     film = make.clip("a.mp4", pictures=make.picture, times=make.times(0.5, 5))
-    assert codes(film) == ["no_transcript", "no_audio_track", "no_face"]
+    assert codes(film) == ["no_words_given", "no_audio_track", "no_face"]
 
 
 NAMED = cues((1, 2, "<v Ben>So it is."), (3, 4, "I see."))

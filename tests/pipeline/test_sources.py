@@ -13,8 +13,8 @@ from emofuse.pipeline.sources import media_in
 def test_every_kind_is_taken_and_a_transcript_belongs_to_its_clip(tmp_path: Path):
     (tmp_path / "deep").mkdir()
     (tmp_path / ".hidden").mkdir()
-    kept = ["a.mp4", "b.GIF", "c.tiff", "d.wav", "deep/words.txt", "deep/film.srt"]
-    for name in [*kept, "a.srt", "d.txt", "e.pdf", ".f.mp4", ".hidden/g.mp4"]:
+    kept = ["a.jpg", "a.mp4", "b.GIF", "c.tiff", "d.wav", "deep/words.txt", "deep/film.srt", "h.png", "h.srt", "i.MP4"]
+    for name in [*kept, "a.srt", "d.txt", "e.pdf", ".f.mp4", ".hidden/g.mp4", "h.txt", "i.SRT"]:
         (tmp_path / name).touch()
     assert [path.relative_to(tmp_path).as_posix() for path in media_in(tmp_path)] == sorted(kept)
 
