@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +26,18 @@ RESULTS = ("error", "attempts")
 """Columns of failed.jsonl that are no inputs, so that it can be run again."""
 
 
+_CODES = {False: r"^\+|^-?0\d", True: r"^\+|^-?0\d|^-?\d{16,}$"}
+"""What cells of codes and telephone numbers look like in a column that reads as whole numbers, or as floats."""
+
+
 def is_manifest(name: str) -> bool:
     """Whether a path or an address is that of a table, by its ending."""
     return name.lower().endswith(ENDINGS)
 
 
 def read_manifest(name: str) -> Iterator[dict[str, Any]]:
-    """A row an item: `COLUMNS` and, under "extras", the other columns; what is wrong with it under "problem".
+    """A row an item: `COLUMNS` and, under "extras", the other columns; what is wrong with it under "problem", and the
+    cells that could not be read, as JSON, under "unread".
 
     Paths are taken from the folder of the table. Raises DataError where there is no table, or none of items.
     """
@@ -48,7 +53,8 @@ def read_manifest(name: str) -> Iterator[dict[str, Any]]:
 
 
 def _row(cells: dict[str, Any], extras: list[str], folder: str, name: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"default_id": name, "extras": {key: cells[key] for key in extras}, "problem": None}
+    row: dict[str, Any] = {"default_id": name, "extras": {key: cells[key] for key in extras}}
+    row |= {"problem": None, "unread": None}
     for key in STRINGS:
         value = cells.get(key)
         row[key] = None if value is None or str(value) == "" else unguarded(str(value))
@@ -60,6 +66,10 @@ def _row(cells: dict[str, Any], extras: list[str], folder: str, name: str) -> di
         _check_stretch(row)
     except DataError as error:
         row = {**dict.fromkeys(COLUMNS), **row, "problem": str(error)}
+        lost = {
+            key: cells[key] for key in (*NUMBERS, "context") if row[key] is None and cells.get(key) not in (None, "")
+        }
+        row["unread"] = json.dumps(lost, ensure_ascii=False, default=str) if lost else None
     row["media"] = _from_folder(row["media"], folder)
     if (
         (words := row["transcript"]) is not None
@@ -144,32 +154,76 @@ def _read(name: str) -> pyarrow.Table:
         with opened(name) as file:
             if ending == ".parquet":
                 return parquet.read_table(pyarrow.PythonFile(file))
-            return _jsonl(name, file.read()) if ending in (".jsonl", ".ndjson") else _csv(file.read(), ending)
-    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
+            text = _utf8(name, file.read())
+    except pyarrow.ArrowException as error:
         raise DataError(f"manifest {name} cannot be read: {first_line(error)}") from error
+    return _jsonl(name, text) if ending in (".jsonl", ".ndjson") else _csv(name, text, ending)
 
 
-def _csv(data: bytes, ending: str) -> pyarrow.Table:
-    """A table with a header; cells of the known columns are strings, however they look; only an empty one is none."""
+def _utf8(name: str, data: bytes) -> str:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"manifest {name} is not UTF-8 (byte {error.start}); save it as CSV UTF-8") from error
+    if not text.strip():
+        raise DataError(f"manifest {name} is blank; its first line names the columns: {', '.join(COLUMNS)}, and others")
+    return text
+
+
+def _csv(name: str, text: str, ending: str) -> pyarrow.Table:
+    """A table with a header; cells of the known columns are strings, however they look; only an empty one is none.
+
+    So are those of other columns that hold codes, as numbers would lose some of their digits.
+    """
+    import pyarrow
+    from pyarrow import compute
+
+    header = text.partition("\n")[0]
+    delimiter = "\t" if ending == ".tsv" else max((",", ";", "\t"), key=header.count)
+    try:
+        table = _cells(text, delimiter, (*COLUMNS, *RESULTS))
+        kinds = {field.name: field.type for field in table.schema}
+        numbers = [c for c, kind in kinds.items() if pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)]
+        if not numbers or len(set(table.column_names)) < table.num_columns:
+            return table
+        plain = _cells(text, delimiter, table.column_names)
+    except pyarrow.ArrowException as error:
+        raise DataError(
+            f"manifest {name} cannot be read: {first_line(error)[:300]}; each line has a cell for each column of the "
+            "first, and a cell that holds quotes, line breaks or the delimiter stands in quotes"
+        ) from error
+    for column in numbers:
+        code = _CODES[pyarrow.types.is_floating(kinds[column])]
+        if compute.any(compute.match_substring_regex(plain[column], code)).as_py():
+            table = table.set_column(table.column_names.index(column), column, plain[column])
+    return table
+
+
+def _cells(text: str, delimiter: str, strings: Iterable[str]) -> pyarrow.Table:
+    """The cells, those of the columns `strings` as they stand, of others by what the whole column looks like.
+
+    All is one block, so that no cell is too long for it, nor a column of numbers in one and of words in the next.
+    """
     import pyarrow
     from pyarrow import csv
 
-    header = data.partition(b"\n")[0].decode("utf-8-sig")
-    delimiter = "\t" if ending == ".tsv" else max((",", ";", "\t"), key=header.count)
-    kept = {name: pyarrow.string() for name in (*COLUMNS, *RESULTS)}
+    data = text.encode()
     return csv.read_csv(
         pyarrow.BufferReader(data),
+        read_options=csv.ReadOptions(use_threads=False, block_size=min(len(data) + 1, 2**31 - 1)),
         parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=csv.ConvertOptions(column_types=kept, strings_can_be_null=True, null_values=[""]),
+        convert_options=csv.ConvertOptions(
+            column_types=dict.fromkeys(strings, pyarrow.string()), strings_can_be_null=True, null_values=[""]
+        ),
     )
 
 
-def _jsonl(name: str, data: bytes) -> pyarrow.Table:
+def _jsonl(name: str, text: str) -> pyarrow.Table:
     """A JSON object a line; values of one column may be of different types, which then are carried as JSON."""
     import pyarrow
 
     rows: list[dict[str, Any]] = []
-    for number, line in enumerate(data.decode("utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:

@@ -49,6 +49,8 @@ class Item:
     """Whether the transcript was found beside the clip."""
     problem: str | None = None
     """What is wrong with its row."""
+    unread: str | None = None
+    """The cells of such a row that could not be read, as they came: a JSON object."""
     extras: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -132,7 +134,7 @@ def _of_row(row: dict[str, Any]) -> Item:
     if media is not None and not is_address(media) and values["text"] is None and values["transcript"] is None:
         words = sidecar_of(Path(media), timed=values["start"] is not None or values["end"] is not None)
     values |= {"transcript": str(words), "sidecar": True} if words else {}
-    return Item(**values, extras=row["extras"], problem=row["problem"])
+    return Item(**values, extras=row["extras"], problem=row["problem"], unread=row["unread"])
 
 
 def shards(items: Iterable[Item], total: int) -> Iterator[list[Item]]:
@@ -177,7 +179,7 @@ def read_shard(path: Path, index: int) -> list[Item]:
     known = {name: key for key in vars(Item("")) if key != "extras" for name in (key,)}
     return [
         Item(
-            **{key: row[key] for key in known},
+            **{key: row.get(key) for key in known},
             extras={name[len(EXTRA) :]: value for name, value in row.items() if name.startswith(EXTRA)},
         )
         for row in rows

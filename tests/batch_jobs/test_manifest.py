@@ -31,6 +31,22 @@ def test_cells_of_texts_are_texts_whatever_they_look_like(read, tmp_path):
     assert [row["extras"]["score"] for row in rows] == [1, 2, None, 4, 5]
 
 
+def test_codes_keep_their_zeros_and_cells_may_be_of_any_length(read):
+    words = "so sad " * 300_000
+    first = f'text,code,number,late,phone,long,share\n"{words}",00420,7,1,+4930123,12345678901234567890,0.5\n'
+    rows = read(first + "fine,17,8,2,,2,1\n" * 100_000 + "fine,1,9,none,5,2,-0.25\n")
+    assert rows[0]["text"] == words and len(rows) == 100_002
+    assert [row["extras"] for row in (rows[0], rows[-1])] == [
+        {"code": "00420", "number": 7, "late": "1", "phone": "+4930123", "long": "12345678901234567890", "share": 0.5},
+        {"code": "1", "number": 9, "late": "none", "phone": "5", "long": "2", "share": -0.25},
+    ]  # fmt: skip
+
+
+def test_a_line_of_json_ends_where_the_line_ends(read):
+    (row,) = read('{"text": "one\u2028line"}\r\n', "t.jsonl")
+    assert row["text"] == "one\u2028line"
+
+
 def test_other_kinds_of_tables_hold_the_same(read, tmp_path):
     rows = [
         {"text": "so sad", "context": ["A: hi", "B: no"], "k": 1},
@@ -52,6 +68,7 @@ def test_a_bad_row_says_what_is_wrong_with_it_and_the_others_stay(read):
     rows = read("text,start\nfine,\nsad,soon\nsad,-1\nsad,nan\n")
     assert [row["problem"] is None for row in rows] == [True, False, False, False]
     assert "start is 'soon', not a number of seconds" in rows[1]["problem"]
+    assert [row["unread"] for row in rows] == [None, '{"start": "soon"}', '{"start": "-1"}', '{"start": "nan"}']
 
 
 def test_failures_are_a_table_that_can_be_run_again(read):
@@ -65,8 +82,11 @@ def test_failures_are_a_table_that_can_be_run_again(read):
         ("t.csv", "path,score\na.mp4,1\n", "has no column media or text; its columns: path, score"),
         ("t.csv", "text,transcipt\na,b\n", "a column 'transcipt': did you mean 'transcript'"),
         ("t.csv", "text,text\na,b\n", "the column text more than once"),
-        ("t.csv", "text,id\na\n", "cannot be read"),
-        ("t.csv", b"text\n\xff\xfe\n", "cannot be read"),
+        ("t.csv", "text,id\na,1\nb\n", "Row #3: Expected 2 columns, got 1: b; each line has a cell for each column"),
+        ("t.csv", b"text\n\xff\xfe\n", r"is not UTF-8 \(byte 5\); save it as CSV UTF-8"),
+        ("t.csv", "text\nsad\n".encode("utf-16"), r"is not UTF-8 \(byte 0\); save it as CSV UTF-8"),
+        ("t.csv", "\n \n", "is blank; its first line names the columns"),
+        ("t.csv", "text,text,n\na,b,1\n", "the column text more than once"),
         ("t.jsonl", '{"text": "a"}\nnot json\n', "line 2: not JSON"),
         ("t.jsonl", "[1]\n", "line 1: a JSON list, not an object"),
         ("t.parquet", "no parquet", "cannot be read"),

@@ -62,7 +62,7 @@ def pipeline(model_folder):
 def test_a_row_may_be_a_stretch_of_a_clip(job_of, rows_of, pipeline, sample: Path):
     words = sample.with_suffix(".srt")
     rows = [f"a,{sample},{words},1.95,3.9", f"b,{sample},{words},3.9,", f"c,{sample},{words},,2", f"d,{sample},,50,"]
-    rows += [f"e,{sample},,3,3", "f,,so sad,1,", f"g,{sample},,1,90"]
+    rows += [f"e,{sample},,3,3", "f,,so sad,1,", f"g,{sample},,1,90", f"h,{sample},,0:01,-2"]
     job, clips, segments = job_of(rows_of, "parts", "\n".join(["id,media,transcript,start,end", *rows]))
     for name, start, end in (("a", 1.95, 3.9), ("b", 3.9, None), ("c", None, 2.0)):
         local = pipeline(sample, transcript=str(words), start=start, end=end)
@@ -80,7 +80,10 @@ def test_a_row_may_be_a_stretch_of_a_clip(job_of, rows_of, pipeline, sample: Pat
     assert "the row has no media" in told["f"]["error"] and "end is 90 s, and the clip ends" in told["g"]["error"]
     write_failures(job)
     failed = [json.loads(line) for line in (job.folder / "failed.jsonl").read_text().splitlines()]
-    assert [(row["id"], row.get("start")) for row in failed] == [("d", 50.0), ("e", 3.0), ("f", 1.0), ("g", 1.0)]
+    starts = [("d", 50.0), ("e", 3.0), ("f", 1.0), ("g", 1.0), ("h", "0:01")]
+    assert [(row["id"], row.get("start")) for row in failed] == starts and failed[-1]["end"] == "-2"
+    (*_, again) = gather([str(job.folder / "failed.jsonl")])
+    assert again.problem == "start is '0:01', not a number of seconds", "run again, it is not taken for the whole clip"
 
 
 def test_rows_of_one_clip_are_weighed_by_their_stretch_and_none_is_left_out(tmp_path):
