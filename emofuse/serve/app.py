@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -59,6 +60,8 @@ def create_app(
     app.add_exception_handler(EmofuseError, problems.on_unreadable)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
     app.add_exception_handler(HTTPException, problems.on_http)
+    app.add_exception_handler(OSError, problems.on_no_room)
+    app.add_exception_handler(sqlite3.Error, problems.on_no_room)
     app.add_exception_handler(Exception, problems.on_failure)
     app.add_middleware(HeaderLimit)
     app.add_middleware(RequestLog, count=service.monitor.requested)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ TOLD = 1.0
 """Seconds between two entries of how far a job is."""
 EXPIRY = 60.0
 """Seconds between two looks for answers that have been kept long enough."""
+AGAIN = 5.0
+"""Seconds after which a ledger that could not be written, as on a full disk, is tried again."""
 MakeWork = Callable[[Received, Row], Work]
 
 
@@ -49,6 +53,8 @@ class Jobs:
         self.ledger = Ledger(self.folder / "jobs.sqlite3", settings.attempts)
         self._changed, self._closing = threading.Event(), False
         self._current: tuple[str, Work] | None = None
+        self._unwritten = False
+        """Whether a job may have been begun whose end the ledger could not take."""
         self._recover()
         self._thread = threading.Thread(target=self._run, name="emofuse-jobs", daemon=True)
         self._thread.start()
@@ -84,40 +90,63 @@ class Jobs:
         """Delete the files of a job."""
         shutil.rmtree(self.folder / "files" / name, ignore_errors=True)
 
-    def close(self) -> None:
-        """Put back what is being worked on, and end the thread."""
+    def close(self, used: tuple[int, dict[str, float]]) -> None:
+        """Put back what is being worked on, and end the thread. `used`: the media-seconds of callers, to be kept."""
         self._closing = True
         self._changed.set()
         current = self._current
         if current is not None:
             current[1].cancel()
         self._thread.join()
+        try:
+            self.ledger.save_used(*used)
+        except sqlite3.Error as error:
+            _log_unwritten(error)
         self.ledger.close()
         self._hold.release()
 
     def _recover(self) -> None:
         """Take up what an earlier process left; files that belong to no job are deleted."""
-        for name in self.ledger.recover():
-            log("job set aside", job=name)
-            self.drop(name)
+        self._take_up()
         known = self.ledger.names()
         for left in (self.folder / "files").iterdir():
             if left.name not in known:
                 shutil.rmtree(left, ignore_errors=True)
 
+    def _take_up(self) -> None:
+        """Queue what was begun and has not ended once more, or set it aside."""
+        for name in self.ledger.recover():
+            log("job set aside", job=name)
+            self.drop(name)
+
     def _run(self) -> None:
-        looked = 0.0
+        looked = float("-inf")
         while not self._closing:
-            if time.monotonic() - looked > EXPIRY:
-                looked = time.monotonic()
-                for name in self.ledger.expire(self.settings.jobs_kept * 3600):
-                    self.drop(name)
             self._changed.clear()
-            row = self.ledger.begin()
-            if row is None:
-                self._changed.wait(EXPIRY)
-            else:
-                self._do(row)
+            try:
+                if time.monotonic() - looked > EXPIRY:
+                    self._expire()
+                    looked = time.monotonic()
+                self._next()
+            except sqlite3.Error as error:  # a full disk: nothing is lost, and jobs go on once there is room
+                _log_unwritten(error)
+                self._unwritten = True
+                self._changed.wait(AGAIN)
+
+    def _expire(self) -> None:
+        for name in self.ledger.expire(self.settings.jobs_kept * 3600):
+            self.drop(name)
+
+    def _next(self) -> None:
+        """Do the job that waits longest; wait where none does."""
+        if self._unwritten:
+            self._take_up()
+            self._unwritten = False
+        row = self.ledger.begin()
+        if row is None:
+            self._changed.wait(EXPIRY)
+        else:
+            self._do(row)
 
     def _do(self, row: Row) -> None:
         began = time.monotonic()
@@ -129,6 +158,8 @@ class Jobs:
         except RefusedError as error:
             state = error.code
             self.ledger.fail(row.id, error.code, error.message)
+        except sqlite3.Error:
+            raise
         except EmofuseError as error:
             state = "unreadable"
             self.ledger.fail(row.id, "unreadable", str(error))
@@ -153,6 +184,10 @@ class Jobs:
         return formats.dump(to_wire(work.run()))
 
 
+def _log_unwritten(error: sqlite3.Error) -> None:
+    log("the ledger of jobs cannot be written", 40, error=str(error))
+
+
 class _Told:
     """Enters how far a job is, now and then; a job that is no longer wanted is ended."""
 
@@ -163,8 +198,9 @@ class _Told:
     def __call__(self, done: float, total: float | None) -> None:
         if time.monotonic() - self._last >= TOLD:
             self._last = time.monotonic()
-            if not self.ledger.progress(self.name, done, total):
-                self.work.cancel()
+            with suppress(sqlite3.Error):  # a full disk: the job itself may still be done
+                if not self.ledger.progress(self.name, done, total):
+                    self.work.cancel()
 
 
 def as_dict(row: Row) -> dict[str, Any]:

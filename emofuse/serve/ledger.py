@@ -127,8 +127,11 @@ class Ledger:
         return self._change(job, ("queued", "running"), state="cancelled")
 
     def recover(self) -> list[str]:
-        """After a start: what ran when the process ended is queued again, or set aside; the jobs set aside."""
-        message = f"the service ended {self.attempts} times while this was worked on; it is not tried again"
+        """While nothing is worked on: queue again, or set aside, what was begun and has not ended; those set aside."""
+        message = (
+            f"{self.attempts} times the service ended while this was worked on, or had no room for the answer; "
+            "it is not tried again"
+        )
         with self._writing() as db:
             ended = db.execute(
                 "UPDATE jobs SET state='failed', code='ended', message=?, updated=? "
@@ -194,10 +197,10 @@ class Ledger:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:  # a full disk may have ended it already
+                    self._db.execute("ROLLBACK")
 
 
 def new_name() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 from typing import Any
 
 from fastapi import Request
@@ -43,6 +45,9 @@ class RefusedError(Exception):
         return JSONResponse(body, self.status, headers)
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_AGAIN = 60.0
+"""Seconds after which somebody may have made room."""
 CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 DOCUMENTED: dict[int | str, dict[str, Any]] = {
@@ -52,7 +57,7 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
     413: {"model": Refusal, "description": "more bytes, seconds, pixels or characters than are taken"},
     422: {"model": Refusal, "description": "not media, or not what the route takes"},
     429: {"model": Refusal, "description": "too many at once, or the quota is used up; see Retry-After"},
-    503: {"model": Refusal, "description": "the service is stopping"},
+    503: {"model": Refusal, "description": "the service is stopping, or its disk is full; see Retry-After"},
     504: {"model": Refusal, "description": "the answer took too long"},
 }
 """What OpenAPI says of refusals."""
@@ -81,6 +86,15 @@ async def on_http(_: Request, error: Exception) -> JSONResponse:
     """The handler of Starlette's own refusals: no such route, no such method."""
     assert isinstance(error, HTTPException)
     return RefusedError(error.status_code, CODES.get(error.status_code, "refused"), str(error.detail)).response()
+
+
+async def on_no_room(request: Request, error: Exception) -> JSONResponse:
+    """The handler of OSError and SQLite's errors: a full disk is no fault of the caller's, and may pass."""
+    full = isinstance(error, OSError) and error.errno in FULL
+    if not full and not (isinstance(error, sqlite3.Error) and error.sqlite_errorcode == sqlite3.SQLITE_FULL):
+        return await on_failure(request, error)
+    LOG.error("disk full", exc_info=error)
+    return RefusedError(503, "full", "the service's disk is full; come back later", FULL_AGAIN).response()
 
 
 async def on_failure(_: Request, error: Exception) -> JSONResponse:

@@ -76,8 +76,7 @@ class Service:
     def close(self) -> None:
         """End the threads and delete the private folder; jobs under way are put back."""
         if self.jobs is not None:
-            self.jobs.ledger.save_used(*self.quotas.saved())
-            self.jobs.close()
+            self.jobs.close(self.quotas.saved())
         self._pool.shutdown(cancel_futures=True)
         self.batcher.close()
         self.workspace.close()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -128,3 +130,16 @@ def test_models_and_health(running, pipeline):
     assert running.client.get("/healthz").json() == {"status": "ok"}
     assert running.client.get("/readyz").json() == {"status": "ready"}
     assert running.client.get("/v1/models/other/conformal").status_code == 404
+
+
+@pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 503), (errno.EDQUOT, 503), (errno.EIO, 500)])
+def test_a_full_disk_is_told_apart_from_a_fault(serve, number, status, monkeypatch):
+    running = serve()
+
+    async def received(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(running.service, "received", received)
+    reply = running.client.post("/v1/analyze", json={"text": "so sad"})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (status, "full" if status == 503 else "failed")
+    assert ("retry-after" in reply.headers) == (status == 503) and running.left_over == []

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,8 +76,6 @@ def test_without_a_folder_there_are_no_jobs(running):
 
 
 def test_a_waiting_job_can_be_taken_back_and_too_many_are_refused(serve, tmp_path):
-    import threading
-
     running = serve(state=tmp_path / "state", jobs_waiting=1)
     release, begun = threading.Event(), threading.Event()
     running.service.batcher.call(lambda: (begun.set(), release.wait(60)))
@@ -125,6 +124,38 @@ def test_answers_are_forgotten_after_their_time_and_quotas_are_kept(tmp_path):
     ledger.save_used(5, {"ann": 7.5})
     ledger.save_used(6, {"bob": 1.5})
     assert ledger.used() == (6, {"bob": 1.5})
+
+
+def pages(ledger: Ledger, most: int | None = None) -> int:
+    """How many pages the file of a ledger has; `most`: it may have no more, as on a full disk."""
+    with ledger._lock:
+        held = ledger._db.execute("PRAGMA page_count").fetchone()[0]
+        ledger._db.execute(f"PRAGMA max_page_count={most or held}")
+    return held
+
+
+def test_a_full_disk_is_told_and_jobs_go_on_once_there_is_room(serve, tmp_path, monkeypatch):
+    monkeypatch.setattr("emofuse.serve.jobs.AGAIN", 0.05)
+    running = serve(state=tmp_path / "state", characters=10**6, attempts=3)
+    jobs = running.service.jobs
+    release, begun = threading.Event(), threading.Event()
+    running.service.batcher.call(lambda: (begun.set(), release.wait(60)))
+    begun.wait(20)
+    job = running.client.post("/v1/jobs", json={"text": TEXT * 200}).json()["id"]
+    while jobs.ledger.count("running") == 0:
+        time.sleep(0.01)
+    pages(jobs.ledger)
+    reply = running.client.post("/v1/jobs", json={"text": TEXT * 5000})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (503, "full")
+    assert reply.headers["retry-after"] == "60"
+    assert [path.name for path in (tmp_path / "state" / "files").iterdir()] == [job]
+    release.set()
+    while not jobs._unwritten:
+        time.sleep(0.01)
+    assert jobs.ledger.get(job, "127.0.0.1").answer is None
+    pages(jobs.ledger, 1 << 30)
+    assert until_done(running, job)["state"] == "done"
+    assert running.client.get(f"/v1/jobs/{job}/answer").status_code == 200
 
 
 def test_one_folder_is_one_services(serve, tmp_path, pipeline):

@@ -12,7 +12,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from emofuse.errors import MediaError
 from emofuse.media.decode import read_audio
+from emofuse.pipeline.live import LiveSession
 from emofuse.serve.keys import add_key
 
 
@@ -71,6 +73,19 @@ def test_opus_is_heard_as_the_sound_that_was_encoded(serve, voice):
         socket.send('{"type": "end"}')
         found = answers(socket)
     assert found[-1]["at"] == pytest.approx(3.0, abs=0.05) and found[-1]["overall"]["present"] == ["speech"]
+
+
+def test_an_error_of_an_answer_is_told_while_sound_still_comes(serve, voice, monkeypatch):
+    def answer(_: LiveSession) -> None:
+        raise MediaError("it cannot be read")
+
+    running = serve()
+    monkeypatch.setattr(LiveSession, "answer", answer)
+    with opened(running) as socket:
+        socket.send(voice[:16_000].tobytes())
+        found = answers(socket)  # nothing more is sent, not even the end
+        assert (found[-1]["code"], found[-1]["message"]) == ("unreadable", "it cannot be read")
+        assert socket.close_code == 1003
 
 
 @pytest.mark.parametrize(

@@ -109,9 +109,12 @@ class _Stream:
     async def run(self) -> None:
         """Until the caller ends it, leaves, is silent for long, or has used what it may."""
         await self.socket.send_json({"type": "ready"})
-        answering = asyncio.create_task(self._answer())
+        receiving, answering = (asyncio.create_task(work) for work in (self._receive(), self._answer()))
         try:
-            await self._receive()
+            await asyncio.wait({receiving, answering}, return_when=asyncio.FIRST_COMPLETED)
+            if answering.done():  # before the sound has ended: by an error
+                answering.result()
+            await receiving
             self._ended = True
             self._new.set()
             await answering
@@ -125,9 +128,10 @@ class _Stream:
             pass
         finally:
             self.socket.scope["emofuse.seconds"] = self.heard
-            answering.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await answering
+            for work in (receiving, answering):
+                work.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await work
 
     async def _receive(self) -> None:
         """Keep sound until there is no more. Raises RefusedError, MediaError and WebSocketDisconnect."""
