@@ -111,8 +111,10 @@ def shards(
     require_package("soundfile", extra="torch")
     from emofuse.corpora.registry import read
     from emofuse.data.shards import write_shards
+    from emofuse.files import check_output_folder
 
     size_in_bytes = bytes_of(size)
+    check_output_folder(out, [root])
     reading = read(corpus, root, **opt.read_options(option))
     written = write_shards(reading.utterances, out, size_in_bytes)
     typer.echo(f"{len(written.rows)} utterances in {len(written.shards)} shards in {out}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emofuse.errors import DataError
+from emofuse.errors import DataError, first_line
 
 if TYPE_CHECKING:
     from emofuse.media.clip import TalkInputs
@@ -142,5 +142,8 @@ def read_options(given: Sequence[str] | None) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not key or not equals:
             raise DataError(f"--option {text!r} is not KEY=VALUE")
-        options[key] = yaml.safe_load(value)
+        try:
+            options[key] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError) as error:  # a date that is none raises ValueError
+            raise DataError(f"--option {text!r}: the value is not YAML ({first_line(error)}); quote it") from None
     return options

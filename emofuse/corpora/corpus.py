@@ -65,6 +65,14 @@ class Reading:
         return line + (f"; problems: {', '.join(f'{n} {k}' for k, n in sorted(kinds.items()))}" if kinds else "")
 
 
+_KINDS: dict[str, tuple[Any, str]] = {
+    "bool": (bool, "true or false"),
+    "int": (int, "a whole number from 0 on"),
+    "float": ((int, float), "a number from 0 on"),
+}
+"""Annotation of an option → what its value must be, and how that is said."""
+
+
 @dataclass(frozen=True)
 class Protocol:
     """How the papers on a corpus report: the numbers of two works compare only where these are the same."""
@@ -187,6 +195,8 @@ class Corpus(ABC):
         named = tuple(dict.fromkeys((*self.folds, *(f for each in self.fold_sets.values() for f in each))))
         if fold is None or str(fold) in named:
             return None if fold is None else str(fold)
+        if isinstance(fold, int) and (led := f"{fold:02d}") in named:  # YAML reads the speaker 03 as the number 3
+            return led
         if self.folds_by_rule and is_rule_fold(fold):
             _, count = read_fold(fold)
             if not self.roster or count <= len(self.roster):
@@ -225,11 +235,19 @@ class Corpus(ABC):
         """The options; one string where several are taken is a sequence of one."""
         valid = {n: p for n, p in inspect.signature(self.scan).parameters.items() if p.kind is p.KEYWORD_ONLY}
         known = [*valid, *(["fold"] if self.folds_by_rule and "fold" not in valid else [])]
-        for name in options:
+        for name, value in options.items():
             if name not in known:
                 raise DataError(f"corpus {self.name} has no option {name!r}; {nearest(name, known) or 'it takes none'}")
+            self._check_kind(name, value, valid[name].annotation if name in valid else str)
         several = {name for name, parameter in valid.items() if "Sequence[str]" in str(parameter.annotation)}
         return {n: (v,) if n in several and isinstance(v, str) else v for n, v in options.items()}
+
+    def _check_kind(self, option: str, value: Any, annotation: Any) -> None:
+        """Raise DataError for a value that is no switch or no number where the option is one."""
+        kinds, what = _KINDS.get(getattr(annotation, "__name__", str(annotation)), (object, ""))
+        wrong = isinstance(value, bool) and kinds not in (bool, object)
+        if wrong or not isinstance(value, kinds) or (what and value < 0):
+            raise DataError(f"{self.name} option {option}={value!r}; valid: {what}")
 
     def _rule_fold(self, options: dict[str, Any]) -> str | None:
         """Takes a fold by rule out of the options; those that `scan` knows by name stay."""

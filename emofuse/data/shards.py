@@ -18,7 +18,7 @@ import numpy as np
 from emofuse.corpora.shards import FIELDS, FORMAT, INDEX
 from emofuse.data.load import holds_features
 from emofuse.errors import DataError
-from emofuse.files import replacing, write_file
+from emofuse.files import check_output_folder, replacing, write_file
 from emofuse.media.decode import read_audio
 from emofuse.media.formats import existing_file, kind_of
 from emofuse.media.memory import LARGEST
@@ -42,13 +42,15 @@ def write_shards(utterances: Iterable[Utterance], out: str | Path, size: int = 5
 
     Each utterance has a number, a NUMBER.json of its labels and words, and its media as NUMBER.ENDING: sound from
     `start` to `end` cut to 16-bit FLAC at 16 kHz, any other file whole, once for all utterances of it. An archive
-    appears whole. Raises DataError where the folder holds shards already, or an utterance holds what no shard can.
+    appears whole. Raises DataError where the folder holds shards already, or an utterance holds what no shard can, and
+    OutputError where there can be no such folder.
     """
     out = Path(out).expanduser()
     if (out / INDEX).exists():
         raise DataError(f"{out} holds shards already; choose another folder, or delete them")
     if size < BLOCK:
         raise DataError(f"shards of {size} bytes; a size like 500MB")
+    check_output_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     written, rng = Written(), np.random.default_rng(0)
     given = [_checked(u) for u in utterances]

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from emofuse.errors import require_package
+from emofuse.files import check_output_folder
 from emofuse.training.methods import compare_methods
 from emofuse.training.outcome.ensemble import members, summarise
 from emofuse.training.put_together import check_parts
@@ -33,9 +34,11 @@ def fit(
     was interrupted or had fewer epochs. `on_epoch` is told each epoch's number and dev score, and ends the work by
     raising. With `seeds` or `folds`, each has a run of its own, `summary.json` holds mean ± standard deviation, and the
     checkpoint of the best dev score is returned. `stages` are trained one after the other (see `train_stages`), and
-    several methods of fusion are compared (see `compare_methods`). Raises RecipeError, DataError, TrainingError.
+    several methods of fusion are compared (see `compare_methods`). Raises RecipeError, DataError, TrainingError, and
+    OutputError before any work.
     """
     refuse_shards()
+    check_output_folder(recipe.folder, [recipe.root])
     check_metric(recipe.train.metric, recipe.model.all_tasks())
     if not recipe.train.epochs:
         check_parts(recipe)

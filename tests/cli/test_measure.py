@@ -79,6 +79,7 @@ def test_names_say_what_differs(a, b, names):
     ("wrong", "says"),
     [
         (["--option", "fold"], "is not KEY=VALUE"),
+        (["--option", "fold=[1"], "the value is not YAML"),
         (["--option", "folds=2"], "folds"),
         (["--pair", "face"], "is not MODALITY=CORPUS:ROOT"),
         (["--pair", "smell=ferplus:x"], "text, speech, face"),

@@ -84,6 +84,29 @@ def test_an_unknown_option_names_the_valid_ones(name, tmp_path):
         read(name, tmp_path, verifie=False)
 
 
+@pytest.mark.parametrize(
+    ("name", "option", "said"),
+    [
+        ("meld", {"clips": "maybe"}, "meld option clips='maybe'; valid: true or false"),
+        ("meld", {"context": "many"}, "meld option context='many'; valid: a whole number from 0 on"),
+        ("meld", {"context": True}, "meld option context=True; valid: a whole number from 0 on"),
+        ("manifest", {"context": -1}, "manifest option context=-1; valid: a whole number from 0 on"),
+        ("manifest", {"dev_share": "half"}, "manifest option dev_share='half'; valid: a number from 0 on"),
+    ],
+)
+def test_an_option_of_another_kind_says_what_is_valid(name, option, said, tmp_path):
+    (tmp_path / "manifest.csv").write_text("text\nso sad\n")
+    with pytest.raises(DataError, match=re.escape(said)):
+        read(name, tmp_path / "manifest.csv" if name == "manifest" else tmp_path, **option)
+
+
+def test_a_fold_is_found_whose_name_yaml_reads_as_a_number():
+    emodb = corpus("emodb")
+    assert [emodb.choose_fold(fold) for fold in ("03", 3, 13)] == ["03", "03", "13"]
+    with pytest.raises(DataError, match="fold 2 of emodb"):
+        emodb.choose_fold(2)
+
+
 def test_one_string_where_several_are_taken_is_one_of_them(repository):
     """As the command line gives it: --option languages=de."""
     root = repository / "recipes" / "emofuse-small" / "everyday"

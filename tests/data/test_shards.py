@@ -18,7 +18,7 @@ from emofuse.data.duplicates import without_duplicates
 from emofuse.data.examples import read_examples
 from emofuse.data.load import load_segment
 from emofuse.data.shards import write_shards
-from emofuse.errors import DataError
+from emofuse.errors import DataError, OutputError
 from emofuse.tasks import TASKS
 
 RATE = 16_000
@@ -189,3 +189,5 @@ def test_a_folder_that_holds_shards_is_left_alone(corpus, shards):
         write_shards(read("manifest", corpus).utterances, shards)
     with pytest.raises(DataError, match="in a shard already"):
         write_shards(read("shards", shards).utterances, shards / "again")
+    with pytest.raises(OutputError, match="is a file; name a folder"):
+        write_shards(read("manifest", corpus).utterances, corpus)

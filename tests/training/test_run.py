@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from emofuse.errors import DataError, MissingExtraError, RecipeError
+from emofuse.errors import DataError, MissingExtraError, OutputError, RecipeError
 from emofuse.model.model import EmotionModel
 from emofuse.training.disk import disk_full
 from emofuse.training.errors import DiskFullError, StateError, TrainingError
@@ -201,6 +201,15 @@ def test_a_split_that_is_empty_is_an_error(recipe_values, tmp_path, rows, messag
     values = recipe_values | manifest(tmp_path / "own", rows)
     with pytest.raises((RecipeError, DataError), match=message):
         fit(parse_recipe(values))
+
+
+def test_a_folder_that_can_be_none_is_refused_before_anything_else(recipe_values, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    values = recipe_values | {"output": {"folder": str(tmp_path / "notes.txt")}}
+    for dry_run in (True, False):
+        with pytest.raises(OutputError, match="is a file; name a folder"):
+            fit(parse_recipe(values), dry_run=dry_run)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("wandb") is not None, reason="wandb is installed")

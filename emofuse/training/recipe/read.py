@@ -78,7 +78,8 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in seen:
         raise RecipeError(f"{path}: extends itself through {', '.join(str(p) for p in seen)}")
     if not path.is_file():
-        raise RecipeError(f"no recipe at {path}; give the path of a YAML file")
+        by = f", which {seen[-1]} extends" if seen else ""
+        raise RecipeError(f"no recipe at {path}{by}; give the path of a YAML file")
     try:
         values = _yaml(path.read_text(encoding="utf-8"), str(path))
     except UnicodeDecodeError as error:

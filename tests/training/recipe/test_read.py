@@ -156,6 +156,9 @@ def test_what_is_no_recipe_is_said(tmp_path):
     with pytest.raises(RecipeError, match="no recipe at"):
         load_recipe(tmp_path / "none.yaml")
     path = tmp_path / "list.yaml"
+    path.write_text("extends: gone.yaml\n")
+    with pytest.raises(RecipeError, match=r"no recipe at .*gone.yaml, which .*list.yaml extends"):
+        load_recipe(path)
     path.write_text("- 1\n")
     with pytest.raises(RecipeError, match="a mapping of sections, not list"):
         load_recipe(path)
