@@ -94,9 +94,27 @@ def transcribe(
     model of many languages, and by one of English alone whether it is that. Raises MissingExtraError without the extra
     `asr`, MediaError when the model cannot be loaded or does not know the language.
     """
+    words, sureness = recognise(waveform, model, language=language, start=start, device=device)
+    english_only = not _recogniser(str(model), device).model.is_multilingual
+    if english_only and language is None and sureness < DOUBTFUL:
+        return Heard(doubtful=True)
+    return Heard(words)
+
+
+def recognise(
+    waveform: Float32[np.ndarray, " samples"],
+    model: str,
+    *,
+    language: str | None = None,
+    start: float = 0.0,
+    device: str = "auto",
+) -> tuple[tuple[Word, ...], float]:
+    """All words that the model hears, and the mean log probability of their tokens (0 where it hears none).
+
+    Arguments and errors are those of `transcribe`, which leaves out what is below DOUBTFUL.
+    """
     recogniser = _recogniser(str(model), device)
-    english_only = not recogniser.model.is_multilingual
-    if english_only and language not in (None, "en"):
+    if not recogniser.model.is_multilingual and language not in (None, "en"):
         raise MediaError(
             f"the speech recogniser {model!r} knows English alone, and the language given is {language!r}; give a "
             "model of many languages, for example asr='small'"
@@ -105,13 +123,10 @@ def transcribe(
         waveform, language=language, word_timestamps=True, condition_on_previous_text=False, beam_size=1
     )
     parts = list(found)
-    if english_only and language is None and parts and np.mean([part.avg_logprob for part in parts]) < DOUBTFUL:
-        return Heard(doubtful=True)
-    return Heard(
-        tuple(
-            Word(word.word.strip(), start + float(word.start), start + float(word.end))
-            for part in parts
-            for word in part.words or ()
-            if word.word.strip()
-        )
+    words = (
+        Word(word.word.strip(), start + float(word.start), start + float(word.end))
+        for part in parts
+        for word in part.words or ()
+        if word.word.strip()
     )
+    return tuple(words), float(np.mean([part.avg_logprob for part in parts])) if parts else 0.0

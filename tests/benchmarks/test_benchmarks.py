@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
 import av
+import numpy as np
 import pytest
 
 
@@ -109,3 +111,85 @@ def test_a_file_has_no_more_names_than_a_file_system_allows(tmp_path, monkeypatc
     files = sorted(jobs.links(tmp_path, tmp_path / "seed.wav", 7).iterdir())
     assert [path.read_bytes() for path in files] == [b"sound"] * 7
     assert max(path.stat().st_nlink for path in files) == 3
+
+
+@pytest.fixture
+def dialogue():
+    from emofuse.types import Utterance
+
+    texts = ("Oh, how lovely!", "I never said so.", "You did.", "Well…", "We won!", "I know.", "At last.")
+    return [
+        Utterance(f"dev_dia0_utt{n}", "meld", "dev", "AB"[n % 2], "dev_dia0", text=text, labels={"emotion": "joy"})
+        for n, text in enumerate(texts)
+    ]
+
+
+def test_what_was_heard_takes_the_place_of_the_words_and_of_the_turns_before(dialogue):
+    from benchmarks.recognition import reread
+
+    heard = {u.id: f"heard {n}" for n, u in enumerate(dialogue)} | {"dev_dia0_utt2": ""}
+    found = reread(dialogue, heard)
+    assert found["dev_dia0_utt2"].text is None and found["dev_dia0_utt0"].context == ()
+    last = found["dev_dia0_utt6"]
+    assert last.text == "heard 6"
+    assert last.context == ("A: heard 0", "B: heard 1", "B: heard 3", "A: heard 4", "B: heard 5")
+
+
+def test_word_errors_by_sound_and_by_voice(dialogue):
+    from benchmarks import recognition
+
+    right = {u.id: recognition.Heard((u.text or "").upper(), False) for u in dialogue}
+    wrong = {u.id: recognition.Heard("", True) for u in dialogue[:2]}
+    clean, same, noisy = recognition.rates(dialogue, recognition.with_same({"clean": right, "noise": wrong}))
+    assert same[:4] == ("clean, those below", "2", "7", "0.000")
+    assert clean[:4] == ("clean", "7", "16", "0.000") and clean[-1] == "0%"
+    assert noisy[:4] == ("noise", "2", "7", "1.000") and noisy[-1] == "100%"
+    assert sum(int(row[2]) for row in recognition.by_voice(dialogue, right)) == 7
+
+
+def test_words_that_were_not_heard_count_as_neutral_and_cost_is_a_paired_difference(dialogue, tiny_model):
+    from benchmarks import recognition
+    from emofuse.data.examples import Example
+    from emofuse.tasks import EMOTIONS
+
+    joy = np.eye(len(EMOTIONS))[EMOTIONS.index("joy")]
+    targets = {task.name: np.full(task.width, np.nan) for task in tiny_model.tasks} | {"emotion": joy}
+    examples = [Example(u.id, u, targets, frozenset({"text"}), "dev_dia0") for u in dialogue]
+    silent = recognition.emotions(tiny_model, examples, recognition.reread(dialogue, {u.id: "" for u in dialogue}))
+    assert (silent.argmax(1) == EMOTIONS.index("neutral")).all()
+    hearing = {"clean": {u.id: recognition.Heard(u.text or "", True) for u in dialogue}}
+    rows = {(row[1], row[3]): row for row in recognition.costs(tiny_model, examples, dialogue, hearing)}
+    assert rows["told English", "accuracy"][6] == "+0.000"
+    assert rows["by default", "accuracy"][5] == "0.000"
+
+
+def test_what_was_heard_is_kept(dialogue, tmp_path):
+    from benchmarks.recognition import Heard, keep, kept
+
+    hearing = {"clean": {"a": Heard("I can’t", True)}, "noise, 5 dB": {}}
+    keep(tmp_path / "heard.json", hearing)
+    assert kept(tmp_path / "heard.json") == hearing and kept(tmp_path / "none.json") == {} == kept(None)
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+def test_a_sentence_is_spoken_and_disturbed(dialogue, monkeypatch):
+    from benchmarks import recognition
+    from emofuse.types import SAMPLE_RATE, Word
+
+    asked = []
+
+    def recognise(waveform, model, language):
+        asked.append(waveform)
+        return (Word("hello", 0.0, 1.0),), -0.9
+
+    monkeypatch.setattr(recognition, "recognise", recognise)
+    hearing = {"clean": {dialogue[1].id: recognition.Heard("kept", False)}}
+    for _ in recognition.hear(dialogue[:3], 1, "model", hearing):
+        pass
+    assert list(hearing) == list(recognition.conditions())
+    assert [len(heard) for heard in hearing.values()] == [3, 1, 1, 1, 1, 1]
+    assert hearing["clean"][dialogue[1].id].text == "kept"
+    assert hearing["telephone, 3400 Hz"][dialogue[0].id] == recognition.Heard("hello", True)
+    assert all(sound.dtype == np.float32 and len(sound) > SAMPLE_RATE / 4 for sound in asked)
+    clean, noisy = asked[0], asked[5]
+    assert len(clean) == len(noisy) and np.std(noisy - clean) > 0.05
