@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from emofuse.batch_jobs.manifest import COLUMNS, is_manifest, read_manifest
 from emofuse.errors import DataError, MediaError
 from emofuse.files import replacing, well_formed
-from emofuse.media.formats import MEDIA_SUFFIXES, TEXT_SUFFIXES, sidecar_of
+from emofuse.media.formats import MEDIA_SUFFIXES, TEXT_SUFFIXES, existing_file, sidecar_of
 from emofuse.media.remote import expand, is_address
 from emofuse.pipeline.sources import CLIP_SUFFIXES, media_in
 
@@ -107,12 +107,17 @@ def _items_of(name: str) -> Iterator[Item]:
 
 
 def _files(name: str) -> list[Path]:
-    """The files a name stands for: itself, the media of a folder, what a pattern matches."""
+    """The files a name stands for: itself, the media of a folder, what a pattern matches.
+
+    Raises MediaError where nothing is there: a name that is misspelt begins no job.
+    """
     path = Path(name).expanduser()
     if path.is_dir():
         return media_in(path)
-    if path.exists() or not any(mark in name for mark in "*?["):
+    if path.exists():
         return [path]
+    if not any(mark in name for mark in "*?["):
+        return [existing_file(path)]
     found = sorted(Path(p) for p in glob.glob(str(path), recursive=True))  # noqa: PTH207  # of absolute patterns too
     files = [p for p in found if p.is_file() and p.suffix.lower() in MEDIA_SUFFIXES]
     beside = {sidecar_of(p) for p in files}

@@ -25,6 +25,8 @@ PARTS = 16
 """Parts of a form."""
 FILES = ("file", "image", "audio", "transcript", "acts", "rules", "labels")
 """Parts that may be files."""
+WORDS = ("text", "transcript", "url", "speaker")
+"""Fields that JSON has as strings: of a list or a number its notation would be read as what was said."""
 TABLES = ("labels",)
 """Keys of a JSON object that may hold an object of their own …"""
 INLINE = {"media": "file"} | {name: name for name in FILES if name not in TABLES}
@@ -136,6 +138,8 @@ def _object(body: bytes, folder: Path, characters: int) -> Received:
         if isinstance(value, dict) and name not in TABLES:
             _put_inline(received, name, value, folder)
             continue
+        if name in WORDS and not isinstance(value, str | None):
+            raise RefusedError(422, "invalid", f"{name!r} is a JSON {type(value).__name__}; it should be a string")
         if value is not None:
             received.fields[name] = value if isinstance(value, str) else json.dumps(value)
         _check_length(name, received.fields.get(name, ""), characters)

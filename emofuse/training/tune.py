@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from emofuse.errors import EmofuseError, RecipeError, require_package
-from emofuse.files import write_file
+from emofuse.files import check_output_folder, write_file
 from emofuse.training.recipe.read import dump_recipe, parse_recipe
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.validate import sign
@@ -122,7 +122,7 @@ def tune(
 
     Runs are `trial-N` in the recipe's folder, beside study.db, from which an interrupted search goes on, trials.json
     and best.yaml, a recipe to train. A trial that cannot run (a recipe that does not fit, a loss that is no number)
-    counts as failed. `run` stands in for `fit`. Raises RecipeError, MissingExtraError without Optuna.
+    counts as failed. `run` stands in for `fit`. Raises RecipeError, OutputError, MissingExtraError without Optuna.
     """
     require_package("optuna", extra="tune")
     import optuna  # pyright: ignore[reportMissingImports]
@@ -131,6 +131,7 @@ def tune(
     for name in ranges:
         with_values(recipe, {name: _get(recipe.model_dump(mode="json"), name)})
     folder = recipe.folder
+    check_output_folder(folder, [recipe.root])
     folder.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         study_name=recipe.name,

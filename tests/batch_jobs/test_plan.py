@@ -26,6 +26,8 @@ def test_folders_patterns_and_files_give_each_clip_once_with_the_words_beside_it
     assert [i.id for i in gather([str(folder / "*.mp4")])] == [str(folder / "a.mp4")]
     with pytest.raises(MediaError, match="nothing matches"):
         gather([str(folder / "*.mov")])
+    with pytest.raises(MediaError, match=r"calls: there is no such file; check the spelling"):
+        gather([str(folder), str(folder / "calls")])
 
 
 def test_a_table_may_name_one_clip_often_but_ids_differ(tmp_path):

@@ -117,6 +117,8 @@ def test_weights_are_averaged(run, model_folder, tmp_path):
     assert (tmp_path / "mean" / "model.safetensors").is_file()
     code, out, err = run("average", tmp_path / "mean", model_folder)
     assert (code, out) == (2, "") and "two checkpoints at least" in err
+    code, out, err = run("average", tmp_path / "mean", "emofuse-small", model_folder)
+    assert (code, out) == (2, "") and "emofuse-small differ in" in err, "a name is a model here as elsewhere"
 
 
 @pytest.mark.parametrize("command", ["compare", "calibrate", "average"])

@@ -89,23 +89,23 @@ def test_an_error_of_an_answer_is_told_while_sound_still_comes(serve, voice, mon
 
 
 @pytest.mark.parametrize(
-    ("opening", "then", "code"),
+    ("opening", "then", "code", "told"),
     [
-        ('{"format": "mp3"}', None, "invalid"),
-        ("[" * 5000, None, "invalid"),
-        ('{"rate": 1}', None, "invalid"),
-        ("{}", b"odd", "unreadable"),
-        ("{}", "hello", "invalid"),
-        ('{"format": "opus"}', b"\xff" * 50, "unreadable"),
+        ('{"format": "mp3"}', None, "invalid", "; format: Input should be 'pcm16' or 'opus'"),
+        ("[" * 5000, None, "invalid", "any of format, rate, channels, key"),
+        ('{"rate": 1}', None, "invalid", "; rate: Input should be greater than or equal to 8000"),
+        ("{}", b"odd", "unreadable", "no whole number of 16-bit samples"),
+        ("{}", "hello", "invalid", "binary messages of sound"),
+        ('{"format": "opus"}', b"\xff" * 50, "unreadable", "no packet of opus"),
     ],
 )
-def test_what_is_no_stream_is_closed_with_its_reason(running, opening, then, code):
+def test_what_is_no_stream_is_closed_with_its_reason(running, opening, then, code, told):
     with connect(running.url.replace("http", "ws") + "/v1/stream") as socket:
         socket.send(opening)
         if then is not None:
             socket.send(then)
         found = answers(socket)
-        assert found[-1]["type"] == "error" and found[-1]["code"] == code
+        assert found[-1]["type"] == "error" and found[-1]["code"] == code and told in found[-1]["message"]
         assert socket.close_code in (1003, 1008)
 
 

@@ -75,9 +75,11 @@ async def _opening(socket: WebSocket) -> Opening:
     try:
         async with asyncio.timeout(SILENT):
             return Opening.model_validate_json(await socket.receive_text())
-    except (ValidationError, KeyError, TimeoutError):
+    except (ValidationError, KeyError, TimeoutError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else None
+        wrong = f"; {first['loc'][0]!s:.80}: {first['msg']}" if first and first["loc"] else ""
         valid = ", ".join(Opening.model_fields)
-        raise RefusedError(422, "invalid", f"the first message is a JSON text with any of {valid}") from None
+        raise RefusedError(422, "invalid", f"the first message is a JSON text with any of {valid}{wrong}") from None
 
 
 def _take_place(service: Service) -> None:

@@ -19,7 +19,7 @@ from emofuse.metrics.task import headline, scores_of, task_metrics
 from emofuse.metrics.undefined import counted_elsewhere
 from emofuse.model.config import ModelConfig
 from emofuse.model.familiarity import fingerprint
-from emofuse.model.folder import read_config
+from emofuse.model.folder import locate, read_config
 from emofuse.model.model import EmotionModel
 from emofuse.model.predict import GIVEN, Predictions
 from emofuse.tasks import Task
@@ -185,7 +185,7 @@ def average_checkpoints(folders: Sequence[str | Path], out: str | Path) -> Path:
     averaged in their logarithm; prediction sets are gone until `emofuse calibrate`, and so is what a modality is
     familiar with whose encoders differ. Raises CheckpointError when there are fewer than two, or they differ in shape.
     """
-    paths = [Path(f) for f in folders]
+    paths = [locate(f) for f in folders]
     if len(paths) < 2:
         raise CheckpointError(f"an average needs two checkpoints at least, got {len(paths)}")
     configs = [read_config(p) for p in paths]
