@@ -16,7 +16,7 @@ from typing import Any, Unpack
 import httpx
 import numpy as np
 
-from emofuse.errors import EmofuseError, MediaError
+from emofuse.errors import EmofuseError, MediaError, first_line
 from emofuse.files import replacing, well_formed
 from emofuse.media.clip import ClipInputs, PathOrName, Source
 from emofuse.media.formats import TEXT_SUFFIXES, existing_file
@@ -56,10 +56,9 @@ class Client:
     sent again after the time it names, `tries` times. `alone` False lets the service batch these requests with others'
     (quicker for many short ones); the last digits of an answer may then differ from a local one's. `acts`, a file, are
     applied to each clip, `rules` laid over its answers and `labels` answered by prototype, as `emofuse.load(acts=…,
-    rules=…, labels=…)` has it; with `mask` (or
-    `mask_names`) the words come back as `Analysis.masked` has them. It may be used from several threads, and as a
-    context manager. Raises `ServiceError` where there is no answer, and `MediaError` for what the model cannot read, as
-    a pipeline does.
+    rules=…, labels=…)` has it; with `mask` (or `mask_names`) the words come back as `Analysis.masked` has them. It may
+    be used from several threads, and as a context manager. Raises `ServiceError` where there is no answer, and
+    `MediaError` for what the model cannot read, as a pipeline does.
     """
 
     def __init__(
@@ -99,7 +98,10 @@ class Client:
     @cached_property
     def name(self) -> str:
         """Of the model that is served."""
-        return self._get("/v1/models")["models"][0]["name"]
+        try:
+            return str(self._get("/v1/models")["models"][0]["name"])
+        except (LookupError, TypeError) as error:
+            raise self._unknown(error) from error
 
     def __call__(self, source: Source | None = None, **inputs: Unpack[ClipInputs]) -> Analysis:
         """Analyse one clip, see `Pipeline`; moving pictures in memory (`frames`) are not sent."""
@@ -164,7 +166,7 @@ class Client:
         try:
             found = from_wire(shape | {"source": given, "id": name}, self._conformal)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ServiceError(f"{self.url} answers in a form that this version does not read ({error})") from error
+            raise self._unknown(error) from error
         return _noted(found, notes)
 
     @cached_property
@@ -173,12 +175,24 @@ class Client:
         return from_plain(self._get(f"/v1/models/{self.name}/conformal"))
 
     def _get(self, path: str) -> Any:
-        return self._sent("GET", path).json()
+        return self._json(self._sent("GET", path))
 
     def _post(self, fields: dict[str, str], files: dict[str, tuple[str, bytes]]) -> dict[str, Any]:
         if files:
-            return self._sent("POST", "/v1/analyze", data=fields, files=files).json()
-        return self._sent("POST", "/v1/analyze", json=fields).json()
+            return self._json(self._sent("POST", "/v1/analyze", data=fields, files=files))
+        return self._json(self._sent("POST", "/v1/analyze", json=fields))
+
+    def _json(self, reply: httpx.Response) -> Any:
+        try:
+            return reply.json()
+        except ValueError as error:
+            raise self._unknown(error) from error
+
+    def _unknown(self, error: Exception) -> ServiceError:
+        told = f"{type(error).__name__}: {first_line(error)}"
+        return ServiceError(
+            f"{self.url} answers in a form that this version does not read ({told}); is it emofuse serve?"
+        )
 
     def _sent(self, method: str, path: str, **body: Any) -> httpx.Response:
         """The answer to a request, sent again where the service says to. Raises ServiceError and MediaError."""
@@ -189,10 +203,15 @@ class Client:
                 raise ServiceError(f"{self.url} does not answer ({type(error).__name__}: {error})") from error
             if reply.status_code not in _TRIED_AGAIN or not left or _code(reply) == "quota":
                 break
-            time.sleep(min(60.0, float(reply.headers.get("retry-after", 1))))
+            time.sleep(_pause(reply.headers.get("retry-after", "")))
         if reply.is_success:
             return reply
         raise _error(reply)
+
+
+def _pause(told: str) -> float:
+    """Seconds to wait, of a Retry-After; where it names a date, as a proxy's may, a second."""
+    return min(60.0, float(told)) if told.isdecimal() else 1.0
 
 
 def _how(acts: PathOrName | None, mask: bool, names: Sequence[str] | None) -> dict[str, str]:

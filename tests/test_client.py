@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.server
+import threading
 from collections.abc import Iterator
 from dataclasses import fields
 
@@ -120,4 +122,38 @@ def test_it_comes_back_when_told_to(pipeline, tmp_path, monkeypatch):
     monkeypatch.setattr("emofuse.client.time.sleep", sleep)
     with serving(app) as url, Client(url) as client:
         assert client(text="sad").overall is not None
+    assert slept == [1.0]
+
+
+@pytest.mark.parametrize("body", [b"<html>hello</html>", b"[]", b'{"models": []}'])
+def test_what_is_no_service_of_ours_is_told(body, monkeypatch):
+    """Somebody else's server, behind a proxy that says when to come back by a date."""
+    asked: list[int] = []
+
+    class Stranger(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            asked.append(429 if not asked else 200)
+            self.send_response(asked[-1])
+            self.send_header("Retry-After", "Sat, 28 Nov 2026 00:00:00 GMT")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    slept: list[float] = []
+    monkeypatch.setattr("emofuse.client.time.sleep", slept.append)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with Client(f"http://127.0.0.1:{server.server_port}") as client:
+            with pytest.raises(ServiceError, match="is it emofuse serve"):
+                client(text="sad")
+            with pytest.raises(ServiceError, match="is it emofuse serve"):
+                client.name.upper()
+        server.shutdown()
     assert slept == [1.0]

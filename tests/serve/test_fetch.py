@@ -18,7 +18,8 @@ from emofuse.serve.problems import RefusedError
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.0.0.1", "192.168.1.1", "172.16.0.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1",
-     "::1", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "2002:7f00:1::", "::", "255.255.255.255"],
+     "::1", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "2002:7f00:1::", "::",
+     "64:ff9b::10.0.0.1", "255.255.255.255"],
 )  # fmt: skip
 def test_no_address_of_a_private_network_is_public(address):
     assert not is_public(ipaddress.ip_address(address))
