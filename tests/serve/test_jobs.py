@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -21,6 +21,14 @@ from emofuse.serve.keys import add_key
 from emofuse.serve.ledger import Ledger
 
 TEXT = "I am so happy today! This is terrible. I am sad, so sad."
+
+
+def wait_for(true: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Until something is so."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def until_done(running, job: str, seconds: float = 60.0, **options) -> dict:
@@ -81,8 +89,7 @@ def test_a_waiting_job_can_be_taken_back_and_too_many_are_refused(serve, tmp_pat
     running.service.batcher.call(lambda: (begun.set(), release.wait(60)))
     begun.wait(20)
     first = running.client.post("/v1/jobs", json={"text": "sad"}).json()["id"]
-    while running.service.jobs.ledger.count("running") == 0:
-        time.sleep(0.01)
+    wait_for(lambda: running.service.jobs.ledger.count("running") == 1)
     second = running.client.post("/v1/jobs", json={"text": "sad"}).json()["id"]
     refused = running.client.post("/v1/jobs", json={"text": "sad"})
     assert refused.status_code == 429 and refused.headers["retry-after"] == "60"
@@ -142,16 +149,14 @@ def test_a_full_disk_is_told_and_jobs_go_on_once_there_is_room(serve, tmp_path, 
     running.service.batcher.call(lambda: (begun.set(), release.wait(60)))
     begun.wait(20)
     job = running.client.post("/v1/jobs", json={"text": TEXT * 200}).json()["id"]
-    while jobs.ledger.count("running") == 0:
-        time.sleep(0.01)
+    wait_for(lambda: jobs.ledger.count("running") == 1)
     pages(jobs.ledger)
     reply = running.client.post("/v1/jobs", json={"text": TEXT * 5000})
     assert (reply.status_code, reply.json()["error"]["code"]) == (503, "full")
     assert reply.headers["retry-after"] == "60"
     assert [path.name for path in (tmp_path / "state" / "files").iterdir()] == [job]
     release.set()
-    while not jobs._unwritten:
-        time.sleep(0.01)
+    wait_for(lambda: jobs._unwritten)
     assert jobs.ledger.get(job, "127.0.0.1").answer is None
     pages(jobs.ledger, 1 << 30)
     assert until_done(running, job)["state"] == "done"
