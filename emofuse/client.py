@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import islice
@@ -18,7 +18,7 @@ import numpy as np
 
 from emofuse.errors import EmofuseError, MediaError, first_line
 from emofuse.files import replacing, well_formed
-from emofuse.media.clip import ClipInputs, PathOrName, Source
+from emofuse.media.clip import ClipInputs, PathOrName, Source, check_inputs
 from emofuse.media.formats import TEXT_SUFFIXES, existing_file
 from emofuse.media.image import read_image
 from emofuse.media.memory import as_sound
@@ -28,7 +28,7 @@ from emofuse.model.conformal import ConformalTable, from_plain
 from emofuse.notes import Note
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.conversation.acts import parse_acts
-from emofuse.pipeline.many import Item, as_inputs, with_sidecar
+from emofuse.pipeline.many import Item, as_inputs, check_items, with_sidecar
 from emofuse.pipeline.prototypes import Given, labels_to_text, read_labels
 from emofuse.pipeline.rules import Rules, read_rules
 from emofuse.pipeline.wire import from_wire
@@ -105,6 +105,7 @@ class Client:
 
     def __call__(self, source: Source | None = None, **inputs: Unpack[ClipInputs]) -> Analysis:
         """Analyse one clip, see `Pipeline`; moving pictures in memory (`frames`) are not sent."""
+        check_inputs(inputs)
         return self._analysed({"source": source, **inputs})
 
     def stream(self, source: Source | None = None, **inputs: Unpack[ClipInputs]) -> Iterator[Prediction]:
@@ -118,6 +119,7 @@ class Client:
         """
         if Path(target).suffix.lower() != ".mp4":
             raise MediaError(f"the service renders mp4, and the target is {str(target)!r}; name it .mp4")
+        check_inputs(inputs)
         given: dict[str, Any] = {"source": source, **inputs}
         fields, files = _body({key: value for key, value in given.items() if value is not None})
         asked = fields | self._always | {"render": "true", "blur": str(blur).lower()}
@@ -134,8 +136,7 @@ class Client:
 
         Items and errors are as `Pipeline.predict_iter` has them.
         """
-        if isinstance(items, (str, bytes, PathLike, Mapping)):
-            raise EmofuseError(f"this takes several paths, not the one {str(items)[:200]!r}; put it in a list")
+        check_items(items)
         source = iter(items)
         with ThreadPoolExecutor(window, "emofuse-client") as pool:
             waiting = [pool.submit(self._item, item, sidecars) for item in islice(source, window)]

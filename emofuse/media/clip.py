@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import merge
 from os import PathLike
@@ -11,7 +11,7 @@ from typing import IO, Any, TypedDict
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from emofuse.errors import MediaError
+from emofuse.errors import MediaError, nearest
 from emofuse.files import well_formed
 from emofuse.media.audio import BLOCK, AudioBlock, as_channels, as_waveform
 from emofuse.media.channels import CHANNEL_BLOCK, block_of
@@ -22,8 +22,8 @@ from emofuse.media.image import VideoFrame, read_image, read_picture
 from emofuse.media.limits import UNLIMITED, Limits
 from emofuse.media.memory import MemoryFile, as_file, as_sound, called, way_out
 from emofuse.media.stretch import WHOLE, Stretch, read_stretch
-from emofuse.media.talk import Count, chosen, read_channel, read_context, read_count, read_names
-from emofuse.media.transcript import Cue, Transcript, read_transcript, with_speakers
+from emofuse.media.talk import Count, chosen, read_channel, read_context, read_count, read_name, read_names
+from emofuse.media.transcript import Cue, Transcript, read_transcript, visible, with_speakers
 from emofuse.notes import Note
 from emofuse.types import SAMPLE_RATE
 
@@ -209,6 +209,14 @@ def _when(item: AudioBlock | VideoFrame) -> float:
     return item.start if isinstance(item, AudioBlock) else item.time
 
 
+def check_inputs(inputs: Iterable[str], *more: str) -> None:
+    """Raise MediaError for a name that is neither one of `ClipInputs` nor one of `more`."""
+    valid = {*ClipInputs.__annotations__, *more}
+    for name in inputs:
+        if name not in valid:
+            raise MediaError(f"no input {name!r}; {nearest(name, valid)}")
+
+
 def open_clip(
     source: Source | None = None,
     *,
@@ -232,7 +240,7 @@ def open_clip(
     `text` is always text. `transcript` is text or a file of it, told apart as `read_transcript` does. The others: see
     `ClipInputs`.
     """
-    (name,) = read_names([speaker], "speaker") or (None,) if speaker is not None else (None,)
+    name = read_name(speaker)
     clip = replace(
         _opened(source, audio, image, frames, text, transcript, name),
         context=read_context(context),
@@ -323,7 +331,7 @@ def _words(text: str | None, transcript: PathOrName | None, speaker: str | None)
         raise MediaError(
             f"text is a string, not {called(text)}: {way_out(text, 'text')}; a text file is a source or a transcript"
         )
-    lines = [" ".join(line.split()) for line in well_formed(text).splitlines()]
+    lines = [visible(line) for line in well_formed(text).splitlines()]
     return Transcript(tuple(with_speakers([Cue(line, speaker=speaker) for line in lines if line])))
 
 

@@ -83,6 +83,8 @@ def _held(data: bytes, name: str) -> MemoryFile:
 def _read(file: Any) -> bytes:
     if inspect.iscoroutinefunction(file.read):
         raise MediaError(f"a {type(file).__name__} is read with await; give the bytes: model(await file.read())")
+    if getattr(file, "closed", False) is True:
+        raise MediaError("the file is closed; hand it in while it is open, or give its path")
     data = file.read(LARGEST + 1)
     if isinstance(data, str):
         raise MediaError("the file was opened as text; open media with mode 'rb', or give words: text=file.read()")

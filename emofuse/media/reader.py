@@ -14,7 +14,7 @@ from emofuse.media.alignment import CHARACTERS_PER_SECOND, CueReader, by_sentenc
 from emofuse.media.asr import Transcriber
 from emofuse.media.audio import AudioBlock, SoundBuffer
 from emofuse.media.channels import Channels
-from emofuse.media.clip import Clip, ClipInputs, Source, open_clip
+from emofuse.media.clip import Clip, ClipInputs, Source, check_inputs, open_clip
 from emofuse.media.cutting import Cutter, spoken_spans
 from emofuse.media.decode import Reach
 from emofuse.media.faces.collect import FaceOptions, faces_in_image
@@ -81,6 +81,7 @@ def segments(
     Raises MediaError at the call for what cannot be opened, and while iterating for what cannot be decoded.
     """
     options = options or MediaOptions()
+    check_inputs(inputs)
     clip = open_clip(source, **inputs)
     if options.asr is not None and clip.transcript is None and clip.has_audio:
         require_package("faster_whisper", "asr")

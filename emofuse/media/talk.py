@@ -34,6 +34,15 @@ def read_context(context: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(turn for turn in turns if turn)
 
 
+def read_name(name: str | None) -> str | None:
+    """The name of the one who says all that nobody else is named for. Raises MediaError."""
+    if name is None:
+        return None
+    if not isinstance(name, str):
+        raise MediaError(f"speaker is a name, as in speaker='Ann', not {name!r:.80}")
+    return (read_names([name], "speaker") or ("",))[0]
+
+
 def read_names(names: Sequence[str] | str | None, what: str) -> tuple[str, ...] | None:
     """Names of speakers, each once; a string is one of them. `what` is the input for the error: MediaError."""
     if names is None:

@@ -105,7 +105,7 @@ def parse_transcript(text: str, name: str = "the transcript") -> Transcript:
             raise wrong[0]
         notes = (Note("cues_left_out", count=len(wrong), first=str(wrong[0])),) if wrong else ()
         return Transcript(tuple(sorted(cues, key=lambda cue: cue.start or 0.0)), notes)
-    return Transcript(tuple(with_speakers([Cue(_visible(line)) for line in lines if _visible(line)])))
+    return Transcript(tuple(with_speakers([Cue(visible(line)) for line in lines if visible(line)])))
 
 
 def read_text(path: str | PathLike[str] | MemoryFile) -> str:
@@ -262,12 +262,15 @@ def _to_seconds(parts: Sequence[str | None], line: str, number: int, name: str) 
 def _cue(raw: str) -> Cue:
     """Text without mark-up and invisible characters, and the speaker whom a voice tag names."""
     voice = _VOICE.search(raw)
-    speaker = _visible(html.unescape(voice.group(1))) if voice else None
-    return Cue(_visible(html.unescape(_TAG.sub("", raw))), speaker=speaker or None)
+    speaker = visible(html.unescape(voice.group(1))) if voice else None
+    return Cue(visible(html.unescape(_TAG.sub("", raw))), speaker=speaker or None)
 
 
-def _visible(text: str) -> str:
-    return " ".join("".join(c for c in text if c in _KEPT or unicodedata.category(c) not in ("Cc", "Cf")).split())
+def visible(text: str) -> str:
+    """A text without what nobody sees (control characters, marks of direction, zero-width spaces), each gap one space;
+    empty where joiners alone are left."""
+    seen = " ".join("".join(c for c in text if c in _KEPT or unicodedata.category(c) not in ("Cc", "Cf")).split())
+    return seen if seen.strip(_KEPT + " ") else ""
 
 
 def with_speakers(cues: Sequence[Cue]) -> list[Cue]:

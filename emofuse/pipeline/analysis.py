@@ -137,7 +137,7 @@ class Analysis:
         """One flat row a prediction, as in the CSV."""
         return [formats.as_row(self.source, p, self.words_of(p)) for p in self.segments]
 
-    def masked(self, names: Sequence[str] = ()) -> Analysis:
+    def masked(self, names: Sequence[str] | str = ()) -> Analysis:
         """The same analysis with personal data in its words masked, and these names: see `emofuse.pipeline.pii`."""
         words = None if self.transcript is None else pii.masked(self.transcript, names)
         return replace(self, transcript=words)

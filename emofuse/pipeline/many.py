@@ -11,8 +11,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from emofuse.errors import EmofuseError, MediaError, nearest
-from emofuse.media.clip import ClipInputs, Source
+from emofuse.errors import EmofuseError, MediaError
+from emofuse.media.clip import Source, check_inputs
 from emofuse.media.formats import sidecar_of
 from emofuse.media.prefetch import ahead, one_pool
 from emofuse.model.answering import Answering
@@ -30,6 +30,12 @@ _Found = tuple[ClipRun, int | None, Segment | None]
 """(run, person, segment); the segment None: the run has ended."""
 
 
+def check_items(items: object) -> None:
+    """Raise EmofuseError for what is no iterable of items, as a single path is not."""
+    if isinstance(items, (str, bytes, PathLike, Mapping)) or not isinstance(items, Iterable):
+        raise EmofuseError(f"this takes several paths, not the one {str(items)[:200]!r}; put it in a list")
+
+
 def as_inputs(item: object) -> tuple[str | None, dict[str, Any]]:
     """(id, what a call of the pipeline takes) of an item. Raises MediaError for keys that are not known."""
     if isinstance(item, Mapping) and ("array" in item or "raw" in item):
@@ -38,10 +44,7 @@ def as_inputs(item: object) -> tuple[str | None, dict[str, Any]]:
         return None, {"source": item}
     inputs = {str(key): value for key, value in item.items() if value is not None}
     name = inputs.pop("id", None)
-    valid = {"source", "media", "id", *ClipInputs.__annotations__}
-    for key in inputs:
-        if key not in valid:
-            raise MediaError(f"no input {key!r}; {nearest(key, valid)}")
+    check_inputs(inputs, "source", "media", "id")
     if "media" in inputs:
         if "source" in inputs:
             raise MediaError("source and media are the same and were both given; give one of them")
@@ -107,8 +110,8 @@ def finish(
     more than `readers`) have been taken and not come out. What is in a batch follows from the runs alone, not from
     who is quicker. An error of another kind than `caught` ends it all.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; at least 1 segment must be predicted at a time")
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size!r}; at least 1 segment must be predicted at a time")
     held = max((window or WINDOW * batch_size) - readers, 1)
     waiting: deque[ClipRun] = deque()
     ended: set[int] = set()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from emofuse.errors import MediaError
+from emofuse.files import well_formed
 from emofuse.types import Word
 
 _PATTERNS = (
@@ -18,12 +20,14 @@ _PATTERNS = (
 """Kind → what it looks like; the first that fits has it. A number has 7 to 19 digits: telephone, card, account."""
 
 
-def masked(words: Sequence[Word], names: Sequence[str] = ()) -> tuple[Word, ...]:
+def masked(words: Sequence[Word], names: Sequence[str] | str = ()) -> tuple[Word, ...]:
     """The words with e-mail and web addresses, IBANs, IPs, long numbers, and the names given, each as [kind].
 
     What spans several words becomes one, from the start of the first to the end of the last; marks around it stay. A
     name is masked whole, capitals aside. Names that are not given are not found: this is no recognition of entities.
+    A string is one name. Raises MediaError for names that are no strings.
     """
+    names = _listed(names)
     text, starts = "", []
     for word in words:
         starts.append(len(text))
@@ -44,6 +48,13 @@ def masked(words: Sequence[Word], names: Sequence[str] = ()) -> tuple[Word, ...]
         found.append(replace(words[index], text=_again(label, names), end=words[last].end))
         index = last + 1
     return tuple(found)
+
+
+def _listed(names: object) -> tuple[str, ...]:
+    listed = [names] if isinstance(names, str) else list(names) if isinstance(names, Iterable) else [names]
+    if not all(isinstance(name, str) for name in listed):
+        raise MediaError(f"names are a list of what to mask, as in names=['Ann Lee'], not {names!r:.80}")
+    return tuple(" ".join(well_formed(str(name)).split()) for name in listed)
 
 
 def _again(label: str, names: Sequence[str]) -> str:

@@ -9,18 +9,18 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from emofuse.errors import EmofuseError, MediaError, require_package
+from emofuse.errors import CheckpointError, EmofuseError, MediaError, require_package
 from emofuse.media.asr import find_recogniser
 from emofuse.media.clip import ClipInputs, PathOrName, Source
 from emofuse.media.prefetch import cores
 from emofuse.media.reader import MediaOptions, Progress
 from emofuse.model.answering import Answering
-from emofuse.model.folder import copy_checkpoint, locate, upload
+from emofuse.model.folder import ACCEPTED, copy_checkpoint, locate, upload
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.conversation.acts import Act, read_acts
 from emofuse.pipeline.conversation.apply import COVERAGE
 from emofuse.pipeline.conversation.conversation import Conversation
-from emofuse.pipeline.many import Item, Overview, as_inputs, finish, with_sidecar
+from emofuse.pipeline.many import Item, Overview, as_inputs, check_items, finish, with_sidecar
 from emofuse.pipeline.predict_batches import predict_batches
 from emofuse.pipeline.progress import Report, bar
 from emofuse.pipeline.prototypes import Given, Prototypes, read_labels
@@ -70,6 +70,8 @@ def load(
     its probabilities (docs/labels.md). Raises `CheckpointError` for a model that is missing, damaged, or of another
     schema, and `DataError` for wrong acts or rules.
     """
+    if not isinstance(model, (str, PathLike)):
+        raise CheckpointError(f"a model is a name, a folder or a hub id, not {model!r:.80}; give {ACCEPTED}")
     options, known, changes = _checked(options), read_acts(acts), read_rules(rules)
     if asr is not None:
         options = replace(options, asr=find_recogniser(asr), language=language or options.language)
@@ -165,8 +167,7 @@ class Pipeline:
         place. With `sidecars`, NAME.srt, .vtt or .txt beside a clip is its transcript where it comes without words,
         and a note says so.
         """
-        if isinstance(items, (str, bytes, PathLike, Mapping)):
-            raise EmofuseError(f"this takes several paths, not the one {str(items)[:200]!r}; put it in a list")
+        check_items(items)
         return self._answers(items, batch_size, window, sidecars, progress)
 
     def _answers(

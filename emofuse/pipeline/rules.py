@@ -116,6 +116,8 @@ def read_rules(source: str | PathLike[str] | Rules | None) -> Rules:
     """
     if source is None or isinstance(source, Rules):
         return source or Rules()
+    if not isinstance(source, (str, PathLike)):
+        raise DataError(f"rules are the path of a file or what read_rules returns, not {source!r:.80}")
     path = Path(source).expanduser()
     return parse_rules(read_text(path), str(path), path.parent)
 

@@ -68,6 +68,13 @@ def test_an_open_file_is_read_from_where_it_stands_and_one_at_its_end_is_refused
         open_clip(file)
 
 
+def test_a_file_that_is_closed_is_refused(make: Any) -> None:
+    with make.clip("a.wav", sound=make.tone(0.2)).open("rb") as file:
+        pass
+    with pytest.raises(MediaError, match="the file is closed; hand it in while it is open, or give its path"):
+        as_file(file)
+
+
 def test_a_text_in_memory_needs_its_name(tmp_path: Path) -> None:
     cue = b"1\n00:00:01,000 --> 00:00:02,000\nhello\n"
     file = io.BytesIO(cue)

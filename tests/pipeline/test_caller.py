@@ -6,6 +6,7 @@ import contextlib
 import locale
 import multiprocessing
 import os
+import re
 import signal
 import warnings
 from collections.abc import Iterator
@@ -172,3 +173,30 @@ def test_one_path_is_not_several(pipeline, path):
 def test_masked_arrays_are_refused(pipeline):
     with pytest.raises(MediaError, match="masked"):
         pipeline(image=np.ma.masked_array(np.zeros((99, 99, 3), np.uint8)))
+
+
+def test_an_input_that_is_misspelt_names_the_nearest(pipeline, sample):
+    for call in (pipeline, pipeline.stream):
+        with pytest.raises(MediaError, match="no input 'transcipt'; did you mean 'transcript'"):
+            list(call(sample, transcipt="so sad"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (lambda load, folder: load(5), "a model is a name, a folder or a hub id, not 5"),
+        (lambda load, folder: load(folder, rules=5), "rules are the path of a file or what read_rules returns, not 5"),
+        (lambda load, folder: load(folder, acts=5), "acts are the path of a file or what read_acts returns, not 5"),
+    ],
+)
+def test_arguments_of_another_kind_say_what_is_valid(folder, asked, told):
+    with pytest.raises(EmofuseError, match=re.escape(told)):
+        asked(emofuse.load, folder)
+
+
+def test_words_that_nobody_sees_are_none(pipeline):
+    for text in ("\u200b\u200b", "\u202e \x00", "\u200d", "\ufeff"):
+        found = pipeline(text=text)
+        assert found.overall is None and not found.segments and found.notes[-1].code == "nothing_found"
+    assert [word.text for word in pipeline(text="\ufeffso\u200b sad\x00").transcript] == ["so", "sad"]
+    assert pipeline(text="\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645").transcript[0].text.count("\u200c") == 1

@@ -93,8 +93,10 @@ def test_words_beside_a_clip_are_its_transcript(pipeline, sample, words, tmp_pat
 
 
 def test_one_item_is_not_several(pipeline, sample):
-    for one in (str(sample), sample, {"text": "sad"}):
+    for one in (str(sample), sample, {"text": "sad"}, None, 5):
         with pytest.raises(EmofuseError, match="put it in a list"):
             pipeline.predict_many(one)
     with pytest.raises(ValueError, match="batch_size is 0"):
         next(pipeline.predict_iter([{"text": "sad"}], 0))
+    with pytest.raises(ValueError, match="batch_size is '16'"):
+        next(pipeline.predict_iter([{"text": "sad"}], "16"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from emofuse.errors import MediaError
 from emofuse.pipeline.pii import masked
 from emofuse.types import Word
 
 
-def said(text: str, names: tuple[str, ...] = ()) -> str:
+def said(text: str, names: Any = ()) -> str:
     words = [Word(part, float(i), i + 1.0, "ann") for i, part in enumerate(text.split())]
     return " ".join(word.text for word in masked(words, names))
 
@@ -38,6 +41,13 @@ def test_names_are_masked_where_they_are_given():
         == "Hello [name], says [name]. Leeway is fine."
     )
     assert said("Hello Ann") == "Hello Ann"
+
+
+def test_a_string_is_one_name_and_gaps_are_gaps():
+    assert said("Ann Lee has a dog", "Ann Lee") == said("Ann Lee has a dog", [" Ann\tLee"]) == "[name] has a dog"
+    for wrong in (5, [5], None):
+        with pytest.raises(MediaError, match=r"names are a list of what to mask, as in names=\['Ann Lee'\], not"):
+            said("Ann", wrong)
 
 
 def test_a_mask_keeps_the_seconds_and_the_speaker():

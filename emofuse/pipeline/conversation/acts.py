@@ -82,7 +82,11 @@ def read_acts(source: str | PathLike[str] | Sequence[Act]) -> tuple[Act, ...]:
 
     Raises `DataError` that names the act and what is wrong with it, for an unknown key, measure, class or kind.
     """
-    return parse_acts(read_text(source), str(source)) if isinstance(source, (str, PathLike)) else tuple(source)
+    if isinstance(source, (str, PathLike)):
+        return parse_acts(read_text(source), str(source))
+    if not isinstance(source, Sequence) or not all(isinstance(act, Act) for act in source):
+        raise DataError(f"acts are the path of a file or what read_acts returns, not {source!r:.80}")
+    return tuple(source)
 
 
 def parse_acts(text: str, source: str = "acts") -> tuple[Act, ...]:

@@ -13,7 +13,7 @@ from emofuse.errors import MediaError, check_coverage
 from emofuse.explain.causes import Cause
 from emofuse.explain.causes import causes as causes_among
 from emofuse.media.clip import PathOrName, Sound
-from emofuse.media.talk import among, read_context, read_names
+from emofuse.media.talk import among, read_context, read_name, read_names
 from emofuse.media.transcript import join
 from emofuse.pipeline import formats
 from emofuse.pipeline.analysis import Analysis
@@ -113,7 +113,7 @@ class Conversation:
         wrong = sorted(inputs.keys() - TurnInputs.__annotations__.keys())
         if wrong:
             raise MediaError(f"a turn takes no {wrong[0]}=; its inputs are text, speaker, {', '.join(TURN_INPUTS)}")
-        name = None if speaker is None else (read_names([speaker], "speaker") or ("",))[0]
+        name = read_name(speaker)
         context = tuple(self._history[-self._reads :]) if self._reads else ()
         predicted = self._only is None or among(name, self._only)
         given = {"source": source, "text": text, "speaker": name, **inputs}
