@@ -144,12 +144,12 @@ def section(found: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def laid(card: str, text: str) -> str:
+def laid(card: str, text: str, heading: str = HEADING) -> str:
     """A card with the section in the place of the one it has. Raises ValueError where it has none."""
-    pattern = rf"(?ms)^{re.escape(HEADING)}\n.*?(?=^#{{2,3}} )"
+    pattern = rf"(?ms)^{re.escape(heading)}\n.*?(?=^#{{2,3}} )"
     if not re.search(pattern, card):
-        raise ValueError(f"the card has no section {HEADING!r} that another follows")
-    return re.sub(pattern, lambda _: f"{HEADING}\n{text}\n\n", card, count=1)
+        raise ValueError(f"the card has no section {heading!r} that another follows")
+    return re.sub(pattern, lambda _: f"{heading}\n{text}\n\n", card, count=1)
 
 
 def main() -> None:

@@ -1,9 +1,10 @@
 """Ship emofuse-small: the trained folder, its figures by corpus, its pictures and its model card.
 
     uv run python recipes/emofuse-small/card.py ROOT [--model runs/emofuse-small/model] [--end-to-end end_to_end.json]
-        [--audit audit.json] [--to checkpoints/emofuse-small] [--limit N] [--before report.json]
+        [--audit audit.json] [--voices voices.json] [--to checkpoints/emofuse-small] [--limit N] [--before report.json]
 
-Every figure of the card is measured here on development parts under ROOT, or was by `end_to_end.py` and `audit.py`;
+Every figure of the card is measured here on development parts under ROOT, or was by `end_to_end.py`, `audit.py` and
+`voices.py`;
 `--before` is the report that an earlier generation was shipped with.
 """
 
@@ -290,11 +291,11 @@ def filled(template: str, texts: Mapping[str, str]) -> str:
     return re.sub(r"\{([A-Z_]+)\}", lambda found: texts[found[1]], template)
 
 
-def audit() -> ModuleType:
-    """The script beside this one."""
+def beside(name: str) -> ModuleType:
+    """A script beside this one."""
     sys.path.insert(0, str(HERE))
     try:
-        return importlib.import_module("audit")
+        return importlib.import_module(name)
     finally:
         sys.path.remove(str(HERE))
 
@@ -306,6 +307,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=Path("runs/emofuse-small/model"))
     parser.add_argument("--end-to-end", type=Path, default=Path("end_to_end.json"))
     parser.add_argument("--audit", type=Path, default=Path("audit.json"), help="what audit.py found")
+    parser.add_argument("--voices", type=Path, default=Path("voices.json"), help="what voices.py found")
     parser.add_argument("--to", type=Path, default=Path("checkpoints/emofuse-small"))
     parser.add_argument("--before", type=Path, help="report.json of an earlier generation")
     parser.add_argument("--limit", type=int, help="at most so many utterances a part")
@@ -323,7 +325,8 @@ def main() -> None:
         "CALIBRATION": calibration(kept),
         "CHALLENGE": sentences(hand_written),
         "END_TO_END": end_to_end_rows(json.loads(given.end_to_end.read_text("utf-8"))),
-        "AUDIT": audit().section(json.loads(given.audit.read_text("utf-8"))),
+        "AUDIT": beside("audit").section(json.loads(given.audit.read_text("utf-8"))),
+        "VOICES": beside("voices").section(json.loads(given.voices.read_text("utf-8"))),
         "PARAMETERS": f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f}",
         "MEGABYTES": f"{sum(path.stat().st_size for path in given.model.iterdir() if path.is_file()) / 1e6:.0f}",
         "SPEED": speed(spent),

@@ -42,4 +42,7 @@ once runs/face-targets face_targets.py "$root" --net package/model --teacher run
 stage face-distil.yaml "$root" data.sources.0.root="$PWD/runs/face-targets" "$@"
 stage fusion.yaml "$root" "$@"
 python "$here/end_to_end.py" "$root" --model runs/emofuse-small/model --json runs/end_to_end.json
-python "$here/card.py" "$root" --end-to-end runs/end_to_end.json --to runs/emofuse-small-card
+python "$here/audit.py" "$root" --model runs/emofuse-small/model --limit 1000 --out runs/audit.json
+python "$here/voices.py" "$root" --model runs/emofuse-small/model --out runs/voices.json
+python "$here/card.py" "$root" --end-to-end runs/end_to_end.json --audit runs/audit.json --voices runs/voices.json \
+    --to runs/emofuse-small-card

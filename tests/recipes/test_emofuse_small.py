@@ -6,6 +6,7 @@ import importlib.util
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -14,6 +15,9 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 from transformers import BertConfig, BertModel
+
+from emofuse.calibration.parts import Parts
+from emofuse.model.model import EmotionModel
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "emofuse-small"
 
@@ -121,6 +125,7 @@ def test_every_figure_of_the_card_is_filled_in(card: ModuleType) -> None:
             "CHANGES",
         ),
         "AUDIT",
+        "VOICES",
     }
     assert re.findall(r"\d+ ms|(?<![\d.])0?\.\d{2,}|\d+ %(?! interval)|[\d,]+ steps|\d+(?:\.\d+)? MB", template) == []
     assert card.filled("{A} of {B}", {"A": "1", "B": "{A}"}) == "1 of {A}"
@@ -156,6 +161,59 @@ def test_the_audit_is_laid_into_its_section_alone(audit: ModuleType, card: Modul
     with pytest.raises(ValueError, match="has no section"):
         audit.laid("# x\n", text)
     assert audit.HEADING in card.TEMPLATE.read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def voices() -> Iterator[ModuleType]:
+    sys.path.insert(0, str(FOLDER))
+    yield script("voices")
+    sys.path.remove(str(FOLDER))
+
+
+@pytest.fixture
+def heard(voices: ModuleType) -> tuple[EmotionModel, list]:
+    """The shipped model, and states of three corpora: classes lie apart, in the third corpus elsewhere."""
+    model, rng = EmotionModel.from_pretrained("emofuse-small", lean=True).eval(), np.random.default_rng(0)
+    width = model.modality_heads["speech"].tasks["emotion"].linear.in_features
+    centres, moved = rng.normal(0, 1.5, (7, width)), rng.normal(0, 3, (7, width))
+
+    def parts(name: str, classes: np.ndarray) -> Parts:
+        labels = np.arange(140) % 7
+        targets = {t.name: np.full((140, t.width), np.nan) for t in model.tasks} | {"emotion": np.eye(7)[labels]}
+        states = (classes[labels] + rng.normal(0, 1, (140, width))).astype(np.float32)
+        return voices.parts_of(model, name, states, targets, [f"{name}{n // 14}" for n in range(140)])
+
+    corpora = (("ravdess", centres), ("emodb", centres), ("nemo", moved))
+    return model, [voices.Voices(n, parts(n, c), np.ones(140), parts(n, c), parts(n, -c)) for n, c in corpora]
+
+
+def test_a_corpus_left_out_is_measured_by_a_fit_that_has_not_met_it(voices: ModuleType, heard: tuple) -> None:
+    model, corpora = heard
+    before = {name: weight.clone() for name, weight in model.encoders["speech"].state_dict().items()}
+    found = {each["corpus"]: each for each in voices.left_out(model, corpora)}
+    assert all(each["with"]["uar"] > 0.95 for each in found.values())
+    assert found["emodb"]["without"]["uar"] > 0.95 and found["nemo"]["without"]["uar"] < 0.5
+    assert found["nemo"]["without"]["ece"] > found["nemo"]["with"]["ece"] + 0.1
+    assert all(torch.equal(before[n], w) for n, w in model.encoders["speech"].state_dict().items())
+
+
+def test_the_telephone_is_a_paired_difference_and_both_go_into_the_card(
+    voices: ModuleType, heard: tuple, card: ModuleType, audit: ModuleType
+) -> None:
+    model, corpora = heard
+    voices.fit(model, corpora)
+    calls = list(voices.telephone(model, corpora))
+    assert all(e["change"] == pytest.approx(e["telephone"]["uar"] - e["recorded"]["uar"]) for e in calls)
+    assert all(e["low"] <= e["change"] <= e["high"] and e["change"] < -0.5 for e in calls)
+    measured = calls[0]["recorded"]
+    strangers = [{"corpus": "emodb", "with": measured, "without": measured | {"uar": 0.25, "size": 6.0}}]
+    text = voices.section({"limit": 300, "left_out": strangers, "telephone": calls})
+    (row,) = [line for line in text.splitlines() if line.startswith("| EMO-DB speakers 13 and 14 (German) | 140 |")][:1]
+    assert "| 0.250 |" in row and row.rstrip(" |").endswith("; 6")
+    wide, narrow, change = calls[2]["recorded"]["uar"], calls[2]["telephone"]["uar"], calls[2]["change"]
+    assert f"| nEMO, two speakers (Polish) | 140 | {wide:.3f} | {narrow:.3f} | {change:+.3f} [" in text
+    assert voices.HEADING in card.TEMPLATE.read_text("utf-8")
+    assert audit.laid(f"{voices.HEADING}\nold\n\n## Next\n", text, voices.HEADING).endswith(f"{text}\n\n## Next\n")
 
 
 def test_changes_are_of_measures_that_both_reports_have(card: ModuleType) -> None:
