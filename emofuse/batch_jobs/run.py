@@ -50,7 +50,8 @@ def settled(options: JobOptions) -> JobOptions:
     """The options as all who work on the job can take them, from wherever they are started.
 
     A model's folder is absolute, and precision is not chosen by measuring: "auto" is bfloat16 on a GPU that has it,
-    else float32; int8 is for who asks for it.
+    else float32; int8 is for who asks for it. Raises EmofuseError for a precision or a device that is not there, which
+    would else begin a job that nobody can do.
     """
     from emofuse.model.folder import locate, shipped
     from emofuse.runtime.backend import choose_backend, choose_device
@@ -58,6 +59,11 @@ def settled(options: JobOptions) -> JobOptions:
     if options.model not in shipped() and Path(options.model).expanduser().is_dir():
         options = replace(options, model=str(Path(options.model).expanduser().absolute()))
     if options.precision != "auto":
+        if installed("torch"):
+            from emofuse.runtime.precision import check_precision
+
+            check_precision(options.precision)
+            choose_device(options.device)
         return options
     if choose_backend(locate(options.model), "auto") != "torch" or not installed("torch"):
         return replace(options, precision="float32")

@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +87,8 @@ class Outputs:
     """Seconds between those rows."""
     blur: bool = False
     """Whether faces are blurred in a video that is rendered."""
+    not_made: list[Path] = field(default_factory=list)
+    """Files that a clip had nothing for."""
 
     def check(self, sources: Sequence[Path], transcripts: Sequence[Path | None] = ()) -> None:
         """Find out before the work what could not or must not be written after it. Raises `MediaError`."""
@@ -131,23 +133,32 @@ class Outputs:
         return "-" in (self.json, self.csv, self.seconds)
 
     def write_each(self, source: Path | None, result: Analysis) -> None:
-        """Write the files that are about one clip alone."""
+        """Write the files that are about one clip alone; of one that the clip has nothing for a line is told.
+
+        Raises OutputError, as for a disk that is full.
+        """
         for ending, path in self._files_of(source):
-            if ending == ".png":
-                result.plot(path)
-            elif ending == ".mp4":
-                from emofuse.pipeline.render import render
+            try:
+                self._write(ending, path, result)
+            except OutputError:
+                raise
+            except (MediaError, DataError) as error:
+                complain(f"{path} was not written: {error}")
+                self.not_made.append(path)
 
-                render(result, path, blur=self.blur)
-            elif ending == ".html":
-                from emofuse.pipeline.call_report import call_report
+    def _write(self, ending: str, path: Path, result: Analysis) -> None:
+        if ending == ".png":
+            result.plot(path)
+        elif ending == ".mp4":
+            from emofuse.pipeline.render import render
 
-                try:
-                    write_file(path, call_report(result).to_html())
-                except DataError as error:
-                    complain(str(error))
-            else:
-                write_file(path, result.to_text(ending))
+            render(result, path, blur=self.blur)
+        elif ending == ".html":
+            from emofuse.pipeline.call_report import call_report
+
+            write_file(path, call_report(result).to_html())
+        else:
+            write_file(path, result.to_text(ending))
 
 
 def put(target: str, text: str) -> None:

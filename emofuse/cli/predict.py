@@ -158,7 +158,7 @@ def _handed(source: Path | None) -> Path | MemoryFile | None:
 def _follow(answers: Iterable[Answer], outputs: Outputs, coverage: float | None, widest: int | None) -> int:
     """Write each answer as it comes, with a table on stdout, or a line on stderr where it failed.
 
-    The exit code: 2 where all failed, 3 where some.
+    The exit code: 2 where all failed, or a file of a single clip could not be made, 3 where some.
     """
     from emofuse.cli.table import show
     from emofuse.pipeline.formats import csv_text
@@ -181,7 +181,9 @@ def _follow(answers: Iterable[Answer], outputs: Outputs, coverage: float | None,
                     show(shown, told)
     if outputs.seconds and done:
         put(outputs.seconds, csv_text(seconds))
-    return 0 if not failed else SOME_FAILED if done else 2
+    if outputs.not_made and not outputs.several:
+        return 2
+    return 0 if not failed and not outputs.not_made else SOME_FAILED if done else 2
 
 
 def _expand(clips: Sequence[Path]) -> list[Path]:

@@ -46,14 +46,19 @@ def loaded(folder: Path, device: torch.device, precision: str) -> EmotionModel:
     return apply_within(model, chosen) if guarded else apply(model, chosen)
 
 
+def check_precision(precision: str) -> None:
+    """Raise EmofuseError for a precision that there is none of."""
+    if precision not in get_args(Precision):
+        raise EmofuseError(f"no precision {precision!r}; valid: {', '.join(get_args(Precision))}")
+
+
 def choose(model: EmotionModel, precision: str) -> Chosen:
     """The precision meant by "auto", or the named one. Raises EmofuseError for one that is not there.
 
     On a GPU "auto" is bfloat16 where the GPU has it; on a CPU it is float32 for small models, else the fastest of
     float32, bfloat16 and 8 bits in a probe of a few milliseconds.
     """
-    if precision not in get_args(Precision):
-        raise EmofuseError(f"no precision {precision!r}; valid: {', '.join(get_args(Precision))}")
+    check_precision(precision)
     if precision == "int8" and model.device.type != "cpu":
         raise EmofuseError(f"int8 runs on a cpu, not on {model.device.type!r}; take bfloat16, or device='cpu'")
     if precision != "auto":

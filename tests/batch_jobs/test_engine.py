@@ -14,7 +14,7 @@ import emofuse
 from emofuse.batch_jobs.engine import Engine
 from emofuse.batch_jobs.job import JobOptions
 from emofuse.batch_jobs.run import open_job
-from emofuse.errors import DataError, MediaError, OutputError
+from emofuse.errors import DataError, EmofuseError, MediaError, OutputError
 from emofuse.media.decode import read_audio
 from emofuse.types import SAMPLE_RATE
 
@@ -142,3 +142,18 @@ def test_another_model_is_not_worked_with(job_of, model_folder, tmp_path):
         open_job(job.folder, [str(tmp_path / "other.csv")], JobOptions(str(changed), "cpu", batch_size=4))
     with pytest.raises(DataError, match="inputs of 1 items, now 2, or what is in them"):
         job_of("other", ["a,so sad,", "b,so sad,"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"precision": "float8"}, "no precision 'float8'; valid: auto"),
+        ({"precision": "int8", "device": "gpu"}, "cannot compute on 'gpu'; valid here: auto"),
+    ],
+)
+def test_options_that_nobody_can_work_with_begin_no_job(model_folder, tmp_path, wrong, told):
+    (tmp_path / "t.csv").write_text("text\nsad\n")
+    options = JobOptions(**{"model": str(model_folder), "device": "cpu"} | wrong)
+    with pytest.raises(EmofuseError, match=told):
+        open_job(tmp_path / "out", [str(tmp_path / "t.csv")], options)
+    assert not (tmp_path / "out").exists()

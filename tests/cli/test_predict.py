@@ -370,3 +370,17 @@ def test_bytes_and_encodings_at_the_edges(model_folder, tmp_path):
     code, _, err = call("--text", "hi", "--json", "-", shell=" > /dev/full")
     assert code == 2 and "cannot write to stdout" in one_line(err.decode())
     assert call("--text", "hi", shell=" >&- 2>&-")[0] == 0
+
+
+def test_a_file_that_a_clip_has_nothing_for_ends_neither_the_run_nor_well(predict, sample, tmp_path):
+    code, out, err = predict(sample, "--report", tmp_path / "report.html")
+    assert code == 2 and "overall: " in out and "report.html was not written: " in one_line(err)
+    (tmp_path / "notes").mkdir()
+    clips = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    for clip in clips:
+        clip.write_text("I am so happy!")
+    made = ["--render", tmp_path / "notes", "--srt", tmp_path / "notes"]
+    code, out, err = predict(*clips, *made, "--json", tmp_path / "all.json")
+    assert code == 3 and len(json.loads((tmp_path / "all.json").read_text())) == 2
+    assert [f"{name}.mp4 was not written: " in err for name in "ab"] == [True, True] and "Traceback" not in err
+    assert sorted(path.name for path in (tmp_path / "notes").iterdir()) == ["a.srt", "b.srt"]

@@ -50,6 +50,7 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         code = 130
     except BaseException as error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the parent ends whom it hears an error of, here its bearer
         from emofuse.errors import EmofuseError
 
         if not isinstance(error, EmofuseError):
