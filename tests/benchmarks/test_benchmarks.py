@@ -10,6 +10,8 @@ import av
 import numpy as np
 import pytest
 
+from emofuse.errors import DataError
+
 
 @pytest.fixture(autouse=True)
 def importable(repository, monkeypatch):
@@ -193,3 +195,51 @@ def test_a_sentence_is_spoken_and_disturbed(dialogue, monkeypatch):
     assert all(sound.dtype == np.float32 and len(sound) > SAMPLE_RATE / 4 for sound in asked)
     clean, noisy = asked[0], asked[5]
     assert len(clean) == len(noisy) and np.std(noisy - clean) > 0.05
+
+
+def test_a_silent_lexicon_is_as_if_no_word_were_known_and_speaks_again(tiny_model, dialogue):
+    import torch
+
+    from benchmarks import lexicon
+    from emofuse.data.examples import Example
+
+    model = tiny_model
+    torch.nn.init.normal_(model.encoder("text").lexicon.weight, generator=torch.Generator().manual_seed(0))
+    targets = {task.name: np.full(task.width, np.nan) for task in model.tasks}
+    examples = [Example(u.id, u, targets, frozenset({"text"}), u.id) for u in dialogue]
+    before, after = lexicon.both(model, "meld", examples)
+    with lexicon.silent(model):
+        assert not model.encoder("text").lexicon.weight.any()
+    again, _ = lexicon.both(model, "meld", examples)
+    moved = np.abs(before.states["text"] - after.states["text"]).max(axis=1)
+    assert (moved > 1e-3).sum() >= 2 and np.array_equal(before.states["text"], again.states["text"])
+    model.encoder("text").lexicon = None
+    with pytest.raises(DataError, match="has no lexicon"), lexicon.silent(model):
+        pass
+
+
+def test_what_the_lexicon_gives_is_with_less_without():
+    from benchmarks import lexicon
+    from emofuse.calibration.parts import Parts
+    from emofuse.tasks import EMOTIONS, TASKS
+
+    truth = np.eye(len(EMOTIONS))[[0, 1, 1, 2]]
+    states = np.array([[0.0, 0], [4, 0], [5, 0], [0, 5]], np.float32)
+    wrong = truth[[0, 1, 2, 0]]
+    parts = Parts("x", {"text": {"emotion": truth}}, {"text": states}, {"emotion": truth}, list("abcd"))
+    worse = Parts("x", {"text": {"emotion": wrong}}, {"text": states * [1, 0]}, {"emotion": truth}, list("abcd"))
+    part = lexicon.Part("x", "texts", (("emotion", "accuracy"),))
+    (row,) = lexicon.shipped(part, parts, worse)
+    assert row[:7] == ("texts", "emotion.accuracy", "as trained", "4", "1.000", "0.750", "+0.250")
+    heads = [lexicon.fitted([side] * 20) for side in (parts, worse)]
+    (row,) = lexicon.refitted(part, (parts, worse), heads)
+    assert row[2:4] == ("fitted anew", "4") and float(row[6]) > 0
+    assert not lexicon.answers(*heads[0], states)[:, 3:].any() and TASKS["emotion"].width == len(EMOTIONS)
+
+
+def test_sentences_written_by_hand_are_english_and_labelled(tiny_model):
+    from benchmarks.lexicon import hand_written
+
+    examples = hand_written(tiny_model.tasks)
+    assert len(examples) == 120 and len({e.cluster for e in examples}) == 120
+    assert all(e.targets["emotion"].sum() == 1 and e.load().words for e in examples)
