@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from emofuse.corpora.manifest.formulas import unguarded
 from emofuse.errors import DataError, MediaError, first_line
+from emofuse.files import well_formed
 from emofuse.media.remote import is_address, opened
 from emofuse.media.stretch import read_stretch
 
@@ -234,6 +235,8 @@ def _jsonl(name: str, text: str) -> pyarrow.Table:
             ) from error
         if not isinstance(row, dict):
             raise DataError(f"manifest {name}, line {number}: a JSON {type(row).__name__}, not an object")
+        if "\\ud" in line.lower():  # halves of characters, which a table cannot hold
+            row = json.loads(well_formed(json.dumps(row, ensure_ascii=False)))
         rows.append(row)
     columns = dict.fromkeys(key for row in rows for key in row)
     return pyarrow.table({c: _array(c, [row.get(c) for row in rows]) for c in columns})

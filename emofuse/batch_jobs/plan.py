@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +129,9 @@ def _files(name: str) -> list[Path]:
 
 def _of_file(path: Path) -> Item:
     given, path = path, path.absolute()
+    if well_formed(str(path)) != str(path):
+        name, whole = (os.fsencode(one).decode("utf-8", "backslashreplace") for one in (given, path))
+        return Item(name, whole, problem=f"cannot read {name}: its name is not UTF-8, which tables hold; rename it")
     words = sidecar_of(path)
     return Item(str(given), str(path), transcript=str(words) if words else None, sidecar=words is not None)
 

@@ -47,6 +47,13 @@ def test_a_line_of_json_ends_where_the_line_ends(read):
     assert row["text"] == "one\u2028line"
 
 
+def test_halves_of_characters_are_signs_of_what_was_lost(read):
+    """As posts have them that were cut within an emoji."""
+    (row,) = read(r'{"text": "so sad \ud83d", "id": "\ud800", "tags": ["\udfff", "\ud83d\ude00"]}', "t.jsonl")
+    assert (row["text"], row["id"], row["extras"]) == ("so sad \ufffd", "\ufffd", {"tags": ["\ufffd", "\U0001f600"]})
+    assert pyarrow.array([row["text"]]).to_pylist() == ["so sad \ufffd"]
+
+
 def test_other_kinds_of_tables_hold_the_same(read, tmp_path):
     rows = [
         {"text": "so sad", "context": ["A: hi", "B: no"], "k": 1},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import fsspec
 import pytest
 
@@ -84,3 +86,16 @@ def test_a_plan_is_read_as_it_was_written(tmp_path):
     back = [*read_shard(tmp_path / "plan.parquet", 0), *read_shard(tmp_path / "plan.parquet", 1)]
     full = [{"n": None, "who": None} | e for e in extras]
     assert [vars(b) for b in back] == [vars(i) | {"extras": e} for i, e in zip(items, full, strict=True)]
+
+
+def test_a_file_whose_name_is_not_utf8_is_set_aside_and_the_others_stay(tmp_path):
+    home = os.fsencode(tmp_path)
+    for name in (b"a\nb.wav", b"\xff.wav", b"\xfe.wav", "\u4f60.wav".encode()):
+        with open(os.path.join(home, name), "wb") as file:  # noqa: PTH118, PTH123  # of bytes
+            file.write(b"sound")
+    items = gather([str(tmp_path)])
+    write_plan(tmp_path / "plan.parquet", [items])
+    found = {item.id.removeprefix(f"{tmp_path}/"): item.problem for item in read_shard(tmp_path / "plan.parquet", 0)}
+    assert set(found) == {"a\nb.wav", "\u4f60.wav", r"\xff.wav", r"\xfe.wav"}
+    assert found["a\nb.wav"] is found["\u4f60.wav"] is None
+    assert "its name is not UTF-8, which tables hold; rename it" in (found[r"\xff.wav"] or "")
