@@ -64,6 +64,21 @@ def later(on_epoch: OnEpoch | None, epochs: int) -> OnEpoch | None:
     return None if on_epoch is None else lambda epoch, score: on_epoch(epochs + epoch, score)
 
 
+LEARNT = ("fusion", "optim", "loss", "augment")
+"""Sections that say what a run learns, and of which it can hold no other without being trained."""
+
+
+def _change(made: Recipe, now: Recipe, sections: Sequence[str]) -> str | None:
+    """The first value that two recipes differ in, as a message has it: `optim.lr 0.0003, now 0.1`; None for none."""
+    before, after = (plain | plain["model"] for plain in (made.model_dump(mode="json"), now.model_dump(mode="json")))
+    for section in sections:
+        for key, value in after[section].items():
+            if before[section].get(key) != value:
+                where = "model.fusion" if section == "fusion" else section
+                return f"{where}.{key} {before[section].get(key)!r:.60}, now {value!r:.60}"
+    return None
+
+
 class Run:
     """One seed of a recipe in a folder of its own."""
 
@@ -143,8 +158,14 @@ class Run:
         if not (model / "report.json").is_file() or not (model / "recipe.yaml").is_file():
             return False
         made = load_recipe(model / "recipe.yaml")
-        made = stage_list(made, self.folder)[-1] if made.stages else made
+        staged = bool(made.stages)
+        made = stage_list(made, self.folder)[-1] if staged else made
         more = made.train.epochs < self.recipe.train.epochs
+        if not staged and (changed := _change(made, self.recipe, ("fusion",) if more else LEARNT)) is not None:
+            raise RecipeError(
+                f"{self.folder} holds a finished run with {changed}, which stays as it is; choose "
+                "another output.folder, or start anew with output.overwrite=true"
+            )
         if more and any(strategy.kind == "adalora" for strategy in self.recipe.strategy.values()):
             raise RecipeError(
                 f"{self.folder} holds a finished run of {made.train.epochs} epochs, and AdaLoRA's ranks are settled "

@@ -80,8 +80,15 @@ def test_a_finished_run_goes_on_only_for_more_epochs(values, tmp_path):
     before = (model / "model.safetensors").stat().st_mtime_ns
     fit(parse_recipe(recipe), resume=True)
     assert (model / "model.safetensors").stat().st_mtime_ns == before
+    other = copy.deepcopy(recipe) | {"optim": recipe.get("optim", {}) | {"lr": 0.0123}}
+    with pytest.raises(RecipeError, match=r"a finished run with optim.lr .*, now 0.0123, which stays as it is"):
+        fit(parse_recipe(other), resume=True)
     longer = copy.deepcopy(recipe)
     longer["train"]["epochs"] += 1
+    wider = copy.deepcopy(longer)
+    wider["model"]["fusion"] = dict(wider["model"].get("fusion", {})) | {"dim": 24}
+    with pytest.raises(RecipeError, match=r"a finished run with model.fusion.dim .*, now 24"):
+        fit(parse_recipe(wider), resume=True)
     fit(parse_recipe(longer), resume=True)
     log = (tmp_path / "run" / "log.txt").read_text("utf-8")
     assert f"going on from checkpoint-{LAST}" in log and f"epoch {longer['train']['epochs']}/" in log
