@@ -13,7 +13,7 @@ from emofuse.corpora.clips import usable
 from emofuse.corpora.corpus import Corpus, Log, Protocol
 from emofuse.corpora.folding import Folding, Names, Number, Table
 from emofuse.corpora.text import repair
-from emofuse.corpora.turns import Around, around, check_turns
+from emofuse.corpora.turns import Around, around
 from emofuse.types import Split, Utterance
 
 SESSIONS = ("1", "2", "3", "4", "5")
@@ -104,7 +104,6 @@ class Iemocap(Corpus):
         """Every evaluated turn, session by session, dialogue by dialogue."""
         held = self.choose_fold(fold) or "5"
         self.choose("media", media, ("wav", "avi"))
-        check_turns(self.name, context=context, future=future)
         sessions = [s for s in SESSIONS if (root / f"Session{s}" / "dialog" / "EmoEvaluation").is_dir()]
         if not sessions:
             raise self.layout_error(root, "no Session1/dialog/EmoEvaluation")

@@ -11,7 +11,7 @@ from emofuse.corpora.clips import TEXT_ALONE, usable
 from emofuse.corpora.corpus import Corpus, Log, Protocol
 from emofuse.corpora.folding import Folding, Names, same
 from emofuse.corpora.text import repair, table
-from emofuse.corpora.turns import around, check_turns
+from emofuse.corpora.turns import around
 from emofuse.tasks import EMOTIONS, POLARITIES
 from emofuse.types import Split, Utterance
 
@@ -53,7 +53,6 @@ class Meld(Corpus):
         self, root: Path, log: Log, *, context: int = 5, future: int = 0, clips: bool = True, verify: bool = True
     ) -> Iterator[Utterance]:
         """Every utterance of the csv files that are there, dialogue by dialogue."""
-        check_turns(self.name, context=context, future=future)
         found: dict[Split, Path | None] = {
             s: _first(root, f"{s}/{f}", f, f"data/MELD/{f}") for s, (f, _) in FILES.items()
         }

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emofuse.errors import DataError
-
 Around = tuple[tuple[str, ...], tuple[str, ...]]
 """Earlier turns, oldest first, and later ones in order."""
 
@@ -17,10 +15,3 @@ def around(said: Sequence[str], place: int, context: int, future: int, own: bool
     """
     after = place + own
     return tuple(said[max(0, place - context) : place]), tuple(said[after : after + future])
-
-
-def check_turns(corpus: str, **options: int) -> None:
-    """Raise DataError for a number of turns below 0."""
-    for name, number in options.items():
-        if number < 0:
-            raise DataError(f"{corpus} option {name}={number}; a number of turns, at least 0")

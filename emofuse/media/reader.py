@@ -324,9 +324,7 @@ class SegmentReader:
         self.notes += [Note(reason()) for modality, reason in why.items() if modality not in self.had]
         transcript = self.clip.transcript
         if transcript is not None and not transcript.timed:
-            names = dict.fromkeys(
-                cue.speaker for cue in transcript.cues if cue.speaker not in (None, self.clip.speaker)
-            )
+            names = dict.fromkeys(c.speaker for c in transcript.cues if c.speaker not in (None, self.clip.speaker))
             self.notes += [Note("speakers_named", names=", ".join(filter(None, names)))] if names else []
         if self.transcriber is not None and self.transcriber.doubtful:
             self.notes.append(Note("words_doubtful", stretches=self.transcriber.doubtful))
@@ -338,9 +336,8 @@ class SegmentReader:
     def _no_words(self) -> str:
         if self.clip.transcript is not None:
             return "no_words_in_clip"
-        if not self.clip.has_audio:
-            return "no_words_given"
-        return "no_words_understood" if self.transcriber is not None else "no_transcript"
+        heard = "no_words_understood" if self.transcriber is not None else "no_transcript"
+        return heard if self.clip.has_audio else "no_words_given"
 
     def _no_voice(self) -> str:
         if not self.clip.has_audio:

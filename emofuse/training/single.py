@@ -34,6 +34,7 @@ from emofuse.training.outcome.ensemble import PREDICTIONS, save_predictions
 from emofuse.training.outcome.familiarity import keep, known_from, sentence, settle
 from emofuse.training.outcome.report import Progress, RunLog, build_report, plot_curves, stage_report
 from emofuse.training.put_together import put_together
+from emofuse.training.recipe.changes import LEARNT, change
 from emofuse.training.recipe.read import dump_recipe, load_recipe, stage_list
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.start_pool import Start, fit_start
@@ -62,21 +63,6 @@ OnEpoch = Callable[[int, float], None]
 def later(on_epoch: OnEpoch | None, epochs: int) -> OnEpoch | None:
     """Of several runs in a row, epochs are counted on."""
     return None if on_epoch is None else lambda epoch, score: on_epoch(epochs + epoch, score)
-
-
-LEARNT = ("fusion", "optim", "loss", "augment")
-"""Sections that say what a run learns, and of which it can hold no other without being trained."""
-
-
-def _change(made: Recipe, now: Recipe, sections: Sequence[str]) -> str | None:
-    """The first value that two recipes differ in, as a message has it: `optim.lr 0.0003, now 0.1`; None for none."""
-    before, after = (plain | plain["model"] for plain in (made.model_dump(mode="json"), now.model_dump(mode="json")))
-    for section in sections:
-        for key, value in after[section].items():
-            if before[section].get(key) != value:
-                where = "model.fusion" if section == "fusion" else section
-                return f"{where}.{key} {before[section].get(key)!r:.60}, now {value!r:.60}"
-    return None
 
 
 class Run:
@@ -161,7 +147,7 @@ class Run:
         staged = bool(made.stages)
         made = stage_list(made, self.folder)[-1] if staged else made
         more = made.train.epochs < self.recipe.train.epochs
-        if not staged and (changed := _change(made, self.recipe, ("fusion",) if more else LEARNT)) is not None:
+        if not staged and (changed := change(made, self.recipe, ("fusion",) if more else LEARNT)) is not None:
             raise RecipeError(
                 f"{self.folder} holds a finished run with {changed}, which stays as it is; choose "
                 "another output.folder, or start anew with output.overwrite=true"

@@ -170,5 +170,5 @@ def test_later_turns_are_read_only_where_a_protocol_asks_for_them(meld):
     found = read("meld", meld, "train", future=1).utterances
     assert [u.after for u in found] == [("Ross: Yes… I am.",), ("Ross: And now?",), ()]
     assert found[2].context == ("Joey: Hey, you’re here!", "Ross: Yes… I am.")
-    with pytest.raises(DataError, match="future=-1; a number of turns"):
+    with pytest.raises(DataError, match="future=-1; valid: a whole number from 0 on"):
         read("meld", meld, "train", future=-1)

@@ -170,7 +170,7 @@ def test_stills(tmp_path: Path, portrait: np.ndarray) -> None:
     Image.fromarray(portrait).save(path)
     (segment,), notes = run(path)
     assert (segment.start, segment.end, segment.present) == (0.0, 0.0, {"face"})
-    assert notes[0].startswith("no transcript") and "no sound was given: speech is absent" in notes
+    assert notes[0].startswith("no words were given") and "no sound was given: speech is absent" in notes
     renamed = tmp_path / "face.mp4"
     renamed.write_bytes(path.read_bytes())
     assert run(renamed)[0][0].present == {"face"}
