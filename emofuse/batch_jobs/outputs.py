@@ -47,7 +47,8 @@ def add_failures(job: Job, items: Sequence[Item], clips: Sequence[Mapping[str, A
 def failure(item: Item, row: Mapping[str, Any]) -> str:
     """A line of failed.jsonl: the item as a row of a manifest, its error, and how often it was tried.
 
-    A cell that could not be read stands there as it came, so that the row fails again until it is mended."""
+    A cell that could not be read stands there as it came, so that the row fails again until it is mended.
+    """
     inputs = {key: getattr(item, key) for key in COLUMNS} | json.loads(item.unread or "{}")
     inputs["transcript"] = None if item.sidecar else item.transcript
     told = {key: value for key, value in inputs.items() if value is not None} | dict(item.extras)

@@ -23,6 +23,7 @@ from emofuse.model.model import EmotionModel
 from emofuse.prepared import PreparedSample
 from emofuse.training.dataset.budget import Within, padded
 from emofuse.training.objective.objective import Objective
+from emofuse.training.recipe.machine import Train
 from emofuse.training.recipe.schema import Optim
 
 PROBES = 4, 8
@@ -36,7 +37,7 @@ class Footprint:
     weights: int
     """Parameters and buffers."""
     optimizer: int
-    """The optimiser's states, and the moving average where there is one."""
+    """The optimiser's states, and copies of what learns (see `copies_of`)."""
     step: int
     """Activations, gradients and what computing them takes for a moment, at their peak."""
     rows: int
@@ -115,17 +116,23 @@ def peak_of(allocations: Float[np.ndarray, " events"]) -> int:
     return int(max(0.0, np.cumsum(allocations).max(initial=0.0)))
 
 
-def at_rest(model: EmotionModel, optim: Optim, average: bool = False) -> AtRest:
-    """Of a model, which may be a shape without weights."""
+def copies_of(train: Train, device: torch.device) -> int:
+    """Copies of what learns that a run keeps on its device: the moving average, and its start, which a CPU holds."""
+    return bool(train.ema) + (bool(train.keep_start) and device.type == "cpu")
+
+
+def at_rest(model: EmotionModel, optim: Optim, copies: int = 0) -> AtRest:
+    """Of a model, which may be a shape without weights. `copies`: see `copies_of`."""
     tensors = [*model.parameters(), *model.buffers()]
     learns = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    each = 4 + (2 if optim.kind == "adamw8bit" else 8) + 4 * average
+    each = 4 + (2 if optim.kind == "adamw8bit" else 8) + 4 * copies
     built = sum(t.nbytes * (4 if t.dtype == torch.uint8 else 1) for t in tensors)
     return AtRest(sum(t.nbytes for t in tensors) + scales(model), each * learns, built)
 
 
-def footprint(step: Step, samples: Sequence[PreparedSample], within: Within, average: bool = False) -> Footprint:
-    """Of the largest part of a batch of these samples, from two small steps over some of its rows.
+def footprint(step: Step, samples: Sequence[PreparedSample], within: Within, copies: int = 0) -> Footprint:
+    """Of the largest part of a batch of these samples, from two small steps over some of its rows; `copies`: see
+    `copies_of`.
 
     Parts of no more rows than the larger small step are run as they are.
     """
@@ -138,7 +145,7 @@ def footprint(step: Step, samples: Sequence[PreparedSample], within: Within, ave
     model = step.objective.model
     weights = sum(t.nbytes for t in (*model.parameters(), *model.buffers())) + scales(model)
     learns = sum(p.nbytes for p in model.parameters() if p.requires_grad)
-    return Footprint(weights, step.held() + (learns if average else 0), needed, rows)
+    return Footprint(weights, step.held() + copies * learns, needed, rows)
 
 
 def _extrapolated(small: np.ndarray, large: np.ndarray, rows: int) -> int:

@@ -12,11 +12,11 @@ from emofuse.training.average import moving
 
 
 class StartWeights:
-    """A copy of what training may change, before its first step, and what it scored."""
+    """A copy, in the CPU's memory, of what training may change, before its first step, and what it scored."""
 
     def __init__(self, module: nn.Module, metrics: Mapping[str, float]) -> None:
         """`metrics`: dev metrics in Trainer's flat names, `eval_score` (more is better) among them."""
-        self._copies = [(value, value.detach().clone()) for value in moving(module).values()]
+        self._copies = [(value, value.detach().to("cpu", copy=True)) for value in moving(module).values()]
         self.metrics = metrics
 
     def history(self, epochs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -11,7 +11,7 @@ import torch
 from emofuse.errors import MissingExtraError, RecipeError
 from emofuse.training.assemble import assemble
 from emofuse.training.dataset.budget import Within, seconds_a_step
-from emofuse.training.footprint import Step, footprint, largest, pace, peak_of
+from emofuse.training.footprint import Step, at_rest, copies_of, footprint, largest, pace, peak_of
 from emofuse.training.objective.objective import Objective
 from emofuse.training.recipe.read import parse_recipe
 from emofuse.training.recipe.schema import Recipe
@@ -58,6 +58,20 @@ def test_the_estimate_is_within_fifteen_percent_of_a_whole_step(wide_values, cha
     held = sum(p.nbytes for p in step.objective.model.parameters())
     assert found.optimizer == pytest.approx(2 * held, rel=0.01)
     assert found.peak == found.weights + found.optimizer + found.step
+
+
+@pytest.mark.parametrize(("change", "copies"), [({}, 0), ({"ema": 0.9}, 1), ({"ema": 0.9, "keep_start": True}, 2)])
+def test_copies_of_what_learns_are_counted_where_they_are(recipe_values, change, copies):
+    recipe_values["train"] |= change
+    recipe = parse_recipe(recipe_values)
+    step, samples = step_of(recipe)
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert (copies_of(recipe.train, cpu), copies_of(recipe.train, gpu)) == (copies, min(copies, 1))
+    model, within = step.objective.model, Within(None, seconds_a_step(step.objective.model))
+    learns = sum(p.nbytes for p in model.parameters() if p.requires_grad)
+    found = footprint(step, samples[:4], within, copies)
+    assert found.optimizer - step.held() == copies * learns
+    assert at_rest(model, recipe.optim, copies).learning - at_rest(model, recipe.optim).learning == copies * learns
 
 
 @pytest.mark.slow

@@ -19,9 +19,10 @@ from emofuse.modalities import Modality
 from emofuse.model.folder import locate, shipped
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
+from emofuse.training.arguments import device_of
 from emofuse.training.dataset.sampler import Buckets, Shares
 from emofuse.training.dataset.sources import SourceExamples, read_source
-from emofuse.training.footprint import at_rest
+from emofuse.training.footprint import at_rest, copies_of
 from emofuse.training.outcome.ensemble import members
 from emofuse.training.recipe.measured import measured
 from emofuse.training.recipe.read import method_recipes, stage_list
@@ -81,7 +82,8 @@ def plan(recipe: Recipe, limit: int | None, errors: list[DataError]) -> Iterator
     yield from _steps(recipe, gathered, limit)
     here = [g for g in gathered if g is not None]
     if model and len(known) == len(described) and len(here) == len(gathered) and recipe.train.epochs:
-        yield from measured(recipe, known, here, at_rest(model, recipe.optim, bool(recipe.train.ema)), limit)
+        copies = copies_of(recipe.train, device_of(recipe))
+        yield from measured(recipe, known, here, at_rest(model, recipe.optim, copies), limit)
     yield from _writes(recipe)
 
 

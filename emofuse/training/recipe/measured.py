@@ -16,7 +16,7 @@ from emofuse.training.assemble import Data, assemble
 from emofuse.training.dataset.budget import Within, seconds_a_step
 from emofuse.training.dataset.sampler import Buckets, Key
 from emofuse.training.dataset.sources import SourceExamples
-from emofuse.training.footprint import AtRest, Footprint, Step, footprint, free_memory, pace
+from emofuse.training.footprint import AtRest, Footprint, Step, copies_of, footprint, free_memory, pace
 from emofuse.training.objective.objective import Objective
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.tuning.init import describing_model, model_config
@@ -102,7 +102,7 @@ def _told(recipe: Recipe, data: Data, step: Step) -> Iterator[str]:
     within = Within(recipe.train.budget, seconds_a_step(step.objective.model))
     batches = Buckets(data.shares, data.samples.lengths, recipe.train.batch_size)
     longest, middling = _chosen(list(batches), data)
-    found = footprint(step, [data.samples[key] for key in longest], within, bool(recipe.train.ema))
+    found = footprint(step, [data.samples[key] for key in longest], within, copies_of(recipe.train, step.device))
     free = free_memory(step.device)
     yield _memory(found, free, step.device.type) + (", without the teacher" if recipe.loss.distil else "")
     if found.peak > free:
