@@ -11,17 +11,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emofuse.batch_jobs.job import Job, model_fingerprint
+from emofuse.batch_jobs.job import Job, JobOptions, model_fingerprint
 from emofuse.batch_jobs.ledger import Ledger
 from emofuse.batch_jobs.outputs import add_failures, write_each
 from emofuse.batch_jobs.plan import EXTRA, Item
 from emofuse.batch_jobs.rows import clip_row, clip_table, segment_rows, segment_table
 from emofuse.batch_jobs.settle import settle
-from emofuse.errors import DataError, EmofuseError, OutputError
+from emofuse.errors import DataError, EmofuseError, OutputError, installed
 from emofuse.files import replacing
+from emofuse.media.asr import check_recogniser
 from emofuse.media.clip import ClipInputs
 from emofuse.media.prefetch import cores
 from emofuse.media.remote import fetched, is_address
+from emofuse.media.voices.diarise import check_extra
 from emofuse.notes import Note
 from emofuse.pipeline.conversation.acts import parse_acts
 from emofuse.pipeline.formats import LIKENESS
@@ -41,6 +43,36 @@ CAREFUL = 8
 """Deaths within a shard from which each of its clips is read and predicted alone."""
 
 
+def pipeline_of(options: JobOptions, device: str | None = None) -> Pipeline:
+    """The pipeline that a job is done with; `device`: which of several alike. Raises EmofuseError."""
+    return load(
+        options.model,
+        device=device or options.device,
+        precision=options.precision,  # type: ignore[arg-type]
+        asr=options.asr,
+        language=options.language,
+        threads=options.threads,
+        acts=() if options.acts is None else parse_acts(options.acts),
+        rules=None if options.rules is None else parse_rules(options.rules),
+        labels=() if options.labels is None else parse_labels(options.labels),
+    )
+
+
+def check_possible(options: JobOptions) -> None:
+    """Raise EmofuseError where nobody could do a job with these options: another model of the speech recogniser or of
+    the emotions, another language, a missing package. What is loaded to find out is let go again."""
+    opened = pipeline_of(options)
+    if opened.options.asr is not None:
+        check_recogniser(opened.options.asr, options.language)
+    if options.speakers is not None:
+        check_extra()
+    del opened
+    if installed("torch"):
+        import torch
+
+        torch.cuda.empty_cache()
+
+
 class Engine:
     """Runs shards of one job in this process."""
 
@@ -55,17 +87,7 @@ class Engine:
             raise DataError(
                 f"the model {options.model} is {found} here, and the job was begun with {job.told['model']}"
             )
-        self.pipeline: Pipeline = load(
-            options.model,
-            device=device or options.device,
-            precision=options.precision,  # type: ignore[arg-type]
-            asr=options.asr,
-            language=options.language,
-            threads=options.threads,
-            acts=() if options.acts is None else parse_acts(options.acts),
-            rules=None if options.rules is None else parse_rules(options.rules),
-            labels=() if options.labels is None else parse_labels(options.labels),
-        )
+        self.pipeline = pipeline_of(options, device)
 
     def run(self, shard: int, report: Report) -> bool:
         """Whether the shard is committed when this returns; False: another process is at it.

@@ -161,6 +161,11 @@ class Job:
                 left.unlink(missing_ok=True)
 
 
+def begun(folder: Path) -> bool:
+    """Whether there is a job in the folder."""
+    return (folder / "job.json").is_file()
+
+
 def begin(folder: Path, items: Sequence[Item], options: JobOptions, model: str, inputs: Sequence[str]) -> Job:
     """A job in this folder: a new one, or the one that is there if it is the same. Raises DataError, OutputError.
 
@@ -182,7 +187,7 @@ def begin(folder: Path, items: Sequence[Item], options: JobOptions, model: str, 
         "parts": parts,
         "counts": [len(shard) for shard in cut],
     }
-    if (folder / "job.json").is_file():
+    if begun(folder):
         job = Job(folder)
         check_same(job, told)
         return job

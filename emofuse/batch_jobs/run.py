@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from emofuse.batch_jobs import plan
-from emofuse.batch_jobs.job import Job, JobOptions, begin, model_fingerprint
+from emofuse.batch_jobs.job import Job, JobOptions, begin, begun, model_fingerprint
 from emofuse.batch_jobs.outputs import write_failures, write_tables
 from emofuse.batch_jobs.progress import Meter
 from emofuse.batch_jobs.status import Status, status
@@ -33,11 +33,17 @@ class Carrier:
 
 
 def open_job(folder: Path, inputs: Sequence[str], options: JobOptions) -> Job:
-    """A new job, or the same one again. Raises DataError where the one in the folder is another."""
+    """A new job, or the same one again. Raises DataError where the one in the folder is another, and EmofuseError for
+    options that nobody could do a new one with."""
     if re.match(r"[a-z][a-z\d+.-]+:/", str(folder)):  # a path has lost one of an address's slashes
         raise DataError(f"a job works in a folder, and {folder} is an address: copy its parts there when it is done")
+    from emofuse.batch_jobs.engine import check_possible
+
     fingerprint = model_fingerprint(options.model)
-    return begin(folder, plan.gather(inputs), settled(options), fingerprint, inputs)
+    items, options = plan.gather(inputs), settled(options)
+    if not begun(folder):
+        check_possible(options)
+    return begin(folder, items, options, fingerprint, inputs)
 
 
 def require_extra() -> None:

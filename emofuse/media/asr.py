@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from emofuse.errors import MediaError, require_package
+from emofuse.errors import MediaError, nearest, require_package
 from emofuse.types import Word
 
 AUTO = "auto"
@@ -80,6 +81,28 @@ def _recogniser(model: str, device: str) -> Any:
         ) from error
 
 
+def check_recogniser(model: str, language: str | None = None) -> None:
+    """Raise what `transcribe` would, before there is anything to transcribe; the model is let go again.
+
+    Raises MissingExtraError without the extra `asr`, MediaError when the model cannot be loaded or does not know the
+    language.
+    """
+    check_language(model, language, _recogniser(model, "auto").supported_languages)
+    _recogniser.cache_clear()
+
+
+def check_language(model: str, language: str | None, known: Sequence[str]) -> None:
+    """Raise MediaError for the code of a language that is not among those that a recogniser knows (None: guessed)."""
+    if language is None or language in known:
+        return
+    if list(known) == ["en"]:
+        raise MediaError(
+            f"the speech recogniser {model!r} knows English alone, and the language given is {language!r}; give a "
+            "model of many languages, for example asr='small'"
+        )
+    raise MediaError(f"the speech recogniser {model!r} knows no language {language!r}; {nearest(language, known)}")
+
+
 def transcribe(
     waveform: Float32[np.ndarray, " samples"],
     model: str,
@@ -114,11 +137,7 @@ def recognise(
     Arguments and errors are those of `transcribe`, which leaves out what is below DOUBTFUL.
     """
     recogniser = _recogniser(str(model), device)
-    if not recogniser.model.is_multilingual and language not in (None, "en"):
-        raise MediaError(
-            f"the speech recogniser {model!r} knows English alone, and the language given is {language!r}; give a "
-            "model of many languages, for example asr='small'"
-        )
+    check_language(model, language, recogniser.supported_languages)
     found, _ = recogniser.transcribe(
         waveform, language=language, word_timestamps=True, condition_on_previous_text=False, beam_size=1
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
+import shutil
 from pathlib import Path
 
 import fsspec
@@ -14,10 +16,12 @@ import emofuse
 from emofuse.batch_jobs.engine import Engine
 from emofuse.batch_jobs.job import JobOptions
 from emofuse.batch_jobs.run import open_job
-from emofuse.errors import DataError, EmofuseError, MediaError, OutputError
+from emofuse.errors import CheckpointError, DataError, EmofuseError, MediaError, MissingExtraError, OutputError
+from emofuse.media.asr import find_recogniser
 from emofuse.media.decode import read_audio
 from emofuse.types import SAMPLE_RATE
 
+needs_recogniser = pytest.mark.skipif(find_recogniser("auto") is None, reason="the extra asr is not installed")
 TEXTS = ("I am so happy!", "this is not great", "sad")
 
 
@@ -133,8 +137,6 @@ def test_a_call_has_a_speaker_a_channel_and_only_who_is_asked_for(job_of, rows_o
 
 
 def test_another_model_is_not_worked_with(job_of, model_folder, tmp_path):
-    import shutil
-
     job = job_of("other", ["a,so sad,"])
     changed = shutil.copytree(model_folder, tmp_path / "changed")
     (changed / "config.json").write_text((changed / "config.json").read_text() + "\n")
@@ -149,6 +151,8 @@ def test_another_model_is_not_worked_with(job_of, model_folder, tmp_path):
     [
         ({"precision": "float8"}, "no precision 'float8'; valid: auto"),
         ({"precision": "int8", "device": "gpu"}, "cannot compute on 'gpu'; valid here: auto"),
+        pytest.param({"asr": "nosuch"}, "the speech recogniser 'nosuch' cannot be loaded", marks=needs_recogniser),
+        pytest.param({"asr": "auto", "language": "xx"}, "the language given is 'xx'", marks=needs_recogniser),
     ],
 )
 def test_options_that_nobody_can_work_with_begin_no_job(model_folder, tmp_path, wrong, told):
@@ -156,4 +160,17 @@ def test_options_that_nobody_can_work_with_begin_no_job(model_folder, tmp_path, 
     options = JobOptions(**{"model": str(model_folder), "device": "cpu"} | wrong)
     with pytest.raises(EmofuseError, match=told):
         open_job(tmp_path / "out", [str(tmp_path / "t.csv")], options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_model_and_a_missing_package_begin_no_job(model_folder, tmp_path, monkeypatch):
+    (tmp_path / "t.csv").write_text("text\nsad\n")
+    damaged = shutil.copytree(model_folder, tmp_path / "damaged")
+    (damaged / "model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+        open_job(tmp_path / "out", [str(tmp_path / "t.csv")], JobOptions(str(damaged), "cpu"))
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "sklearn" else found(name))
+    with pytest.raises(MissingExtraError, match=r"emofuse\[speakers\]"):
+        open_job(tmp_path / "out", [str(tmp_path / "t.csv")], JobOptions(str(model_folder), "cpu", speakers=2))
     assert not (tmp_path / "out").exists()

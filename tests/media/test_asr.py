@@ -10,7 +10,7 @@ import pytest
 
 from emofuse.corpora.registry import read
 from emofuse.errors import MediaError, MissingExtraError
-from emofuse.media.asr import AUTO, EMBEDDED, find_recogniser, transcribe
+from emofuse.media.asr import AUTO, EMBEDDED, check_language, check_recogniser, find_recogniser, transcribe
 from emofuse.media.decode import read_audio
 from emofuse.media.reader import MediaOptions, segments
 
@@ -82,3 +82,15 @@ def test_german_is_not_read_as_english_words(corpora_root: Path, embedded: str) 
 def test_a_language_that_the_recogniser_does_not_know(embedded: str) -> None:
     with pytest.raises(MediaError, match="knows English alone, and the language given is 'de'"):
         transcribe(np.zeros(16_000, np.float32), embedded, language="de")
+    with pytest.raises(MediaError, match="knows English alone, and the language given is 'de'"):
+        check_recogniser(embedded, "de")
+    check_recogniser(embedded, "en")
+
+
+@needs_weights
+def test_a_language_that_a_recogniser_of_many_does_not_know() -> None:
+    from faster_whisper.tokenizer import _LANGUAGE_CODES  # pyright: ignore[reportMissingImports]
+
+    check_language("small", "de", _LANGUAGE_CODES)
+    with pytest.raises(MediaError, match=r"'small' knows no language 'german'; .*valid: af, am, "):
+        check_language("small", "german", _LANGUAGE_CODES)

@@ -37,13 +37,18 @@ class Stretch:
     voice: Float[np.ndarray, " features"] | None
 
 
+def check_extra() -> None:
+    """Raise `MissingExtraError` without scikit-learn, which groups the voices."""
+    require_package("sklearn", "speakers")
+
+
 def told_apart(blocks: Iterator[AudioBlock], options: SegmentOptions, gap: float, speakers: Count) -> list[Span]:
     """Spans of speech by voice, named "speaker 1", "speaker 2" in the order in which they are first heard.
 
     `speakers` is how many there are; "auto" finds it. More than `gap` seconds without sound end what was being said.
     Raises `MissingExtraError` without scikit-learn.
     """
-    require_package("sklearn", "speakers")
+    check_extra()
     spans, stretches = _listen(blocks, options, gap)
     if not stretches:
         return spans
