@@ -34,12 +34,20 @@ from emofuse.training.outcome.ensemble import PREDICTIONS, save_predictions
 from emofuse.training.outcome.familiarity import keep, known_from, sentence, settle
 from emofuse.training.outcome.report import Progress, RunLog, build_report, plot_curves, stage_report
 from emofuse.training.put_together import put_together
-from emofuse.training.recipe.changes import LEARNT, change
+from emofuse.training.recipe.changes import LEARNT, ON_THE_WAY, change
 from emofuse.training.recipe.read import dump_recipe, load_recipe, stage_list
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.start_pool import Start, fit_start
 from emofuse.training.start_weights import StartWeights
-from emofuse.training.trainer import EmotionTrainer, EpochCallback, EverySteps, from_first, is_first, last_complete
+from emofuse.training.trainer import (
+    RECIPE,
+    EmotionTrainer,
+    EpochCallback,
+    EverySteps,
+    from_first,
+    is_first,
+    last_complete,
+)
 from emofuse.training.tuning.adapters import Adapter, adapters_of, merge, save_adapters
 from emofuse.training.tuning.compiled import check_compiler, compile_parts, uncompiled
 from emofuse.training.tuning.init import build, parameter_counts, starts_of
@@ -91,6 +99,9 @@ class Run:
         """Train, choose, calibrate, save; returns the checkpoint folder."""
         if resume and self._finished():
             return self.folder / "model"
+        state = last_complete(self.states) if resume else None
+        if state is not None and (state / RECIPE).is_file():  # older versions wrote none
+            self._check_same(load_recipe(state / RECIPE), "an unfinished", ON_THE_WAY)
         if self.recipe.train.compile:
             check_compiler(device_of(self.recipe))
         if is_first():
@@ -118,7 +129,6 @@ class Run:
                 self.begun = self._begun(model, data, log)
             if self.recipe.train.compile:
                 log.say(f"  compiled at their first step: {', '.join(compile_parts(model))}")
-            state = last_complete(self.states) if resume else None
             if state is not None:
                 log.say(f"going on from {state.name}")
             try:
@@ -144,20 +154,24 @@ class Run:
         if not (model / "report.json").is_file() or not (model / "recipe.yaml").is_file():
             return False
         made = load_recipe(model / "recipe.yaml")
-        staged = bool(made.stages)
-        made = stage_list(made, self.folder)[-1] if staged else made
+        made = stage_list(made, self.folder)[-1] if made.stages else made
         more = made.train.epochs < self.recipe.train.epochs
-        if not staged and (changed := change(made, self.recipe, ("fusion",) if more else LEARNT)) is not None:
-            raise RecipeError(
-                f"{self.folder} holds a finished run with {changed}, which stays as it is; choose "
-                "another output.folder, or start anew with output.overwrite=true"
-            )
         if more and any(strategy.kind == "adalora" for strategy in self.recipe.strategy.values()):
             raise RecipeError(
                 f"{self.folder} holds a finished run of {made.train.epochs} epochs, and AdaLoRA's ranks are settled "
                 f"when a run ends: train {self.recipe.train.epochs} epochs anew with output.overwrite=true"
             )
+        self._check_same(made, "a finished", ON_THE_WAY if more else ())
         return not more
+
+    def _check_same(self, made: Recipe, which: str, but: Sequence[str]) -> None:
+        """Raise RecipeError where the run that is there learns otherwise than the recipe says now."""
+        changed = change(made, self.recipe, LEARNT, but)
+        if changed is not None:
+            raise RecipeError(
+                f"{self.folder} holds {which} run with {changed}, which stays as it is; go on with the recipe that it "
+                "was begun with, choose another output.folder, or start anew: output.overwrite=true and no --resume"
+            )
 
     def _clear(self, resume: bool) -> None:
         there = self.states.exists() or (self.folder / "model").exists()

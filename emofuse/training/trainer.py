@@ -30,6 +30,7 @@ from emofuse.training.dataset.samples import Samples
 from emofuse.training.disk import DISK_ERRORS, disk_error, disk_full
 from emofuse.training.errors import TrainingError, reading_state
 from emofuse.training.objective.objective import Objective
+from emofuse.training.recipe.read import dump_recipe
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.tuning.compiled import compiling
 from emofuse.training.tuning.optim import build_optimizer
@@ -39,6 +40,8 @@ COMPLETE = "complete"
 """The file that says a resumable state was written to its end."""
 AVERAGE = "average.safetensors"
 RANKS = "ranks.safetensors"
+RECIPE = "recipe.yaml"
+"""The recipe that a state was trained by, beside it."""
 SHARDING = {
     "ACCELERATE_USE_FSDP": "FSDP",
     "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
@@ -147,7 +150,8 @@ class EmotionTrainer(Trainer):
             raise TrainingError(
                 f"the loss is {float(loss.detach())} at step {self.state.global_step} "
                 f"({', '.join(f'{k} {float(v):g}' for k, v in parts.items() if k != 'loss')}); "
-                "lower optim.lr, or set optim.clip, or train.bf16=false; the last saved state stays"
+                "lower optim.lr and start anew, or go on (--resume) with optim.clip set, or train.bf16=false; "
+                "the last saved state stays"
             )
         self.counted += self.share
         for name, value in parts.items():
@@ -188,6 +192,7 @@ class EmotionTrainer(Trainer):
                     self.average.save(folder / AVERAGE)
                 if self.ranks:
                     self.ranks.save(folder / RANKS)
+                (folder / RECIPE).write_text(dump_recipe(self.recipe), "utf-8")
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
                 (folder / COMPLETE).touch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -80,6 +81,10 @@ def test_a_finished_run_goes_on_only_for_more_epochs(values, tmp_path):
     before = (model / "model.safetensors").stat().st_mtime_ns
     fit(parse_recipe(recipe), resume=True)
     assert (model / "model.safetensors").stat().st_mtime_ns == before
+    shorter = copy.deepcopy(recipe)
+    shorter["model"]["encoders"]["text"]["max_length"] = 16
+    with pytest.raises(RecipeError, match=r"a finished run with model\.encoders\.text\.max_length 32, now 16"):
+        fit(parse_recipe(shorter), resume=True)
     other = copy.deepcopy(recipe) | {"optim": recipe.get("optim", {}) | {"lr": 0.0123}}
     with pytest.raises(RecipeError, match=r"a finished run with optim.lr .*, now 0.0123, which stays as it is"):
         fit(parse_recipe(other), resume=True)
@@ -96,6 +101,34 @@ def test_a_finished_run_goes_on_only_for_more_epochs(values, tmp_path):
     settled["train"]["epochs"] += 1
     with pytest.raises(RecipeError, match="AdaLoRA's ranks are settled"):
         fit(parse_recipe(settled), resume=True)
+
+
+def test_an_unfinished_run_does_not_go_on_under_a_recipe_that_learns_otherwise(values, tmp_path, monkeypatch):
+    """With other weights it was called damaged; another learning rate was not taken, and told as if it had been."""
+
+    def stop(self: EverySteps, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        if state.global_step == 3:
+            raise KeyboardInterrupt
+        control.should_save = state.global_step == 2
+        return control
+
+    recipe = in_folder(values | {"strategy": {}}, tmp_path / "run")
+    with monkeypatch.context() as patched:
+        patched.setattr(EverySteps, "on_step_end", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit(parse_recipe(recipe))
+    for section, key, value, told in [
+        ("model", "fusion", {"dim": 24, "layers": 1, "heads": 2}, "model.fusion.dim 16, now 24"),
+        ("strategy", "text", "lora", "strategy.text not given, now {'kind': 'lora'"),
+        ("optim", "lr", 0.0123, "optim.lr 0.003, now 0.0123"),
+    ]:
+        other = copy.deepcopy(recipe)
+        other[section][key] = value
+        with pytest.raises(RecipeError, match=re.escape(f"an unfinished run with {told}")) as caught:
+            fit(parse_recipe(other), resume=True)
+        assert "go on with the recipe that it was begun with, choose another output.folder" in str(caught.value)
+    recipe["optim"] = recipe["optim"] | {"clip": 0.5}
+    assert fit(parse_recipe(recipe), resume=True) == tmp_path / "run" / "model"
 
 
 KILLED = """

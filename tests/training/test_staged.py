@@ -88,6 +88,13 @@ def test_stages_train_in_turn_resume_and_tell_of_each(recipe_values, capfd):
     assert [p.parent.parent.name for p in stamps if "states" not in p.parts and again.get(p) != stamps[p]] == [run.name]
     with pytest.raises(RecipeError, match="holds a run already"):
         fit(parse_recipe(recipe_values))
+    recipe_values["model"]["fusion"]["dim"] = 24
+    with pytest.raises(RecipeError, match=r"run/stages/words holds a finished run with model\.fusion\.dim 16, now 24"):
+        fit(parse_recipe(recipe_values), resume=True)
+    recipe_values["model"]["fusion"]["dim"] = 16
+    recipe_values["stages"][3]["optim"]["lr"] = 0.5
+    with pytest.raises(RecipeError, match=r"run holds a finished run with optim\.lr 0\.0005, now 0\.5"):
+        fit(parse_recipe(recipe_values), resume=True)
 
 
 @pytest.mark.slow
