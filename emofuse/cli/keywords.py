@@ -51,7 +51,7 @@ def keywords(
 
     asked(of)
     lemmas = Lemmas(opt.listed(language) or ())
-    texts = texts_of(read_rows(source), text_column, limit)
+    texts = texts_of(read_rows(source), text_column, limit, str(source))
     documents = tabulate(_watched(explained(load(model, device), texts, of, lemmas), len(texts)))
     found = found_in(documents, least=least)
     _write(json, csv, {"of": of, "documents": len(texts), "keywords": [one.to_dict() for one in found]}, "keywords")
@@ -92,7 +92,7 @@ def contrast(
     from emofuse.keywords.contrast import clips, differences
     from emofuse.pipeline.collected import read_rows
 
-    first, second = (clips(read_rows(each), clip, prefix) for each in (a, b))
+    first, second = (clips(read_rows(each), clip, prefix, str(each)) for each in (a, b))
     found = differences(first, second)
     words = None
     if text_column is not None:
@@ -118,7 +118,7 @@ def _compared(
     lemmas = Lemmas(opt.listed(language) or ())
     if of is not None:
         asked(of)
-    first, second = (texts_of(read_rows(each), column, limit) for each in both)
+    first, second = (texts_of(read_rows(each), column, limit, str(each)) for each in both)
     texts = [*first, *second]
     evidence = counted(texts, lemmas) if of is None else explained(load(*how), texts, of, lemmas)
     documents: Documents = tabulate(_watched(evidence, len(texts)))

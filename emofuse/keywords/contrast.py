@@ -59,27 +59,44 @@ class Clips:
             return both.sum(0)[:width] / both.sum(0)[width:], drawn[:, :width] / drawn[:, width:]
 
 
-def clips(rows: Iterable[Mapping[str, Any]], clip: str | None = None, prefix: str = "predicted_") -> Clips:
+def clips(
+    rows: Iterable[Mapping[str, Any]],
+    clip: str | None = None,
+    prefix: str = "predicted_",
+    table: str = "the table",
+) -> Clips:
     """Rows by clip (a column; None = each row is one): of each emotion whether it leads, and every measure.
 
-    Raises `DataError` where there are no predictions, or no such column.
+    `table` is what messages call it. Raises `DataError` where there are no predictions or no such column, and for what
+    cannot be a value of a measure.
     """
     names = (*(("leads", name) for name in EMOTIONS), *(("mean", name) for name in MEASURES))
     found: dict[Any, np.ndarray] = {}
-    for number, row in enumerate(rows):
+    for number, row in enumerate(rows, 1):
         if clip is not None and clip not in row:
-            raise DataError(f"the rows have no column {clip!r}; {nearest(clip, map(str, row))}")
-        leading = leading_in(row, prefix)
-        shares = [float(leading == name) if leading else np.nan for name in EMOTIONS]
-        values = np.array([*shares, *(_or_nan(value_in(row, of, prefix)) for of in MEASURES)])
+            raise DataError(f"the rows of {table} have no column {clip!r}; {nearest(clip, map(str, row))}")
+        values = _values(row, number, prefix, table)
         known = ~np.isnan(values)
         if known.any():
             one = found.setdefault(number if clip is None else row[clip], np.zeros((2, len(names))))
             one += np.array([np.where(known, values, 0.0), known])
     if not found:
-        raise DataError("no row has a prediction; predict first, with emofuse predict TABLE --text-column … or batch")
-    table = np.array(list(found.values()))
-    return Clips(names, table[:, 0], table[:, 1])
+        raise DataError(
+            f"no row of {table} has a prediction (columns {prefix}emotion, {prefix}anger, …); predict first, with "
+            "emofuse predict TABLE --text-column … or batch, or name the columns with --prefix"
+        )
+    sums = np.array(list(found.values()))
+    return Clips(names, sums[:, 0], sums[:, 1])
+
+
+def _values(row: Mapping[str, Any], number: int, prefix: str, table: str) -> np.ndarray:
+    """Whether each emotion leads, and every measure; NaN where that is not known."""
+    leading = leading_in(row, prefix)
+    shares = [float(leading == name) if leading else np.nan for name in EMOTIONS]
+    try:
+        return np.array([*shares, *(_or_nan(value_in(row, of, number, prefix)) for of in MEASURES)])
+    except DataError as error:
+        raise DataError(f"{table}, {error}") from error
 
 
 def leading_in(row: Mapping[str, Any], prefix: str) -> str | None:

@@ -63,15 +63,17 @@ def _summed(values: Any, rows: list[int], columns: list[int], shape: tuple[int, 
     return sparse.coo_array((np.asarray(values, float), (rows, columns)), shape=shape).tocsr()
 
 
-def texts_of(rows: Iterable[Mapping[str, Any]], column: str, limit: int | None = None) -> list[str]:
+def texts_of(
+    rows: Iterable[Mapping[str, Any]], column: str, limit: int | None = None, table: str = "the table"
+) -> list[str]:
     """The texts of a column, empty ones left out; of more than `limit` that many, drawn with a fixed seed.
 
-    Raises `DataError` where there is no such column, or nothing in it.
+    `table` is what messages call it. Raises `DataError` where there is no such column, or nothing in it.
     """
     generator, kept, seen, names = np.random.default_rng(SEED), [], 0, []
     for row in rows:
         if column not in row:
-            raise DataError(f"the rows have no column {column!r}; {nearest(column, map(str, row))}")
+            raise DataError(f"the rows of {table} have no column {column!r}; {nearest(column, map(str, row))}")
         names = [column]
         text = str(row[column] or "").strip()
         if not text:
@@ -82,7 +84,7 @@ def texts_of(rows: Iterable[Mapping[str, Any]], column: str, limit: int | None =
         elif (place := int(generator.integers(seen))) < limit:
             kept[place] = text
     if not kept:
-        raise DataError(f"there is no text in the column {column!r}" if names else "there are no rows")
+        raise DataError(f"there is no text in the column {column!r} of {table}" if names else f"{table} has no rows")
     return kept
 
 

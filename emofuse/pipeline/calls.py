@@ -75,12 +75,13 @@ def calls(rows: Iterable[Mapping[str, Any]], speaker: str, by: str | None, of: s
     if by is not None and PEOPLE & set(re.split(r"[\W_]+", by.casefold())):
         raise DataError(f"calls are not compared by {by!r}: nobody is ranked by emotion; group by a queue, a product …")
     found, speakers, groups = [], set(), set()
-    for name, of_one in groupby(rows, key=lambda row: row.get("id")):
-        segments = list(of_one)
+    for name, of_one in groupby(enumerate(rows, 1), key=lambda numbered: numbered[1].get("id")):
+        numbered = list(of_one)
+        segments = [row for _, row in numbered]
         group = _group(segments[0], by)
         speakers |= {str(row["speaker"]).casefold() for row in segments if row.get("speaker")}
         groups.add(group.casefold())
-        course = _course(segments, speaker, of)
+        course = _course(numbered, speaker, of)
         if course is not None:
             found.append(Call(str(name), group, course))
     named = sorted(groups & speakers)
@@ -102,9 +103,10 @@ def _group(row: Mapping[str, Any], by: str | None) -> str:
     return str(row[by])
 
 
-def _course(rows: Sequence[Mapping[str, Any]], speaker: str, of: str) -> dict[str, float | None] | None:
-    segments = [prediction_of(row, of) for row in rows]
-    length, begins = rows[0].get("duration"), float(rows[0].get("clip.start") or 0.0)
+def _course(rows: Sequence[tuple[int, Mapping[str, Any]]], speaker: str, of: str) -> dict[str, float | None] | None:
+    segments = [prediction_of(row, of, number) for number, row in rows]
+    (_, first), *_ = rows
+    length, begins = first.get("duration"), float(first.get("clip.start") or 0.0)
     try:
         report = report_of(None, None if length is None else float(length), segments, of, begins=begins)
     except DataError:
@@ -118,9 +120,9 @@ def _course(rows: Sequence[Mapping[str, Any]], speaker: str, of: str) -> dict[st
     return {name: None if value is None else float(value) for name, value in own.items()}
 
 
-def prediction_of(row: Mapping[str, Any], of: str) -> Prediction:
-    """What a call's report needs of a flat row."""
-    value, satisfied = value_in(row, of), row.get("others.satisfaction")
+def prediction_of(row: Mapping[str, Any], of: str, number: int) -> Prediction:
+    """What a call's report needs of a flat row, the `number`-th. Raises `DataError` for what cannot be a value."""
+    value, satisfied = value_in(row, of, number), row.get("others.satisfaction")
     tables = {"emotions": {of: value} if of in EMOTIONS else None, "polarity": {of: value} if of in POLES else None}
     scalars = {of: value} if of in SCALARS else {}
     present = frozenset(str(row.get("present") or "").split("+")) - {""}

@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from emofuse.metrics.drift import psi, psi_of_chance
 from emofuse.modalities import members, ordered
 from emofuse.model.folder import DRIFT
 from emofuse.pipeline.formats import as_row
+from emofuse.pipeline.measures import checked
 from emofuse.tasks import Task
 from emofuse.types import Prediction
 
@@ -34,6 +36,7 @@ DRIFTED = 0.2
 """From which on an index is called drift."""
 NUMBERS = ("valence", "arousal", "intensity")
 NESTED = ("emotions.", "polarity.", "unfamiliarity.")
+UNBOUNDED = "unfamiliarity."
 OTHER = "other"
 """The bin of categories that the reference does not have."""
 _FIELDS = {"emotion": "emotions"}
@@ -236,7 +239,7 @@ def table_rows(predictions: Predictions, tasks: Sequence[Task]) -> Iterator[Row]
 def batch_rows(folder: Path) -> Iterator[Row]:
     """The segments of a batch folder, or of a folder (or one file) of Parquet with such columns, without embeddings.
 
-    Needs the extra `data`. Raises DataError where there are none.
+    Needs the extra `data`. Raises DataError where there are none, and for numbers that no prediction can have.
     """
     require_package("pyarrow", extra="data")
     from pyarrow import ArrowException, parquet
@@ -250,7 +253,19 @@ def batch_rows(folder: Path) -> Iterator[Row]:
         try:
             with parquet.ParquetFile(part) as file:
                 names = [n for n in file.schema_arrow.names if n in (*NUMBERS, "present") or n.startswith(NESTED)]
-                for batch in file.iter_batches(columns=names):
-                    yield from batch.to_pylist()
+                batches = (batch.to_pylist() for batch in file.iter_batches(columns=names))
+                yield from _possible(part, chain.from_iterable(batches))
         except (ArrowException, OSError) as error:
             raise DataError(f"{part} cannot be read as Parquet ({error}); run the batch again") from error
+
+
+def _possible(part: Path, rows: Iterable[Row]) -> Iterator[Row]:
+    """Rows whose numbers can be predictions. Raises DataError for the first that cannot."""
+    for number, row in enumerate(rows, 1):
+        for name, value in row.items():
+            if _is_number(value) and not name.startswith(UNBOUNDED):
+                try:
+                    checked(value, name, name.rpartition(".")[2], number)
+                except DataError as error:
+                    raise DataError(f"{part}, {error}") from error
+        yield row

@@ -94,9 +94,9 @@ class Gathered:
         self._rows = 0
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """One more row. Raises `DataError` for a column or a time that is not there."""
+        """One more row. Raises `DataError` for a column or a time that is not there, and for what cannot be a value."""
         self._rows += 1
-        value = value_in(row, self.of, self.prefix)
+        value = value_in(row, self.of, self._rows, self.prefix)
         if value is None:
             return
         number, columns = self._rows, self.columns

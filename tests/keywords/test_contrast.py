@@ -55,6 +55,24 @@ def test_intervals_of_no_difference_hold_zero_as_often_as_they_say():
     assert held >= 88
 
 
+def test_the_command_names_the_table_that_is_wrong(tmp_path: Path, capsys):
+    """Of two, the one without predictions, or with a number that is none."""
+    good, plain, wrong = (tmp_path / name for name in ("good.csv", "plain.csv", "wrong.csv"))
+    good.write_text("text,predicted_emotion,predicted_joy\nhi,joy,0.9\nho,joy,0.8\n")
+    plain.write_text("text\nhi\n")
+    wrong.write_text("text,predicted_emotion,predicted_joy\nhi,joy,0.9\nho,joy,90\n")
+    for a, b, said in [
+        (good, plain, f"no row of {plain} has a prediction (columns predicted_emotion"),
+        (plain, good, f"no row of {plain} has a prediction"),
+        (good, wrong, f"{wrong}, row 2: the column 'predicted_joy' holds '90', and joy is a number from 0 to 1"),
+    ]:
+        assert run(["contrast", str(a), str(b)]) == 2
+        assert said in capsys.readouterr().err
+    wrong.write_text("said,predicted_emotion\nhi,joy\n")
+    assert run(["contrast", str(good), str(wrong), "--text-column", "text"]) == 2
+    assert f"the rows of {wrong} have no column 'text'" in capsys.readouterr().err
+
+
 def documents(count: int, late: float, seed: int):
     """Texts of some of two hundred words of no difference, and `late` in a share of them."""
     rng = np.random.default_rng(seed)
@@ -94,7 +112,7 @@ def test_the_command_compares_two_tables(tmp_path: Path, capsys):
 
 
 def test_what_has_no_prediction_or_no_clip_is_an_error():
-    with pytest.raises(DataError, match="no row has a prediction"):
+    with pytest.raises(DataError, match="no row of the table has a prediction"):
         clips([{"text": "a"}])
     with pytest.raises(DataError, match="no column 'ids'; did you mean 'id'"):
         clips(rows(1, 0.5, 0), "ids")

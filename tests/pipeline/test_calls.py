@@ -70,6 +70,13 @@ def test_what_is_not_known_is_an_error():
         calls(segments(3, "sales", 0.2), "customer", "que")
 
 
+def test_a_number_that_no_prediction_has_is_named_with_its_row():
+    rows = list(segments(2, "a", 0.2))
+    rows[3]["polarity.negative"] = 7
+    with pytest.raises(DataError, match=r"row 4: the column 'polarity\.negative' holds '7', and negative is a number"):
+        calls(rows, "customer", None)
+
+
 def test_the_command_reads_a_jobs_folder(tmp_path: Path, capsys):
     import pyarrow
     from pyarrow import parquet

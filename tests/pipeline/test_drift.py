@@ -101,6 +101,12 @@ def test_batch_folders_are_read_and_others_refused(tmp_path):
         parquet.write_table(table, tmp_path / "out" / "segments" / f"part-{part}.parquet")
     found = list(batch_rows(tmp_path / "out"))
     assert len(found) == 40 and found[0].keys() == {"emotions.joy", "emotions.sadness", "present", "valence"}
+    wrong = [{"emotions.joy": 0.5, "valence": 0.1}, {"emotions.joy": 50.0, "valence": 0.1}]
+    parquet.write_table(pyarrow.Table.from_pylist(wrong), tmp_path / "out" / "shares.parquet")
+    with pytest.raises(
+        DataError, match=r"shares\.parquet, row 2: the column 'emotions\.joy' holds '50\.0', and joy is a"
+    ):
+        list(batch_rows(tmp_path / "out" / "shares.parquet"))
     (tmp_path / "out" / "segments" / "part-0.parquet").write_bytes(b"no parquet")
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         list(batch_rows(tmp_path / "out"))

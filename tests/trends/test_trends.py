@@ -65,6 +65,22 @@ def test_rows_without_a_value_are_left_out_and_none_at_all_is_an_error():
 
 
 @pytest.mark.parametrize(
+    ("of", "column", "cell", "said"),
+    [
+        ("negative", "negative", "7", "the column 'negative' holds '7', and negative is a number from 0 to 1; mend"),
+        ("negative", "polarity.negative", -0.01, "the column 'polarity.negative' holds '-0.01'"),
+        ("anger", "predicted_anger", "much", "the column 'predicted_anger' holds 'much', and anger is a number from 0"),
+        ("anger", "anger", "inf", "the column 'anger' holds 'inf'"),
+        ("valence", "valence", 1.5, "and valence is a number from -1 to 1"),
+    ],
+)
+def test_a_value_that_no_measure_has_is_named_with_its_row(of, column, cell, said):
+    table = [{"t": 1, column: 1.000001}, {"t": 1, column: cell}]
+    with pytest.raises(DataError, match=f"^row 2: .*{said}"):
+        series(table, of, "turn", Columns("t"))
+
+
+@pytest.mark.parametrize(
     ("of", "columns", "cell", "said"),
     [
         ("angr", Columns("t"), 1, "there is no measure 'angr'; did you mean 'anger'"),
