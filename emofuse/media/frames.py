@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from emofuse.errors import MediaError
-from emofuse.media.image import VideoFrame, read_image
+from emofuse.media.image import VideoFrame, check_image, read_image
 from emofuse.media.limits import UNLIMITED, Limits
 from emofuse.media.memory import as_array, called, is_tensor
 
+Result = TypeVar("Result")
 HIGHEST_RATE = 1000.0
 """Pictures a second."""
 
@@ -29,6 +30,8 @@ class Frames:
     """Seconds of the first picture that lie before the clip's start."""
     longest: float = math.inf
     """Seconds after which the clip ends, whatever is shown."""
+    before: int = 0
+    """Pictures that were given before the first of these."""
 
     @property
     def seconds(self) -> float:
@@ -40,7 +43,8 @@ class Frames:
         first = int(start * self.rate + 1e-9)
         last = None if end is None else math.ceil(end * self.rate - 1e-9)
         longest = math.inf if end is None else end - start
-        return replace(self, pictures=self.pictures[first:last], gone=start - first / self.rate, longest=longest)
+        gone, before = start - first / self.rate, self.before + first
+        return replace(self, pictures=self.pictures[first:last], gone=gone, longest=longest, before=before)
 
     def items(self, interval: float = 0.0, limits: Limits = UNLIMITED) -> Iterator[VideoFrame]:
         """Pictures at least `interval` seconds apart. Raises MediaError for one that is no picture, with its number."""
@@ -48,11 +52,14 @@ class Frames:
         for i, picture in enumerate(self.pictures):
             limits.check(i + 1, time := max(0.0, i / self.rate - self.gone))
             if due is not None and time + 1e-9 < due:
+                _named(check_image, picture, self.before + i)
                 continue
             due = (int((time + 1e-9) / interval) + 1) * interval if interval > 0 else None
-            rgb = _rgb(picture, i)
+            rgb = _named(read_image, picture, number := self.before + i)
             if rgb.shape != (shape := shape or rgb.shape):
-                raise MediaError(f"frame {i} is {_size(rgb.shape)}, the first {_size(shape)}; make all of one size")
+                raise MediaError(
+                    f"frame {number} is {_size(rgb.shape)}, the first {_size(shape)}; make all of one size"
+                )
             yield VideoFrame(time, rgb=rgb)
 
 
@@ -60,7 +67,8 @@ def as_frames(given: Any) -> Frames | None:
     """The frames of a pair (rate in Hz, pictures); None for None. Raises MediaError for all else.
 
     Pictures are a list of what `read_image` takes, or one array (frames, height, width, 3); a tensor may have its
-    channels second. The first is looked at here, the others when their time comes.
+    channels second. The first is read here, the others when their time comes; of a list all are checked here as far as
+    can be told without reading them.
     """
     if given is None:
         return None
@@ -79,13 +87,17 @@ def as_frames(given: Any) -> Frames | None:
         raise MediaError(f"frames are a list or an array of pictures, not {called(pictures)}: list(pictures)")
     if not len(pictures):
         raise MediaError("frames holds no picture; give at least one")
-    _rgb(pictures[0], 0)
+    _named(read_image, pictures[0], 0)
+    if isinstance(pictures, (list, tuple)):
+        for i, picture in enumerate(pictures):
+            _named(check_image, picture, i)
     return Frames(float(rate), pictures)
 
 
-def _rgb(picture: Any, number: int) -> np.ndarray:
+def _named(read: Callable[[Any], Result], picture: Any, number: int) -> Result:
+    """What reads a picture returns; its MediaError with the picture's number."""
     try:
-        return read_image(picture)
+        return read(picture)
     except MediaError as error:
         raise MediaError(f"frame {number}: {error}") from error
 

@@ -124,6 +124,21 @@ def read_image(source: Picture, notes: list[Note] | None = None) -> UInt8[np.nda
     return read_picture(readable(source), notes)
 
 
+def check_image(source: Picture) -> None:
+    """Raise the MediaError of `read_image` for what can be no picture, as far as that is told without reading it: a
+    thing of another kind, a file that is not there, an array of another shape."""
+    if isinstance(source, (str, PathLike)):
+        readable(source)
+    elif is_tensor(source):  # it may lie on a GPU
+        _check_shape(_channels_last(np.broadcast_to(np.uint8(0), tuple(source.shape))))
+    elif (array := as_array(source)) is not None and not isinstance(source, Image.Image):
+        _check_shape(array)
+    elif not isinstance(source, (Image.Image, MemoryFile, bytes, bytearray, memoryview)) and not hasattr(
+        source, "read"
+    ):
+        read_image(source)
+
+
 def read_picture(path: File, notes: list[Note] | None = None) -> UInt8[np.ndarray, "height width 3"]:
     """`read_image` of a file that was checked."""
 
@@ -196,12 +211,16 @@ def _from_array(array: np.ndarray) -> np.ndarray:
     if isinstance(array, np.ma.MaskedArray):
         raise MediaError("a masked array is not a picture: say what the masked pixels are, as with array.filled(0)")
     array = _as_bytes(array)
+    _check_shape(array)
     if array.ndim == 2:
         array = array[..., None]
-    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or array.size == 0:
-        first = "; the channels come last: array.transpose(1, 2, 0)" if array.shape[:1] in ((1,), (3,), (4,)) else ""
-        mend = "; of a batch give one: array[0]" if array.ndim == 4 else first
-        raise MediaError(f"an array of shape {array.shape} is not a picture; give (height, width, 3){mend}")
     if array.shape[2] == 4:
         return _as_rgb(Image.fromarray(array))
     return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))
+
+
+def _check_shape(array: np.ndarray) -> None:
+    if array.ndim not in (2, 3) or array.shape[2:] not in ((), (1,), (3,), (4,)) or array.size == 0:
+        first = "; the channels come last: array.transpose(1, 2, 0)" if array.shape[:1] in ((1,), (3,), (4,)) else ""
+        mend = "; of a batch give one: array[0]" if array.ndim == 4 else first
+        raise MediaError(f"an array of shape {array.shape} is not a picture; give (height, width, 3){mend}")

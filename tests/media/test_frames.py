@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,11 +70,38 @@ def generated() -> Iterator[np.ndarray]:
         ((float("nan"), np.zeros((2, 4, 4, 3), np.uint8)), "nan frames a second are not usable"),
         ((25, np.zeros(4, np.uint8)), r"shape \(4,\) is no row of pictures; give \(frames, height, width, 3\)"),
         ((25, [np.zeros((4, 4, 3), np.int64)]), "frame 0: a picture is an array of uint8"),
+        ((25, [np.zeros((4, 4, 3), np.uint8), "x"]), "frame 1: cannot read x: there is no such file"),
+        ((25, [np.zeros((4, 4, 3), np.uint8)] * 2 + [None]), "frame 2: a picture is not NoneType"),
+        ((25, [torch.zeros(3, 4, 4), torch.zeros(4)]), r"frame 1: an array of shape \(4,\) is not a picture"),
+        (
+            (25, [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 5), np.uint8)]),
+            r"frame 1: .* \(4, 4, 5\) is not a picture",
+        ),
     ],
 )
 def test_frames_that_are_none_name_the_conversion(frames: Any, message: str) -> None:
     with pytest.raises(MediaError, match=message):
         as_frames(frames)
+
+
+class Lazy(Sequence):
+    """Pictures that are made as they are asked for."""
+
+    def __init__(self, pictures: list[Any]) -> None:
+        self.pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, place: Any) -> Any:
+        return Lazy(self.pictures[place]) if isinstance(place, slice) else self.pictures[place]
+
+
+def test_a_bad_frame_between_those_that_are_looked_at_is_named_by_its_place_in_what_was_given() -> None:
+    frames = as_frames((25, Lazy([np.zeros((4, 4, 3), np.uint8)] * 30 + ["x"])))
+    assert frames is not None and len(list(frames.within(0.0, 1.0).items(interval=0.5))) == 2
+    with pytest.raises(MediaError, match=r"^frame 30: cannot read x: there is no such file"):
+        list(frames.within(1.0, None).items(interval=0.5))
 
 
 def test_a_frame_of_another_size_is_named() -> None:
