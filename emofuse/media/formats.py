@@ -136,16 +136,27 @@ def sidecar_endings(path: PurePath) -> tuple[str, ...]:
     return (".txt", ".TXT") if kind_of(path) == "picture" else SIDECARS
 
 
+def thumbnail_endings(path: PurePath) -> tuple[str, ...]:
+    """Endings of the videos and recordings that a picture is the thumbnail of where one is there; () for others."""
+    timed = VIDEO_SUFFIXES + AUDIO_SUFFIXES if kind_of(path) == "picture" else ()
+    return (*timed, *(ending.upper() for ending in timed))
+
+
 def sidecar_of(path: Path, timed: bool = False) -> Path | None:
     """The transcript that lies beside a clip under its name, as NAME.srt, NAME.vtt or NAME.txt; None for a text.
 
-    With `timed`, as for a stretch of a clip, a .txt is none. Captions that emofuse itself wrote are no transcript.
+    With `timed`, as for a stretch of a clip, a .txt is none. Captions that emofuse itself wrote are no transcript, and
+    words beside a picture are those of the video or recording of its name, where one is there.
     """
     if not path.name:
         return None
     beside = (path.with_suffix(ending) for ending in sidecar_endings(path) if not timed or ending.lower() != ".txt")
     try:
-        return next((words for words in beside if words.is_file() and not _OWN_CAPTION.search(head(words, 4096))), None)
+        found = next(
+            (words for words in beside if words.is_file() and not _OWN_CAPTION.search(head(words, 4096))), None
+        )
+        thumbnail = found and any(path.with_suffix(ending).is_file() for ending in thumbnail_endings(path))
+        return None if thumbnail else found
     except (OSError, ValueError):
         return None
 

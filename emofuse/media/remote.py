@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import urlsplit
 
 from emofuse.errors import DataError, MediaError, MissingExtraError, first_line
-from emofuse.media.formats import existing_file, sidecar_endings
+from emofuse.media.formats import existing_file, sidecar_endings, thumbnail_endings
 
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z\d+.-]*://")
 _LONGEST_SUFFIX = 12
@@ -56,11 +56,15 @@ def expand(address: str, endings: tuple[str, ...]) -> list[tuple[str, str | None
     clips = sorted(name for name in names if name.lower().endswith(endings))
     if not clips:
         raise DataError(f"{address} holds no media; it should hold files that end in {', '.join(endings)}")
-    return [(clip, next((w for w in _beside(clip) if w in names), None)) for clip in clips]
+    return [(clip, _words_beside(clip, names)) for clip in clips]
 
 
-def _beside(clip: str) -> list[str]:
-    return [clip.rpartition(".")[0] + ending for ending in sidecar_endings(PurePosixPath(clip))]
+def _words_beside(clip: str, names: Container[str]) -> str | None:
+    """The transcript of a clip among the names beside it; see `formats.sidecar_of`."""
+    stem, path = clip.rpartition(".")[0], PurePosixPath(clip)
+    if any(stem + ending in names for ending in thumbnail_endings(path)):
+        return None
+    return next((stem + ending for ending in sidecar_endings(path) if stem + ending in names), None)
 
 
 @contextmanager

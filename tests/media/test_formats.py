@@ -12,6 +12,8 @@ from PIL import Image
 from emofuse.errors import MediaError
 from emofuse.media.clip import open_clip
 from emofuse.media.formats import IMAGE_SUFFIXES, existing_file, sidecar_of
+from emofuse.media.remote import expand
+from emofuse.pipeline.sources import CLIP_SUFFIXES, media_in
 
 
 @pytest.mark.parametrize("suffix", [*IMAGE_SUFFIXES, ".gif"])
@@ -103,4 +105,21 @@ def test_a_thumbnail_does_not_say_the_words_of_its_video(tmp_path: Path) -> None
     (tmp_path / "a.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nI am so sad.\n")
     assert sidecar_of(tmp_path / "a.mp4") == tmp_path / "a.srt" and sidecar_of(tmp_path / "a.jpg") is None
     (tmp_path / "a.txt").write_text("I am so sad.")
+    (tmp_path / "a.jpg").touch()
     assert sidecar_of(tmp_path / "a.jpg") == tmp_path / "a.txt"
+    for clip in ("a.mp4", "a.WAV"):
+        (tmp_path / clip).touch()
+        assert sidecar_of(tmp_path / "a.jpg") is None and sidecar_of(tmp_path / clip) == tmp_path / "a.srt"
+        assert [path.name for path in media_in(tmp_path)] == sorted([clip, "a.jpg"])
+        (tmp_path / clip).unlink()
+
+
+def test_a_thumbnail_in_a_store_does_not_say_the_words_of_its_video() -> None:
+    import fsspec
+
+    store = fsspec.filesystem("memory")
+    for name in ("a.jpg", "a.mp4", "a.txt", "b.jpg", "b.txt"):
+        store.pipe(f"/shelf/{name}", b"x")
+    words = {clip.rpartition("/")[2]: found for clip, found in expand("memory://shelf", CLIP_SUFFIXES)}
+    assert words.keys() == {"a.jpg", "a.mp4", "b.jpg"} and words["a.jpg"] is None
+    assert (words["a.mp4"] or "").endswith("/a.txt") and (words["b.jpg"] or "").endswith("/b.txt")
