@@ -19,7 +19,7 @@ import numpy as np
 from emofuse.errors import EmofuseError, MediaError, first_line
 from emofuse.files import replacing, well_formed
 from emofuse.media.clip import ClipInputs, PathOrName, Source, check_inputs
-from emofuse.media.formats import TEXT_SUFFIXES, existing_file
+from emofuse.media.formats import TEXT_SUFFIXES, existing_file, reading_sidecar
 from emofuse.media.image import read_image
 from emofuse.media.memory import as_sound
 from emofuse.media.talk import read_names
@@ -154,7 +154,8 @@ class Client:
         try:
             name, inputs = as_inputs(item)
             inputs, notes = with_sidecar(inputs) if sidecars else (inputs, ())
-            return self._analysed(inputs, name, notes)
+            with reading_sidecar(inputs["transcript"] if notes else None):
+                return self._analysed(inputs, name, notes)
         except EmofuseError as error:
             error.id = name  # pyright: ignore[reportAttributeAccessIssue]
             return error

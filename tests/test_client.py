@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import fields
@@ -98,6 +99,10 @@ def test_many_are_answered_in_order_with_errors_in_their_place(client, pipeline,
         else:
             assert_equal(one, other)
     assert "broken.mp4" in str(found[1]) and found[4].notes[0].code == "sidecar"
+    shutil.copy(clip, tmp_path / "other.mp4")
+    (tmp_path / "other.srt").write_bytes(b"\0\1\2")
+    (found,) = client.predict_many([tmp_path / "other.mp4"])
+    assert "it is not text" in str(found) and "was taken for its transcript: mend, rename or remove it" in str(found)
 
 
 def test_errors_are_those_of_a_pipeline_or_say_what_the_service_said(client, pipeline, tmp_path):

@@ -21,6 +21,7 @@ from emofuse.errors import DataError, EmofuseError, OutputError, installed
 from emofuse.files import replacing
 from emofuse.media.asr import check_recogniser
 from emofuse.media.clip import ClipInputs
+from emofuse.media.formats import reading_sidecar
 from emofuse.media.prefetch import cores
 from emofuse.media.remote import fetched, is_address
 from emofuse.media.voices.diarise import check_extra
@@ -223,6 +224,7 @@ class _Turn:
             run.error = DataError(item.problem)
         if item.sidecar and item.transcript is not None:
             run.note(Note("sidecar", name=Path(item.transcript).name))
+            run.sidecar = True
         run.progress = partial(self._tick, _Clock())
         return run
 
@@ -311,7 +313,8 @@ class FetchedRun(ClipRun):
                 copies[str(self._source)] = self._given
             words = self._inputs.get("transcript")
             if isinstance(words, str) and is_address(words):
-                self._inputs["transcript"] = stack.enter_context(fetched(words, self.scratch))
+                with reading_sidecar(words if self.sidecar else None):
+                    self._inputs["transcript"] = stack.enter_context(fetched(words, self.scratch))
                 copies[str(self._inputs["transcript"])] = words
             try:
                 yield from super().segments()

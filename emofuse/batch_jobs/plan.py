@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,13 +76,15 @@ class Item:
         return bool(self.extras) or any(value is not None for value in said)
 
 
-def gather(inputs: Sequence[str]) -> list[Item]:
-    """Every item of the inputs, in their order, each file once. Raises DataError, MediaError."""
+def gather(inputs: Sequence[str], *, sidecars: bool = True) -> list[Item]:
+    """Every item of the inputs, in their order, each file once; with `sidecars`, what lies beside a clip that comes
+    without words is its transcript. Raises DataError, MediaError."""
     items: list[Item] = []
     taken: dict[str, int] = {}
     files: set[str] = set()
     for name in map(well_formed, inputs):
         for item in _items_of(name):
+            item = item if sidecars or not item.sidecar else replace(item, transcript=None, sidecar=False)
             if not item.says_more and item.media in files:
                 continue
             if item.media is not None and not is_manifest(name):

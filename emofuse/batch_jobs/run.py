@@ -32,15 +32,18 @@ class Carrier:
     memory: float = 2.0
 
 
-def open_job(folder: Path, inputs: Sequence[str], options: JobOptions) -> Job:
-    """A new job, or the same one again. Raises DataError where the one in the folder is another, and EmofuseError for
-    options that nobody could do a new one with."""
+def open_job(folder: Path, inputs: Sequence[str], options: JobOptions, *, sidecars: bool = True) -> Job:
+    """A new job, or the same one again; `sidecars`: see `plan.gather`.
+
+    Raises DataError where the one in the folder is another, and EmofuseError for options that nobody could do a new one
+    with.
+    """
     if re.match(r"[a-z][a-z\d+.-]+:/", str(folder)):  # a path has lost one of an address's slashes
         raise DataError(f"a job works in a folder, and {folder} is an address: copy its parts there when it is done")
     from emofuse.batch_jobs.engine import check_possible
 
     fingerprint = model_fingerprint(options.model)
-    items, options = plan.gather(inputs), settled(options)
+    items, options = plan.gather(inputs, sidecars=sidecars), settled(options)
     if not begun(folder):
         check_possible(options)
     return begin(folder, items, options, fingerprint, inputs)

@@ -63,6 +63,7 @@ def batch(
     acts: opt.Acts = None,
     rules: opt.RulesOption = None,
     labels: opt.Labels = None,
+    sidecars: opt.Sidecars = True,
     batch_size: opt.BatchSize = 16,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each process's sums.")] = 1,
     attempts: Annotated[int, typer.Option(min=1, help="Set a clip aside that ends its process so often.")] = 2,
@@ -103,7 +104,7 @@ def batch(
     )
     named = {name for name in context.params if context.get_parameter_source(name).name == "COMMANDLINE"}  # type: ignore[union-attr]
     carrier = Carrier(workers, share(shard), ray is not None, None if ray == HERE else ray, gpus, memory)
-    job = _job(out, inputs or [], given, named if resume else None)
+    job = _job(out, inputs or [], given, named if resume else None, sidecars)
     try:
         now = carry(job, carrier, as_json=json_progress)
     except KeyboardInterrupt:
@@ -112,7 +113,7 @@ def batch(
     raise typer.Exit(_report(job, now, json_progress))
 
 
-def _job(out: Path, inputs: list[str], given: JobOptions, named: set[str] | None) -> Job:
+def _job(out: Path, inputs: list[str], given: JobOptions, named: set[str] | None, sidecars: bool) -> Job:
     """The job to run; `named`: the options on the command line of one that is gone on with (None: it may be new)."""
     from emofuse.batch_jobs.job import Job, check_same, model_fingerprint, other_versions
     from emofuse.batch_jobs.run import open_job
@@ -121,7 +122,8 @@ def _job(out: Path, inputs: list[str], given: JobOptions, named: set[str] | None
         raise DataError("nothing to analyse: emofuse batch INPUT… --out FOLDER, or --resume to go on with a job")
     if named is None or inputs:
         before = Job(out).options if named is not None else given
-        job = open_job(out, inputs, _merged(before, given, named or set()) if named is not None else given)
+        options = _merged(before, given, named or set()) if named is not None else given
+        job = open_job(out, inputs, options, sidecars=sidecars)
     else:
         job = Job(out)
         options = _merged(job.options, given, named)

@@ -40,6 +40,9 @@ Start = Annotated[
 End = Annotated[float | None, typer.Option(metavar="SECOND", help="Analyse the clip up to here.")]
 Text = Annotated[str | None, typer.Option(help="A text, alone or as the words of the clip.")]
 Transcript = Annotated[Path | None, typer.Option(metavar="FILE", help="Transcript of the clip: .srt, .vtt or .txt.")]
+Sidecars = Annotated[
+    bool, typer.Option("--sidecars/--no-sidecars", help="Take NAME.srt, .vtt or .txt beside a clip for its transcript.")
+]
 Only = Annotated[
     str | None,
     typer.Option(metavar="NAME,…", help="Predict these speakers and nobody else, e.g. customer: see docs/people.md."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
@@ -83,6 +83,7 @@ def predict(
     ] = None,
     prefix: opt.Prefix = "predicted_",
     labels: opt.Labels = None,
+    sidecars: opt.Sidecars = True,
     batch_size: opt.BatchSize = 16,
 ) -> None:
     """Predict the emotions expressed in clips, pictures or a text, as a table or files.
@@ -108,7 +109,8 @@ def predict(
     outputs = Outputs(json, csv, each, several, seconds, step, blur)
     sources = _expand(clips or [])
     _check_words(sources, text, transcript)
-    outputs.check(sources, _words_beside(sources) if text is None and transcript is None else [transcript])
+    found = sidecars and text is None and transcript is None
+    outputs.check(sources, _words_beside(sources) if found else [transcript])
     if several:
         check_parts([json, csv])
     from emofuse.media.clip import ClipInputs
@@ -119,7 +121,8 @@ def predict(
         model, device=device, asr=asr, language=language, acts=acts or (), rules=rules, labels=opt.labels_of(labels)
     )
     words = {"text": text, "transcript": transcript, **talk}
-    answers = _many(pipeline, sources, talk, batch_size) if several else _one(pipeline, sources, words, batch_size)
+    how: Reading = {"batch_size": batch_size, "sidecars": sidecars, "progress": True}
+    answers = _many(pipeline, sources, talk, how) if several else _one(pipeline, sources, words, how)
     if mask or mask_names is not None:
         answers = ((source, _masked(found, opt.listed(mask_names) or [])) for source, found in answers)
     raise typer.Exit(_follow(answers, outputs, coverage, widest))
@@ -128,16 +131,24 @@ def predict(
 Answer = tuple[Path | None, "Analysis | EmofuseError"]
 
 
-def _many(pipeline: Pipeline, sources: Sequence[Path], talk: Mapping[str, Any], batch_size: int) -> Iterator[Answer]:
+class Reading(TypedDict):
+    """How clips are read, as `Pipeline.predict_iter` takes it."""
+
+    batch_size: int
+    sidecars: bool
+    progress: bool
+
+
+def _many(pipeline: Pipeline, sources: Sequence[Path], talk: Mapping[str, Any], how: Reading) -> Iterator[Answer]:
     """(clip, answer) as they come, in order; an error stands in the place of its clip."""
     items = [{"source": _handed(source), **talk} for source in sources]
-    yield from zip(sources, pipeline.predict_iter(items, batch_size, progress=True), strict=True)
+    yield from zip(sources, pipeline.predict_iter(items, **how), strict=True)
 
 
-def _one(pipeline: Pipeline, sources: Sequence[Path], words: dict[str, Any], batch_size: int) -> Iterator[Answer]:
+def _one(pipeline: Pipeline, sources: Sequence[Path], words: dict[str, Any], how: Reading) -> Iterator[Answer]:
     """The answer to one clip, or to words alone. Raises what it fails with."""
     source = next(iter(sources), None)
-    (result,) = pipeline.predict_iter([{"source": _handed(source), **words}], batch_size, progress=True)
+    (result,) = pipeline.predict_iter([{"source": _handed(source), **words}], **how)
     if isinstance(result, EmofuseError):
         raise result
     yield source, result

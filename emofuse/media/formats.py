@@ -6,6 +6,8 @@ import os
 import re
 import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
@@ -159,6 +161,21 @@ def sidecar_of(path: Path, timed: bool = False) -> Path | None:
         return None if thumbnail else found
     except (OSError, ValueError):
         return None
+
+
+@contextmanager
+def reading_sidecar(words: object) -> Iterator[None]:
+    """A MediaError about the transcript that was found beside a clip says so, and how to go without; None: none was."""
+    try:
+        yield
+    except MediaError as error:
+        if words is None or PurePath(str(words)).name not in str(error):
+            raise
+        raise MediaError(
+            f"{error}; it lies beside the clip under its name, and was taken for its transcript: mend, rename or "
+            "remove it, give the words with the clip, or leave such files alone (--no-sidecars, in Python "
+            "sidecars=False)"
+        ) from error
 
 
 def open_media(path: File) -> av.container.InputContainer:

@@ -313,6 +313,7 @@ class Pipeline:
         run = self.run(**inputs)
         run.id = name
         run.note(*notes)
+        run.sidecar = bool(notes)
         return run
 
     def _finish(

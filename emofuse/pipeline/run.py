@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from emofuse.media.clip import ClipInputs, Source
+from emofuse.media.formats import reading_sidecar
 from emofuse.media.memory import MemoryFile, as_file
 from emofuse.media.reader import MediaOptions, Progress, segments
 from emofuse.media.stretch import WHOLE, read_stretch
@@ -62,6 +63,8 @@ class ClipRun:
         self.predictions: list[Prediction] = []
         self.id: str | None = None
         """What the caller calls it, among many."""
+        self.sidecar = False
+        """Whether its transcript was found beside the clip."""
         self.error: Exception | None = None
         """What ended the run before its end, or before its start."""
         self._source, self._inputs, self._acts = source, inputs, tuple(acts)
@@ -134,7 +137,8 @@ class ClipRun:
         self._stretch = read_stretch(given.get("start"), given.get("end"))
         self._source = as_file(self._source)
         how: dict[str, Any] = {"options": self.options, "notes": self._notes, "progress": self._tick}
-        read = segments(self._source, early=self.early, **how, **self._inputs)
+        with reading_sidecar(given.get("transcript") if self.sidecar else None):
+            read = segments(self._source, early=self.early, **how, **self._inputs)
         for segment in with_later_turns(read, self._later):
             if not segment.provisional:
                 self._count(segment)

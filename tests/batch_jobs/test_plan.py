@@ -24,6 +24,9 @@ def test_folders_patterns_and_files_give_each_clip_once_with_the_words_beside_it
     items = gather([str(folder), str(folder / "a.mp4"), str(folder / "**" / "*.mp4"), str(folder / "b.wav")])
     assert [item.id.removeprefix(str(folder)) for item in items] == ["/a.mp4", "/b.wav", "/later/c.mp4", "/note.txt"]
     assert items[0].transcript == str(folder / "a.srt") and items[0].sidecar
+    alone = gather([str(folder)], sidecars=False)
+    assert [i.id for i in alone] == [i.id for i in gather([str(folder)])]
+    assert not any(i.transcript or i.sidecar for i in alone)
     assert [item.transcript for item in items[1:]] == [None, None, None]
     assert [i.id for i in gather([str(folder / "*.mp4")])] == [str(folder / "a.mp4")]
     with pytest.raises(MediaError, match="nothing matches"):

@@ -60,6 +60,8 @@ def test_words_beside_a_clip_are_its_words_and_never_written_over(predict, wordl
     read = json.loads(out)
     assert (code, err) == (0, "") and read["segments"][0]["present"] == ["text", "speech", "face"]
     assert read["note_codes"][0] == {"code": "sidecar", "values": {"name": "wordless.srt"}}
+    code, out, err = predict(wordless, "--no-sidecars", "--json", "-")
+    assert json.loads(out)["transcript"] == [] and "text is absent" in out
     code, out, err = predict(wordless, "--srt", beside)
     assert code == 2 and "it is also an input; name another file" in one_line(err)
     assert beside.read_bytes() == sample.with_suffix(".srt").read_bytes()

@@ -42,6 +42,22 @@ def test_a_list_of_everything_comes_back_in_order_with_its_ids(pipeline, sample,
     assert "a source is a path, not" in str(found[6]) and "nothing was handed in" in str(found[7])
 
 
+def test_an_error_of_words_that_nobody_named_says_how_they_came_to_be_read(pipeline, sample, tmp_path):
+    clip, beside = tmp_path / "a.mp4", tmp_path / "a.srt"
+    shutil.copy(sample, clip)
+    for content, said in ((b"\0\1\2", "it is not text"), (b"no times here", "a.srt holds no times")):
+        beside.write_bytes(content)
+        (found,) = pipeline.predict_many([clip], progress=False)
+        assert said in str(found) and str(found).endswith(
+            "; it lies beside the clip under its name, and was taken for its transcript: mend, rename or remove it, "
+            "give the words with the clip, or leave such files alone (--no-sidecars, in Python sidecars=False)"
+        )
+    named, broken = tmp_path / "b.mp4", {"source": clip, "transcript": beside}
+    named.write_bytes(b"no video")
+    shutil.copy(sample.with_suffix(".srt"), tmp_path / "b.srt")
+    assert not any("beside" in str(found) for found in pipeline.predict_many([named, broken], progress=False))
+
+
 def test_no_more_than_a_window_is_taken_and_not_answered(pipeline):
     taken = 0
 
