@@ -7,7 +7,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from emofuse.serve.problems import RefusedError
 
 HEADERS = 32_768
-"""Bytes of a request's headers."""
+"""Bytes of a request's first line and headers, as they are sent."""
 PARTS = 16
 """Parts of a form."""
 FILES = ("file", "image", "audio", "transcript", "acts", "rules", "labels")
@@ -84,17 +84,27 @@ async def receive(request: Request, folder: Path, most: int, characters: int, se
     raise RefusedError(415, "unsupported", "a body is multipart/form-data (with files) or application/json (a text)")
 
 
+def check_head(method: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Raise RefusedError for a first line and headers that are longer than any caller's should be."""
+    first = len(f"{method}  HTTP/1.1\r\n") + len(target)
+    if first + sum(len(name) + len(value) + len(": \r\n") for name, value in headers) + len("\r\n") > HEADERS:
+        raise RefusedError(431, "too_large", f"the headers, with the address, have more than {HEADERS:,} bytes")
+
+
 class HeaderLimit:
-    """Refuses requests whose headers are longer than any caller's should be; a server's own limit may let some pass."""
+    """Refuses requests by `check_head`: a server's own limit lets pass what comes in one piece."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and sum(len(n) + len(v) for n, v in scope["headers"]) > HEADERS:
-            refused = RefusedError(431, "too_large", f"the headers have more than {HEADERS:,} bytes")
-            await refused.response()(scope, receive, send)
-            return
+        if scope["type"] == "http":
+            target = (scope.get("raw_path") or scope["path"].encode()) + b"?" + scope["query_string"]
+            try:
+                check_head(scope["method"], target, scope["headers"])
+            except RefusedError as refused:
+                await refused.response()(scope, receive, send)
+                return
         await self.app(scope, receive, send)
 
 

@@ -15,9 +15,11 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from emofuse.errors import EmofuseError
-from emofuse.serve.receive import HEADERS
+from emofuse.serve.problems import RefusedError
+from emofuse.serve.receive import HEADERS, check_head
 
 PORT = 8000
+OF_A_STREAM = "the request for a stream cannot be read; it may have 128 headers, of 8,000 bytes each"
 UNREAD = 2.0
 """Seconds for which a body that nobody reads is let in and thrown away, so that its sender can read the answer."""
 
@@ -119,12 +121,40 @@ def listen(host: str, port: int) -> socket.socket:
 
 def _bounded_protocol(seconds: float) -> type[H11Protocol]:
     """HTTP/1.1 that hangs up on a connection which has not sent the headers of its first request in time, or goes on
-    sending a body that was answered without being read."""
+    sending a body that was answered without being read. A stream that is opened is on its own from then on."""
 
     class Bounded(H11Protocol):
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self._patience = self.loop.call_later(seconds, self._hang_up, None)
+
+        def handle_websocket_upgrade(self, event: h11.Request) -> None:
+            self._patience.cancel()
+            try:
+                check_head(event.method.decode(), event.target, event.headers)
+                super().handle_websocket_upgrade(event)
+                self._check_taken()
+            except RefusedError as refused:
+                self._refuse(refused)
+
+        def _check_taken(self) -> None:
+            """Raise RefusedError for a request that the protocol of streams stopped reading, and never answers."""
+            stream: Any = self.transport.get_protocol()
+            if not stream.handshake_initiated:
+                stream.connections.discard(stream)
+                self.transport.set_protocol(self)
+                raise RefusedError(431, "too_large", OF_A_STREAM)
+
+        def _refuse(self, refused: RefusedError) -> None:
+            response = refused.response()
+            headers = [*response.raw_headers, (b"connection", b"close")]
+            for part in (
+                h11.Response(status_code=refused.status, headers=headers),
+                h11.Data(data=bytes(response.body)),
+            ):
+                self.transport.write(self.conn.send(part))
+            self.transport.write(self.conn.send(h11.EndOfMessage()))
+            self.transport.close()
 
         def on_response_complete(self) -> None:
             if self.conn.their_state is h11.SEND_BODY:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import random
+import socket
 import struct
 import tarfile
 import zipfile
@@ -208,6 +209,34 @@ def test_headers_that_are_too_large_are_refused(running):
         reply = running.client.get("/v1/models", headers=headers)
         assert reply.status_code in (400, 431)
     assert running.client.get("/healthz").status_code == 200
+
+
+UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+UPGRADE += "Sec-WebSocket-Key: YWJjZGVmZ2hpamtsbW5vcA==\r\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "status"),
+    [
+        ("/v1/models", "a: b\r\n" * 5400, 200),
+        ("/v1/models", "a: b\r\n" * 7500, 431),
+        ("/v1/models?" + "x" * 45_000, "", 431),
+        ("/v1/stream", UPGRADE + "a: b\r\n" * 7500, 431),
+        ("/v1/stream", UPGRADE + "a: b\r\n" * 200, 431),
+        ("/v1/stream", UPGRADE + f"a: {'b' * 9000}\r\n", 431),
+        ("/v1/stream", UPGRADE + f"a: {'b' * 7900}\r\n" * 4, 101),
+    ],
+)
+def test_a_head_in_one_piece_is_measured_as_it_was_sent(running, target, headers, status):
+    """Short headers, the address and what opens a stream; a stream's own reader stopped without an answer."""
+    host, port = running.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode())
+        reply = connection.recv(4000)
+        while status == 431 and not reply.endswith(b"}}") and (more := connection.recv(4000)):
+            reply += more
+    assert reply.split(b" ")[1] == str(status).encode(), reply[:200]
+    assert (b'"code":"too_large"' in reply) == (status == 431)
 
 
 def test_an_array_of_another_kind_than_it_says_is_refused(running):

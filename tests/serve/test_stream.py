@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fractions
 import json
+import time
 
 import av
 import numpy as np
@@ -54,6 +55,17 @@ def test_the_last_answer_is_that_of_the_pipeline_for_the_last_seconds(serve, pip
     assert times == sorted(times) and times[-1] == pytest.approx(len(voice) / 16_000, abs=1e-3)
     expected = pipeline(audio=(16_000, voice[-48_000:])).overall
     assert list(found[-1]["overall"]["emotions"].values()) == pytest.approx(list(expected.emotions.values()), abs=1e-6)
+
+
+def test_a_stream_outlives_the_time_that_headers_have(serve, voice):
+    """All streams ended after the 20 seconds within which the headers of a connection must have come."""
+    running = serve(header_seconds=0.5)
+    with opened(running) as socket:
+        assert json.loads(socket.recv(timeout=20)) == {"type": "ready"}
+        time.sleep(1.0)
+        socket.send(voice[:32_000].tobytes())
+        socket.send('{"type": "end"}')
+        assert answers(socket)[-1]["type"] == "prediction"
 
 
 def test_opus_is_heard_as_the_sound_that_was_encoded(serve, voice):
