@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import islice
+from numbers import Real
 from os import PathLike
 from pathlib import Path
 from typing import Any, Unpack
@@ -16,8 +18,8 @@ from typing import Any, Unpack
 import httpx
 import numpy as np
 
-from emofuse.errors import EmofuseError, MediaError, first_line
-from emofuse.files import replacing, well_formed
+from emofuse.errors import EmofuseError, MediaError, check_count, first_line
+from emofuse.files import as_path, replacing, well_formed
 from emofuse.media.clip import ClipInputs, PathOrName, Source, check_inputs
 from emofuse.media.formats import TEXT_SUFFIXES, existing_file, reading_sidecar
 from emofuse.media.image import read_image
@@ -75,6 +77,13 @@ class Client:
         mask: bool = False,
         mask_names: Sequence[str] | None = None,
     ) -> None:
+        if not isinstance(url, str) or not re.match(r"(?i)https?://[^/]", url):
+            raise ServiceError(f"{url!r:.200} is no address of a service; give http://HOST:PORT")
+        if not isinstance(key, str | None):
+            raise ServiceError(f"key is a string as emofuse serve --new-key prints it, not {type(key).__name__}")
+        if not isinstance(timeout, Real | None) or (timeout is not None and timeout <= 0):
+            raise ServiceError(f"timeout is a number of seconds above 0, or None, not {timeout!r:.80}")
+        check_count(tries, "tries", least=0)
         self.url, self.tries = url.rstrip("/"), tries
         self._always = {"alone": str(alone).lower()} | _how(acts, mask, mask_names)
         self._always |= {"labels": labels_to_text(asked)} if (asked := read_labels(labels)) else {}
@@ -117,7 +126,7 @@ class Client:
 
         See `emofuse.pipeline.render`; the file appears whole.
         """
-        if Path(target).suffix.lower() != ".mp4":
+        if as_path(target, "out.mp4").suffix.lower() != ".mp4":
             raise MediaError(f"the service renders mp4, and the target is {str(target)!r}; name it .mp4")
         check_inputs(inputs)
         given: dict[str, Any] = {"source": source, **inputs}

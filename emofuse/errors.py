@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 from collections.abc import Iterable
+from numbers import Integral, Real
 
 
 class EmofuseError(Exception):
@@ -57,8 +58,14 @@ def require_package(module: str, extra: str) -> None:
 
 def check_coverage(coverage: float, name: str = "coverage") -> None:
     """Raise `MediaError` for a coverage of prediction sets that no set can have, or that every set has."""
-    if not 0 < coverage < 1:
-        raise MediaError(f"{name} {coverage} is not between 0 and 1; 0.9 promises nine of ten")
+    if not isinstance(coverage, Real) or not 0 < coverage < 1:
+        raise MediaError(f"{name} {coverage!r} is not between 0 and 1; 0.9 promises nine of ten")
+
+
+def check_count(number: object, name: str, least: int = 1) -> None:
+    """Raise `MediaError` for what is no whole number, or a smaller one."""
+    if not isinstance(number, Integral) or isinstance(number, bool) or number < least:  # pyright: ignore[reportOperatorIssue]
+        raise MediaError(f"{name} is a whole number from {least} on, not {number!r:.80}")
 
 
 def first_line(error: BaseException) -> str:
@@ -66,9 +73,9 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), "no reason given")
 
 
-def nearest(name: str, valid: Iterable[str]) -> str:
+def nearest(name: object, valid: Iterable[str]) -> str:
     """A clause for error messages: the valid names, the closest one first when there is a close one."""
     names = sorted(valid)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}valid: {', '.join(names)}"

@@ -31,6 +31,13 @@ def bundled(name: str) -> Path:
     return path
 
 
+def as_path(path: object, valid: str) -> Path:
+    """The path that a caller gave, for `valid`, as in "out.json". Raises OutputError for what is none."""
+    if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
+        raise OutputError(f"a path is a string or a Path, as in {valid!r}, not {path!r:.80}")
+    return Path(path)
+
+
 def write_file(path: PathOrName, content: str | bytes) -> Path:
     """Write bytes, or a text as UTF-8, as a whole. Raises OutputError."""
     data = content if isinstance(content, bytes) else well_formed(content).encode()

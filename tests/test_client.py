@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -103,6 +104,22 @@ def test_many_are_answered_in_order_with_errors_in_their_place(client, pipeline,
     (tmp_path / "other.srt").write_bytes(b"\0\1\2")
     (found,) = client.predict_many([tmp_path / "other.mp4"])
     assert "it is not text" in str(found) and "was taken for its transcript: mend, rename or remove it" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"url": 5}, "5 is no address of a service; give http://HOST:PORT"),
+        ({"url": ""}, "'' is no address of a service"),
+        ({"url": "localhost:8000"}, "'localhost:8000' is no address of a service"),
+        ({"key": 5}, "key is a string as emofuse serve --new-key prints it, not int"),
+        ({"timeout": "x"}, "timeout is a number of seconds above 0, or None, not 'x'"),
+        ({"tries": -1}, "tries is a whole number from 0 on, not -1"),
+    ],
+)
+def test_a_client_of_nothing_says_what_is_valid(arguments, told):
+    with pytest.raises(EmofuseError, match=re.escape(told)):
+        Client(**{"url": "http://127.0.0.1:9"} | arguments)
 
 
 def test_errors_are_those_of_a_pipeline_or_say_what_the_service_said(client, pipeline, tmp_path):

@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 
 from emofuse.batch import Batch, collate
 from emofuse.encoders.lexicon import word_valence
+from emofuse.errors import check_count
 from emofuse.explain.attribution import COMPLETE, Attribution, integrated_gradients
 from emofuse.explain.causes import Cause, causes_of
 from emofuse.explain.flip import Flip, flips
@@ -170,6 +171,8 @@ def explain(
     mode of gradients the caller is in, it is left as it was. Where the model has not learnt the task from what is
     present, the answer is None, and a note says so.
     """
+    if steps is not None:
+        check_count(steps, "steps")
     chosen = task_of(model, task)
     named = class_of(chosen, target) if target and chosen.classes else None
     other = class_of(chosen, flip) if flip is not None else None

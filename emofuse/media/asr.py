@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -58,9 +59,11 @@ def find_recogniser(wish: str | None) -> str | None:
     """
     if wish is None or wish == NONE:
         return None
+    if not isinstance(wish, (str, PathLike)):
+        raise MediaError(f"asr is auto, none, or the name or folder of a faster-whisper model, not {wish!r:.80}")
     if wish != AUTO:
         require_package("faster_whisper", "asr")
-        return wish
+        return str(wish)
     if any(importlib.util.find_spec(name) is None for name in ("faster_whisper", EMBEDDED)):
         return None
     return str(importlib.import_module(EMBEDDED).get_model_path())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from emofuse.errors import MediaError, nearest, require_package
-from emofuse.files import write_file
+from emofuse.files import as_path, write_file
 from emofuse.media.transcript import join
 from emofuse.model.conformal import ConformalTable
 from emofuse.notes import coded
@@ -172,7 +172,7 @@ class Analysis:
 
         Raises `MediaError` for an ending it does not know.
         """
-        target = Path(path)
+        target = as_path(path, "out.json")
         if target.suffix.lower() not in _WRITERS:
             raise MediaError(f"cannot save as {str(path)!r}: {nearest(target.suffix, _WRITERS)}")
         return write_file(target, self.to_text(target.suffix))

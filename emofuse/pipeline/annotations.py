@@ -6,6 +6,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,8 @@ def eaf(source: str | None, segments: Sequence[Prediction], words: Words) -> str
 
 def check_step(step: float) -> float:
     """The seconds between two rows. Raises `MediaError` for too few or too many."""
-    if not 0.01 <= step <= 3600:
-        raise MediaError(f"a step of {step} s is not usable; 0.01 to 3600 s are")
+    if not isinstance(step, Real) or not 0.01 <= step <= 3600:
+        raise MediaError(f"a step of {step!r:.80} s is not usable; 0.01 to 3600 s are")
     return step
 
 

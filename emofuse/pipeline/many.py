@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from emofuse.errors import EmofuseError, MediaError
+from emofuse.errors import EmofuseError, MediaError, check_count
 from emofuse.media.clip import Source, check_inputs
 from emofuse.media.formats import sidecar_of
 from emofuse.media.prefetch import ahead, one_pool
@@ -110,8 +110,9 @@ def finish(
     more than `readers`) have been taken and not come out. What is in a batch follows from the runs alone, not from
     who is quicker. An error of another kind than `caught` ends it all.
     """
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size!r}; at least 1 segment must be predicted at a time")
+    check_count(batch_size, "batch_size")
+    if window is not None:
+        check_count(window, "window")
     held = max((window or WINDOW * batch_size) - readers, 1)
     waiting: deque[ClipRun] = deque()
     ended: set[int] = set()

@@ -9,7 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from emofuse.errors import CheckpointError, EmofuseError, MediaError, require_package
+from emofuse.errors import CheckpointError, EmofuseError, MediaError, check_count, require_package
+from emofuse.files import as_path
 from emofuse.media.asr import find_recogniser
 from emofuse.media.clip import ClipInputs, PathOrName, Source
 from emofuse.media.prefetch import cores
@@ -72,6 +73,12 @@ def load(
     """
     if not isinstance(model, (str, PathLike)):
         raise CheckpointError(f"a model is a name, a folder or a hub id, not {model!r:.80}; give {ACCEPTED}")
+    if threads is not None:
+        check_count(threads, "threads")
+    if not isinstance(language, str | None):
+        raise MediaError(f"language is a code, as in language='en', not {language!r:.80}")
+    if not isinstance(revision, str | None):
+        raise CheckpointError(f"revision is a branch, a tag or a commit, not {revision!r:.80}")
     options, known, changes = _checked(options), read_acts(acts), read_rules(rules)
     if asr is not None:
         options = replace(options, asr=find_recogniser(asr), language=language or options.language)
@@ -126,10 +133,12 @@ class Pipeline:
 
         Raises `EmofuseError` for a pipeline that was not loaded; its model has a `save_pretrained` of its own.
         """
-        return copy_checkpoint(self._own_folder(), folder)
+        return copy_checkpoint(self._own_folder(), as_path(folder, "my-model"))
 
     def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
         """Upload what `save_pretrained` would write, card and licence included; the repository's address."""
+        if not isinstance(repo_id, str):
+            raise CheckpointError(f"a hub id is owner/name, not {repo_id!r:.80}")
         return upload(self._own_folder(), repo_id, private=private, token=token)
 
     def _own_folder(self) -> Path:

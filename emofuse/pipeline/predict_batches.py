@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from emofuse.errors import check_count
 from emofuse.modalities import Modality, Subset, members
 from emofuse.model.answering import Answering, Decoded
 from emofuse.pipeline.unfamiliar import unfamiliar_in
@@ -33,8 +34,7 @@ def predict_batches(
     At most `batch_size` segments are held at a time, whatever the number that goes through; the first come out four
     together, then eight, so that the first predictions are shown soon.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; at least 1 segment must be predicted at a time")
+    check_count(batch_size, "batch_size")
     source, size = iter(segments), FIRST
     while chunk := list(islice(source, min(size, batch_size))):
         size *= 2

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from emofuse.errors import check_coverage
+from emofuse.errors import check_count, check_coverage
 from emofuse.modalities import subset_name
 from emofuse.model.conformal import ConformalTable
 from emofuse.notes import Note
@@ -22,6 +22,8 @@ def with_sets(
 ) -> tuple[list[Prediction], list[Note]]:
     """The predictions with their sets, and notes on what has none or rests on composed samples; see `at_coverage`."""
     check_coverage(coverage)
+    if widest is not None:
+        check_count(widest, "widest")
     found = [replace(p, sets=sets_of(p, table, coverage, widest)) for p in segments]
     lacking = sorted({_subset(p) for p in found if p.emotions and "emotion" not in p.sets and not p.rules})
     if found and not table:

@@ -11,7 +11,7 @@ import numpy as np
 
 from emofuse import plots
 from emofuse.errors import MediaError, nearest
-from emofuse.files import write_file
+from emofuse.files import as_path, write_file
 from emofuse.modalities import ordered
 from emofuse.tasks import EMOTIONS
 from emofuse.types import Prediction
@@ -57,7 +57,7 @@ def draw(predictions: Sequence[Prediction], path: str | Path, reason: str = "") 
 
     Raises `MediaError` for an ending it does not know, `MissingExtraError` without matplotlib.
     """
-    target = Path(path)
+    target = as_path(path, "timeline.png")
     check_ending(target)
     picture = io.BytesIO()
     with plots.style():

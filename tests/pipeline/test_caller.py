@@ -187,11 +187,49 @@ def test_an_input_that_is_misspelt_names_the_nearest(pipeline, sample):
         (lambda load, folder: load(5), "a model is a name, a folder or a hub id, not 5"),
         (lambda load, folder: load(folder, rules=5), "rules are the path of a file or what read_rules returns, not 5"),
         (lambda load, folder: load(folder, acts=5), "acts are the path of a file or what read_acts returns, not 5"),
+        (
+            lambda load, folder: load(folder, asr=5),
+            "asr is auto, none, or the name or folder of a faster-whisper model",
+        ),
+        (lambda load, folder: load(folder, language=5), "language is a code, as in language='en', not 5"),
+        (lambda load, folder: load(folder, threads="x"), "threads is a whole number from 1 on, not 'x'"),
+        (lambda load, folder: load("owner/name", revision=5), "revision is a branch, a tag or a commit, not 5"),
     ],
 )
 def test_arguments_of_another_kind_say_what_is_valid(folder, asked, told):
     with pytest.raises(EmofuseError, match=re.escape(told)):
         asked(emofuse.load, folder)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (lambda model: model(text="sad").save(5), "a path is a string or a Path, as in 'out.json', not 5"),
+        (
+            lambda model: model(text="sad").save(b"a.json"),
+            "a path is a string or a Path, as in 'out.json', not b'a.json'",
+        ),
+        (lambda model: model(text="sad").plot(5), "a path is a string or a Path, as in 'timeline.png', not 5"),
+        (lambda model: model(text="sad").at_coverage("x"), "coverage 'x' is not between 0 and 1"),
+        (lambda model: model(text="sad").at_coverage(0.9, "x"), "widest is a whole number from 1 on, not 'x'"),
+        (lambda model: model(text="sad").by_second("x"), "a step of 'x' s is not usable"),
+        (lambda model: model.save_pretrained(5), "a path is a string or a Path, as in 'my-model', not 5"),
+        (lambda model: model.push_to_hub(5), "a hub id is owner/name, not 5"),
+        (lambda model: model.conversation(coverage="x"), "coverage 'x' is not between 0 and 1"),
+        (lambda model: model(text="sad", batch_size=0), "batch_size is a whole number from 1 on, not 0"),
+        (
+            lambda model: list(model.stream(text="sad", batch_size="x")),
+            "batch_size is a whole number from 1 on, not 'x'",
+        ),
+        (lambda model: list(model.predict_iter(["a"], window=0)), "window is a whole number from 1 on, not 0"),
+        (lambda model: list(model.explain(text="sad", steps="x")), "steps is a whole number from 1 on, not 'x'"),
+        (lambda model: list(model.explain(text="sad", task=5)), "5"),
+        (lambda model: list(model.explain(text="sad", flip=5)), "5"),
+    ],
+)
+def test_arguments_of_answers_say_what_is_valid(folder, asked, told):
+    with pytest.raises(EmofuseError, match=re.escape(told)):
+        asked(emofuse.load(folder, device="cpu", backend="torch"))
 
 
 def test_words_that_nobody_sees_are_none(pipeline):

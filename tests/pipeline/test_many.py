@@ -112,7 +112,7 @@ def test_one_item_is_not_several(pipeline, sample):
     for one in (str(sample), sample, {"text": "sad"}, None, 5):
         with pytest.raises(EmofuseError, match="put it in a list"):
             pipeline.predict_many(one)
-    with pytest.raises(ValueError, match="batch_size is 0"):
+    with pytest.raises(ValueError, match="batch_size is a whole number from 1 on, not 0"):
         next(pipeline.predict_iter([{"text": "sad"}], 0))
     with pytest.raises(ValueError, match="batch_size is '16'"):
         next(pipeline.predict_iter([{"text": "sad"}], "16"))
