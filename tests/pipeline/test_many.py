@@ -114,5 +114,5 @@ def test_one_item_is_not_several(pipeline, sample):
             pipeline.predict_many(one)
     with pytest.raises(ValueError, match="batch_size is a whole number from 1 on, not 0"):
         next(pipeline.predict_iter([{"text": "sad"}], 0))
-    with pytest.raises(ValueError, match="batch_size is '16'"):
+    with pytest.raises(ValueError, match="batch_size is a whole number from 1 on, not '16'"):
         next(pipeline.predict_iter([{"text": "sad"}], "16"))

@@ -201,7 +201,7 @@ def test_nothing_is_written(pipeline, sample, tmp_path, monkeypatch):
 
 
 def test_a_batch_of_nobody_is_refused(pipeline):
-    with pytest.raises(ValueError, match="batch_size is 0"):
+    with pytest.raises(ValueError, match="batch_size is a whole number from 1 on, not 0"):
         pipeline(text="so happy", batch_size=0)
 
 
