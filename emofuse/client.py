@@ -29,7 +29,7 @@ from emofuse.media.transcript import read_text
 from emofuse.model.conformal import ConformalTable, from_plain
 from emofuse.notes import Note
 from emofuse.pipeline.analysis import Analysis
-from emofuse.pipeline.conversation.acts import parse_acts
+from emofuse.pipeline.conversation.acts import VALID, parse_acts
 from emofuse.pipeline.many import Item, as_inputs, check_items, with_sidecar
 from emofuse.pipeline.prototypes import Given, labels_to_text, read_labels
 from emofuse.pipeline.rules import Rules, read_rules
@@ -231,7 +231,7 @@ def _how(acts: PathOrName | None, mask: bool, names: Sequence[str] | None) -> di
     if names is not None:
         fields["mask_names"] = json.dumps(list(read_names(names, "mask_names") or ()))
     if acts is not None:
-        text = read_text(acts)
+        text = read_text(acts, VALID)
         parse_acts(text, str(acts))
         fields["acts"] = text
     return fields

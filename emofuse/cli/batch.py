@@ -149,9 +149,9 @@ def _read_acts(path: Path | None) -> str | None:
     if path is None:
         return None
     from emofuse.media.transcript import read_text
-    from emofuse.pipeline.conversation.acts import parse_acts
+    from emofuse.pipeline.conversation.acts import VALID, parse_acts
 
-    text = read_text(path)
+    text = read_text(path, VALID)
     parse_acts(text, str(path))
     return text
 

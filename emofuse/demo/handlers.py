@@ -20,6 +20,7 @@ from emofuse.demo.texts import say
 from emofuse.demo.uploads import Uploads, open_regular
 from emofuse.demo.visitors import Visit, Visitors
 from emofuse.errors import EmofuseError
+from emofuse.media.formats import A_TRANSCRIPT
 from emofuse.media.image import read_image
 from emofuse.media.transcript import read_text
 from emofuse.pipeline.pipeline import Pipeline
@@ -43,7 +44,7 @@ class Handlers:
         if file is None:
             return gr.skip()
         try:
-            return read_text(file)
+            return read_text(file, A_TRANSCRIPT)
         except EmofuseError as error:
             raise gr.Error(str(error).replace(str(file), file.name), print_exception=False) from error
         finally:

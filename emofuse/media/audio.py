@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from emofuse.errors import MediaError
-from emofuse.media.formats import ACCEPTED
+from emofuse.media.formats import SOUND
 from emofuse.media.level import SILENCE, gain_of, loudness, raised
 from emofuse.media.limits import GAP
 from emofuse.media.memory import way_out
@@ -283,7 +283,7 @@ def _channels_first(array: object) -> np.ndarray:
     """The array as (channels, samples); the shorter axis is the channels'."""
     if not isinstance(array, np.ndarray):
         raise MediaError(
-            f"sound in memory is a NumPy array, not {type(array).__name__}; {way_out(array, 'sound')}; {ACCEPTED}"
+            f"sound in memory is a NumPy array, not {type(array).__name__}; {way_out(array, 'sound')}; {SOUND}"
         )
     if isinstance(array, np.ma.MaskedArray):
         raise MediaError("a masked array is not sound: say what the masked samples are, as with array.filled(0)")

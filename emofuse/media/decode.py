@@ -17,7 +17,7 @@ from jaxtyping import Float32
 
 from emofuse.errors import MediaError
 from emofuse.media.audio import AudioBlock, as_waveform
-from emofuse.media.formats import ACCEPTED, ESTIMATED, open_media, readable, unreadable
+from emofuse.media.formats import ESTIMATED, SOUND, open_media, readable, unreadable
 from emofuse.media.image import VideoFrame, orientation_of, read_image
 from emofuse.media.limits import UNLIMITED, Limits
 from emofuse.media.memory import File, MemoryFile
@@ -155,7 +155,7 @@ def read_audio(
     """
     if isinstance(source, tuple):
         if len(source) != 2:
-            raise MediaError(f"sound in memory is a pair (rate, array), not {len(source)} things; {ACCEPTED}")
+            raise MediaError(f"sound in memory is a pair (rate, array), not {len(source)} things; {SOUND}")
         waveform = as_waveform(*source)
         return waveform[round((start or 0.0) * SAMPLE_RATE) : None if end is None else round(end * SAMPLE_RATE)]
     blocks: list[np.ndarray] = []

@@ -35,14 +35,20 @@ _OWN_CAPTION = re.compile(rb"(?m)^\[(?:person \d+: )?(?:[\w -]+ \d{1,3}%|no emot
 """How a caption begins that predictions were written as."""
 MEDIA_SUFFIXES = VIDEO_SUFFIXES + AUDIO_SUFFIXES + IMAGE_SUFFIXES + TEXT_SUFFIXES
 
+_PICTURE = "a picture (jpg, png, webp, bmp, tif, avif)"
+_IMAGE = "a PIL image or an array of uint8 or of float in [0, 1] (RGB, RGBA or grey)"
+_SOUND = "(rate in Hz, array of int16, int32, uint8 or float in [-1, 1], 1 to 8 channels)"
 ACCEPTED = (
     "valid: the path of a video (mp4, mov, mkv, webm, avi, flv, mpg, ts, wmv, gif), of sound (wav, flac, mp3, ogg, "
-    "opus, m4a, aac, ac3, aiff, wma, caf, au, wv), of a picture (jpg, png, webp, bmp, tif, avif) or of a text (txt, "
-    "srt, vtt), its bytes or the open file; or by keyword "
-    "text=a string, audio=(rate in Hz, array of int16, int32, uint8 or float in [-1, 1], 1 to 8 channels), image=a "
-    "path, a PIL image or an array of uint8 or of float in [0, 1] (RGB, RGBA or grey), frames=(rate in Hz, pictures)"
+    f"opus, m4a, aac, ac3, aiff, wma, caf, au, wv), of {_PICTURE} or of a text (txt, srt, vtt), its bytes or the open "
+    f"file; or by keyword text=a string, audio={_SOUND}, image=a path, {_IMAGE}, frames=(rate in Hz, pictures)"
 )
 """Every accepted input; what a message says when something else came."""
+A_PICTURE = f"valid: the path of {_PICTURE}, its bytes or the open file, {_IMAGE}"
+"""… where nothing but a picture is taken, and so on."""
+SOUND = f"valid: {_SOUND}"
+A_TEXT = "valid: the path of a text in UTF-8"
+A_TRANSCRIPT = "valid: the path of a transcript (srt, vtt, txt)"
 
 UNTIMED = ("h264", "hevc", "mjpeg", "mpegvideo", "m4v", "obu")
 """Demuxers of pictures without a container: nothing in them says when, so that every one must be counted."""
@@ -89,15 +95,16 @@ def unreadable(path: object, why: str, mend: str) -> MediaError:
     return MediaError(f"cannot read {str(path)[:300]}: {why}; {mend}")
 
 
-def readable(source: object) -> File:
+def readable(source: object, valid: str = ACCEPTED) -> File:
     """A file in memory as it is, else the path of a file that is there: see `existing_file`."""
-    return source if isinstance(source, MemoryFile) else existing_file(source)
+    return source if isinstance(source, MemoryFile) else existing_file(source, valid)
 
 
-def existing_file(source: object) -> Path:
-    """The path of a file that is there, is a file and holds something; MediaError says what is not so."""
+def existing_file(source: object, valid: str = ACCEPTED) -> Path:
+    """The path of a file that is there, is a file and holds something; MediaError says what is not so, and what is
+    `valid` here."""
     if not isinstance(source, (str, os.PathLike)):
-        raise MediaError(f"a source is a path, not {called(source)}: {way_out(source, 'source')}; {ACCEPTED}")
+        raise MediaError(f"a source is a path, not {called(source)}: {way_out(source, 'source')}; {valid}")
     path = Path(os.fspath(source)).expanduser()
     if "://" in os.fspath(source) or (_ADDRESS.match(str(path)) and not path.exists()):
         address = _ADDRESS.sub(r"\1://", os.fspath(source))
@@ -109,7 +116,7 @@ def existing_file(source: object) -> Path:
     except (OSError, ValueError) as error:
         raise _missing(path, error) from None
     if path.is_dir():
-        raise unreadable(path, "it is a folder", f"name a file in it; {ACCEPTED}")
+        raise unreadable(path, "it is a folder", f"name a file in it; {valid}")
     if not path.is_file():
         raise unreadable(path, *_no_file(path))
     if size == 0:

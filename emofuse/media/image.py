@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from emofuse.errors import MediaError
-from emofuse.media.formats import ACCEPTED, open_picture, readable, unreadable
+from emofuse.media.formats import A_PICTURE, open_picture, readable, unreadable
 from emofuse.media.memory import File, MemoryFile, as_array, as_file, is_tensor, way_out
 from emofuse.notes import Note
 
@@ -120,15 +120,15 @@ def read_image(source: Picture, notes: list[Note] | None = None) -> UInt8[np.nda
         return _from_array(_channels_last(array) if is_tensor(source) else array)
     source = as_file(source)
     if not isinstance(source, (str, PathLike, MemoryFile)):
-        raise MediaError(f"a picture is not {type(source).__name__}; {way_out(source, 'image')}; {ACCEPTED}")
-    return read_picture(readable(source), notes)
+        raise MediaError(f"a picture is not {type(source).__name__}; {way_out(source, 'image')}; {A_PICTURE}")
+    return read_picture(readable(source, A_PICTURE), notes)
 
 
 def check_image(source: Picture) -> None:
     """Raise the MediaError of `read_image` for what can be no picture, as far as that is told without reading it: a
     thing of another kind, a file that is not there, an array of another shape."""
     if isinstance(source, (str, PathLike)):
-        readable(source)
+        readable(source, A_PICTURE)
     elif is_tensor(source):  # it may lie on a GPU
         _check_shape(_channels_last(np.broadcast_to(np.uint8(0), tuple(source.shape))))
     elif (array := as_array(source)) is not None and not isinstance(source, Image.Image):
@@ -166,7 +166,7 @@ def _opened(path: object, read: Callable[[], np.ndarray]) -> np.ndarray:
     except MediaError:
         raise
     except UnidentifiedImageError:
-        raise unreadable(path, "it is not a picture", f"save it as jpg or png; {ACCEPTED}") from None
+        raise unreadable(path, "it is not a picture", f"save it as jpg or png; {A_PICTURE}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise too_large from None
     except (OSError, SyntaxError, EOFError, ValueError, IndexError, struct.error) as error:

@@ -13,7 +13,7 @@ from os import PathLike
 
 from emofuse.errors import MediaError
 from emofuse.files import well_formed
-from emofuse.media.formats import TEXT_SUFFIXES, readable, unreadable
+from emofuse.media.formats import A_TEXT, A_TRANSCRIPT, TEXT_SUFFIXES, readable, unreadable
 from emofuse.media.memory import File, MemoryFile
 from emofuse.notes import Note
 from emofuse.types import Word
@@ -83,7 +83,7 @@ def read_transcript(source: str | PathLike[str] | MemoryFile) -> Transcript:
     if isinstance(source, str) and not (source.strip().lower().endswith(TEXT_SUFFIXES) and "\n" not in source.strip()):
         return parse_transcript(source)
     name = source.strip() if isinstance(source, str) else str(source)
-    transcript = parse_transcript(read_text(source if isinstance(source, MemoryFile) else name), name)
+    transcript = parse_transcript(read_text(source if isinstance(source, MemoryFile) else name, A_TRANSCRIPT), name)
     if transcript.cues and not transcript.timed and not name.lower().endswith(".txt"):
         raise MediaError(
             f"{name} holds no times, from line 1 on ({transcript.cues[0].text[:60]!r}); a line of times reads "
@@ -108,12 +108,12 @@ def parse_transcript(text: str, name: str = "the transcript") -> Transcript:
     return Transcript(tuple(with_speakers([Cue(visible(line)) for line in lines if visible(line)])))
 
 
-def read_text(path: str | PathLike[str] | MemoryFile) -> str:
+def read_text(path: str | PathLike[str] | MemoryFile, valid: str = A_TEXT) -> str:
     """A text file's characters: UTF-8 or UTF-16 by its mark, else UTF-8, else Western European (cp1252).
 
-    Raises MediaError for what is not text, or is text in another encoding.
+    Raises MediaError, which says what is `valid`, for what is not text, or is text in another encoding.
     """
-    file = readable(path)
+    file = readable(path, valid)
     size = len(file.data) if isinstance(file, MemoryFile) else file.stat().st_size
     if size > LARGEST_TEXT:
         raise _too_large(file, size)
@@ -123,7 +123,7 @@ def read_text(path: str | PathLike[str] | MemoryFile) -> str:
     if _looks_like_utf16(data):
         return data.decode("utf-16-le" if data[1:2] == b"\x00" else "utf-16-be", "replace")
     if b"\x00" in data:
-        raise unreadable(file, "it is not text (it holds zero bytes)", "give a UTF-8 srt, vtt or txt file")
+        raise unreadable(file, "it is not text (it holds zero bytes)", valid)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

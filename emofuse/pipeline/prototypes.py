@@ -104,7 +104,7 @@ def read_labels(given: str | PathLike[str] | Given) -> Given:
     if not isinstance(given, (str, PathLike)):
         return given
     path = Path(given).expanduser()
-    return _of_table(read_text(path), str(path))
+    return _of_table(read_text(path, "valid: the path of a table (csv) with the columns label and text"), str(path))
 
 
 def labels_to_text(given: Given) -> str:

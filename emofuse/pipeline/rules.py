@@ -25,6 +25,7 @@ from emofuse.tasks import EMOTIONS
 from emofuse.types import Prediction, Segment
 
 _CONDITIONS = ("words", "emotion", "speaker")
+_VALID = "valid: the path of a file of rules (yaml), or of a lexicon (csv)"
 MOST = 1000
 """Rules of a file."""
 
@@ -119,7 +120,7 @@ def read_rules(source: str | PathLike[str] | Rules | None) -> Rules:
     if not isinstance(source, (str, PathLike)):
         raise DataError(f"rules are the path of a file or what read_rules returns, not {source!r:.80}")
     path = Path(source).expanduser()
-    return parse_rules(read_text(path), str(path), path.parent)
+    return parse_rules(read_text(path, _VALID), str(path), path.parent)
 
 
 def parse_rules(text: str, source: str = "rules", folder: Path | None = None) -> Rules:
@@ -157,7 +158,7 @@ def _lexicon(given: Any, source: str, folder: Path | None) -> tuple[Entry, ...]:
     if folder is None:
         raise DataError(f"{source}: its lexicon is {given!r}, and no other file is read here; write its rows in it")
     path = folder / str(given)
-    return read_csv(read_text(path), str(path))
+    return read_csv(read_text(path, "valid: the path of a lexicon (csv)"), str(path))
 
 
 def _rule(row: Any, where: str) -> Rule:

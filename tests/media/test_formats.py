@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,10 @@ from emofuse.errors import MediaError
 from emofuse.media.clip import open_clip
 from emofuse.media.formats import IMAGE_SUFFIXES, existing_file, sidecar_of
 from emofuse.media.remote import expand
+from emofuse.media.transcript import read_transcript
+from emofuse.pipeline.conversation.acts import read_acts
+from emofuse.pipeline.prototypes import read_labels
+from emofuse.pipeline.rules import read_rules
 from emofuse.pipeline.sources import CLIP_SUFFIXES, media_in
 
 
@@ -87,7 +92,7 @@ def test_a_path_is_checked_once(make: SimpleNamespace, tmp_path: Path, monkeypat
         path = tmp_path / "a.png"
         Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(path)
     checked: list[object] = []
-    monkeypatch.setattr("emofuse.media.formats.existing_file", lambda p: checked.append(p) or existing_file(p))
+    monkeypatch.setattr("emofuse.media.formats.existing_file", lambda p, *how: checked.append(p) or existing_file(p))
     clip = open_clip(path)
     assert len(list(clip.items())) > 0 or clip.still is not None
     assert checked == [path]
@@ -123,3 +128,23 @@ def test_a_thumbnail_in_a_store_does_not_say_the_words_of_its_video() -> None:
     words = {clip.rpartition("/")[2]: found for clip, found in expand("memory://shelf", CLIP_SUFFIXES)}
     assert words.keys() == {"a.jpg", "a.mp4", "b.jpg"} and words["a.jpg"] is None
     assert (words["a.mp4"] or "").endswith("/a.txt") and (words["b.jpg"] or "").endswith("/b.txt")
+
+
+@pytest.mark.parametrize(
+    ("read", "valid"),
+    [
+        (lambda folder: read_transcript(folder), "valid: the path of a transcript (srt, vtt, txt)"),
+        (lambda folder: read_acts(folder), "valid: the path of a file of acts (yaml)"),
+        (lambda folder: read_rules(folder), "valid: the path of a file of rules (yaml), or of a lexicon (csv)"),
+        (lambda folder: read_labels(folder), "valid: the path of a table (csv) with the columns label and text"),
+        (
+            lambda folder: open_clip(image=folder),
+            "valid: the path of a picture (jpg, png, webp, bmp, tif, avif), its bytes",
+        ),
+    ],
+)
+def test_a_folder_in_the_place_of_a_file_is_told_what_is_valid_there(tmp_path: Path, read: Any, valid: str) -> None:
+    with pytest.raises(MediaError) as caught:
+        read(tmp_path)
+    told = str(caught.value)
+    assert f"it is a folder; name a file in it; {valid}" in told and "mp4" not in told and "frames=" not in told

@@ -256,7 +256,7 @@ def test_what_is_not_text_or_too_much_of_it(tmp_path: Path) -> None:
         read_transcript("word " * 2_000_000)
     binary = tmp_path / "binary.txt"
     binary.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4)
-    with pytest.raises(MediaError, match=r"it is not text \(it holds zero bytes\); give a UTF-8 srt, vtt or txt file"):
+    with pytest.raises(MediaError, match=r"it is not text \(it holds zero bytes\); valid: the path of a text in UTF-8"):
         read_text(binary)
     empty = tmp_path / "empty.txt"
     empty.touch()

@@ -84,7 +84,7 @@ def _yunet_file(source: str | PathLike[str]) -> Path:
     if path.is_dir():
         path = path / YUNET_FILE
     if path.exists() or path.suffix == ".onnx":
-        return existing_file(path)
+        return existing_file(path, "valid: the path of YuNet's weights (onnx), or of their folder")
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 

@@ -23,6 +23,8 @@ CLASSES: Mapping[str, tuple[str, ...]] = {"emotion": EMOTIONS, "polarity": POLAR
 BLANKS = ("speaker", "emotion", "words", "act")
 """What a template may hold in braces."""
 DIRECTIONS = ("rising", "falling")
+VALID = "valid: the path of a file of acts (yaml)"
+"""What a message says of a file that is none."""
 _TURNS = 1000
 
 
@@ -83,7 +85,7 @@ def read_acts(source: str | PathLike[str] | Sequence[Act]) -> tuple[Act, ...]:
     Raises `DataError` that names the act and what is wrong with it, for an unknown key, measure, class or kind.
     """
     if isinstance(source, (str, PathLike)):
-        return parse_acts(read_text(source), str(source))
+        return parse_acts(read_text(source, VALID), str(source))
     if not isinstance(source, Sequence) or not all(isinstance(act, Act) for act in source):
         raise DataError(f"acts are the path of a file or what read_acts returns, not {source!r:.80}")
     return tuple(source)

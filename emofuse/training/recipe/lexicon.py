@@ -31,7 +31,7 @@ def _read(modality: str, config: Mapping[str, Any], folder: Path) -> dict[str, A
         return dict(config)
     where, path = f"model.encoders.{modality}.lexicon", folder / Path(given).expanduser()
     try:
-        entries = read_csv(read_text(path), str(path))
+        entries = read_csv(read_text(path, "valid: the path of a lexicon (csv)"), str(path))
         valences, affinities = _columns(entries, str(path))
     except EmofuseError as error:
         raise RecipeError(f"{where}: {error}") from None
