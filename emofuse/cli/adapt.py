@@ -38,7 +38,7 @@ def adapt(
     report: Annotated[
         Path | None, typer.Option(metavar="JSON", help="Write the figures here, of a refusal too.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
     """Teach a model your corrections without forgetting.
 
@@ -81,7 +81,7 @@ def states(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The file, .safetensors.")],
     rows: Annotated[list[str], typer.Argument(metavar="ROWS…", help="CORPUS:FOLDER, or a manifest.")],
     limit: Annotated[int, typer.Option(min=20, help="At most N rows of a split of each.")] = 300,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
     """Keep what must not be forgotten as states of the encoders, for emofuse adapt --replay.
 

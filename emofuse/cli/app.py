@@ -22,7 +22,7 @@ from emofuse.cli.export import export, prune
 from emofuse.cli.info import info
 from emofuse.cli.keywords import contrast, keywords
 from emofuse.cli.mcp import mcp
-from emofuse.cli.outputs import complain, lenient_terminal, written_to_stdout
+from emofuse.cli.outputs import complain, lenient_terminal, warnings_in_one_line, written_to_stdout
 from emofuse.cli.predict import predict
 from emofuse.cli.review import review
 from emofuse.cli.serve import serve
@@ -93,7 +93,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     if "batch" in given or "serve" in given:
         given = with_address(given)
     try:
-        code = app(args=given, prog_name="emofuse", standalone_mode=False) or 0
+        with warnings_in_one_line():
+            code = app(args=given, prog_name="emofuse", standalone_mode=False) or 0
         with written_to_stdout():
             return code
     except UsageError as error:

@@ -20,7 +20,7 @@ def calibrate(
     ] = None,
     option: opt.Options = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most N utterances.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
     """Fit temperatures, prediction sets and the pooling of modalities on development data.
 

@@ -8,6 +8,7 @@ import csv
 import io
 import os
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,12 +22,32 @@ from emofuse.files import check_outputs, well_formed, write_file
 if TYPE_CHECKING:
     from emofuse.pipeline.analysis import Analysis
 
+_PACKAGE = Path(__file__).resolve().parents[1]
+
 
 def complain(message: str) -> int:
     """One line on stderr, whatever lines the message came in; the exit code that goes with it."""
     if sys.stderr is not None:
         sys.stderr.write(f"emofuse: {' '.join(message.split())}\n")
     return 2
+
+
+@contextmanager
+def warnings_in_one_line() -> Iterator[None]:
+    """What this package warns of is a note on stderr, without the line of code it comes from; others as they are."""
+    plain = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *rest: Any) -> None:
+        if Path(filename).is_relative_to(_PACKAGE):
+            complain(f"note: {message}")
+        else:
+            plain(message, category, filename, *rest)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = plain
 
 
 def lenient_terminal() -> None:

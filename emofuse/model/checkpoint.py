@@ -19,6 +19,7 @@ from emofuse.modalities import Modality
 from emofuse.model.config import ModelConfig
 from emofuse.model.conformal import FILE as CONFORMAL
 from emofuse.model.conformal import ConformalTable, save_conformal
+from emofuse.model.device import find_device
 from emofuse.model.familiarity import load_familiarity, save_familiarity
 from emofuse.model.folder import FAMILIARITY, OF_WEIGHTS, WEIGHTS, locate, read_config, read_conformal, upload
 from emofuse.model.weights import Stored, pack, read_tensors
@@ -74,9 +75,10 @@ def load(
 ) -> Model:
     """A model of a kind in evaluation mode, float32, from a name, a folder or a hub id; `lean` as in `EmotionModel`.
 
-    Raises CheckpointError: see `locate` and `read_config`; also when the weights are missing, damaged, or do not fit.
+    Raises CheckpointError: see `locate` and `read_config`; also when the weights are missing, damaged, or do not fit;
+    EmofuseError for a device that is not there.
     """
-    folder = locate(name_or_path, revision=revision, token=token)
+    where, folder = find_device(device), locate(name_or_path, revision=revision, token=token)
     config = read_config(folder)
     weights = folder / WEIGHTS
     if not weights.is_file():
@@ -96,7 +98,7 @@ def load(
     model.conformal = read_conformal(folder, config)
     if (folder / FAMILIARITY).is_file():
         model.familiarity = load_familiarity(folder / FAMILIARITY)
-    return model.to(device, torch.float32).eval()
+    return model.to(where, torch.float32).eval()
 
 
 def _built(kind: Any, config: ModelConfig, folder: Path, lean: bool) -> Any:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import closing
-from dataclasses import fields, replace
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from emofuse.errors import CheckpointError, EmofuseError, MediaError, check_count, require_package
+from emofuse.errors import CheckpointError, EmofuseError, MediaError, require_package
 from emofuse.files import as_path
 from emofuse.media.asr import find_recogniser
 from emofuse.media.clip import ClipInputs, PathOrName, Source
@@ -18,6 +18,7 @@ from emofuse.media.reader import MediaOptions, Progress
 from emofuse.model.answering import Answering
 from emofuse.model.folder import ACCEPTED, copy_checkpoint, locate, upload
 from emofuse.pipeline.analysis import Analysis
+from emofuse.pipeline.arguments import check_kinds, checked_options
 from emofuse.pipeline.conversation.acts import Act, read_acts
 from emofuse.pipeline.conversation.apply import COVERAGE
 from emofuse.pipeline.conversation.conversation import Conversation
@@ -73,13 +74,8 @@ def load(
     """
     if not isinstance(model, (str, PathLike)):
         raise CheckpointError(f"a model is a name, a folder or a hub id, not {model!r:.80}; give {ACCEPTED}")
-    if threads is not None:
-        check_count(threads, "threads")
-    if not isinstance(language, str | None):
-        raise MediaError(f"language is a code, as in language='en', not {language!r:.80}")
-    if not isinstance(revision, str | None):
-        raise CheckpointError(f"revision is a branch, a tag or a commit, not {revision!r:.80}")
-    options, known, changes = _checked(options), read_acts(acts), read_rules(rules)
+    check_kinds(threads, language, revision)
+    options, known, changes = checked_options(options), read_acts(acts), read_rules(rules)
     if asr is not None:
         options = replace(options, asr=find_recogniser(asr), language=language or options.language)
     path = Path(model).expanduser()
@@ -93,15 +89,6 @@ def load(
     return pipeline
 
 
-def _checked(options: MediaOptions | None) -> MediaOptions:
-    if options is not None and not isinstance(options, MediaOptions):
-        raise EmofuseError(
-            f"options is a MediaOptions, not {type(options).__name__}; give emofuse.media.reader.MediaOptions(…), with "
-            f"the fields {', '.join(field.name for field in fields(MediaOptions))}"
-        )
-    return options or MediaOptions()
-
-
 class Pipeline:
     """A model with all that stands between a file and its predictions.
 
@@ -113,7 +100,7 @@ class Pipeline:
 
     def __init__(self, model: Answering, name: str = "", options: MediaOptions | None = None) -> None:
         self.model, self.name = model.eval(), name
-        self.options = _checked(options)
+        self.options = checked_options(options)
         self.acts: tuple[Act, ...] = ()
         """What is applied to each clip, see `emofuse.pipeline.conversation`."""
         self.rules = Rules()

@@ -63,15 +63,6 @@ def _exported(folder: Path, engine: str, device: object, precision: str, threads
 
 def choose_device(device: str | torch.device | None) -> torch.device:
     """The device meant by "auto" or None, or the named one if it is there. Raises `EmofuseError`."""
-    import torch
+    from emofuse.model.device import find_device
 
-    found = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    if device is None or str(device) == "auto":
-        return found
-    try:
-        named = torch.device(device)
-        torch.empty(1, device=named)
-    except (RuntimeError, AssertionError, TypeError, ValueError, NotImplementedError) as error:
-        valid = ", ".join(dict.fromkeys(("auto", "cpu", found.type)))
-        raise EmofuseError(f"cannot compute on {str(device)!r}; valid here: {valid}") from error
-    return named
+    return find_device(device)

@@ -34,7 +34,7 @@ from emofuse.training.outcome.ensemble import PREDICTIONS, save_predictions
 from emofuse.training.outcome.familiarity import keep, known_from, sentence, settle
 from emofuse.training.outcome.report import Progress, RunLog, build_report, plot_curves, stage_report
 from emofuse.training.put_together import put_together
-from emofuse.training.recipe.changes import LEARNT, ON_THE_WAY, change
+from emofuse.training.recipe.changes import ON_THE_WAY, check_same
 from emofuse.training.recipe.read import dump_recipe, load_recipe, stage_list
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.start_pool import Start, fit_start
@@ -101,7 +101,7 @@ class Run:
             return self.folder / "model"
         state = last_complete(self.states) if resume else None
         if state is not None and (state / RECIPE).is_file():  # older versions wrote none
-            self._check_same(load_recipe(state / RECIPE), "an unfinished", ON_THE_WAY)
+            check_same(self.folder, "an unfinished", load_recipe(state / RECIPE), self.recipe, ON_THE_WAY)
         if self.recipe.train.compile:
             check_compiler(device_of(self.recipe))
         if is_first():
@@ -161,17 +161,8 @@ class Run:
                 f"{self.folder} holds a finished run of {made.train.epochs} epochs, and AdaLoRA's ranks are settled "
                 f"when a run ends: train {self.recipe.train.epochs} epochs anew with output.overwrite=true"
             )
-        self._check_same(made, "a finished", ON_THE_WAY if more else ())
+        check_same(self.folder, "a finished", made, self.recipe, ON_THE_WAY if more else ())
         return not more
-
-    def _check_same(self, made: Recipe, which: str, but: Sequence[str]) -> None:
-        """Raise RecipeError where the run that is there learns otherwise than the recipe says now."""
-        changed = change(made, self.recipe, LEARNT, but)
-        if changed is not None:
-            raise RecipeError(
-                f"{self.folder} holds {which} run with {changed}, which stays as it is; go on with the recipe that it "
-                "was begun with, choose another output.folder, or start anew: output.overwrite=true and no --resume"
-            )
 
     def _clear(self, resume: bool) -> None:
         there = self.states.exists() or (self.folder / "model").exists()

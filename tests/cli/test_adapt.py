@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from emofuse.calibration.temperature import fit_temperature
+from emofuse.cli.outputs import warnings_in_one_line
 from emofuse.model.config import ModelConfig
 from emofuse.model.model import EmotionModel
 
@@ -60,5 +64,22 @@ def test_what_adapt_cannot_take_is_named(run, model, feedback, tmp_path):
     ):
         code, out, err = run("adapt", model, feedback, "--out", tmp_path / "new", *wrong)
         assert (code, out.count("saved")) == (2, 0) and says in err
+    for device in ("cuda:99", "gpu"):
+        for command in (
+            ["adapt", model, feedback, "--out", tmp_path / "new"],
+            ["states", model, tmp_path / "old.safetensors", feedback],
+            ["calibrate", model, tmp_path / "sure", "--root", feedback, "--corpus", "manifest"],
+        ):
+            code, out, err = run(*command, "--device", device)
+            assert (code, out) == (2, "") and f"cannot compute on '{device}'; valid here: auto, cpu" in err
     code, _, err = run("states", model, tmp_path / "old.npz", feedback)
     assert code == 2 and "written as .safetensors" in err
+
+
+def test_a_warning_is_a_note_in_one_line(capsys):
+    """It stood there with the path of a module and a line of code."""
+    with pytest.warns(UserWarning, match="of another package") as others, warnings_in_one_line():
+        fit_temperature(np.eye(3), np.full((3, 3), np.nan))
+        warnings.warn("of another package", UserWarning, stacklevel=1)
+    assert capsys.readouterr().err == "emofuse: note: no labelled sample to fit a temperature on: it stays 1\n"
+    assert len(others) == 1

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from emofuse.errors import RecipeError
 from emofuse.training.recipe.schema import Recipe
 
 LEARNT = ("tasks", "more_tasks", "encoders", "fusion", "strategy", "optim", "loss", "augment")
@@ -28,6 +29,16 @@ def change(made: Recipe, now: Recipe, sections: Sequence[str], but: Sequence[str
             if place not in but:
                 return f"{place} {_shown(then)}, now {_shown(value)}"
     return None
+
+
+def check_same(folder: Path, which: str, made: Recipe, now: Recipe, but: Sequence[str]) -> None:
+    """Raise RecipeError where the run in a folder (`which`: "a finished") learns otherwise than a recipe says now."""
+    changed = change(made, now, LEARNT, but)
+    if changed is not None:
+        raise RecipeError(
+            f"{folder} holds {which} run with {changed}, which stays as it is; go on with the recipe that it was begun "
+            "with, choose another output.folder, or start anew: output.overwrite=true and no --resume"
+        )
 
 
 def _differing(before: Any, after: Any, where: str) -> Iterator[tuple[str, Any, Any]]:
