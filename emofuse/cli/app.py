@@ -103,3 +103,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return complain(str(error))
+    except PermissionError as error:
+        if debug:
+            raise
+        return complain(f"{error.filename!r}: permission denied; let this user read it and the folders above it")

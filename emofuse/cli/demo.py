@@ -9,6 +9,7 @@ import typer
 
 from emofuse.cli import options as opt
 from emofuse.errors import require_package
+from emofuse.files import check_output_folder
 
 
 def demo(
@@ -36,6 +37,8 @@ def demo(
     from emofuse.demo.settings import Settings
     from emofuse.pipeline.pipeline import load
 
+    if feedback is not None:
+        check_output_folder(feedback)
     settings = Settings(minutes=minutes, megabytes=megabytes, queue=waiting, feedback=feedback, hosts=tuple(name or ()))
     pipeline = load(model, device, asr=asr, language=language)
     served = serve(pipeline, host=host, port=port, share=share, settings=settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
@@ -103,7 +104,7 @@ def predict(
 
         job.run(load(model, device=device, acts=acts or (), rules=rules, labels=opt.labels_of(labels)))
         return
-    several = bool(clips) and (len(clips) > 1 or clips[0].is_dir())
+    several = bool(clips) and (len(clips) > 1 or _is_folder(clips[0]))
     each = {".srt": srt, ".vtt": vtt, ".rttm": rttm, ".TextGrid": textgrid, ".eaf": eaf}
     each |= {".png": plot, ".mp4": render, ".html": report}
     outputs = Outputs(json, csv, each, several, seconds, step, blur)
@@ -202,11 +203,17 @@ def _expand(clips: Sequence[Path]) -> list[Path]:
 
     Raises `MediaError` for a folder without any.
     """
+    from emofuse.media.memory import is_pipe
     from emofuse.pipeline.sources import media_in
 
-    if len(clips) == 1 and not clips[0].is_dir():
-        return [clips[0] if str(clips[0]) == "-" or clips[0].is_fifo() else _one_file(clips[0])]
-    return list(dict.fromkeys(path for clip in clips for path in (media_in(clip) if clip.is_dir() else [clip])))
+    if len(clips) == 1 and not _is_folder(clips[0]):
+        return [clips[0] if str(clips[0]) == "-" or is_pipe(clips[0]) else _one_file(clips[0])]
+    return list(dict.fromkeys(path for clip in clips for path in (media_in(clip) if _is_folder(clip) else [clip])))
+
+
+def _is_folder(clip: Path) -> bool:
+    """Whether it is one; what this user may not look at is left to whoever reads it."""
+    return os.path.isdir(clip)  # noqa: PTH112  # Path.is_dir raises
 
 
 def _one_table(clips: Sequence[Path] | None) -> Path:

@@ -61,7 +61,7 @@ def as_file(source: Any) -> Any:
         return _held(bytes(source), "")
     if hasattr(source, "read") and not isinstance(source, (str, os.PathLike)):
         return _path_of(source) or _held(_read(source), _name_of(source))
-    if isinstance(source, (str, os.PathLike)) and _is_pipe(source):
+    if isinstance(source, (str, os.PathLike)) and is_pipe(source):
         with Path(source).open("rb") as pipe:
             return _held(_read(pipe), str(source))
     return source
@@ -112,7 +112,8 @@ def _path_of(file: Any) -> Path | None:
     return Path(name) if stat.S_ISREG(here.st_mode) and os.path.samestat(there, here) else None
 
 
-def _is_pipe(source: str | os.PathLike[str]) -> bool:
+def is_pipe(source: str | os.PathLike[str]) -> bool:
+    """Whether a path leads to a pipe; False where that cannot be seen."""
     try:
         return stat.S_ISFIFO(Path(source).expanduser().stat().st_mode)
     except (OSError, ValueError, RuntimeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -44,12 +45,24 @@ def locate(name_or_path: str | Path, *, revision: str | None = None, token: str 
     if name in shipped():
         return shipped()[name]
     path = Path(name).expanduser()
-    if path.is_dir():
+    if _is_folder(path):
         return path
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return _download(name, revision, token)
     known = ", ".join(shipped()) or "none"
     raise CheckpointError(f"no model {name!r}: give {ACCEPTED}; shipped here: {known}")
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is one. Raises CheckpointError where this user may not look."""
+    try:
+        there = path.is_dir()
+        allowed = not there or os.access(path, os.R_OK | os.X_OK)
+    except PermissionError:
+        there = allowed = False
+    if not allowed:
+        raise CheckpointError(f"{str(path)!r}: permission denied; let this user read the folder, and those above it")
+    return there
 
 
 def _download(repo_id: str, revision: str | None, token: str | None) -> Path:
