@@ -15,6 +15,7 @@ AS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 WITHOUT = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
 """What takes from root the right to read and write everything."""
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(os.name != "posix", reason="permissions are those of POSIX"),
     pytest.mark.skipif(AS_ROOT and shutil.which("setpriv") is None, reason="root may read everything"),
 ]
