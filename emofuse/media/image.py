@@ -75,7 +75,9 @@ class VideoFrame:
 
     def _converted(self, format: str, width: int, height: int) -> np.ndarray:
         assert self._frame is not None
-        converted = self._reformatter.reformat(self._frame, width, height, format, interpolation="AREA")
+        # In this thread: handing a picture to others costs more than converting it, most of all beside busy encoders.
+        how: dict[str, Any] = {"interpolation": "AREA", "threads": 1}
+        converted = self._reformatter.reformat(self._frame, width, height, format, **how)
         return turned(converted.to_ndarray(), self._orientation)
 
 

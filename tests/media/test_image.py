@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from emofuse.errors import MediaError
@@ -110,6 +114,17 @@ def test_a_frame_from_an_array_shrinks_but_never_grows(portrait: np.ndarray) -> 
     assert frame.shrunk(128).shape == (128, 128)
     assert frame.shrunk(4096, colour=True).shape == (512, 512, 3)
     assert np.abs(frame.shrunk(128).mean() - portrait.mean()) < 12
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted by Linux's /proc")
+def test_a_frame_is_converted_in_the_thread_that_asks(portrait: np.ndarray) -> None:
+    """Beside busy encoders, handing slices of it to other threads took ten times as long as converting it."""
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(cv2.resize(portrait, (1280, 720))), format="rgb24")
+    video = VideoFrame(0.0, frame.reformat(format="yuv420p", threads=1), reformatter=VideoReformatter())
+    before = len(os.listdir("/proc/self/task"))
+    assert video.shrunk(256, colour=True).shape == (144, 256, 3)
+    assert video.rgb.shape == (720, 1280, 3)
+    assert len(os.listdir("/proc/self/task")) == before
 
 
 def test_a_png_whose_header_was_cut_is_damaged_and_no_traceback(tmp_path):
