@@ -32,11 +32,12 @@ def test_the_weights_are_the_file_their_card_names(repository: Path) -> None:
 @pytest.mark.parametrize("shape", [(96, 96), (160, 256), (352, 640)])
 def test_the_graph_is_the_network_in_the_weight_file(portrait: np.ndarray, repository: Path, shape: tuple) -> None:
     """As OpenCV reads and runs it: boxes agree to a thousandth of a pixel."""
-    network = cv2.dnn.readNetFromTFLite(str(repository / "checkpoints" / "blazeface" / "face_detection_back.tflite"))
+    theirs = cv2.dnn.readNetFromTFLite(str(repository / "checkpoints" / "blazeface" / "face_detection_back.tflite"))
     image = cv2.dnn.blobFromImage(cv2.resize(portrait, shape[::-1]), 1 / 127.5, mean=(127.5, 127.5, 127.5))
-    network.setInput(image)
-    expected = network.forward(("classificators", "regressors"))
-    found = module._network(reuse=image.size <= 3 * module._REUSED).run(["classificators", "regressors"], {"image": image})
+    theirs.setInput(image)
+    expected = theirs.forward(("classificators", "regressors"))
+    network = module._network(reuse=image.size <= 3 * module._REUSED)
+    found = network.run(["classificators", "regressors"], {"image": image})
     np.testing.assert_allclose(found[0].ravel(), expected[0].ravel(), atol=5e-3)
     np.testing.assert_allclose(found[1].ravel(), expected[1].ravel(), atol=1e-3)
 

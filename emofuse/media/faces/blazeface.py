@@ -80,7 +80,8 @@ class BlazeFaceDetector:
         padded = np.zeros((height, width, 3), np.uint8)
         padded[: rgb.shape[0], : rgb.shape[1]] = rgb
         image = cv2.dnn.blobFromImage(padded, 1 / 127.5, mean=(127.5, 127.5, 127.5))
-        logits, offsets = _network(reuse=height * width <= _REUSED).run(["classificators", "regressors"], {"image": image})
+        network = _network(reuse=height * width <= _REUSED)
+        logits, offsets = network.run(["classificators", "regressors"], {"image": image})
         centres = anchors(height, width)
         coordinates = offsets.reshape(-1, 8, 2) + centres[:, None]
         coordinates[:, 1] -= centres
