@@ -33,6 +33,20 @@ def a_node_starts():
         ray.shutdown()
 
 
+def test_a_node_that_is_started_here_sends_no_statistics_of_use(monkeypatch):
+    import ray
+
+    from emofuse.batch_jobs.carriers.cluster import connect
+
+    for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ADDRESS"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    told = []
+    monkeypatch.setattr(ray, "init", lambda **options: told.append(os.environ.get("RAY_USAGE_STATS_ENABLED")))
+    connect(None)
+    assert told == ["0"]
+
+
 @pytest.fixture
 def cluster():
     """Two nodes of one processor each, on this machine."""

@@ -106,6 +106,8 @@ def connect(address: str | None) -> None:
     local = named is None
     if named is not None:
         _knock(named)
+    else:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else it sends statistics of use to its makers
     options: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE} if local else {}
     try:
         ray.init(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from emofuse.runtime.export.beside import Arrays, hand_in
+from emofuse.runtime.export.silent import silent
 
 Run = Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]
 """Inputs by name (others are left alone) → outputs in order."""
@@ -52,7 +53,8 @@ def _onnx(path: Path, weights: Arrays, threads: int | None) -> Run:
 
 
 def _openvino(path: Path, inputs: tuple[str, ...], threads: int | None) -> Run:
-    import openvino
+    with silent():
+        import openvino
 
     hints = {"INFERENCE_PRECISION_HINT": "f32"} | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
     compiled = openvino.Core().compile_model(str(path), "CPU", hints)

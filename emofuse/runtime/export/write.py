@@ -24,6 +24,7 @@ from emofuse.runtime.export.beside import checkpoint_arrays, leave_out, small_ha
 from emofuse.runtime.export.examples import spoken
 from emofuse.runtime.export.graphs import Graph, graphs
 from emofuse.runtime.export.layout import ENDINGS, MANIFEST
+from emofuse.runtime.export.silent import silent
 from emofuse.types import Segment
 
 if TYPE_CHECKING:
@@ -165,7 +166,8 @@ def _without_idle_casts(model: Any) -> Any:
 
 
 def _openvino(graph: Graph, target: Path, calibration: Feeds | None) -> None:
-    import openvino
+    with silent():
+        import openvino
 
     with _tracing():
         converted: openvino.Model = openvino.convert_model(graph.module, example_input=graph.example)
@@ -217,7 +219,8 @@ def _quantised(model: Any, calibration: Sequence[Any], exact: Sequence[str]) -> 
     tie the graph to the calibration's length. Products named in `exact` stay in float32: behind a feed-forward layer's
     activation function, and in attention, a few values are so large that one scale leaves the others no digits.
     """
-    import nncf
+    with silent():
+        import nncf
     from nncf.quantization.advanced_parameters import AdvancedSmoothQuantParameters, QuantizationParameters
 
     advanced = nncf.AdvancedQuantizationParameters(
