@@ -64,7 +64,10 @@ class Ledger:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """One process's, or one try's, work on the shard. Leaving by Ctrl-C or a full disk costs no clip an attempt."""
+        """One process's, or one try's, work on the shard. Leaving by Ctrl-C or a full disk costs no clip an attempt.
+
+        An error that Ctrl-C brought about, as one of a clean-up that it cut short, is raised as KeyboardInterrupt.
+        """
         self._write({"begin": os.getpid()})
         try:
             yield
@@ -72,6 +75,9 @@ class Ledger:
             self.write_end("released")
             raise
         except BaseException as error:
+            if stopped := _interrupt_behind(error):
+                self.write_end("released")
+                raise stopped from error
             self.write_end(f"{type(error).__name__}: {error}")
             raise
         self.write_end("released")
@@ -116,6 +122,14 @@ def release(path: Path) -> None:
     if path.is_file():
         with path.open("ab") as file:
             file.write(b'\n{"end": "released"}\n')
+
+
+def _interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """The Ctrl-C that was being handled when the error arose."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, KeyboardInterrupt):
+        seen = seen.__cause__ or seen.__context__
+    return seen
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

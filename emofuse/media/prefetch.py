@@ -7,7 +7,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Generic, TypeVar
@@ -88,7 +88,8 @@ class _Threads:
         for _ in self._threads:
             self._waiting.put(None)
         for thread in self._threads:
-            thread.join()
+            with suppress(RuntimeError):  # an interrupt came while it was being started: it reads nothing
+                thread.join()
 
 
 def ahead(sources: Iterable[Callable[[], Iterator[T]]], workers: int, depth: int = DEPTH) -> Generator[T, None, None]:

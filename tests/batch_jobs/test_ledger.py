@@ -63,3 +63,15 @@ def test_an_error_of_the_whole_is_a_death(tmp_path):
         ledger.open(3)
         raise RuntimeError("out of memory")
     assert Ledger(path).lost == {3: 1}
+
+
+def test_an_error_that_an_interrupt_brought_about_costs_no_attempt_and_is_no_try(tmp_path):
+    path = tmp_path / "00000.jsonl"
+    ledger = Ledger(path)
+    with pytest.raises(KeyboardInterrupt), ledger.turn():
+        ledger.open(0)
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RuntimeError("cannot join thread before it is started")
+    assert not Ledger(path).lost and Ledger(path).deaths == 0

@@ -62,3 +62,20 @@ def test_an_error_comes_where_its_item_would_have():
     with pytest.raises(ValueError, match="cut off"):
         next(items)
     assert not readers()
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_interrupt_while_a_thread_is_being_started_is_what_is_raised(monkeypatch, begun):
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        if not (first := not readers()) and not begun:
+            raise KeyboardInterrupt
+        start(thread)
+        if not first:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(ahead([partial(counting, 0, 3), partial(counting, 5, 2)], 2))
+    assert not readers()
