@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from emofuse.encoders.filterbanks import kaldi_log_mel, power, slaney_triangles
+from emofuse.encoders.filterbanks import kaldi_log_mel, power, slaney
 from emofuse.types import SAMPLE_RATE
 
 MEL_BINS = 80
@@ -50,7 +50,7 @@ def whisper_log_mel(waveform: np.ndarray, bins: int, level: bool) -> np.ndarray:
     """
     padded = np.pad(np.asarray(waveform, np.float32), WINDOW // 2, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[: len(waveform) // HOP * HOP : HOP]
-    energy = power(frames * _hann(), WINDOW) @ slaney_triangles(WINDOW // 2 + 1, bins, SAMPLE_RATE)
+    energy = slaney(WINDOW // 2 + 1, bins, SAMPLE_RATE)(power(frames * _hann(), WINDOW))
     decades = np.log10(np.maximum(energy, 1e-10))
     loudest = decades.max()
     decades = np.maximum(decades, loudest - DYNAMICS)

@@ -22,7 +22,7 @@ from emofuse.media.image import VideoFrame, orientation_of, read_image
 from emofuse.media.limits import UNLIMITED, Limits
 from emofuse.media.memory import File, MemoryFile
 from emofuse.media.prefetch import ahead
-from emofuse.media.tracks import AudioTrack, VideoTrack, opened_track, pixel_aspect, usable_streams
+from emofuse.media.tracks import AudioTrack, VideoTrack, opened_tracks, pixel_aspect, usable_streams
 from emofuse.notes import Note
 from emofuse.types import SAMPLE_RATE
 
@@ -124,16 +124,18 @@ def stream(
     with contextlib.ExitStack() as stack:
         tracks: list[AudioTrack | VideoTrack] = []
         items: list[Iterator[AudioBlock | VideoFrame]] = []
-        if audio and (opened := opened_track(stack, path, "audio")):
-            tracks.append(sound := AudioTrack(opened, begin, end, limits))
+        wanted = [kind for kind, wanted in (("audio", audio), ("video", video)) if wanted]
+        opened = dict(zip(wanted, opened_tracks(stack, path, wanted), strict=True))
+        if heard := opened.get("audio"):
+            tracks.append(sound := AudioTrack(heard, begin, end, limits))
             sound.channels, sound.channel, sound.prompt = channels, channel, prompt
             items.append(sound.items())
-        if video and (opened := opened_track(stack, path, "video")):
-            tracks.append(pictures := VideoTrack(opened, begin, end, limits, frame_interval))
+        if seen := opened.get("video"):
+            tracks.append(pictures := VideoTrack(seen, begin, end, limits, frame_interval))
             items.append(stack.enter_context(contextlib.closing(ahead([pictures.items], 1, _FRAMES_AHEAD))))
         if not tracks:
-            wanted, there = ("audio", "video") if audio else ("video", "audio")
-            raise unreadable(path, f"it has no {wanted} track, only {there}", f"give a file that holds {wanted}")
+            kind, there = ("audio", "video") if audio else ("video", "audio")
+            raise unreadable(path, f"it has no {kind} track, only {there}", f"give a file that holds {kind}")
         yield from heapq.merge(*items, key=_when)
         if not any(track.decoded for track in tracks) and not begin:
             said = next((f" ({track.cut})" for track in tracks if track.cut), "")

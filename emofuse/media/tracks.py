@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import av
@@ -18,6 +20,7 @@ from emofuse.media.formats import ACCEPTED, ESTIMATED, UNTIMED, open_media, reas
 from emofuse.media.image import UPRIGHT, VideoFrame, orientation_of
 from emofuse.media.limits import GAP, LONGEST_GAP, Limits
 from emofuse.media.memory import File
+from emofuse.media.prefetch import cores
 from emofuse.notes import Note
 
 _SEEKABLE = ("mov", "matroska", "avi", "wav", "flac", "ogg")
@@ -179,7 +182,8 @@ class VideoTrack(Track):
         self.interval = interval
         stream = self.stream
         self.fps = float(stream.average_rate or stream.guessed_rate or 25)
-        stream.thread_type = "AUTO"
+        # Two cores are busy with the rest; there a decoder with threads of its own is dearer and hardly quicker.
+        stream.thread_type = "AUTO" if cores() > 2 else "NONE"
         self.length = 1 / self.fps
         untimed = self.format in UNTIMED
         if interval * self.fps >= _SPARSE and not untimed:
@@ -235,6 +239,12 @@ class VideoTrack(Track):
         left = self.duration - self.broken - last
         stands = LONGEST_GAP if self.decoded == 1 else 1.5 * self.widest
         return last + left if 0 < left <= stands else last
+
+
+def opened_tracks(stack: contextlib.ExitStack, path: File, kinds: Sequence[str]) -> list[Opened | None]:
+    """`opened_track` of each kind, beside each other: opening a file decodes its beginning."""
+    with ThreadPoolExecutor(len(kinds) or 1) as threads:
+        return list(threads.map(partial(opened_track, stack, path), kinds))
 
 
 def opened_track(stack: contextlib.ExitStack, path: File, kind: str) -> Opened | None:

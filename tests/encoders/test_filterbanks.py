@@ -7,7 +7,7 @@ import pytest
 import torch
 import torchaudio
 
-from emofuse.encoders.filterbanks import kaldi_log_mel, slaney_triangles
+from emofuse.encoders.filterbanks import Bank, kaldi_log_mel, slaney_triangles
 
 
 @pytest.mark.parametrize("samples", [400, 559, 560, 1600, 16_000, 50_001])
@@ -32,3 +32,13 @@ def test_silence_and_what_is_shorter_than_a_window():
 def test_slaney_triangles(bins: int):
     expected = torchaudio.functional.melscale_fbanks(201, 0.0, 8000.0, bins, 16_000, norm="slaney", mel_scale="slaney")
     np.testing.assert_allclose(slaney_triangles(201, bins, 16_000), expected, atol=2e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("bins", [40, 128])
+def test_a_bank_is_the_product_with_its_filters(bins: int):
+    filters = slaney_triangles(201, bins, 16_000).T.copy()
+    filters[bins // 2] = 0  # one that lets nothing through, as narrow ones may
+    spectrum = np.random.default_rng(0).random((50, 201), np.float32)
+    found = Bank(filters)(spectrum)
+    assert found.dtype == np.float32 and not found[:, bins // 2].any()
+    np.testing.assert_allclose(found, spectrum @ filters.T, rtol=1e-5, atol=1e-9)

@@ -7,23 +7,26 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 from emofuse.files import bundled
-from emofuse.media.vad import CHUNK, WEIGHTS, SileroNet, VoiceActivity
+from emofuse.media.vad import CHUNK, GRAPH, VoiceActivity, network
 from emofuse.types import SAMPLE_RATE
 
 
-def test_the_network_is_silero_s(speech: np.ndarray) -> None:
+def test_the_network_is_silero_s(speech: np.ndarray, repository: Path) -> None:
     """With the weights of silero's own TorchScript file it computes what that file does, one chunk at a time."""
     with pytest.warns(DeprecationWarning, match=r"torch\.jit\.load"):
         reference = torch.jit.load(_package() / "silero_vad.jit")
     theirs = {name: weight.numpy() for name, weight in reference.state_dict().items()}
     voice = VoiceActivity()
-    voice._network = SileroNet({ours: theirs[f"_model.{name}"] for ours, name in _names().items()})
+    graph = _recipe(repository).graph_of({ours: theirs[f"_model.{name}"] for ours, name in _names().items()})
+    voice._network = network(graph.SerializeToString())
     sound = speech[: 200 * CHUNK]
     probabilities = voice.push(sound)
     with torch.inference_mode():
@@ -34,10 +37,17 @@ def test_the_network_is_silero_s(speech: np.ndarray) -> None:
 
 
 def test_the_weights_are_those_of_silero_s_package(repository: Path) -> None:
-    found = hashlib.sha256(bundled(WEIGHTS).read_bytes()).hexdigest()
-    assert found in (repository / "checkpoints" / "silero-vad" / "README.md").read_text()
+    file = repository / "checkpoints" / "silero-vad" / "silero_vad_16k.safetensors"
+    assert file.read_bytes() == (_package() / file.name).read_bytes()
+    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert found in file.with_name("README.md").read_text()
     assert found in (repository / "recipes" / "fetch_weights.py").read_text()
-    assert bundled(WEIGHTS).read_bytes() == (_package() / "silero_vad_16k.safetensors").read_bytes()
+
+
+def test_the_graph_is_what_the_recipe_makes_of_the_weights(repository: Path) -> None:
+    weights = repository / "checkpoints" / "silero-vad" / "silero_vad_16k.safetensors"
+    assert bundled(GRAPH).read_bytes() == _recipe(repository).graph_of(load_file(weights)).SerializeToString()
+    assert hashlib.sha256(bundled(GRAPH).read_bytes()).hexdigest() in weights.with_name("README.md").read_text()
 
 
 def test_blocks_of_any_size_give_the_same_probabilities(speech: np.ndarray) -> None:
@@ -54,6 +64,14 @@ def test_the_last_chunk_is_filled_with_silence(speech: np.ndarray) -> None:
     padded = np.concatenate([speech[:5_000], np.zeros(-5_000 % CHUNK, np.float32)])
     np.testing.assert_allclose(one.finish(), other.push(padded)[-1:], atol=1e-6)
     assert other.finish().size == 0
+
+
+def _recipe(repository: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("convert", repository / "recipes" / "silero_vad" / "convert.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _package() -> Path:
