@@ -208,9 +208,13 @@ class ClipRun:
             self._text_only.append(segment)
 
     def whole_segment(self) -> Segment | None:
-        """One voice's text as a whole, once it has been read; None where it is one segment, or more than the encoder
-        reads at once, or not text alone."""
-        if not self._text_only or len(self.predictions) < 2 or "text" not in self.model.modalities:
+        """One voice's text as a whole, once it has been predicted; None where it is one segment, or more than the
+        encoder reads at once, or not text alone."""
+        return None if len(self.predictions) < 2 else self.whole_text()
+
+    def whole_text(self) -> Segment | None:
+        """The same once it has been read, predicted or not."""
+        if self._text_only is None or len(self._text_only) < 2 or "text" not in self.model.modalities:
             return None
         words = tuple(word for segment in self._text_only for word in segment.words or ())
         if not self.model.encoder("text").reads_at_once(words):

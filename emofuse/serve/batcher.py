@@ -40,6 +40,11 @@ class Group:
         return sum(segment.end - segment.start for _, segment in self.items)
 
     @property
+    def weight(self) -> float:
+        """Seconds that count: words alone cost what their rows do, however long it takes to say them."""
+        return sum(segment.end - segment.start for _, segment in self.items if segment.present - {"text"})
+
+    @property
     def only_words(self) -> bool:
         """Whether no segment has sound or faces: what is quick and what is slow are not batched together."""
         return all(segment.present <= {"text"} for _, segment in self.items)
@@ -58,8 +63,9 @@ class Batched:
 class Batcher:
     """Groups wait in order of arrival; each turn of the model takes the first and what fits with it.
 
-    A turn has at most `rows` segments (of one group alone, as many as it has) of `seconds` in all; `rows` 1 batches no
-    two requests. Where other requests are being read, a turn that is not full waits `linger` seconds for them.
+    A turn has at most `rows` segments (of one group alone, as many as it has) with `seconds` of sound or faces in all;
+    `rows` 1 batches no two requests. Where others are being read, a turn that is not full waits `linger` seconds for
+    them.
     An error of one group is its own: the others of its turn are predicted again without it.
     """
 
@@ -173,11 +179,11 @@ class Batcher:
 
     def _fitting(self, queue: deque[Group], groups: Sequence[Group]) -> Group | None:
         """The first waiting group of the same kind, if it fits."""
-        rows, seconds = sum(len(g.items) for g in groups), sum(g.seconds for g in groups)
+        rows, weight = sum(len(g.items) for g in groups), sum(g.weight for g in groups)
         for group in list(queue):
             if group.alone or group.only_words != groups[0].only_words:
                 continue
-            if rows + len(group.items) > self.rows or seconds + group.seconds > self.seconds:
+            if rows + len(group.items) > self.rows or weight + group.weight > self.seconds:
                 return None
             queue.remove(group)
             if group.answers.set_running_or_notify_cancel():
@@ -185,7 +191,7 @@ class Batcher:
         return None
 
     def _room(self, groups: Sequence[Group]) -> bool:
-        return sum(len(g.items) for g in groups) < self.rows and sum(g.seconds for g in groups) < self.seconds
+        return sum(len(g.items) for g in groups) < self.rows and sum(g.weight for g in groups) < self.seconds
 
     def _wait(self, have: int, until: float) -> bool:
         """Wait for one more group; False where none can come, or none has in time."""

@@ -33,7 +33,7 @@ class Settings:
     rows: int = 32
     """Segments of one batch through the model."""
     seconds: float = 48.0
-    """Seconds of segments in one batch."""
+    """Seconds of sound or faces in one batch."""
     linger: float = 0.002
     """Seconds that a batch waits for company while other requests are being read."""
     upload_seconds: float = 300.0

@@ -31,6 +31,7 @@ from emofuse.pipeline.rules import Rules
 from emofuse.pipeline.run import ClipRun
 from emofuse.serve.batcher import Answers, Batcher, Group, Items
 from emofuse.serve.problems import RefusedError
+from emofuse.types import Prediction, Segment
 
 BATCH = 16
 """Segments of one request that are predicted at a time, as in a call of a pipeline."""
@@ -166,11 +167,14 @@ class Work:
             if self.charge is not None:
                 self.charge(self.seconds)
         run = self._clip_run()
-        found, size = iter(run.segments()), FIRST
+        found, size, whole = iter(run.segments()), FIRST, None
         while chunk := self._read(found, size):
-            self._take(run, self._answers(chunk), chunk)
+            more = [] if self.asked.alone or len(chunk) == size else self._whole(run.whole_text)
+            answers = self._answers([*chunk, *more])
+            self._take(run, answers[: len(chunk)], chunk)
+            whole = answers[-1] if more else None
             size = min(2 * size, BATCH)
-        return self._finished(run)
+        return self._finished(run, whole)
 
     @property
     def _limits(self) -> Limits:
@@ -230,16 +234,20 @@ class Work:
         with self.stages.of("model"):
             return self._wait(self.batcher.submit(Group(items, self.asked.alone, self.patient, samples)))
 
-    def _finished(self, run: ClipRun) -> Analysis:
-        """What a call of the pipeline returns; a text of several segments is also predicted as a whole."""
-        whole = None
+    def _whole(self, read: Callable[[], Segment | None]) -> list[tuple[None, Segment]]:
+        """A text of several segments as one more of them."""
         with self.batcher.preparing:
-            segment = run.whole_segment()
-        if segment is not None:
-            (whole,) = self._answers([(None, segment)])
-            whole = None if whole is None else run.ruled(whole, segment)
+            segment = read()
+        return [] if segment is None else [(None, segment)]
+
+    def _finished(self, run: ClipRun, whole: Prediction | None) -> Analysis:
+        """What a call of the pipeline returns; a text of several segments is also predicted as a whole, by now where
+        nobody asked that a turn of the model be like the pipeline's."""
+        for _, segment in self._whole(run.whole_segment):
+            whole = whole or self._answers([(None, segment)])[0]
+            whole = whole and run.ruled(whole, segment)
         with self.stages.of("model"):
-            result = run.result(whole)
+            result = run.result(whole if len(run.predictions) > 1 else None)
         self.seconds = self.seconds if result.duration is None else result.duration
         if self.asked.render:
             self._render(result)

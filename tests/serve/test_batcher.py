@@ -12,7 +12,8 @@ import pytest
 
 from emofuse.pipeline.predict_batches import predict_batches
 from emofuse.serve.batcher import Batched, Batcher, Group
-from emofuse.types import Segment, Word
+from emofuse.serve.work import Asked, Bounds, Work
+from emofuse.types import SAMPLE_RATE, Segment, Word
 
 TEXTS = ["i am so happy!", "this is not great", "sad", "terrible, i am so so sad this is not happy", "so so happy"]
 
@@ -70,12 +71,25 @@ def test_a_turn_holds_no_more_rows_than_it_may_and_keeps_the_order(batcher, held
     assert [turn.rows for turn in turns] == [6, 6, 3]
 
 
-def test_a_turn_holds_no_more_seconds_than_it_may(batcher, held, turns):
-    long = Segment("long", 0.0, 25.0, (Word("sad", 0.0, 25.0),))
-    futures = [batcher.submit(Group([(None, long)])) for _ in range(3)]
+def test_a_turn_holds_no_more_seconds_of_sound_than_it_may_and_words_as_they_come(batcher, held, turns):
+    words_of_25 = Segment("long", 0.0, 25.0, (Word("sad", 0.0, 25.0),))
+    sound_of_25 = Segment("loud", 0.0, 25.0, waveform=np.zeros(25 * SAMPLE_RATE, np.float32))
+    futures = [batcher.submit(Group([(None, segment)])) for segment in (sound_of_25, words_of_25) for _ in range(3)]
     held.set()
     assert all(future.result(30)[0] is not None for future in futures)
-    assert [turn.requests for turn in turns] == [2, 1]
+    assert [turn.requests for turn in turns] == [2, 1, 3]
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_text_is_predicted_as_a_whole_in_the_turn_of_its_sentences_unless_it_is_to_be_as_the_pipeline_s(
+    pipeline, batcher, turns, alone
+):
+    text = "I cannot believe it! We made it all the way."
+    found = Work(pipeline, batcher, Asked({"text": text}, alone=alone), Bounds(1.0, 60, 1e6)).run()
+    assert [turn.rows for turn in turns] == ([2, 1] if alone else [3])
+    expected = pipeline(text=text)
+    assert found.overall.emotions == pytest.approx(expected.overall.emotions, abs=1e-5)
+    assert [p.emotions for p in found.segments] == [pytest.approx(p.emotions, abs=1e-5) for p in expected.segments]
 
 
 def test_who_asks_to_be_alone_is_and_is_answered_to_the_bit(batcher, held, turns, pipeline):
