@@ -24,6 +24,10 @@ PADDED_SECONDS = 96.0
 """The most a batch may hold, padding included, so that long segments do not fill the memory …"""
 CPU_SECONDS = 12.0
 """… and on a CPU, of sound and faces: what does not fit its caches waits for memory longer than a batch saves."""
+PADDED_PIECES = 4096
+"""The most pieces of words that a batch of words alone may hold, padding included."""
+CALL_PIECES = 64
+"""Pieces of words that take about as long as one call of the model costs beside them."""
 
 
 def predict_batches(
@@ -52,8 +56,12 @@ def predict_chunk(
     """
     languages = getattr(model.encoder("text").config, "languages", ()) if "text" in model.modalities else ()
     answers: dict[int, Prediction | None] = {}
-    heavy = model.runs_on == "cpu" and any(segment.present - {"text"} for _, _, segment in chunk)
-    groups = buckets([s.end - s.start for _, _, s in chunk], CPU_SECONDS if heavy else PADDED_SECONDS)
+    if any(segment.present - {"text"} for _, _, segment in chunk):
+        limit = CPU_SECONDS if model.runs_on == "cpu" else PADDED_SECONDS
+        groups = buckets([s.end - s.start for _, _, s in chunk], limit)
+    else:
+        samples = samples or [model.prepare(segment) for _, _, segment in chunk]
+        groups = buckets_of_words([sample.length for sample in samples])
     for bucket in groups:
         given = [model.prepare(chunk[i][2]) if samples is None else samples[i] for i in bucket]
         decoded, masks = model.answer(given)
@@ -77,6 +85,24 @@ def buckets(seconds: Sequence[float], limit: float = PADDED_SECONDS) -> list[lis
         else:
             groups.append([i])
     return groups
+
+
+def buckets_of_words(pieces: Sequence[int], limit: int = PADDED_PIECES, call: int = CALL_PIECES) -> list[list[int]]:
+    """Indices in groups of similar length: those that cost the fewest pieces, padding included, with `call` for each
+    group; several none over `limit`."""
+    order = sorted(range(len(pieces)), key=lambda i: pieces[i])
+    cheapest: list[tuple[int, int]] = [(0, 0)]
+    for end in range(1, len(order) + 1):
+        longest = pieces[order[end - 1]]
+        begins = (b for b in range(end) if end - b == 1 or longest * (end - b) <= limit)
+        cheapest.append(min((cheapest[b][0] + call + longest * (end - b), b) for b in begins))
+    groups: list[list[int]] = []
+    end = len(order)
+    while end:
+        begin = cheapest[end][1]
+        groups.append(order[begin:end])
+        end = begin
+    return groups[::-1]
 
 
 def prediction(

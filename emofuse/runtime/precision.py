@@ -34,7 +34,9 @@ PARTS = (1.0, 0.75, 0.5)
 WORTH = 1.25
 """Times faster than float32 from which fewer bits are taken: what is around the products gains nothing."""
 LARGE = 30_000_000
-"""Weights from which a model's time goes into its products; below, reading the clip takes longer."""
+"""Weights from which a model's time goes into its products, so that 8 bits are tried; below, reading counts …"""
+LARGE_ENCODER = 15_000_000
+"""… and of one encoder, from which 16 bits are."""
 
 
 @plain_torch()
@@ -55,8 +57,8 @@ def check_precision(precision: str) -> None:
 def choose(model: EmotionModel, precision: str) -> Chosen:
     """The precision meant by "auto", or the named one. Raises EmofuseError for one that is not there.
 
-    On a GPU "auto" is bfloat16 where the GPU has it; on a CPU it is float32 for small models, else the fastest of
-    float32, bfloat16 and 8 bits in a probe of a few milliseconds.
+    On a GPU "auto" is bfloat16 where the GPU has it; on a CPU it is float32 where no encoder is large, else the fastest
+    of float32, bfloat16 and, in a large model, 8 bits in a probe of a few milliseconds.
     """
     check_precision(precision)
     if precision == "int8" and model.device.type != "cpu":
@@ -65,9 +67,10 @@ def choose(model: EmotionModel, precision: str) -> Chosen:
         return precision  # type: ignore[return-value]
     if model.device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    if model.device.type != "cpu" or sum(hold(e) for e in model.encoders.values()) < LARGE:
+    weights = [hold(encoder) for encoder in model.encoders.values()]
+    if model.device.type != "cpu" or max(weights) < LARGE_ENCODER:
         return "float32"
-    return _fastest()
+    return _fastest(eight=sum(weights) >= LARGE)
 
 
 def apply(model: EmotionModel, chosen: Chosen) -> EmotionModel:
@@ -87,13 +90,14 @@ def apply(model: EmotionModel, chosen: Chosen) -> EmotionModel:
 def apply_within(model: EmotionModel, chosen: Chosen, most: float = CHANGE) -> EmotionModel:
     """8 or 16 bits in as much of each encoder, the slowest first, as changes no probability by more than `most`.
 
-    See `MARGIN`, and `PARTS` for how much is tried in 8 bits; 16 are for all of an encoder or for none of it.
+    See `MARGIN`, and `PARTS` for how much is tried in 8 bits; 16 are for all of a large encoder or for none of it.
     """
-    batch = collate([model.prepare(spoken(seconds)) for seconds in (1, 2)])
+    tried = [m for m in model.modalities if chosen != "bfloat16" or hold(model.encoders[m]) >= LARGE_ENCODER]
+    batch = collate([model.prepare(spoken(seconds).only(*tried)) for seconds in (1, 2)])
     before = model.predict(batch)
     took: list[tuple[float, nn.Module]] = []
     with torch.inference_mode():
-        for modality in model.modalities:
+        for modality in tried:
             encoder: nn.Module = model.encoders[modality]
             took.append((_least(partial(encoder, batch.inputs[modality]), 1), encoder))
     for _, encoder in sorted(took, key=itemgetter(0), reverse=True):
@@ -125,18 +129,18 @@ def change(one: Decoded, other: Decoded) -> float:
     return max((float(np.abs(a - b).max()) for a, b in pairs if np.isfinite(a).all()), default=0.0)
 
 
-@lru_cache(maxsize=1)
-def _fastest() -> Chosen:
-    """The quickest way to multiply in this process, by a margin of WORTH over float32."""
+@lru_cache(maxsize=2)
+def _fastest(eight: bool) -> Chosen:
+    """The quickest way to multiply in this process, by a margin of WORTH over float32; `eight`: 8 bits may be it."""
     layer = nn.Linear(768, 1536).eval().requires_grad_(False)
     given = torch.randn(256, 768, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         seconds: dict[Chosen, float] = {"float32": _least(lambda: layer(given))}
         half, halved = nn.Linear(768, 1536, dtype=torch.bfloat16).requires_grad_(False), given.bfloat16()
         seconds["bfloat16"] = _least(lambda: half(halved)) * WORTH
-        if packs():
-            eight = Int8Linear(layer)
-            seconds["int8"] = _least(lambda: eight(given)) * WORTH
+        if eight and packs():
+            packed = Int8Linear(layer)
+            seconds["int8"] = _least(lambda: packed(given)) * WORTH
     return min(seconds, key=lambda name: seconds[name])
 
 

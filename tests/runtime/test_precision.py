@@ -114,8 +114,10 @@ def test_both_products_of_bytes_are_the_exact_one():
 
 def test_auto_leaves_small_models_alone_and_takes_what_is_quickest_for_large_ones(wide, monkeypatch):
     assert precision.choose(wide, "auto") == "float32"
+    monkeypatch.setattr(precision, "LARGE_ENCODER", 1)
+    assert precision.choose(wide, "auto") == precision._fastest(eight=False) != "int8"
     monkeypatch.setattr(precision, "LARGE", 1)
-    assert precision.choose(wide, "auto") == precision._fastest()
+    assert precision.choose(wide, "auto") == precision._fastest(eight=True)
     with pytest.raises(EmofuseError, match="no precision 'int4'; valid: auto, float32, bfloat16, int8"):
         precision.choose(wide, "int4")
 
@@ -124,10 +126,10 @@ def test_the_quickest_is_measured(monkeypatch):
     seconds = iter([1.0, 0.5, 0.9])
     monkeypatch.setattr(precision, "_least", lambda work: next(seconds))
     precision._fastest.cache_clear()
-    assert precision._fastest() == "bfloat16"
+    assert precision._fastest(eight=True) == "bfloat16"
     seconds = iter([1.0, 0.9, 0.85])
     precision._fastest.cache_clear()
-    assert precision._fastest() == "float32", "a gain below WORTH is none"
+    assert precision._fastest(eight=True) == "float32", "a gain below WORTH is none"
     precision._fastest.cache_clear()
 
 
@@ -151,6 +153,7 @@ def test_the_slowest_encoder_comes_first_and_one_that_changes_too_much_keeps_its
 
 
 def test_an_encoder_that_sixteen_bits_change_too_much_keeps_all_its_bits(wide, make_segment, monkeypatch):
+    monkeypatch.setattr(precision, "LARGE_ENCODER", 1)
     seconds, changes = iter([1.0, 3.0, 2.0]), iter([0.3, 0.01, 0.01])
     monkeypatch.setattr(precision, "_least", lambda work, rounds: next(seconds))
     monkeypatch.setattr(precision, "change", lambda one, other: next(changes))
@@ -164,15 +167,36 @@ def test_an_encoder_that_sixteen_bits_change_too_much_keeps_all_its_bits(wide, m
 
 def test_what_auto_takes_for_a_large_model_is_held_to_the_promise(wide, monkeypatch, tmp_path):
     folder, held = wide.save_pretrained(tmp_path / "wide"), []
-    monkeypatch.setattr(precision, "LARGE", 1)
+    monkeypatch.setattr(precision, "LARGE_ENCODER", 1)
     monkeypatch.setattr(precision, "apply_within", lambda model, chosen: held.append(chosen) or model)
     for quickest in ("float32", "bfloat16", "int8"):
-        monkeypatch.setattr(precision, "_fastest", lambda quickest=quickest: quickest)
+        monkeypatch.setattr(precision, "_fastest", lambda eight, quickest=quickest: quickest)
         precision.loaded(folder, torch.device("cpu"), "auto")
     assert held == ["bfloat16", "int8"]
 
 
 @pytest.mark.parametrize("chosen", ["int8", "bfloat16"])
-def test_the_careful_choice_keeps_its_promise(wide, tmp_path, chosen):
+def test_the_careful_choice_keeps_its_promise(wide, tmp_path, monkeypatch, chosen):
+    monkeypatch.setattr(precision, "LARGE_ENCODER", 1)
     other = precision.apply_within(EmotionModel.from_pretrained(wide.save_pretrained(tmp_path / "wide")), chosen)
     assert change(wide, other, [precision.spoken(1), precision.spoken(2)]) <= precision.CHANGE
+
+
+def test_sixteen_bits_are_for_large_encoders_alone(wide, monkeypatch):
+    largest = max(precision.hold(encoder) for encoder in wide.encoders.values())
+    monkeypatch.setattr(precision, "LARGE_ENCODER", largest)
+    precision.apply_within(wide, "bfloat16", most=1.0)
+    halved = {m: any(isinstance(x, BFloat16Linear) for x in e.modules()) for m, e in wide.encoders.items()}
+    assert halved == {m: precision.hold(e) == largest for m, e in wide.encoders.items()}
+    assert set(halved.values()) == {True, False}
+
+
+@pytest.mark.checkpoint
+def test_the_words_of_the_shipped_model_multiply_in_sixteen_bits_where_that_is_quicker(monkeypatch):
+    monkeypatch.setattr(precision, "_fastest", lambda eight: "int8" if eight else "bfloat16")
+    whole, halves = (emofuse.load(device="cpu", precision=p) for p in ("float32", "auto"))
+    halved = {m: any(isinstance(x, BFloat16Linear) for x in e.modules()) for m, e in halves.model.encoders.items()}
+    assert halved == {"text": True, "speech": False, "face": False}
+    for text in ("I hate you, and I am furious.", "The train leaves at nine.", "我真的很难过。", "I am not sad."):
+        one, other = (p(text=text).overall.emotions for p in (whole, halves))
+        assert max(abs(one[name] - other[name]) for name in one) <= precision.CHANGE / 2
