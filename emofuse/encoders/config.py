@@ -205,6 +205,9 @@ class FaceConfig(BackboneConfig):
     image_size: int = Field(224, ge=16, le=1 << 13)
     grayscale: bool = False
     """Show the network luma only, three times over: a model that learnt on grey faces then meets no colour."""
+    mirror: bool = False
+    """Outside training, look at each picture and its mirror image, and take the mean of both states: twice the time of
+    the backbone, for faces that it may have learnt from one side."""
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     """Mean and deviation of each colour; where they are not given, the source's own."""

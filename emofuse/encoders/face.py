@@ -135,10 +135,16 @@ class FaceEncoder(Encoder):
         }  # a quarter faster convolutions on CPU
 
     def states(self, fed: Inputs) -> Tensor:
-        """[real frames, dim]."""
+        """[real frames, dim]; with `mirror`, outside training, the mean of those of a picture and its mirror image."""
+        pictures = fed["pictures"]
+        if self.training or not self.config.mirror:
+            return self._seen(pictures)
+        return self._seen(torch.cat([pictures, pictures.flip(-1)])).unflatten(0, (2, -1)).mean(0)
+
+    def _seen(self, pictures: Tensor) -> Tensor:
         if self.through_transformers:
-            return vision.states(self.backbone, fed["pictures"])
-        return self.backbone.forward_head(self.backbone.forward_features(fed["pictures"]), pre_logits=True)
+            return vision.states(self.backbone, pictures)
+        return self.backbone.forward_head(self.backbone.forward_features(pictures), pre_logits=True)
 
     def tokens(self, states: Tensor, fed: Inputs, inputs: Inputs) -> Tokens:
         """One token a frame, each in its place."""

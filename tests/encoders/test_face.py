@@ -64,6 +64,20 @@ def test_a_model_of_greys_does_not_see_colour():
     assert (pixels[:, 0] == pixels[:, 1]).all() and (pixels[:, 0] == pixels[:, 2]).all()
 
 
+def test_a_picture_and_its_mirror_image_are_one_outside_training():
+    torch.manual_seed(0)
+    plain = FaceEncoder(FaceConfig(image_size=32, architecture=SMALL)).eval()
+    both = FaceEncoder(FaceConfig(image_size=32, architecture=SMALL, mirror=True)).eval()
+    both.load_state_dict(plain.state_dict())
+    given = [segment(track(3)), segment(track(1, seed=1))]
+    turned = [replace(s, faces=tuple(replace(t, crops=t.crops[:, :, ::-1]) for t in s.faces)) for s in given]
+    a, b, found = encode(plain, *given), encode(plain, *turned), encode(both, *given)
+    assert not torch.allclose(a.states, b.states, atol=1e-2)
+    torch.testing.assert_close(found.states, (a.states + b.states) / 2, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(encode(both, *turned).states, found.states, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(encode(both.train(), *given).states, a.states, atol=1e-5, rtol=1e-4)
+
+
 def test_the_person_seen_most_is_shown():
     encoder = FaceEncoder(FaceConfig(image_size=32, architecture=SMALL)).eval()
     few, many = track(1), track(4, seed=1, person=1)

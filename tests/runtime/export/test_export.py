@@ -48,9 +48,11 @@ def raw(tiny_config, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pooled(tiny_config, tmp_path_factory):
-    """A model that pools opinions, uneven ones, and knows what voices it is familiar with."""
-    fusion = {"pool": "mean", "correction": "never", "unimodal": "passthrough"}
-    config = tiny_config.model_copy(update={"fusion": tiny_config.fusion.model_copy(update=fusion)})
+    """A model that pools opinions, uneven ones, knows what voices it is familiar with, and mirrors faces."""
+    values = tiny_config.model_dump()
+    values["fusion"] |= {"pool": "mean", "correction": "never", "unimodal": "passthrough"}
+    values["encoders"]["face"]["mirror"] = True
+    config = ModelConfig.model_validate(values)
     folder = tmp_path_factory.mktemp("export") / "pooled"
     model = saved(config, folder)
     for pool in model.pools.values():
