@@ -131,16 +131,24 @@ def change(one: Decoded, other: Decoded) -> float:
 
 @lru_cache(maxsize=2)
 def _fastest(eight: bool) -> Chosen:
-    """The quickest way to multiply in this process, by a margin of WORTH over float32; `eight`: 8 bits may be it."""
+    """The quickest way to multiply in this process, by a margin of WORTH over float32; `eight`: 8 bits may be it.
+
+    Measured on one thread: several, on a busy machine, wait for each other longer than they multiply.
+    """
     layer = nn.Linear(768, 1536).eval().requires_grad_(False)
     given = torch.randn(256, 768, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        seconds: dict[Chosen, float] = {"float32": _least(lambda: layer(given))}
-        half, halved = nn.Linear(768, 1536, dtype=torch.bfloat16).requires_grad_(False), given.bfloat16()
-        seconds["bfloat16"] = _least(lambda: half(halved)) * WORTH
-        if eight and packs():
-            packed = Int8Linear(layer)
-            seconds["int8"] = _least(lambda: packed(given)) * WORTH
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            seconds: dict[Chosen, float] = {"float32": _least(lambda: layer(given))}
+            half, halved = nn.Linear(768, 1536, dtype=torch.bfloat16).requires_grad_(False), given.bfloat16()
+            seconds["bfloat16"] = _least(lambda: half(halved)) * WORTH
+            if eight and packs():
+                packed = Int8Linear(layer)
+                seconds["int8"] = _least(lambda: packed(given)) * WORTH
+    finally:
+        torch.set_num_threads(threads)
     return min(seconds, key=lambda name: seconds[name])
 
 

@@ -133,6 +133,27 @@ def test_the_quickest_is_measured(monkeypatch):
     precision._fastest.cache_clear()
 
 
+def test_the_probe_measures_on_one_thread_and_gives_the_others_back(monkeypatch):
+    seen = []
+
+    def least(work):
+        seen.append(torch.get_num_threads())
+        if len(seen) == 2:
+            raise RuntimeError("no such product here")
+        return 1.0
+
+    monkeypatch.setattr(precision, "_least", least)
+    precision._fastest.cache_clear()
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(RuntimeError, match="no such product"):
+            precision._fastest(eight=False)
+        assert seen == [1, 1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def in_eight_bits(encoder) -> list[bool]:
     """Of an encoder's large layers in their order: which are swapped."""
     linear = [m for m in encoder.modules() if isinstance(m, torch.nn.Linear)]
