@@ -29,6 +29,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 
 import emofuse
 from emofuse import plots
@@ -48,6 +49,8 @@ CHALLENGE = HERE.parents[1] / "tests" / "evaluation" / "challenge.tsv"
 RESAMPLES = 200
 REPEATS = 9
 """Runs that a time is the median of."""
+COLOURS = 64
+"""Of a picture of the card: a fifth of the bytes."""
 WATCHED = 500
 """Predictions of a part that go into the reference of drift."""
 
@@ -264,6 +267,9 @@ def draw(kept: Sequence[Mapping[str, Any]], found: Sequence[Evaluation], folder:
         (folder / f"reliability-{modality}.png").write_bytes(
             plots.png(plots.reliability_diagram(curves, eces=eces, title=f"Reliability, {modality}"))
         )
+    for picture in folder.glob("*.png"):
+        few = Image.open(picture).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        few.save(picture, optimize=True)
 
 
 def watched(model: EmotionModel, found: Sequence[Evaluation]) -> Iterator[Row]:

@@ -113,7 +113,7 @@ def test_a_customer_who_grows_angry_is_seen_by_the_model_that_ships(shipped, tmp
         "  - {name: down, do: escalate, speaker: customer, when: {trend: {negative: {to: rising, by: 0.3}}}}",
         "utf-8",
     )
-    talk = Pipeline(shipped, "emofuse-small").conversation(acts=tmp_path / "a.yaml", only="customer")
+    talk = Pipeline(shipped, "emofuse-small").conversation(acts=tmp_path / "a.yaml", only="customer", coverage=0.8)
     talk.say("How can I help you today?", speaker="agent")
     calm = talk.say("Hello! I love the new phone, thank you so much.", speaker="customer")
     talk.say("Wonderful. Anything else?", speaker="agent")
