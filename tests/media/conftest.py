@@ -9,10 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 
-from emofuse.media.decode import read_audio
+from emofuse.media.decode import VideoFrame, read_audio, stream
 
 Picture = Callable[[float], np.ndarray]
 CODECS = {
@@ -171,3 +172,10 @@ def portrait() -> np.ndarray:
 def speech(real_clip: Path) -> np.ndarray:
     """Three sentences with pauses: the real clip three times over."""
     return np.tile(read_audio(real_clip), 3)
+
+
+@pytest.fixture(scope="module")
+def man(real_clip: Path) -> np.ndarray:
+    """Another real person, head and collar."""
+    frame = next(f for f in stream(real_clip, audio=False) if isinstance(f, VideoFrame))
+    return cv2.resize(frame.rgb[0:720, 280:1000], (270, 270), interpolation=cv2.INTER_AREA)

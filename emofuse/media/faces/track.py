@@ -110,6 +110,8 @@ class _Track:
     frontal: float = 1.0
     at: float = 0.0
     """When the box was there, seen or followed."""
+    rival: _Sight | None = None
+    """A face in its place that is not like it: another's, once the next look shows it again."""
 
     def ahead(self, time: float) -> np.ndarray:
         """Where the face should be at a moment."""
@@ -158,13 +160,14 @@ class FaceTracker:
         known = len(self._tracks)
         found, missed = self._detect(frame)
         self._update(found, frame)
-        settled = self._tracks and not missed and len(self._tracks) == known
+        certain = [track for track in self._tracks if track.rival is None]
+        settled = certain and not missed and len(certain) == known
         patient = not self._tracks and self._idle > 5
         pause = options.detect_interval if settled or patient else options.frame_interval
         if settled and all(map(_calm, self._tracks)):
             pause = max(pause, options.calm_interval)
         self._next_detection = frame.time + pause
-        return [(track.person, self._crop(track, frame)) for track in self._tracks]
+        return [(track.person, self._crop(track, frame)) for track in certain]
 
     def _detect(self, frame: VideoFrame) -> tuple[Faces, bool]:
         """What the detector finds, around the known faces or everywhere, and whether it missed a known one."""
@@ -202,12 +205,15 @@ class FaceTracker:
         for score, track, sight in sorted(pairs, key=lambda pair: -pair[0]):
             if score < 0.2 or track.seen == frame.time or sight not in sights:
                 continue
-            if self._another(track, sight):
+            if self._replaced(track, sight, frame.time):
                 self._leave([track])
                 continue
             sights.remove(sight)
-            self._seen(track, sight, frame)
-        lost = [t for t in self._tracks if t.seen < frame.time and not self._followed(t, frame)]
+            if track.rival is sight:
+                track.at, track.box = frame.time, sight.box
+            else:
+                self._seen(track, sight, frame)
+        lost = [t for t in self._tracks if t.at < frame.time and not self._followed(t, frame)]
         self._leave(lost)
         for sight in sights:
             if all(shared(track.box, sight.box) < 0.3 for track in self._tracks):
@@ -231,12 +237,26 @@ class FaceTracker:
         held = features(frame.rgb, found.boxes[i], points[:2]) if points is not None else None
         return _Sight(found.boxes[i], float(found.scores[i]), float(found.frontal[i]), found.tilt(i), held)
 
-    def _another(self, track: _Track, sight: _Sight) -> bool:
-        """Whether the face in a track's place is somebody else's: a cut in one spot before an unchanging backdrop."""
-        before, now = track.sight.features, sight.features
-        if before is None or now is None or min(track.box[2], sight.box[2]) < _TELLING:
+    def _replaced(self, track: _Track, sight: _Sight, time: float) -> bool:
+        """Whether somebody else is in a track's place now, which two looks must agree on while the track is fresh.
+
+        The first such look is the rival's. What is like neither in the second is a face that features do not tell.
+        """
+        rival, options = track.rival, self.options
+        track.rival = None
+        if not self._another(track.sight, sight):
             return False
-        return resemblance(before, now) < self.options.same
+        if time - track.seen > options.calm_interval + options.frame_interval + 1e-6:
+            return True
+        if rival is None:
+            track.rival = sight
+        return rival is not None and not self._another(rival, sight)
+
+    def _another(self, before: _Sight, now: _Sight) -> bool:
+        """Whether two faces in one place are two people's: a cut in one spot before an unchanging backdrop."""
+        if before.features is None or now.features is None or min(before.box[2], now.box[2]) < _TELLING:
+            return False
+        return resemblance(before.features, now.features) < self.options.same
 
     def _seen(self, track: _Track, sight: _Sight, frame: VideoFrame) -> None:
         moved = sight.box[:2] + sight.box[2:] / 2 - track.box[:2] - track.box[2:] / 2
@@ -287,7 +307,7 @@ class FaceTracker:
         """Likeness of looks, with a bonus for the same place a moment ago (the detector blinked)."""
         likeness = float(track.looks @ looks)
         if time - track.seen < 3.0 and overlap(track.box, sight.box) > 0.4 and not self._cuts.now:
-            return -1.0 if self._another(track, sight) else likeness + 0.3
+            return -1.0 if self._another(track.sight, sight) else likeness + 0.3
         return likeness
 
     def _crop(self, track: _Track, frame: VideoFrame) -> Crop:
