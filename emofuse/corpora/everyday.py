@@ -17,7 +17,7 @@ COLUMNS = ("kind", "language", "emotion", "polarity", "text")
 LANGUAGES = {"en": "English", "zh": "Chinese", "de": "German"}
 KINDS = (
     "plain", "situation", "slang", "negation", "hedge", "several", "question", "command", "complaint", "sarcasm",
-    "mixed",
+    "mixed", "idiom",
 )  # fmt: skip
 VALID: dict[str, tuple[str, ...]] = {
     "kind": KINDS,
