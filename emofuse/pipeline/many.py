@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from os import PathLike
@@ -20,7 +20,7 @@ from emofuse.notes import Note
 from emofuse.pipeline.predict_batches import FIRST, predict_chunk
 from emofuse.pipeline.progress import Report
 from emofuse.pipeline.run import ClipRun
-from emofuse.types import Segment
+from emofuse.types import Prediction, Segment
 
 Item = Source | Mapping[str, Any]
 """A source, as a call takes it, or a mapping: `source` (or `media`), the keywords of `ClipInputs`, an `id`."""
@@ -28,6 +28,8 @@ WINDOW = 4
 """Batches of clips that may be open at a time unless told otherwise."""
 _Found = tuple[ClipRun, int | None, Segment | None]
 """(run, person, segment); the segment None: the run has ended."""
+_Due = tuple[tuple[ClipRun, Callable[[Prediction, Segment], Any]], int | None, Segment]
+"""((run, what takes the prediction), person, segment)."""
 
 
 def check_items(items: object) -> None:
@@ -105,10 +107,11 @@ def finish(
 ) -> Generator[ClipRun, None, None]:
     """The runs in order, each once it has all its predictions, or the error that ended it (`run.error`).
 
-    `readers` clips are read at a time, in threads; a batch may hold the end of one clip and the start of the next. A
-    run is taken from the iterable when its reading begins, and at most `window` (None = WINDOW batches; at least one
-    more than `readers`) have been taken and not come out. What is in a batch follows from the runs alone, not from
-    who is quicker. An error of another kind than `caught` ends it all.
+    `readers` clips are read at a time, in threads; a batch may hold the end of one clip and the start of the next, and
+    a text of several sentences is predicted as a whole beside the last of them. A run is taken from the iterable when
+    its reading begins, and at most `window` (None = WINDOW batches; at least one more than `readers`) have been taken
+    and not come out. What is in a batch follows from the runs alone, not from who is quicker. An error of another kind
+    than `caught` ends it all.
     """
     check_count(batch_size, "batch_size")
     if window is not None:
@@ -116,20 +119,22 @@ def finish(
     held = max((window or WINDOW * batch_size) - readers, 1)
     waiting: deque[ClipRun] = deque()
     ended: set[int] = set()
-    chunk: list[tuple[ClipRun, int | None, Segment]] = []
+    chunk: list[_Due] = []
     size = min(FIRST, batch_size)
     with one_pool(readers), closing(ahead((partial(_read, run, caught) for run in runs), readers)) as found:
         for run, person, segment in found:
             if not waiting or waiting[-1] is not run:
                 waiting.append(run)
-            if segment is None:
-                ended.add(id(run))
+            if segment is not None:
+                chunk.append(((run, run.take), person, segment))
             else:
-                chunk.append((run, person, segment))
+                ended.add(id(run))
+                whole = None if run.error is not None else run.whole_text()
+                chunk += [] if whole is None else [((run, run.take_whole), None, whole)]
             if len(chunk) >= size or len(waiting) > held:
                 _predict(model, chunk)
                 size = min(2 * size, batch_size)
-            open_runs = {id(run) for run, _, _ in chunk}
+            open_runs = {id(run) for (run, _), _, _ in chunk}
             while waiting and id(waiting[0]) in ended and id(waiting[0]) not in open_runs:
                 ended.discard(id(waiting[0]))
                 yield waiting.popleft()
@@ -147,10 +152,10 @@ def _read(run: ClipRun, caught: type[Exception]) -> Iterator[_Found]:
     yield run, None, None
 
 
-def _predict(model: Answering, chunk: list[tuple[ClipRun, int | None, Segment]]) -> None:
+def _predict(model: Answering, chunk: list[_Due]) -> None:
     """Predict a chunk, hand each prediction to its run, and empty the chunk."""
     found = predict_chunk(model, chunk) if chunk else ()
-    for (_, _, segment), (run, prediction) in zip(chunk, found, strict=True):
+    for (_, _, segment), ((_, take), prediction) in zip(chunk, found, strict=True):
         if prediction is not None:
-            run.take(prediction, segment)
+            take(prediction, segment)
     chunk.clear()

@@ -87,6 +87,8 @@ class ClipRun:
         """Whether anything was said, and whether any of it has turns after it."""
         self._text_only: list[Segment] | None = []
         """The segments of a clip that is nothing but one voice's words so far; None once it is more."""
+        self._at_once: Prediction | None = None
+        """What is said of such a text as a whole."""
 
     @property
     def source(self) -> str | None:
@@ -114,6 +116,10 @@ class ClipRun:
         """Keep the next prediction, with what follows from the caller's rules."""
         self.predictions.append(self.ruled(prediction, segment))
         return self.predictions[-1]
+
+    def take_whole(self, prediction: Prediction, segment: Segment) -> None:
+        """Keep the prediction of `whole_text`, with what follows from the caller's rules."""
+        self._at_once = self.ruled(prediction, segment)
 
     def ruled(self, prediction: Prediction, segment: Segment) -> Prediction:
         """A prediction with what follows from the caller's rules, and the likeness of the caller's labels."""
@@ -177,12 +183,12 @@ class ClipRun:
         """Say something of the inputs that the reader cannot know, before what it says."""
         self._notes += notes
 
-    def result(self, whole: Prediction | None = None) -> Analysis:
+    def result(self) -> Analysis:
         """The analysis so far; the notes, and why something is absent, are complete only at the end.
 
-        `whole`: the prediction of `whole_segment`, from whoever has made it already; None = it is made here.
+        A text as a whole is predicted here, unless somebody has done that already (`take_whole`).
         """
-        terciles, whole = self.model.terciles("intensity"), whole or self._whole()
+        terciles, whole = self.model.terciles("intensity"), self._whole()
         found = Analysis(
             self.source,
             self._duration,
@@ -207,13 +213,9 @@ class ClipRun:
         else:
             self._text_only.append(segment)
 
-    def whole_segment(self) -> Segment | None:
-        """One voice's text as a whole, once it has been predicted; None where it is one segment, or more than the
-        encoder reads at once, or not text alone."""
-        return None if len(self.predictions) < 2 else self.whole_text()
-
     def whole_text(self) -> Segment | None:
-        """The same once it has been read, predicted or not."""
+        """One voice's text as a whole, once it has been read; None where it is one segment, or more than the encoder
+        reads at once, or not text alone."""
         if self._text_only is None or len(self._text_only) < 2 or "text" not in self.model.modalities:
             return None
         words = tuple(word for segment in self._text_only for word in segment.words or ())
@@ -224,11 +226,13 @@ class ClipRun:
         return Segment(f"{first.id}+", first.start, last.end, words=words, context=before, speaker=first.speaker)
 
     def _whole(self) -> Prediction | None:
-        segment = self.whole_segment()
-        if segment is None:
+        """What is said of a text as a whole, where more than one segment of it is predicted."""
+        if len(self.predictions) < 2:
             return None
-        (_, found), *_ = predict_batches(self.model, [(None, None, segment)], 1)
-        return found and self.ruled(found, segment)
+        if self._at_once is None and (segment := self.whole_text()) is not None:
+            (_, found), *_ = predict_batches(self.model, [(None, None, segment)], 1)
+            self._at_once = found and self.ruled(found, segment)
+        return self._at_once
 
     def _tick(self, done: float, total: float | None) -> None:
         self._duration = done

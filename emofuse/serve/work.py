@@ -31,7 +31,7 @@ from emofuse.pipeline.rules import Rules
 from emofuse.pipeline.run import ClipRun
 from emofuse.serve.batcher import Answers, Batcher, Group, Items
 from emofuse.serve.problems import RefusedError
-from emofuse.types import Prediction, Segment
+from emofuse.types import Segment
 
 BATCH = 16
 """Segments of one request that are predicted at a time, as in a call of a pipeline."""
@@ -167,14 +167,17 @@ class Work:
             if self.charge is not None:
                 self.charge(self.seconds)
         run = self._clip_run()
-        found, size, whole = iter(run.segments()), FIRST, None
-        while chunk := self._read(found, size):
-            more = [] if self.asked.alone or len(chunk) == size else self._whole(run.whole_text)
-            answers = self._answers([*chunk, *more])
+        found, size, last = iter(run.segments()), FIRST, False
+        while not last:
+            chunk = self._read(found, size)
+            last, size = len(chunk) < size, min(2 * size, BATCH)
+            whole = self._whole(run) if last else []
+            answers = self._answers([*chunk, *whole]) if chunk or whole else []
             self._take(run, answers[: len(chunk)], chunk)
-            whole = answers[-1] if more else None
-            size = min(2 * size, BATCH)
-        return self._finished(run, whole)
+            for answer, (_, segment) in zip(answers[len(chunk) :], whole, strict=True):
+                if answer is not None:
+                    run.take_whole(answer, segment)
+        return self._finished(run)
 
     @property
     def _limits(self) -> Limits:
@@ -234,20 +237,16 @@ class Work:
         with self.stages.of("model"):
             return self._wait(self.batcher.submit(Group(items, self.asked.alone, self.patient, samples)))
 
-    def _whole(self, read: Callable[[], Segment | None]) -> list[tuple[None, Segment]]:
-        """A text of several segments as one more of them."""
+    def _whole(self, run: ClipRun) -> list[tuple[None, Segment]]:
+        """A text of several segments as one more of them, beside the last, as a pipeline predicts it."""
         with self.batcher.preparing:
-            segment = read()
+            segment = run.whole_text()
         return [] if segment is None else [(None, segment)]
 
-    def _finished(self, run: ClipRun, whole: Prediction | None) -> Analysis:
-        """What a call of the pipeline returns; a text of several segments is also predicted as a whole, by now where
-        nobody asked that a turn of the model be like the pipeline's."""
-        for _, segment in self._whole(run.whole_segment):
-            whole = whole or self._answers([(None, segment)])[0]
-            whole = whole and run.ruled(whole, segment)
+    def _finished(self, run: ClipRun) -> Analysis:
+        """What a call of the pipeline returns."""
         with self.stages.of("model"):
-            result = run.result(whole if len(run.predictions) > 1 else None)
+            result = run.result()
         self.seconds = self.seconds if result.duration is None else result.duration
         if self.asked.render:
             self._render(result)

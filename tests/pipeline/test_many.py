@@ -11,6 +11,7 @@ import pytest
 
 from emofuse.errors import EmofuseError, MediaError
 from emofuse.pipeline.analysis import Analysis
+from emofuse.pipeline.predict_batches import predict_chunk
 
 TEXTS = ["I am so happy!", "this is not great", "sad", "terrible, I am so so sad. This is not happy."]
 
@@ -116,3 +117,22 @@ def test_one_item_is_not_several(pipeline, sample):
         next(pipeline.predict_iter([{"text": "sad"}], 0))
     with pytest.raises(ValueError, match="batch_size is a whole number from 1 on, not '16'"):
         next(pipeline.predict_iter([{"text": "sad"}], "16"))
+
+
+def test_a_text_is_predicted_as_a_whole_in_the_call_of_its_sentences(pipeline, monkeypatch):
+    """Beside the last of them: of four sentences, which fill the first call, it comes in the next."""
+    calls: list[int] = []
+    one, two = "I lost my keys again today. ", "Then my sister called me. "
+
+    def counted(model, chunk):
+        calls.append(len(chunk))
+        return predict_chunk(model, chunk)
+
+    monkeypatch.setattr("emofuse.pipeline.many.predict_chunk", counted)
+    assert pipeline(text=one + two).whole and calls == [3]
+    calls.clear()
+    assert pipeline(text=2 * (one + two)).whole and calls == [4, 1]
+    calls.clear()
+    both, single = pipeline.predict_many([{"text": one + two}, {"text": one}], progress=False)
+    assert both.whole and not single.whole and calls == [4]
+    assert both.overall.emotions == pytest.approx(pipeline(text=one + two).overall.emotions, abs=1e-5)

@@ -206,8 +206,7 @@ def start(model: Path, state: Path, speed: str) -> Iterator[tuple[subprocess.Pop
 def test_jobs_under_way_are_done_after_a_restart(pipeline, tmp_path, end):
     model, state = pipeline.model.save_pretrained(tmp_path / "model"), tmp_path / "state"
     with start(model, state, "slow") as (process, url):
-        asked = {"text": TEXT, "alone": True}
-        jobs = [httpx.post(f"{url}/v1/jobs", json=asked, timeout=60).json()["id"] for _ in range(3)]
+        jobs = [httpx.post(f"{url}/v1/jobs", json={"text": TEXT}, timeout=60).json()["id"] for _ in range(3)]
         while httpx.get(f"{url}/v1/jobs/{jobs[0]}", timeout=60).json()["state"] != "running":
             time.sleep(0.05)
         os.kill(process.pid, end)

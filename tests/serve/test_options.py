@@ -198,11 +198,7 @@ def test_rules_of_the_request_or_of_the_service_are_laid_over_the_answers(runnin
     own = serve(ruled)
     assert own.analyze(text=TALK).json() == expected
     whole = "so sad. so sad"  # predicted as a whole too
-    expected = sent(ruled(text=whole))
-    assert own.analyze(text=whole, alone=True).json() == expected
-    batched = own.analyze(text=whole).json()["overall"]
-    assert batched["emotions"] == pytest.approx(expected["overall"]["emotions"], abs=1e-5)
-    assert batched["rules"] == expected["overall"]["rules"]
+    assert own.analyze(text=whole).json() == sent(ruled(text=whole))
     assert "sets" not in own.analyze(text=TALK, coverage=0.9).json()["overall"]
     (tmp_path / "rules.yaml").write_text(RULES)
     with Client(running.url, rules=tmp_path / "rules.yaml") as model:
