@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from os import PathLike
@@ -19,8 +19,8 @@ from emofuse.model.answering import Answering
 from emofuse.notes import Note
 from emofuse.pipeline.predict_batches import FIRST, predict_chunk
 from emofuse.pipeline.progress import Report
-from emofuse.pipeline.run import ClipRun
-from emofuse.types import Prediction, Segment
+from emofuse.pipeline.run import ClipRun, Take
+from emofuse.types import Segment
 
 Item = Source | Mapping[str, Any]
 """A source, as a call takes it, or a mapping: `source` (or `media`), the keywords of `ClipInputs`, an `id`."""
@@ -28,7 +28,7 @@ WINDOW = 4
 """Batches of clips that may be open at a time unless told otherwise."""
 _Found = tuple[ClipRun, int | None, Segment | None]
 """(run, person, segment); the segment None: the run has ended."""
-_Due = tuple[tuple[ClipRun, Callable[[Prediction, Segment], Any]], int | None, Segment]
+_Due = tuple[tuple[ClipRun, Take], int | None, Segment]
 """((run, what takes the prediction), person, segment)."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -29,6 +29,9 @@ from emofuse.pipeline.prototypes import Prototypes
 from emofuse.pipeline.rules import Rules
 from emofuse.pipeline.unfamiliar import unfamiliar_notes
 from emofuse.types import Prediction, Segment, Word
+
+Take = Callable[[Prediction, Segment], Prediction | None]
+"""Keeps a prediction, and returns it as it is kept where it is one of the predictions of a run."""
 
 
 class ClipRun:
@@ -107,10 +110,17 @@ class ClipRun:
         if self.early:
             yield from early_answers(self)
             return
-        found = ((segment, person, segment) for person, segment in self.segments())
-        for segment, prediction in predict_batches(self.model, found, self.batch_size):
-            if prediction is not None:
-                yield self.take(prediction, segment), segment
+        for (take, segment), prediction in predict_batches(self.model, self._due(), self.batch_size):
+            kept = None if prediction is None else take(prediction, segment)
+            if kept is not None:
+                yield kept, segment
+
+    def _due(self) -> Iterator[tuple[tuple[Take, Segment], int | None, Segment]]:
+        """What is predicted, with who takes it: the segments, then a text as a whole, which is not one of them."""
+        for person, segment in self.segments():
+            yield (self.take, segment), person, segment
+        if (whole := self.whole_text()) is not None:
+            yield (self.take_whole, whole), None, whole
 
     def take(self, prediction: Prediction, segment: Segment) -> Prediction:
         """Keep the next prediction, with what follows from the caller's rules."""
