@@ -91,7 +91,7 @@ class ClipRun:
         self._text_only: list[Segment] | None = []
         """The segments of a clip that is nothing but one voice's words so far; None once it is more."""
         self._at_once: Prediction | None = None
-        """What is said of such a text as a whole."""
+        """What is said of such a text as a whole, once all of it is read."""
 
     @property
     def source(self) -> str | None:
@@ -236,13 +236,12 @@ class ClipRun:
         return Segment(f"{first.id}+", first.start, last.end, words=words, context=before, speaker=first.speaker)
 
     def _whole(self) -> Prediction | None:
-        """What is said of a text as a whole, where more than one segment of it is predicted."""
-        if len(self.predictions) < 2:
-            return None
-        if self._at_once is None and (segment := self.whole_text()) is not None:
-            (_, found), *_ = predict_batches(self.model, [(None, None, segment)], 1)
-            self._at_once = found and self.ruled(found, segment)
-        return self._at_once
+        """What is said of a text as a whole, as far as it is read, where more than one segment of it is predicted."""
+        segment = None if len(self.predictions) < 2 else self.whole_text()
+        if segment is None or self._at_once is not None:
+            return None if segment is None else self._at_once
+        (_, found), *_ = predict_batches(self.model, [(None, None, segment)], 1)
+        return found and self.ruled(found, segment)
 
     def _tick(self, done: float, total: float | None) -> None:
         self._duration = done

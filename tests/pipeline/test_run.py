@@ -61,6 +61,16 @@ def test_a_short_text_is_read_as_a_whole_beside_its_sentences(pipeline):
     assert found.overall.emotions != pytest.approx(aggregate(found.segments).emotions, abs=1e-6)
 
 
+@pytest.mark.parametrize("early", [False, True])
+def test_what_is_said_of_half_a_text_does_not_stay(pipeline, early):
+    text = "I lost my keys again. Then my sister called. We laughed all evening!"
+    run = pipeline.run(text=text, batch_size=1, early=early)
+    on_the_way = [run.result() for _ in run]
+    assert [found.whole for found in on_the_way] == [False, True, True]
+    assert on_the_way[1].overall.emotions != pytest.approx(on_the_way[2].overall.emotions, abs=1e-6)
+    assert run.result().overall.emotions == pytest.approx(pipeline(text=text).overall.emotions, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     "inputs",
     [

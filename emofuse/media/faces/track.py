@@ -203,7 +203,7 @@ class FaceTracker:
         sights = [self._sight(found, i, frame) for i in range(len(found))]
         pairs = [(overlap(t.ahead(frame.time), s.box), t, s) for t, s in product(self._tracks, sights)]
         for score, track, sight in sorted(pairs, key=lambda pair: -pair[0]):
-            if score < 0.2 or track.seen == frame.time or sight not in sights:
+            if score < 0.2 or track.at == frame.time or sight not in sights:
                 continue
             if self._replaced(track, sight, frame.time):
                 self._leave([track])
@@ -280,7 +280,7 @@ class FaceTracker:
         centre = square[:2] + (np.array([dx, dy]) + track.patch.shape[0] / 2) * square[2] / NEAR
         track.velocity = 0.5 * track.velocity
         track.box = np.array([*(centre - track.box[2:] / 2), *track.box[2:]])
-        track.frontal, track.at = 0.6 * track.frontal, frame.time
+        track.frontal, track.at, track.rival = 0.6 * track.frontal, frame.time, None
         return True
 
     def _appeared(self, sight: _Sight, frame: VideoFrame) -> _Track:
