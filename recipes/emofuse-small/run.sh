@@ -31,9 +31,8 @@ stage text-first.yaml "$root" data.sources.9.root="$here/contrast" "$@"
 stage text.yaml "$root" data.sources.9.root="$here/contrast" data.sources.10.root="$here/everyday" "$@"
 stage text-last.yaml "$root" data.sources.8.root="$here/contrast" data.sources.9.root="$here/everyday" "$@"
 stage text-refine.yaml "$root" data.sources.7.root="$here/contrast" data.sources.8.root="$here/everyday" "$@"
-for branch in text-comments text-everyday; do
-    stage $branch.yaml "$root" data.sources.7.root="$here/contrast" data.sources.8.root="$here/everyday" "$@"
-done
+stage text-comments.yaml "$root" data.sources.7.root="$here/contrast" data.sources.8.root="$here/everyday" "$@"
+stage text-everyday.yaml "$root" data.sources.7.root="$here/contrast" data.sources.8.root="$here/everyday" "$@"
 text=runs/emofuse-small-text
 [ -e $text ] || emofuse average $text $text-refine/model $text-comments/model $text-everyday/model $text-everyday/model
 once runs/whisper-tiny-en whisper_tiny_en.py runs/whisper-tiny-en

@@ -79,7 +79,7 @@ def test_an_explanation_tells_flips_where_they_are_asked_for(tiny_model, make_se
 
 @pytest.mark.checkpoint
 def test_the_shipped_models_anger_rests_on_a_word(shipped, make_segment):
-    said = ["The", "view", "was", "lovely", "but", "the", "noise", "made", "me", "furious"]
+    said = ["The", "view", "was", "lovely", "and", "the", "noise", "made", "me", "furious"]
     words = tuple(replace(make_segment(0).words[0], text=w, start=float(i), end=i + 1.0) for i, w in enumerate(said))
     segment = replace(make_segment(0).only("text"), words=words, start=0.0, end=10.0)
     (found,) = flips(shipped, segment, task_of(shipped, "emotion"), shipped.tasks[0].classes.index("joy"))

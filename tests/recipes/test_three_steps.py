@@ -39,7 +39,7 @@ from emofuse.model.model import EmotionModel
 from emofuse.runtime.export.prune import prune
 from emofuse.training.dataset.sampler import Shares
 from emofuse.training.dataset.sources import read_source
-from emofuse.training.outcome.ensemble import members
+from emofuse.training.outcome.ensemble import average_checkpoints, members
 from emofuse.training.recipe.read import load_recipe
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.run import fit
@@ -268,6 +268,9 @@ class Bench:
         elif start == "runs/emofuse-small-voice" and not Path(start).exists():
             spoken = self.train(self.by_folder["runs/emofuse-small-speech"])
             self._heads(["speech_heads.py", str(self.corpora), "--model", str(spoken), "--to", start])
+        elif start == "runs/emofuse-small-text" and not Path(start).exists():
+            first, *branches = [self.train(self.by_folder[f"{start}-{n}"]) for n in ("refine", "comments", "everyday")]
+            average_checkpoints([first, *branches, branches[-1]], start)
         elif start == "runs/emofuse-small-pruned" and not Path(start).exists():
             prune("emofuse-small", start, {"text": 3, "speech": 2, "face": 2})
 
