@@ -76,10 +76,11 @@ def test_an_explanation_tells_causes_where_they_are_asked_for(tiny_model, make_s
 
 @pytest.mark.checkpoint
 def test_the_shipped_model_heeds_what_was_said_before(shipped, make_segment):
-    """Of two earlier turns, one tells of a death and one of the weather; it is the first that makes "Oh." sad."""
+    """Of two earlier turns, one tells of a death, one of the weather; the answer to "Oh no." moves with the first."""
     talk = ("ANN: My father died last night.", "BEN: It may rain on Monday.")
-    words = (replace(make_segment(0).words[0], text="Oh."),)
+    words = (replace(make_segment(0).words[0], text="Oh no."),)
     segment = replace(make_segment(0).only("text"), words=words, context=talk)
     task = task_of(shipped, "emotion")
     death, weather = causes_of(shipped, segment, task, task.classes.index("sadness"))
+    assert abs(death.effect) > abs(weather.effect)
     assert death.effect > 0.1 > weather.effect
