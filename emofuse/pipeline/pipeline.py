@@ -217,7 +217,9 @@ class Pipeline:
         With `early`, one at a time, and each utterance twice: as soon as it pauses (`provisional`), and once it is
         sure that nothing joins it, which is what comes without `early` too, and takes the place of the one before.
         """
-        for prediction, _ in self.run(source, batch_size=batch_size, early=early, **inputs):
+        run = self.run(source, batch_size=batch_size, early=early, **inputs)
+        run.whole_ahead = False
+        for prediction, _ in run:
             yield prediction
 
     def run(

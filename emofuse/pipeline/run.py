@@ -68,6 +68,8 @@ class ClipRun:
         """What the caller calls it, among many."""
         self.sidecar = False
         """Whether its transcript was found beside the clip."""
+        self.whole_ahead = True
+        """Whether a text as a whole is predicted with its segments; else only once `result` asks for it."""
         self.error: Exception | None = None
         """What ended the run before its end, or before its start."""
         self._source, self._inputs, self._acts = source, inputs, tuple(acts)
@@ -119,7 +121,7 @@ class ClipRun:
         """What is predicted, with who takes it: the segments, then a text as a whole, which is not one of them."""
         for person, segment in self.segments():
             yield (self.take, segment), person, segment
-        if (whole := self.whole_text()) is not None:
+        if self.whole_ahead and (whole := self.whole_text()) is not None:
             yield (self.take_whole, whole), None, whole
 
     def take(self, prediction: Prediction, segment: Segment) -> Prediction:

@@ -136,3 +136,19 @@ def test_a_text_is_predicted_as_a_whole_in_the_call_of_its_sentences(pipeline, m
     both, single = pipeline.predict_many([{"text": one + two}, {"text": one}], progress=False)
     assert both.whole and not single.whole and calls == [4]
     assert both.overall.emotions == pytest.approx(pipeline(text=one + two).overall.emotions, abs=1e-5)
+
+
+def test_a_stream_predicts_sentences_alone(pipeline, monkeypatch):
+    """Nobody hears of its text as a whole, which a run that is followed has at its end."""
+    rows: list[int] = []
+
+    def counted(model, chunk):
+        rows.append(len(chunk))
+        return predict_chunk(model, chunk)
+
+    monkeypatch.setattr("emofuse.pipeline.predict_batches.predict_chunk", counted)
+    text = "I lost my keys again today. Then my sister called me. "
+    assert len(list(pipeline.stream(text=text, batch_size=4))) == sum(rows) == 2
+    rows.clear()
+    run = pipeline.run(text=text, batch_size=4)
+    assert len(list(run)) == 2 and sum(rows) == 3 and run.result().whole and sum(rows) == 3
