@@ -38,6 +38,14 @@ def as_path(path: object, valid: str) -> Path:
     return Path(path)
 
 
+def home_path(path: PathOrName) -> Path:
+    """The path with `~` or `~NAME` as that user's home; as it is where nobody is called so."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def write_file(path: PathOrName, content: str | bytes) -> Path:
     """Write bytes, or a text as UTF-8, as a whole. Raises OutputError."""
     data = content if isinstance(content, bytes) else well_formed(content).encode()

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ from emofuse.pipeline.rules import parse_rules
 from emofuse.version import __version__
 
 SCHEMA = 1
+_PASSING = re.compile(r"\.emofuse-|job-\d+\.part$")
+"""Names of what is being written."""
 FORMATS = ("csv", "jsonl", "json", "srt", "vtt")
 """What a job may write beside its parts: tables of all (csv, jsonl), or a file a clip (json, srt, vtt)."""
 
@@ -83,7 +86,7 @@ class Job:
         self.folder = folder
         try:
             self.told: dict[str, Any] = json.loads((folder / "job.json").read_text("utf-8"))
-            parts = self.told["parts"]
+            schema = self.told["schema"]
         except FileNotFoundError:
             raise DataError(
                 f"no job in {str(folder)!r}: there is no job.json; begin one: emofuse batch INPUT… --out FOLDER"
@@ -92,12 +95,18 @@ class Job:
             raise DataError(
                 f"{folder / 'job.json'} cannot be read ({type(error).__name__}); take another folder"
             ) from error
-        if self.told.get("schema") != SCHEMA:
-            raise DataError(f"{folder} is a job of schema {self.told.get('schema')}, this emofuse reads {SCHEMA}")
-        self.parts: list[str] = parts
-        self.counts: list[int] = self.told["counts"]
-        """Items of each shard."""
-        self.options = JobOptions(**self.told["options"])
+        if schema != SCHEMA:
+            raise DataError(f"{folder} is a job of schema {schema}, this emofuse reads {SCHEMA}")
+        try:
+            self.parts: list[str] = self.told["parts"]
+            self.counts: list[int] = self.told["counts"]
+            """Items of each shard."""
+            self.options = JobOptions(**self.told["options"])
+        except (KeyError, TypeError) as error:
+            raise DataError(
+                f"{folder / 'job.json'} is not as this emofuse ({__version__}) writes it ({error}); go on with the "
+                "emofuse that began it, or take another folder"
+            ) from error
 
     @property
     def shards(self) -> range:
@@ -270,8 +279,9 @@ def _version(name: str) -> str | None:
 def _check_empty(folder: Path) -> None:
     check_output_folder(folder)
     if folder.is_dir() and any(folder.iterdir()):
-        strange = [p.name for p in folder.iterdir() if p.name not in ("segments", "clips", "plan.parquet", "work")]
-        if any(not name.startswith(".emofuse-") for name in strange):
+        own = ("segments", "clips", "plan.parquet", "work", "job.json")  # also of whoever begins the same job meanwhile
+        strange = [p.name for p in folder.iterdir() if p.name not in own and not _PASSING.match(p.name)]
+        if strange:
             raise OutputError(
                 f"{str(folder)!r} is not empty and holds no job ({strange[0]}, …); take a folder of its own"
             )

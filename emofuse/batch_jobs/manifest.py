@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emofuse.corpora.manifest.formulas import unguarded
 from emofuse.errors import DataError, MediaError, first_line
-from emofuse.files import well_formed
+from emofuse.files import home_path, well_formed
 from emofuse.media.remote import is_address, opened
 from emofuse.media.stretch import read_stretch
 
@@ -27,6 +28,8 @@ RESULTS = ("error", "attempts")
 """Columns of failed.jsonl that are no inputs, so that it can be run again."""
 
 
+_LIST = re.compile(r"\s*\[\s*([\"'\[{\]]|$)")
+"""How a list of turns begins; a turn may begin with `[laughs]`."""
 _CODES = {False: r"^\+|^-?0\d", True: r"^\+|^-?0\d|^-?\d{16,}$"}
 """What cells of codes and telephone numbers look like in a column that reads as whole numbers, or as floats."""
 
@@ -44,12 +47,14 @@ def read_manifest(name: str) -> Iterator[dict[str, Any]]:
     """
     table = _read(name)
     extras = _check_columns(name, table.column_names)
-    folder = name.rpartition("/")[0] if is_address(name) else str(Path(name).expanduser().absolute().parent)
-    stem = Path(name).stem
-    number = 0
+    folder = name.rpartition("/")[0] if is_address(name) else str(home_path(name).absolute().parent)
+    stem, number = Path(name).stem, 0
+    spreadsheet = name.lower().endswith((".csv", ".tsv"))
     for batch in table.to_batches(max_chunksize=1024):
         for cells in batch.to_pylist():
             number += 1
+            if spreadsheet:
+                cells |= {key: unguarded(cells[key]) for key in STRINGS if cells.get(key)}
             yield _row(cells, extras, folder, f"{stem}:{number}")
 
 
@@ -58,7 +63,7 @@ def _row(cells: dict[str, Any], extras: list[str], folder: str, name: str) -> di
     row |= {"problem": None, "unread": None}
     for key in STRINGS:
         value = cells.get(key)
-        row[key] = None if value is None or str(value) == "" else unguarded(str(value))
+        row[key] = None if value is None or str(value) == "" else str(value)
     if row["channel"] is not None:  # a column of numbers with gaps is written as 0.0, 1.0
         row["channel"] = row["channel"].removesuffix(".0")
     try:
@@ -106,11 +111,12 @@ def _context(value: Any) -> list[str] | None:
     """Earlier turns: a list, a JSON list in a cell, or a turn a line."""
     if value is None or value == "":
         return None
-    if isinstance(value, str) and value.lstrip().startswith("["):
+    if isinstance(value, str) and _LIST.match(value):
         try:
             value = json.loads(value)
-        except json.JSONDecodeError as error:
-            raise DataError(f"context is no JSON list ({error.msg}); write one, or a turn a line") from None
+        except (ValueError, RecursionError) as error:
+            why = getattr(error, "msg", error)
+            raise DataError(f"context is no JSON list ({why}); write one, or a turn a line") from None
     turns = value.splitlines() if isinstance(value, str) else value
     if not isinstance(turns, list):
         raise DataError(f"context is a list of turns or a text of them, not {type(value).__name__}")
@@ -119,11 +125,11 @@ def _context(value: Any) -> list[str] | None:
 
 def _from_folder(path: str | None, folder: str) -> str | None:
     """A path of a table as it can be opened from anywhere."""
-    if path is None or is_address(path):
+    if path is None or is_address(path) or Path(path).is_absolute():
         return path
     if is_address(folder):
         return f"{folder}/{path}"
-    return str(Path(folder, Path(path).expanduser()))
+    return str(Path(folder, home_path(path)))
 
 
 def _check_columns(name: str, columns: list[str]) -> list[str]:
@@ -229,10 +235,9 @@ def _jsonl(name: str, text: str) -> pyarrow.Table:
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"manifest {name}, line {number}: not JSON ({error.msg} at column {error.colno})"
-            ) from error
+        except (ValueError, RecursionError) as error:
+            why = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+            raise DataError(f"manifest {name}, line {number}: not JSON ({why})") from error
         if not isinstance(row, dict):
             raise DataError(f"manifest {name}, line {number}: a JSON {type(row).__name__}, not an object")
         if "\\ud" in line.lower():  # halves of characters, which a table cannot hold
@@ -253,4 +258,8 @@ def _array(column: str, values: list[Any]) -> pyarrow.Array:
             return pyarrow.array(values)
         except (pyarrow.ArrowException, OverflowError):
             pass
-    return pyarrow.array([None if v is None else json.dumps(v, ensure_ascii=False) for v in values], pyarrow.string())
+    as_it_is = column == "context"  # whose text is read as turns
+    values = [
+        v if v is None or (as_it_is and isinstance(v, str)) else json.dumps(v, ensure_ascii=False) for v in values
+    ]
+    return pyarrow.array(values, pyarrow.string())

@@ -100,7 +100,7 @@ def _write_table(job: Job, table: str, path: Path, ending: str) -> None:
 
 
 def _cell(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (list, dict)) else value
 
 
 def _columns(part: Path) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from emofuse.batch_jobs.manifest import COLUMNS, is_manifest, read_manifest
 from emofuse.errors import DataError, MediaError
-from emofuse.files import replacing, well_formed
+from emofuse.files import home_path, replacing, well_formed
 from emofuse.media.formats import MEDIA_SUFFIXES, TEXT_SUFFIXES, existing_file, sidecar_of
 from emofuse.media.remote import expand, is_address
 from emofuse.pipeline.sources import CLIP_SUFFIXES, media_in
@@ -70,25 +70,32 @@ class Item:
         return TEXT_WEIGHT + size if self.media.lower().endswith(TEXT_SUFFIXES) else max(size, MIB)
 
     @property
-    def says_more(self) -> bool:
-        """Whether it is more than a file."""
-        said = (self.text, self.speaker, self.channel, self.context, self.start, self.end)
-        return bool(self.extras) or any(value is not None for value in said)
+    def bare(self) -> bool:
+        """Whether it is a file and nothing else."""
+        words = None if self.sidecar else self.transcript
+        said = (self.text, words, self.speaker, self.channel, self.context, self.start, self.end, self.problem)
+        return not self.extras and all(value is None for value in said)
 
 
 def gather(inputs: Sequence[str], *, sidecars: bool = True) -> list[Item]:
     """Every item of the inputs, in their order, each file once; with `sidecars`, what lies beside a clip that comes
-    without words is its transcript. Raises DataError, MediaError."""
+    without words is its transcript. A table's row that says more than its file is an item of its own.
+
+    Raises DataError, MediaError.
+    """
     items: list[Item] = []
     taken: dict[str, int] = {}
-    files: set[str] = set()
+    files: set[str | None] = set()
+    rows: set[str | None] = set()
+    """Files that rows of tables are, and nothing else."""
     for name in map(well_formed, inputs):
-        for item in _items_of(name):
+        for item, own_id in _items_of(name):
             item = item if sidecars or not item.sidecar else replace(item, transcript=None, sidecar=False)
-            if not item.says_more and item.media in files:
-                continue
-            if item.media is not None and not is_manifest(name):
-                files.add(item.media)
+            table = is_manifest(name)
+            if not table or (item.bare and not own_id):
+                if item.media in files or (item.media in rows and not table):
+                    continue
+                (rows if table else files).add(item.media)
             if item.id in taken:
                 raise DataError(
                     f"the id {item.id!r} is that of items {taken[item.id] + 1} and {len(items) + 1}; make them differ"
@@ -100,13 +107,15 @@ def gather(inputs: Sequence[str], *, sidecars: bool = True) -> list[Item]:
     return items
 
 
-def _items_of(name: str) -> Iterator[Item]:
+def _items_of(name: str) -> Iterator[tuple[Item, bool]]:
+    """Items, with whether a row gave it the id."""
     if is_manifest(name):
-        yield from map(_of_row, read_manifest(name))
+        yield from ((_of_row(row), bool(row["id"])) for row in read_manifest(name))
     elif is_address(name):
-        yield from (Item(clip, clip, transcript=w, sidecar=w is not None) for clip, w in expand(name, CLIP_SUFFIXES))
+        for clip, words in expand(name, CLIP_SUFFIXES):
+            yield Item(clip, clip, transcript=words, sidecar=words is not None), False
     else:
-        yield from map(_of_file, _files(name))
+        yield from ((_of_file(path), False) for path in _files(name))
 
 
 def _files(name: str) -> list[Path]:
@@ -114,7 +123,7 @@ def _files(name: str) -> list[Path]:
 
     Raises MediaError where nothing is there: a name that is misspelt begins no job.
     """
-    path = Path(name).expanduser()
+    path = home_path(name)
     if path.is_dir():
         return media_in(path)
     if path.exists():
@@ -224,8 +233,20 @@ def _extra(values: list[Any]) -> pyarrow.Array:
         found = pyarrow.array(values)
     except (pyarrow.ArrowException, OverflowError):
         found = None
-    if found is None or pyarrow.types.is_null(found.type):
-        return pyarrow.array(
-            [None if v is None else v if isinstance(v, str) else str(v) for v in values], pyarrow.string()
-        )
-    return found
+    if found is not None and not pyarrow.types.is_null(found.type) and not _hollow(found.type):
+        return found
+    return pyarrow.array(
+        [None if v is None else v if isinstance(v, str) else _told(v) for v in values], pyarrow.string()
+    )
+
+
+def _told(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (list, dict)) else str(value)
+
+
+def _hollow(kind: pyarrow.DataType) -> bool:
+    """Whether a type has a structure without a field somewhere in it, which Parquet cannot hold."""
+    import pyarrow
+
+    parts = [kind.field(i).type for i in range(kind.num_fields)]
+    return (pyarrow.types.is_struct(kind) and not parts) or any(map(_hollow, parts))

@@ -16,6 +16,7 @@ from emofuse.batch_jobs.outputs import write_failures, write_tables
 from emofuse.batch_jobs.progress import Meter
 from emofuse.batch_jobs.status import Status, status
 from emofuse.errors import DataError, installed, require_package
+from emofuse.files import home_path
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ def settled(options: JobOptions) -> JobOptions:
     from emofuse.model.folder import locate, shipped
     from emofuse.runtime.backend import choose_backend, choose_device
 
-    if options.model not in shipped() and Path(options.model).expanduser().is_dir():
-        options = replace(options, model=str(Path(options.model).expanduser().absolute()))
+    if options.model not in shipped() and home_path(options.model).is_dir():
+        options = replace(options, model=str(home_path(options.model).absolute()))
     if options.precision != "auto":
         if installed("torch"):
             from emofuse.runtime.precision import check_precision

@@ -18,6 +18,7 @@ from emofuse.corpora.folding import Folding, Table
 from emofuse.corpora.folding import fold as fold_by
 from emofuse.corpora.folds import FEWEST, folded, folds_of_set, is_rule_fold, read_fold
 from emofuse.errors import DataError, nearest
+from emofuse.files import home_path
 from emofuse.tasks import Task
 from emofuse.types import SPLITS, Split, Utterance
 
@@ -163,7 +164,7 @@ class Corpus(ABC):
 
         Raises DataError when root is missing, is not in this corpus's layout, or an option is unknown.
         """
-        root = Path(root).expanduser()
+        root = home_path(root)
         if split is not None and split not in SPLITS:
             raise DataError(f"split {split!r} of {self.name}; {nearest(str(split), SPLITS)}")
         options = self._checked(options)

@@ -19,6 +19,7 @@ from emofuse.corpora.corpus import Corpus, Log
 from emofuse.corpora.labelled import Part
 from emofuse.corpora.plain_pickle import read_plain_pickle
 from emofuse.errors import DataError
+from emofuse.files import home_path
 from emofuse.modalities import Modality
 from emofuse.types import Split, Utterance
 
@@ -193,7 +194,7 @@ def of_features(
     `columns`: column of label.csv → own label. `raw` reads the corpus's own table: a label or a part that differs is
     listed as a problem, and the feature file's is taken; what else the table says of an utterance goes with it.
     """
-    path, table = root / Path(features).expanduser(), Log()
+    path, table = root / home_path(features), Log()
     if not path.is_file():
         raise corpus.layout_error(root, f"no {features}")
     told = None if raw is None else {_key(p.video, p.clip): p for p in raw(table)}

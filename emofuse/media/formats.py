@@ -17,6 +17,7 @@ import av.error
 from PIL import Image
 
 from emofuse.errors import MediaError
+from emofuse.files import home_path
 from emofuse.media.memory import File, MemoryFile, called, way_out
 
 VIDEO_SUFFIXES = (
@@ -105,7 +106,7 @@ def existing_file(source: object, valid: str = ACCEPTED) -> Path:
     `valid` here."""
     if not isinstance(source, (str, os.PathLike)):
         raise MediaError(f"a source is a path, not {called(source)}: {way_out(source, 'source')}; {valid}")
-    path = Path(os.fspath(source)).expanduser()
+    path = home_path(source)
     if "://" in os.fspath(source) or (_ADDRESS.match(str(path)) and not path.exists()):
         address = _ADDRESS.sub(r"\1://", os.fspath(source))
         raise unreadable(address, "it is an address, not a file", "download it and give the path of the file")

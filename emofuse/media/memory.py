@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from emofuse.errors import MediaError
+from emofuse.files import home_path
 
 LARGEST = 2 << 30
 """Bytes of a file that is held in memory."""
@@ -115,7 +116,7 @@ def _path_of(file: Any) -> Path | None:
 def is_pipe(source: str | os.PathLike[str]) -> bool:
     """Whether a path leads to a pipe; False where that cannot be seen."""
     try:
-        return stat.S_ISFIFO(Path(source).expanduser().stat().st_mode)
+        return stat.S_ISFIFO(home_path(source).stat().st_mode)
     except (OSError, ValueError, RuntimeError):
         return False
 

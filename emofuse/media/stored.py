@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from emofuse.errors import DataError, first_line, require_package
-from emofuse.files import replacing
+from emofuse.files import home_path, replacing
 from emofuse.media.memory import LARGEST, MemoryFile
 from emofuse.media.remote import is_address, opened
 from emofuse.types import Shard, Stored
@@ -65,7 +65,7 @@ def at_hand(shard: Shard) -> Path:
     from filelock import FileLock
 
     assert shard.cache is not None
-    folder = Path(shard.cache).expanduser()
+    folder = home_path(shard.cache)
     copy = folder / f"{hashlib.sha256(shard.place.encode()).hexdigest()[:16]}.tar"
     with suppress(FileNotFoundError):
         os.utime(copy)

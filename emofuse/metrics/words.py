@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
 
-_APART = re.compile(r"[^\w'\s]|_")
-"""What parts words and is none: punctuation, hyphens, symbols; an apostrophe within a word belongs to it."""
-
 
 def plain_words(text: str) -> list[str]:
-    """The words of a text in small letters, without punctuation; numbers stay as they are written."""
-    spaced = _APART.sub(" ", text.lower().replace("’", "'"))
+    """The words of a text in small letters, without punctuation; numbers stay as they are written.
+
+    Punctuation, hyphens and symbols part words; an apostrophe within one, and the marks of its letters, belong to it.
+    """
+    whole = unicodedata.normalize("NFC", text).lower().replace("’", "'")
+    spaced = "".join(c if c == "'" or c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in whole)
     return [word for word in (part.strip("'") for part in spaced.split()) if word]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from emofuse.errors import CheckpointError
-from emofuse.files import PathOrName, bundled_folder, check_output_folder, replacing_folder
+from emofuse.files import PathOrName, bundled_folder, check_output_folder, home_path, replacing_folder
 from emofuse.model.config import SCHEMA_VERSION, ModelConfig
 from emofuse.model.conformal import FILE as CONFORMAL
 from emofuse.model.conformal import ConformalTable, load_conformal
@@ -44,7 +44,7 @@ def locate(name_or_path: str | Path, *, revision: str | None = None, token: str 
     name = str(name_or_path)
     if name in shipped():
         return shipped()[name]
-    path = Path(name).expanduser()
+    path = home_path(name)
     if _is_folder(path):
         return path
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):

@@ -8,10 +8,10 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from emofuse.errors import EmofuseError, MediaError, check_count
+from emofuse.files import home_path
 from emofuse.media.clip import Source, check_inputs
 from emofuse.media.formats import sidecar_of
 from emofuse.media.prefetch import ahead, one_pool
@@ -59,7 +59,7 @@ def with_sidecar(inputs: dict[str, Any]) -> tuple[dict[str, Any], tuple[Note, ..
     source = inputs.get("source")
     if not isinstance(source, (str, PathLike)) or inputs.keys() & {"text", "transcript"}:
         return inputs, ()
-    words = sidecar_of(Path(source).expanduser(), timed=bool(inputs.keys() & {"start", "end"}))
+    words = sidecar_of(home_path(source), timed=bool(inputs.keys() & {"start", "end"}))
     if words is None:
         return inputs, ()
     return inputs | {"transcript": words}, (Note("sidecar", name=words.name),)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from emofuse.errors import CheckpointError, EmofuseError, MediaError, require_package
-from emofuse.files import as_path
+from emofuse.files import as_path, home_path
 from emofuse.media.asr import find_recogniser
 from emofuse.media.clip import ClipInputs, PathOrName, Source
 from emofuse.media.prefetch import cores
@@ -78,7 +78,7 @@ def load(
     options, known, changes = checked_options(options), read_acts(acts), read_rules(rules)
     if asr is not None:
         options = replace(options, asr=find_recogniser(asr), language=language or options.language)
-    path = Path(model).expanduser()
+    path = home_path(model)
     name = path.resolve().name if path.is_dir() else str(model)
     where = model if isinstance(model, str) else path
     folder = locate(where, revision=revision, token=token)

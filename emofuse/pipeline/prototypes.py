@@ -14,12 +14,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
 from emofuse.errors import DataError
+from emofuse.files import home_path
 from emofuse.media.alignment import CHARACTERS_PER_SECOND
 from emofuse.media.transcript import read_text, spread
 from emofuse.model.answering import Answering
@@ -103,7 +103,7 @@ def read_labels(given: str | PathLike[str] | Given) -> Given:
     """
     if not isinstance(given, (str, PathLike)):
         return given
-    path = Path(given).expanduser()
+    path = home_path(given)
     return _of_table(read_text(path, "valid: the path of a table (csv) with the columns label and text"), str(path))
 
 

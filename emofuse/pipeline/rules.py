@@ -19,6 +19,7 @@ from typing import Any
 
 from emofuse.encoders.word_table import COLUMNS, STRONGEST, Entry, bounded, read_csv, read_rows, whole
 from emofuse.errors import DataError, nearest
+from emofuse.files import home_path
 from emofuse.media.transcript import join, read_text
 from emofuse.pipeline.plain_yaml import check_apart, names, read_plain, table
 from emofuse.tasks import EMOTIONS
@@ -119,7 +120,7 @@ def read_rules(source: str | PathLike[str] | Rules | None) -> Rules:
         return source or Rules()
     if not isinstance(source, (str, PathLike)):
         raise DataError(f"rules are the path of a file or what read_rules returns, not {source!r:.80}")
-    path = Path(source).expanduser()
+    path = home_path(source)
     return parse_rules(read_text(path, _VALID), str(path), path.parent)
 
 

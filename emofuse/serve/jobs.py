@@ -14,6 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from emofuse.errors import EmofuseError
+from emofuse.files import home_path
 from emofuse.pipeline import formats
 from emofuse.pipeline.wire import to_wire
 from emofuse.serve.ledger import Ledger, Row, new_name
@@ -40,7 +41,7 @@ class Jobs:
     """
 
     def __init__(self, folder: Path, settings: Settings, make: MakeWork) -> None:
-        self.folder, self.settings, self._make = folder.expanduser(), settings, make
+        self.folder, self.settings, self._make = home_path(folder), settings, make
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             (self.folder / "files").mkdir(mode=0o700, exist_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from emofuse.data.duplicates import without_duplicates
 from emofuse.data.examples import Example, ExampleSet, read_examples
 from emofuse.errors import DataError, RecipeError
 from emofuse.evaluation.transfer import Answered, Crossing, Transfer, answered, crossings
+from emofuse.files import home_path
 from emofuse.model.model import EmotionModel
 from emofuse.tasks import Task
 from emofuse.training.outcome.ensemble import members
@@ -82,7 +82,7 @@ def _check(recipe: Recipe, on: Sequence[Abroad]) -> None:
         raise RecipeError(f"transfer compares with the dev split of {source.corpus}: leave train and evaluate true")
     home = (source.corpus, recipe.source_root(source).resolve())
     for abroad in on:
-        if (abroad.corpus, Path(abroad.root).expanduser().resolve()) == home:
+        if (abroad.corpus, home_path(abroad.root).resolve()) == home:
             raise RecipeError(f"{abroad.corpus} in {abroad.root} is what the recipe trains on; name another corpus")
 
 

@@ -102,3 +102,31 @@ def test_failures_are_a_table_that_can_be_run_again(read):
 def test_what_is_no_table_of_items_is_refused(read, name, content, told):
     with pytest.raises(DataError, match=told):
         read(content, name)
+
+
+def test_turns_may_begin_with_a_bracket_and_come_as_a_text_or_a_list(read):
+    lines = "ANN: How are you?\nBEN: Fine."
+    rows = [{"text": "hi", "context": c} for c in (lines, ["a", "b"], '["a", "b"]', "[laughs] You came!", None)]
+    told = [["ANN: How are you?", "BEN: Fine."], ["a", "b"], ["a", "b"], ["[laughs] You came!"], None]
+    assert [row["context"] for row in read("\n".join(map(json.dumps, rows)), "t.jsonl")] == told
+    (row,) = read("text,context\nhi,[laughs] You came!\n")
+    assert row["context"] == ["[laughs] You came!"] and row["problem"] is None
+    for broken in ("['a', 'b']", "[" * 100_000):
+        (row,) = read(f'text,context\nhi,"{broken}"\n')
+        assert row["problem"].startswith("context is no JSON list (")
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, "1" * 5_000])
+def test_json_that_python_gives_up_on_is_refused_in_a_line(read, value):
+    with pytest.raises(DataError, match=r"t.jsonl, line 1: not JSON \(.+\)"):
+        read(f'{{"text": {value}}}', "t.jsonl")
+
+
+def test_an_apostrophe_is_taken_away_where_a_spreadsheet_needed_it_alone(read):
+    assert [read("text\n'-1\n", name)[0]["text"] for name in ("t.csv", "t.tsv")] == ["-1", "-1"]
+    assert read('{"text": "\'-\' is a minus"}', "t.jsonl")[0]["text"] == "'-' is a minus"
+
+
+def test_names_that_begin_with_a_tilde_are_names(read, tmp_path):
+    (row,) = read("media,transcript\n~$call.wav,~noise~.txt\n")
+    assert (row["media"], row["transcript"]) == (str(tmp_path / "~$call.wav"), str(tmp_path / "~noise~.txt"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import fsspec
@@ -102,3 +103,29 @@ def test_a_file_whose_name_is_not_utf8_is_set_aside_and_the_others_stay(tmp_path
     assert set(found) == {"a\nb.wav", "\u4f60.wav", r"\xff.wav", r"\xfe.wav"}
     assert found["a\nb.wav"] is found["\u4f60.wav"] is None
     assert "its name is not UTF-8, which tables hold; rename it" in (found[r"\xff.wav"] or "")
+
+
+def test_rows_that_say_more_than_their_file_stay_beside_it(folder, tmp_path):
+    clip, table = str(folder / "b.wav"), tmp_path / "t.csv"
+    table.write_text(f"id,media,transcript,start\nown,{clip},,\n,{clip},Hello there.,\n,{clip},,soon\n,{clip},,\n")
+    found = gather([clip, str(table)])
+    assert [item.id for item in found] == [clip, "own", "t:2", "t:3"], "the bare row alone is the file"
+    assert found[2].transcript == "Hello there." and "not a number of seconds" in (found[3].problem or "")
+    bare = tmp_path / "bare.csv"
+    bare.write_text(f"media\n{clip}\n{clip}\n")
+    assert [item.id for item in gather([str(bare), clip])] == ["bare:1", "bare:2"], "a row in is a row out"
+
+
+def test_columns_that_parquet_has_no_type_for_are_carried_as_json(tmp_path):
+    rows = [{"text": "hi", "a": {}, "b": {"c": {}}, "d": [{}], "e": {"f": 1}}] * 2
+    table = tmp_path / "t.jsonl"
+    table.write_text("\n".join(map(json.dumps, rows)))
+    write_plan(tmp_path / "plan.parquet", [gather([str(table)])])
+    (first, _) = read_shard(tmp_path / "plan.parquet", 0)
+    assert first.extras == {"a": "{}", "b": '{"c": {}}', "d": "[{}]", "e": {"f": 1}}
+
+
+def test_a_name_that_begins_with_a_tilde_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~tmp.wav").write_bytes(b"x")
+    assert [item.id for item in gather(["~tmp.wav"])] == ["~tmp.wav"]

@@ -102,3 +102,11 @@ def test_a_picture_is_seen_until_the_next_one(portrait: np.ndarray) -> None:
     assert track.person == 0 and ((track.times >= 3.0) & (track.times < 5.0)).all()
     assert track.seconds == pytest.approx(2.0, abs=0.4)
     assert collector.tracks(8.0, 9.0) == ()
+
+
+def test_sound_past_the_last_picture_has_no_face_of_it(portrait: np.ndarray) -> None:
+    """Two spans come out with no picture between them: the first forgets the crops, the picture still stands."""
+    collector = FaceCollector()
+    for i in range(21):
+        collector.push(VideoFrame(i / 10, rgb=portrait[0:240, 60:380]))
+    assert collector.tracks(0.0, 2.05) and collector.tracks(2.1, 2.7) == ()

@@ -54,3 +54,8 @@ def test_the_rate_weighs_texts_by_their_words():
     assert math.isnan(word_error_rate(["…"], ["oh"]))
     with pytest.raises(ValueError, match="zip"):
         word_error_rate(["one"], [])
+
+
+def test_marks_belong_to_their_letters():
+    assert plain_words("scho\u0308n") == plain_words("schön") == ["schön"]
+    assert plain_words("नमस्ते दुनिया।") == ["नमस्ते", "दुनिया"]

@@ -268,9 +268,9 @@ class Bench:
         elif start == "runs/emofuse-small-voice" and not Path(start).exists():
             spoken = self.train(self.by_folder["runs/emofuse-small-speech"])
             self._heads(["speech_heads.py", str(self.corpora), "--model", str(spoken), "--to", start])
-        elif start == "runs/emofuse-small-text" and not Path(start).exists():
-            first, *branches = [self.train(self.by_folder[f"{start}-{n}"]) for n in ("refine", "comments", "everyday")]
-            average_checkpoints([first, *branches, branches[-1]], start)
+        elif start in (text := "runs/emofuse-small-text", f"{text}-once") and not Path(start).exists():
+            names = ("comments-again", "everyday-again") if start == text else ("refine", "comments", "everyday")
+            average_checkpoints([self.train(self.by_folder[f"{text}-{name}"]) for name in names], start)
         elif start == "runs/emofuse-small-pruned" and not Path(start).exists():
             prune("emofuse-small", start, {"text": 3, "speech": 2, "face": 2})
 

@@ -14,6 +14,7 @@ from emofuse.corpora.corpus import Corpus, Log, Problem
 from emofuse.corpora.folding import Folding, Names, Number, same
 from emofuse.corpora.manifest.rows import Record, check_header, ignored, read_records, to_record
 from emofuse.errors import DataError, nearest
+from emofuse.files import home_path
 from emofuse.tasks import TASKS, Task
 from emofuse.types import Utterance
 
@@ -87,7 +88,7 @@ def check_manifest(
     is no table to check (no file, no columns, a format that is not known), and for an override or an ignored column
     that does not exist.
     """
-    path, known = Path(path).expanduser(), own_tasks(tasks)
+    path, known = home_path(path), own_tasks(tasks)
     columns, _ = read_records(path)
     for name in overrides or {}:
         if name not in known:

@@ -14,6 +14,7 @@ from typing import Any
 from emofuse.corpora.corpus import ATTRIBUTES, Log
 from emofuse.corpora.manifest.formulas import unguarded
 from emofuse.errors import DataError, require_package
+from emofuse.files import home_path
 from emofuse.tasks import Task
 from emofuse.types import Split
 
@@ -198,7 +199,7 @@ def to_record(path: Path, number: int, cells: dict[str, Any], labels: list[str],
         problems.problem(where, "row", came, "one of train, dev, test belongs there")
     media = str(filled["media"]) if "media" in filled else None
     return Record(
-        path, number, _text(filled, "id"), path.parent / Path(media).expanduser() if media else None, media, start, end,
+        path, number, _text(filled, "id"), path.parent / home_path(media) if media else None, media, start, end,
         _text(filled, "text"), _text(filled, "speaker"), _text(filled, "dialogue"), split, _text(filled, "language"),
         {name: _label(filled[name]) for name in labels if name in filled},
     )  # fmt: skip

@@ -98,7 +98,8 @@ class FaceCollector:
             seen = [c for c in self._crops.get(person, ()) if self.tracker.counts(c)]
             within = [c for c in seen if start <= c.time < end or c.time == start == end]
             again = [c for stand in self._standing for c in stand.within(person, start, end, options.detect_interval)]
-            if (again or self.tracker.confirmed(person)) and (within or again or self._crops[person][0].time < end):
+            begun = within or again or any(crop.time < end for crop in self._crops.get(person, ())[:1])
+            if begun and (again or self.tracker.confirmed(person)):
                 numbers.setdefault(person, len(numbers))
                 there |= {person: within + again} if within or again else {}
         found = {person: self._mouth(person, start, end) for person in there}

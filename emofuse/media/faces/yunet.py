@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from emofuse.errors import MediaError
+from emofuse.files import home_path
 from emofuse.media.faces.detect import NO_FACES, Effort, Faces
 from emofuse.media.formats import existing_file
 
@@ -80,7 +81,7 @@ def from_yunet(rows: Float[np.ndarray, "faces 15"], smallest: float, largest: fl
 
 
 def _yunet_file(source: str | PathLike[str]) -> Path:
-    path = Path(source).expanduser()
+    path = home_path(source)
     if path.is_dir():
         path = path / YUNET_FILE
     if path.exists() or path.suffix == ".onnx":

@@ -80,15 +80,22 @@ def grouped(stretches: Sequence[Stretch], speakers: Count) -> Int[np.ndarray, " 
         labels[i] = found[position]
     for i in range(len(stretches)):
         if stretches[i].voice is None:
-            near = min(heard, key=lambda j: (abs(stretches[j].start - stretches[i].start), j))
-            labels[i] = labels[near]
+            labels[i] = labels[min(heard, key=lambda j: (_between(stretches[i], stretches[j]), j))]
     return labels
+
+
+def _between(one: Stretch, other: Stretch) -> float:
+    """Seconds from the end of the earlier of two stretches to the start of the later."""
+    return max(one.start - other.end, other.start - one.end, 0.0)
 
 
 def _clustered(points: np.ndarray, seconds: np.ndarray, speakers: Count) -> np.ndarray:
     from sklearn.cluster import AgglomerativeClustering
 
-    directions = points / (np.linalg.norm(points, axis=1, keepdims=True) + 1e-12)
+    lengths = np.linalg.norm(points, axis=1, keepdims=True)
+    if not lengths.all():  # as the mean to the bit: a sound that repeats itself, which has no direction
+        return np.zeros(len(points), int)
+    directions = points / (lengths + 1e-12)
 
     def labels(count: int) -> np.ndarray:
         found = AgglomerativeClustering(count, metric="cosine", linkage="average").fit_predict(directions)

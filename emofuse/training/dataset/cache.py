@@ -22,7 +22,7 @@ from emofuse.batch import Batch
 from emofuse.data.load import load_segment
 from emofuse.data.preparation import Preparation
 from emofuse.errors import OutputError
-from emofuse.files import replacing
+from emofuse.files import home_path, replacing
 from emofuse.media.faces.track import FaceOptions
 from emofuse.media.transcript import spread
 from emofuse.modalities import Modality
@@ -52,7 +52,7 @@ class DiskCache:
     """
 
     def __init__(self, folder: str | Path, limit: int) -> None:
-        self.folder = Path(folder).expanduser()
+        self.folder = home_path(folder)
         self.limit = limit
         self._written = self.limit  # so that the first write looks at what is there
         self._full = False

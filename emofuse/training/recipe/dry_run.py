@@ -15,6 +15,7 @@ from emofuse.corpora.registry import corpus
 from emofuse.encoders.registry import encoder_class
 from emofuse.encoders.sources import resolve_source
 from emofuse.errors import CheckpointError, DataError, MissingExtraError, RecipeError
+from emofuse.files import home_path
 from emofuse.modalities import Modality
 from emofuse.model.folder import locate, shipped
 from emofuse.model.model import EmotionModel
@@ -91,7 +92,7 @@ def _read(
     recipe: Recipe, source: Source, tasks: Sequence[Task], limit: int | None, errors: list[DataError]
 ) -> SourceExamples | str:
     reader = corpus(source.corpus)
-    if recipe.root is None and not Path(source.root).expanduser().is_absolute():
+    if recipe.root is None and not home_path(source.root).is_absolute():
         return f"{source.corpus}: not read, the recipe has no root yet; add root=FOLDER"
     root = recipe.source_root(source)
     if not root.exists():
@@ -134,7 +135,7 @@ def describe(recipe: Recipe, modality: Modality) -> Described:
     values = dict(recipe.model.encoders[modality])
     init = recipe.model.init.get(modality) or recipe.model.init.get("all")
     if init is not None:
-        if init not in shipped() and not Path(init).expanduser().is_dir():
+        if init not in shipped() and not home_path(init).is_dir():
             what = "would be fetched" if init.count("/") == 1 else "is not there yet: train it first"
             return Described(f"starts from {init}, which {what}", None)
         config = model_config(_only(recipe, {modality: values})).encoders[modality]

@@ -8,6 +8,7 @@ from typing import Any
 
 from emofuse.encoders.word_table import Entry, read_csv
 from emofuse.errors import EmofuseError, RecipeError
+from emofuse.files import home_path
 from emofuse.media.transcript import read_text
 
 
@@ -29,7 +30,7 @@ def _read(modality: str, config: Mapping[str, Any], folder: Path) -> dict[str, A
     given = config.get("lexicon")
     if not isinstance(given, str):
         return dict(config)
-    where, path = f"model.encoders.{modality}.lexicon", folder / Path(given).expanduser()
+    where, path = f"model.encoders.{modality}.lexicon", folder / home_path(given)
     try:
         entries = read_csv(read_text(path, "valid: the path of a lexicon (csv)"), str(path))
         valences, affinities = _columns(entries, str(path))

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, NonNegativeFloat, model_validator
 
 from emofuse.data.compose import Compose
 from emofuse.errors import RecipeError, nearest
+from emofuse.files import home_path
 from emofuse.modalities import Modality
 from emofuse.tasks import TASKS, Task
 from emofuse.training.recipe.augmentation import Augment
@@ -284,10 +285,10 @@ class Recipe(Section):
 
     def source_root(self, source: Source) -> Path:
         """The folder of a source; raises RecipeError where it is not absolute and `root` is not given."""
-        own = Path(source.root).expanduser()
+        own = home_path(source.root)
         if self.root is None and not own.is_absolute():
             raise RecipeError(f"recipe {self.name!r} needs the folder of its data; add root=FOLDER, or name it whole")
-        return own if self.root is None else self.root.expanduser() / own
+        return own if self.root is None else home_path(self.root) / own
 
 
 def with_method(values: Mapping[str, Any], method: str) -> dict[str, Any]:

@@ -118,3 +118,16 @@ def test_two_people_of_a_corpus_are_told_apart_and_cues_go_to_them(corpora_root,
     )
     cued = [s.speaker for s in segments(audio=(RATE, talk), speakers=2, transcript=cues)]
     assert set(cued) == {"speaker 1", "speaker 2"}
+
+
+def test_a_short_stretch_is_of_the_voice_that_ends_before_it_not_of_one_that_begins_nearer():
+    one, other = (stretches(0, 1)[i].voice for i in (0, 1))
+    turns = [Stretch(0, 0.0, 3.0, one), Stretch(0, 3.0, 3.3, None), Stretch(1, 3.9, 6.0, other)]
+    first, short, last = grouped(turns, 2).tolist()
+    assert first == short != last
+
+
+@pytest.mark.parametrize("speakers", [2, "auto"])
+def test_a_sound_that_repeats_itself_is_one_voice(speakers):
+    (one,) = stretches(0)
+    assert grouped([one, Stretch(1, 4.0, 7.0, one.voice)], speakers).tolist() == [0, 0]
