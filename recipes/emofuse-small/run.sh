@@ -26,6 +26,10 @@ once() {
     [ -e "$1" ] || python "$here/$2" "${@:3}"
 }
 
+average() {
+    [ -e "$1" ] || emofuse average "$@"
+}
+
 once runs/e5-small e5_small.py "$root" runs/e5-small
 stage text-first.yaml "$root" data.sources.9.root="$here/contrast" "$@"
 stage text.yaml "$root" data.sources.9.root="$here/contrast" data.sources.10.root="$here/everyday" "$@"
@@ -34,7 +38,11 @@ stage text-refine.yaml "$root" data.sources.7.root="$here/contrast" data.sources
 stage text-comments.yaml "$root" data.sources.7.root="$here/contrast" data.sources.8.root="$here/everyday" "$@"
 stage text-everyday.yaml "$root" data.sources.7.root="$here/contrast" data.sources.8.root="$here/everyday" "$@"
 text=runs/emofuse-small-text
-[ -e $text ] || emofuse average $text $text-refine/model $text-comments/model $text-everyday/model $text-everyday/model
+average $text-once $text-refine/model $text-comments/model $text-everyday/model $text-everyday/model
+stage text-comments-again.yaml "$root" data.sources.7.root="$here/contrast" data.sources.8.root="$here/everyday" "$@"
+stage text-everyday-again.yaml "$root" data.sources.7.root="$here/contrast" data.sources.8.root="$here/everyday" "$@"
+average $text $text-comments-again/model $text-comments-again/model \
+    $text-everyday-again/model $text-everyday-again/model $text-everyday-again/model
 once runs/whisper-tiny-en whisper_tiny_en.py runs/whisper-tiny-en
 stage speech.yaml "$root" "$@"
 once runs/emofuse-small-voice speech_heads.py "$root" --to runs/emofuse-small-voice
