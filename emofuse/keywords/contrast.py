@@ -150,7 +150,9 @@ def words(a: Documents, b: Documents, *, least: int = LEAST, resamples: int = 10
     ]
     means = [100 * np.asarray(each.scores[:, kept].sum(axis=0)).ravel() / len(each) for each in (a, b)]
     apart, error = drawn[1] - drawn[0], (drawn[1] - drawn[0]).std(axis=0, ddof=1)
-    z = np.divide(means[1] - means[0], error, out=np.zeros(len(kept)), where=error > 0)
+    ahead = means[1] - means[0]
+    certain = np.where(ahead == 0, 0.0, np.copysign(np.inf, ahead))  # the same in every document of both
+    z = np.divide(ahead, error, out=certain, where=error > 0)
     told = stats.false_discovery_control(2 * stats.norm.sf(np.abs(z))) <= FALSE_DISCOVERIES
     found = [
         _difference("word", a.lemmas[kept[i]], means[0][i], means[1][i], apart[:, i]) for i in np.flatnonzero(told)

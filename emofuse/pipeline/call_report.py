@@ -141,7 +141,7 @@ def _course(name: str, segments: Sequence[Prediction], of: str, begins: float, e
     worst = max(segments, key=lambda p: measure(p, of) or 0.0)
     peak = measure(worst, of) or 0.0
     recovered = peak - start >= RECOVERED and peak - end > (peak - start) / 2
-    talk = sum(p.end - p.start for p in segments) / duration
+    talk = sum(end - start for start, end in _merged(segments)) / duration
     rated = [(p, value) for p in segments if isinstance(value := p.others.get(SATISFACTION), float)]
     satisfied = _mean([p for p, _ in rated], [value for _, value in rated]) if rated else None
     return Course(name, start, peak, worst.start, end, recovered, min(1.0, talk), satisfied)
@@ -153,9 +153,22 @@ def _mean(segments: Sequence[Prediction], values: Sequence[float]) -> float:
     return sum(s * value for s, value in zip(seconds, values, strict=True)) / sum(seconds)
 
 
+def _merged(segments: Sequence[Prediction]) -> list[tuple[float, float]]:
+    """The seconds in which somebody talks, each once, however their segments overlap."""
+    found: list[tuple[float, float]] = []
+    for start, end in sorted((p.start, p.end) for p in segments):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
+            found.append((start, end))
+    return found
+
+
 def _shares(segments: Sequence[Prediction], duration: float) -> tuple[float, float]:
     """(share in which somebody talks, share in which several do); a speaker's own segments count once."""
-    edges = sorted([(p.start, 1) for p in segments] + [(p.end, -1) for p in segments])
+    names = {p.speaker for p in segments}
+    stretches = [stretch for name in names for stretch in _merged([p for p in segments if p.speaker == name])]
+    edges = sorted([(start, 1) for start, _ in stretches] + [(end, -1) for _, end in stretches])
     talked = several = before = 0.0
     count = 0
     for time, change in edges:

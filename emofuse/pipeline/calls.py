@@ -27,6 +27,7 @@ PEOPLE = frozenset(
     )
 )
 """Words in the name of a column that say it tells who is at work: calls are not grouped by it."""
+_HAVE = "the segments of `emofuse batch` have it"
 NUMBERS = ("start", "worst", "end", "recovered", "talk", "satisfaction", "silence", "overlap")
 
 
@@ -74,13 +75,14 @@ def calls(rows: Iterable[Mapping[str, Any]], speaker: str, by: str | None, of: s
     check_measure(of)
     if by is not None and PEOPLE & set(re.split(r"[\W_]+", by.casefold())):
         raise DataError(f"calls are not compared by {by!r}: nobody is ranked by emotion; group by a queue, a product …")
-    found, speakers, groups = [], set(), set()
+    found, speakers, groups, clocked = [], set(), set(), False
     for name, of_one in groupby(enumerate(rows, 1), key=lambda numbered: numbered[1].get("id")):
         numbered = list(of_one)
         segments = [row for _, row in numbered]
         group = _group(segments[0], by)
         speakers |= {str(row["speaker"]).casefold() for row in segments if row.get("speaker")}
         groups.add(group.casefold())
+        clocked = clocked or bool(_number(segments[0], "duration", numbered[0][0]))
         course = _course(numbered, speaker, of)
         if course is not None:
             found.append(Call(str(name), group, course))
@@ -89,6 +91,8 @@ def calls(rows: Iterable[Mapping[str, Any]], speaker: str, by: str | None, of: s
         raise DataError(
             f"the column {by!r} names who speaks ({named[0]}): nobody is ranked by emotion; group otherwise"
         )
+    if not clocked:
+        raise DataError(f"no call has a duration, of which its talk and its silence are shares; {_HAVE}")
     if not found:
         known = nearest(speaker, speakers) if speakers else "nobody is: run the batch with --channels or --speakers"
         raise DataError(f"in no call {of} of the speaker {speaker!r} is known; {known}")
@@ -105,10 +109,12 @@ def _group(row: Mapping[str, Any], by: str | None) -> str:
 
 def _course(rows: Sequence[tuple[int, Mapping[str, Any]]], speaker: str, of: str) -> dict[str, float | None] | None:
     segments = [prediction_of(row, of, number) for number, row in rows]
-    (_, first), *_ = rows
-    length, begins = first.get("duration"), float(first.get("clip.start") or 0.0)
+    (number, first), *_ = rows
+    length, begins = _number(first, "duration", number), _number(first, "clip.start", number) or 0.0
+    if not length:
+        return None
     try:
-        report = report_of(None, None if length is None else float(length), segments, of, begins=begins)
+        report = report_of(None, length, segments, of, begins=begins)
     except DataError:
         return None
     course = next((c for c in report.courses if c.speaker.casefold() == speaker.casefold()), None)
@@ -122,13 +128,26 @@ def _course(rows: Sequence[tuple[int, Mapping[str, Any]]], speaker: str, of: str
 
 def prediction_of(row: Mapping[str, Any], of: str, number: int) -> Prediction:
     """What a call's report needs of a flat row, the `number`-th. Raises `DataError` for what cannot be a value."""
-    value, satisfied = value_in(row, of, number), row.get("others.satisfaction")
+    value, satisfied = value_in(row, of, number), _number(row, "others.satisfaction", number)
     tables = {"emotions": {of: value} if of in EMOTIONS else None, "polarity": {of: value} if of in POLES else None}
     scalars = {of: value} if of in SCALARS else {}
     present = frozenset(str(row.get("present") or "").split("+")) - {""}
-    others = {} if satisfied is None else {"satisfaction": float(satisfied)}
-    where = (float(row["start"]), float(row["end"]))
-    return Prediction(*where, None, present, speaker=row.get("speaker"), others=others, **tables, **scalars)  # type: ignore[arg-type]
+    others = {} if satisfied is None else {"satisfaction": satisfied}
+    start, end = (_number(row, name, number) for name in ("start", "end"))
+    if start is None or end is None:
+        raise DataError(f"row {number} has no {'start' if start is None else 'end'}: seconds are needed; {_HAVE}")
+    return Prediction(start, end, None, present, speaker=row.get("speaker"), others=others, **tables, **scalars)  # type: ignore[arg-type]
+
+
+def _number(row: Mapping[str, Any], name: str, number: int) -> float | None:
+    """A cell as a number; None for an empty one, or where there is no such column."""
+    cell = row.get(name)
+    if cell is None or cell == "":
+        return None
+    try:
+        return float(cell)
+    except (TypeError, ValueError):
+        raise DataError(f"row {number}: {name} is {cell!r:.60}, which is no number; {_HAVE}") from None
 
 
 def by_group(found: Sequence[Call], *, fewest: int = FEWEST, resamples: int = 1000) -> list[Group]:

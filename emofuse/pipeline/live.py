@@ -49,17 +49,19 @@ class LiveSession:
         self.pipeline, self.window = pipeline, window
         self._analyse = analyse or self._called
         self._busy, self._keeping = threading.Lock(), threading.Lock()
-        self._made = time.monotonic()
+        self._made, self._resets = time.monotonic(), 0
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
-        self._rate = 0
-        self.chunks: deque[np.ndarray] = deque()
-        """The sound that is kept, as it came."""
-        self._heard_at = self._seen_at = float("-inf")
-        self._picture: np.ndarray | None = None
-        self._began: float | None = None
+        """Forget everything; an answer that is being made meanwhile is None."""
+        with self._keeping:
+            self._rate = 0
+            self.chunks: deque[np.ndarray] = deque()
+            """The sound that is kept, as it came."""
+            self._heard_at = self._seen_at = float("-inf")
+            self._picture: np.ndarray | None = None
+            self._began: float | None = None
+            self._resets += 1
 
     @property
     def age(self) -> float:
@@ -111,14 +113,18 @@ class LiveSession:
         if not self._busy.acquire(blocking=False):
             return None
         try:
-            inputs = self._inputs(arrived)
+            inputs, resets = self._inputs(arrived), self._resets
             if not inputs:
                 return None
             began = time.monotonic()
             result, segments = self._analyse(inputs)
-            self._began = arrived if self._began is None else self._began
             taken = time.monotonic() - began
-            return LiveAnswer(arrived - self._began, result.overall, taken, tuple(segments), inputs.get("image"))
+            with self._keeping:
+                if resets != self._resets:
+                    return None
+                self._began = arrived if self._began is None else self._began
+                at = arrived - self._began
+            return LiveAnswer(at, result.overall, taken, tuple(segments), inputs.get("image"))
         finally:
             self._busy.release()
 

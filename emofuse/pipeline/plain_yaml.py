@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emofuse.errors import DataError, nearest
@@ -45,6 +45,12 @@ def names(given: Any, where: str) -> tuple[str, ...]:
     if not isinstance(listed, list) or not all(isinstance(one, str) and one.strip() for one in listed):
         raise DataError(f"{where}: {given!r} is neither a word nor a list of them; put quotes around what YAML reads")
     return tuple(one.strip() for one in listed)
+
+
+def check_filled(when: Mapping[str, Any], where: str) -> None:
+    """Raise `DataError` where a condition is there and holds nothing: it would always be met."""
+    if empty := next((key for key, value in when.items() if value in (None, "", [], {})), None):
+        raise DataError(f"{where}: {empty} is empty and would always hold; fill it, or leave it out")
 
 
 def check_apart(found: Sequence[str], what: str, where: str) -> None:

@@ -20,8 +20,9 @@ from typing import Any
 from emofuse.encoders.word_table import COLUMNS, STRONGEST, Entry, bounded, read_csv, read_rows, whole
 from emofuse.errors import DataError, nearest
 from emofuse.files import home_path
+from emofuse.media.talk import among
 from emofuse.media.transcript import join, read_text
-from emofuse.pipeline.plain_yaml import check_apart, names, read_plain, table
+from emofuse.pipeline.plain_yaml import check_apart, check_filled, names, read_plain, table
 from emofuse.tasks import EMOTIONS
 from emofuse.types import Prediction, Segment
 
@@ -50,7 +51,7 @@ class Rule:
         return (
             (not self.words or any(word.search(said) for word in self._spoken))
             and (not self.leading or top in self.leading)
-            and (not self.speakers or prediction.speaker in self.speakers)
+            and (not self.speakers or among(prediction.speaker, self.speakers))
         )
 
     @cached_property
@@ -174,6 +175,7 @@ def _rule(row: Any, where: str) -> Rule:
     )
     if not when:
         raise DataError(f"{where}: it has no condition and would always hold; give some under 'when'")
+    check_filled(when, where)
     emotion = then.get("emotion")
     leading = names(when.get("emotion"), f"{where}, when, emotion")
     for one in (emotion, *leading):

@@ -171,16 +171,23 @@ def _as_row(path: Path, number: int, names: Sequence[str], cells: Sequence[str])
 
 
 def _json_rows(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                try:
-                    row = json.loads(line)
-                except (json.JSONDecodeError, RecursionError) as error:
-                    raise DataError(f"{path}, line {number}: no JSON ({error}); a line holds one object") from None
-                if not isinstance(row, dict):
-                    raise DataError(f"{path}, line {number}: a line holds one object, not {type(row).__name__}")
-                yield row
+    for number, line in enumerate(_lines(path), 1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{path}, line {number}: no JSON ({error}); a line holds one object") from None
+            if not isinstance(row, dict):
+                raise DataError(f"{path}, line {number}: a line holds one object, not {type(row).__name__}")
+            yield row
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            yield from file
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: it is not in UTF-8 ({error}); save it again as JSON Lines in UTF-8") from None
 
 
 def _parquet(path: Path) -> tuple[list[str], Iterator[Row]]:

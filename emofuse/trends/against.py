@@ -108,6 +108,8 @@ def _on_one_grid(found: Series, index: Mapping[float, float]) -> tuple[np.ndarra
 def _correlations(own: Float[np.ndarray, " n"], others: Float[np.ndarray, "k n"], lag: int) -> Float[np.ndarray, " k"]:
     """Pearson's of own[t] with each others[:, t - lag]; NaN of fewer than LEAST pairs, 0 of what never changes."""
     count = len(own)
+    if count - abs(lag) < LEAST:
+        return np.full(len(others), np.nan)
     a, b = own[max(0, lag) : count + min(0, lag)], others[:, max(0, -lag) : count - max(0, lag)]
     both = np.isfinite(a) & np.isfinite(b).all(axis=0)
     if both.sum() < LEAST:

@@ -137,21 +137,32 @@ def _at(row: Mapping[str, Any], name: str, number: int) -> Any:
 
 def time_in(row: Mapping[str, Any], column: str, number: int, by: Period) -> float:
     cell = _at(row, column, number)
+    if by != "turn" and (moment := _moment(cell)) is not None:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     try:
         seconds = float(cell)
     except (TypeError, ValueError):
         seconds = math.nan
-    if math.isfinite(seconds):
+    if math.isfinite(seconds) and (by == "turn" or _FIRST <= seconds < _LAST):
         return seconds
-    if by != "turn":
-        try:
-            moment = datetime.fromisoformat(str(cell).strip())
-        except ValueError:
-            moment = None
-        if moment is not None:
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     wanted = "the number of the turn" if by == "turn" else "2026-03-01T12:00:00, or seconds since 1970"
-    raise DataError(f"row {number}: the time {cell!r} cannot be read; write {wanted}")
+    hint = " (are these milliseconds? divide them by 1000)" if by != "turn" and _LAST <= seconds < math.inf else ""
+    raise DataError(f"row {number}: the time {cell!r} cannot be read; write {wanted}{hint}")
+
+
+def _moment(cell: Any) -> datetime | None:
+    """A cell as ISO 8601 has it; of what is nothing but digits, eight are a day."""
+    if isinstance(cell, datetime):
+        return cell
+    text = str(cell).strip()
+    try:
+        return None if text.isdecimal() and len(text) != 8 else datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+_FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (2, 9999))
+"""Seconds between which a period has a date."""
 
 
 def start_of(seconds: float, by: Period) -> float:

@@ -116,3 +116,10 @@ def test_what_has_no_prediction_or_no_clip_is_an_error():
         clips([{"text": "a"}])
     with pytest.raises(DataError, match="no column 'ids'; did you mean 'id'"):
         clips(rows(1, 0.5, 0), "ids")
+
+
+def test_a_word_that_parts_both_collections_wholly_is_told_first():
+    """Drawn anew, its difference never varies."""
+    table = tabulate([*[[("plain", 1.0)]] * 50, *[[("plain", 1.0), ("refund", 1.0)]] * 50])
+    (told,) = words(table.take(slice(50)), table.take(slice(50, None))).found
+    assert (told.name, told.a, told.b, told.low, told.high) == ("refund", 0, 100, 100, 100)

@@ -81,3 +81,10 @@ def test_satisfaction_is_the_mean_of_what_a_model_that_learnt_it_says(call):
     assert customer.satisfaction == pytest.approx((30 * 4 + 60 * 1 + 40 * 3) / 130) and agent.satisfaction is None
     assert "satisfaction, 1 to 5" in call_report(replace(call, segments=segments)).to_html()
     assert "satisfaction" not in call_report(call).to_html()
+
+
+def test_segments_of_one_speaker_that_overlap_count_once(call):
+    first, *others = call.segments
+    report = call_report(replace(call, segments=[first, replace(first, start=15.0, end=30.0), *others]))
+    assert report.overlap == call_report(call).overlap and report.silence == call_report(call).silence
+    assert report.courses[0].talk == pytest.approx(130 / 600)

@@ -94,3 +94,23 @@ def test_the_command_reads_a_jobs_folder(tmp_path: Path, capsys):
     assert "no measure of anybody's work" in capsys.readouterr().out
     assert run(["calls", str(tmp_path), "--by", "agent"]) == 2
     assert run(["calls", str(out)]) == 2 and "is no folder that emofuse batch wrote" in capsys.readouterr().err
+
+
+def test_empty_cells_are_rows_without_the_number_and_others_are_named():
+    rows = [row | {"others.satisfaction": "", "clip.start": ""} for row in segments(20, "sales", 0.2)]
+    (group,) = by_group(calls(rows, "customer", None))
+    assert group.calls == 20 and "satisfaction" not in group.means
+    for change, said in (
+        ({"start": None}, "row 2 has no start: seconds are needed"),
+        ({"end": ""}, "row 2 has no end"),
+        ({"start": "soon"}, "row 2: start is 'soon', which is no number"),
+        ({"others.satisfaction": "good"}, "row 2: others.satisfaction is 'good'"),
+    ):
+        with pytest.raises(DataError, match=said):
+            calls([rows[0], rows[1] | change, *rows[2:]], "customer", None)
+    for without in (
+        [row | {"duration": ""} for row in rows],
+        [{k: row[k] for k in row if k != "duration"} for row in rows],
+    ):
+        with pytest.raises(DataError, match="no call has a duration"):
+            calls(without, "customer", None)

@@ -164,3 +164,14 @@ def test_what_is_wrong_in_a_lexicon_is_named(tmp_path, text, says):
     (tmp_path / "words.csv").write_text(text)
     with pytest.raises(DataError, match=says):
         read_rules(tmp_path / "words.csv")
+
+
+def test_a_speaker_is_meant_however_the_name_is_written():
+    (rule,) = parse_rules("rules: [{name: a, when: {speaker: ann}, then: {emotion: joy}}]").rules
+    assert rule.holds(answer(speaker="Ann"), "") and not rule.holds(answer(speaker="Anna"), "")
+
+
+@pytest.mark.parametrize("when", ["{words: []}", "{words: }", "{emotion: joy, speaker: []}"])
+def test_an_empty_condition_is_refused_it_would_always_hold(when):
+    with pytest.raises(DataError, match=r"rule 1 \(a\): (words|speaker) is empty and would always hold"):
+        parse_rules(f"rules: [{{name: a, when: {when}, then: {{emotion: joy}}}}]")

@@ -101,3 +101,13 @@ def test_parquet_and_tabs_are_read(tmp_path):
     (tmp_path / "a.tsv").write_text("text\tn\na\t1\nb\t2\n")
     assert [row["text"] for row in read_table(tmp_path / "a.parquet")[1]] == ["a", "b"]
     assert list(read_table(tmp_path / "a.tsv")[1]) == [{"text": "a", "n": "1"}, {"text": "b", "n": "2"}]
+
+
+def test_json_lines_in_another_encoding_or_of_endless_digits_are_refused(tmp_path):
+    for content, said in (
+        (b'{"text": "caf\xe9"}', "is not in UTF-8"),
+        (b'{"n": ' + b"1" * 5000 + b"}", "line 1: no JSON"),
+    ):
+        (tmp_path / "t.jsonl").write_bytes(content)
+        with pytest.raises(DataError, match=said):
+            list(read_table(tmp_path / "t.jsonl")[1])

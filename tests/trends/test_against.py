@@ -90,3 +90,9 @@ def test_the_command_tells_lag_p_and_how_many_lags_were_tried(tmp_path: Path, ca
     assert "follows by 2 period(s)" in (said := capsys.readouterr().out) and "over 9 lags" in said
     assert run(["trend", str(table), *options, "--json", str(out)]) == 0
     assert json.loads(out.read_text())["against"][0]["lag"] == 2
+
+
+@pytest.mark.parametrize("periods", [4, 5, 6, 7, 8])
+def test_fewer_periods_than_lags_are_an_error_too(periods):
+    with pytest.raises(DataError, match="too few periods in common for 7 lags"):
+        against(as_series(smooth(periods, 0)), as_index(smooth(periods, 1)), 7)

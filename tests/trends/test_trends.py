@@ -12,7 +12,7 @@ import pytest
 from emofuse.cli.app import run
 from emofuse.errors import DataError
 from emofuse.trends.alerts import alerts, periods_between, threshold
-from emofuse.trends.series import Columns, against_before, label, series
+from emofuse.trends.series import Columns, against_before, label, series, time_in
 
 DAY = 86400.0
 
@@ -161,3 +161,14 @@ def test_the_command_writes_periods_and_alerts_by_group(tmp_path: Path, capsys):
         run(["trend", str(path), "--time", "nowhere"]) == 2
         and run(["trend", str(tmp_path / "no.csv"), "--time", "t"]) == 2
     )
+
+
+@pytest.mark.parametrize("cell", ["20260301", 20260301, "2026-03-01", 1772323200, "1772323200.0"])
+def test_a_day_without_hyphens_is_a_day(cell):
+    assert label(time_in({"t": cell}, "t", 1, "day"), "day") == "2026-03-01"
+
+
+@pytest.mark.parametrize("cell", [1772323200000, "1712010112345", 1e300])
+def test_milliseconds_are_refused_with_the_row(cell):
+    with pytest.raises(DataError, match=r"row 7: the time .* \(are these milliseconds\? divide them by 1000"):
+        time_in({"t": cell}, "t", 7, "day")

@@ -14,7 +14,7 @@ from emofuse.encoders.word_table import whole
 from emofuse.errors import DataError, nearest
 from emofuse.media.transcript import read_text
 from emofuse.pipeline.measures import check_measure
-from emofuse.pipeline.plain_yaml import check_apart, names, read_plain, table
+from emofuse.pipeline.plain_yaml import check_apart, check_filled, names, read_plain, table
 from emofuse.tasks import EMOTIONS, POLARITIES
 
 Kind = Literal["soothe", "ask", "hand_over", "escalate"]
@@ -114,6 +114,7 @@ def _act(row: Any, where: str) -> Act:
     when = table(given.get("when"), f"{where}, when", _CONDITIONS)
     if not when:
         raise DataError(f"{where}: it has no condition and would always fire; give some under 'when'")
+    check_filled(when, where)
     return Act(
         name=name.strip(),
         do=kind,  # type: ignore[arg-type]

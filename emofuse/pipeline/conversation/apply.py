@@ -71,7 +71,7 @@ class Referee:
         number, self._count, self.abstained = self._count, self._count + 1, {}
         if prediction is None:
             return []
-        speaker = self._speakers.setdefault(prediction.speaker, _Speaker())
+        speaker = self._speakers.setdefault(prediction.speaker and prediction.speaker.casefold(), _Speaker())
         speaker.turns.append(prediction)
         fired = []
         for act in self.acts:

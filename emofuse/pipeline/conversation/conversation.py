@@ -122,6 +122,7 @@ class Conversation:
         prediction = found.at_coverage(self._coverage).overall if predicted else None
         notes = found.notes if predicted else tuple(n for n in found.notes if getattr(n, "code", "") != "only_absent")
         before = self._before(name)
+        why = self._causes(found, context, given) if causes and predicted else None
         firings = self._referee.turn(prediction, said)
         turn = Turn(
             len(self.turns),
@@ -133,7 +134,7 @@ class Conversation:
             dict(self._referee.abstained),
             notes,
             context,
-            self._causes(found, context, given) if causes and predicted else None,
+            why,
         )
         self.turns.append(turn)
         if said:

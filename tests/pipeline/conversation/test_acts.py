@@ -149,6 +149,8 @@ def test_one_odd_turn_is_no_trend():
         ("acts:", "acts: [", "line .* this is not YAML"),
         ("acts:", "rules:", "a list under the one key 'acts'"),
         ("[cancel, ", "[yes, ", "put quotes around"),
+        ('[cancel, "speak to a human"]', "[]", r"act 2 \(wants out\): words is empty and would always hold"),
+        ("        valence: {to: falling, over: 3, by: 0.4}\n", "", "trend is empty and would always hold"),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_place(acts_file, old, new, said):
@@ -162,3 +164,10 @@ def test_sets_of_other_tasks_do_not_decide(acts_file, turn):
     referee = Referee(read_acts(acts_file))
     found = replace(turn("anger"), sets={"polarity": ("negative",)})
     assert referee.turn(found, "") == [] and "angry customer" in referee.abstained
+
+
+def test_a_speaker_is_one_however_the_name_is_written(acts_file, turn):
+    referee = Referee(read_acts(acts_file))
+    referee.turn(turn("joy", valence=0.5, speaker="Ann"), "")
+    fired = by_act(referee.turn(turn("joy", valence=-0.2, speaker="ANN"), ""))
+    assert fired["sudden"].because["change.valence"] == pytest.approx(-0.7)
