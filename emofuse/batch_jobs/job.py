@@ -203,7 +203,8 @@ def begin(folder: Path, items: Sequence[Item], options: JobOptions, model: str, 
     _check_empty(folder)
     for table in ("segments", "clips"):
         (folder / table).mkdir(parents=True, exist_ok=True)
-    plan.write_plan(folder / "plan.parquet", cut)
+    if not (folder / "job.json").exists():  # else it is the plan of whoever wrote that meanwhile
+        plan.write_plan(folder / "plan.parquet", cut)
     _write_once(folder / "job.json", json.dumps(told, indent=1, ensure_ascii=False) + "\n")
     job = Job(folder)
     check_same(job, told)

@@ -91,7 +91,7 @@ def calls(rows: Iterable[Mapping[str, Any]], speaker: str, by: str | None, of: s
         raise DataError(
             f"the column {by!r} names who speaks ({named[0]}): nobody is ranked by emotion; group otherwise"
         )
-    if not clocked:
+    if groups and not clocked:
         raise DataError(f"no call has a duration, of which its talk and its silence are shares; {_HAVE}")
     if not found:
         known = nearest(speaker, speakers) if speakers else "nobody is: run the batch with --channels or --speakers"

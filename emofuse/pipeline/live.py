@@ -113,7 +113,7 @@ class LiveSession:
         if not self._busy.acquire(blocking=False):
             return None
         try:
-            inputs, resets = self._inputs(arrived), self._resets
+            resets, inputs = self._resets, self._inputs(arrived)
             if not inputs:
                 return None
             began = time.monotonic()
