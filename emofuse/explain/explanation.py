@@ -303,6 +303,8 @@ def _who(shares: Shapley, target: str) -> str:
     if len(ranked) == 1:
         return f"Nothing but {names[ranked[0]]} could contribute."
     top, last = ranked[0], ranked[-1]
+    if shares.values[top] <= 0 and shares.values[last] < -0.02:
+        return f"Nothing contributed to {target}; {names[last]} counted most against it."
     if shares.values[top] <= 0:
         return f"No modality contributed to {target}: its probability is what the model expects without input."
     text = f"{names[top].capitalize()} contributed most"

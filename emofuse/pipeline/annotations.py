@@ -77,7 +77,7 @@ def by_second(source: str | None, segments: Sequence[Prediction], step: float = 
     last = max((p.end for p in segments), default=0.0)
     for number in range(math.ceil(last / step - 1e-9)):
         start, end = number * step, (number + 1) * step
-        here = [p for p in segments if p.start < end and p.end > start]
+        here = [p for p in segments if p.start < end - 1e-9 and p.end > start + 1e-9]
         for key in dict.fromkeys((p.speaker, p.person) for p in here):
             parts = [
                 replace(p, start=max(p.start, start), end=min(p.end, end)) for p in here if (p.speaker, p.person) == key

@@ -260,12 +260,27 @@ def batch_rows(folder: Path) -> Iterator[Row]:
 
 
 def _possible(part: Path, rows: Iterable[Row]) -> Iterator[Row]:
-    """Rows whose numbers can be predictions. Raises DataError for the first that cannot."""
+    """Rows whose cells can be predictions', numbers as floats. Raises DataError for the first that cannot."""
     for number, row in enumerate(rows, 1):
-        for name, value in row.items():
-            if _is_number(value) and not name.startswith(UNBOUNDED):
-                try:
-                    checked(value, name, name.rpartition(".")[2], number)
-                except DataError as error:
-                    raise DataError(f"{part}, {error}") from error
-        yield row
+        try:
+            yield {name: _cell(value, name, number) for name, value in row.items()}
+        except DataError as error:
+            raise DataError(f"{part}, {error}") from error
+
+
+def _cell(value: Any, name: str, number: int) -> Any:
+    if value is None or value == "":
+        return None
+    if name == "present":
+        if isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+            return value
+        raise DataError(f"row {number}: present is {str(value)!r:.60}, not modalities, as in 'text+speech'")
+    if not name.startswith(UNBOUNDED):
+        return checked(value, name, name.rpartition(".")[2], number)
+    try:
+        distance = float(value)
+    except (TypeError, ValueError):
+        distance = math.inf
+    if math.isinf(distance):
+        raise DataError(f"row {number}: the column {name!r} holds {str(value)!r:.60}, which is no distance")
+    return None if math.isnan(distance) else distance

@@ -15,9 +15,11 @@ _PATTERNS = (
     ("address", re.compile(r"(?:https?://|www\.)\S*[\w/]")),
     ("iban", re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")),
     ("ip", re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b")),
-    ("number", re.compile(r"(?<![\w.,])\+?\(?\d(?:[ ().\-/]{0,2}\d){6,18}(?!\w)")),
+    ("number", re.compile(r"(?<!\w)(?<!\d[.,])\+?\(?\d(?:[ ().\-/]{0,2}\d){6,18}(?!\w)")),
 )
 """Kind → what it looks like; the first that fits has it. A number has 7 to 19 digits: telephone, card, account."""
+_TAKEN = "\n"
+"""A character that no pattern passes over."""
 
 
 def masked(words: Sequence[Word], names: Sequence[str] | str = ()) -> tuple[Word, ...]:
@@ -34,18 +36,18 @@ def masked(words: Sequence[Word], names: Sequence[str] | str = ()) -> tuple[Word
         text += f"{word.text} "
     found: list[Word] = []
     spans = list(_spans(text, names))
-    index = 0
+    index = at = 0
     while index < len(words):
-        end = starts[index] + len(words[index].text)
-        hit = next((span for span in spans if span[0] < end and span[1] > starts[index]), None)
-        if hit is None:
-            found.append(words[index])
-            index += 1
-            continue
-        last = max(i for i in range(index, len(words)) if starts[i] < hit[1])
-        stop = starts[last] + len(words[last].text)
-        label = text[starts[index] : max(hit[0], starts[index])] + f"[{hit[2]}]" + text[hit[1] : stop]
-        found.append(replace(words[index], text=_again(label, names), end=words[last].end))
+        begin, last, inside = starts[index], index, []
+        while at < len(spans) and spans[at][0] < starts[last] + len(words[last].text):
+            while last + 1 < len(words) and starts[last + 1] < spans[at][1]:
+                last += 1
+            inside.append(spans[at])
+            at += 1
+        label = text[begin : starts[last] + len(words[last].text)]
+        for start, end, kind in reversed(inside):
+            label = f"{label[: start - begin]}[{kind}]{label[end - begin :]}"
+        found.append(replace(words[index], text=label, end=words[last].end) if inside else words[index])
         index = last + 1
     return tuple(found)
 
@@ -57,13 +59,6 @@ def _listed(names: object) -> tuple[str, ...]:
     return tuple(" ".join(well_formed(str(name)).split()) for name in listed)
 
 
-def _again(label: str, names: Sequence[str]) -> str:
-    """What is left around a mask, masked too."""
-    for start, end, kind in sorted(_spans(label, names), reverse=True):
-        label = f"{label[:start]}[{kind}]{label[end:]}"
-    return label
-
-
 def _spans(text: str, names: Sequence[str]) -> Iterator[tuple[int, int, str]]:
     """(start, end, kind) in order, none over another."""
     patterns = list(_PATTERNS)
@@ -72,7 +67,8 @@ def _spans(text: str, names: Sequence[str]) -> Iterator[tuple[int, int, str]]:
         patterns.append(("name", re.compile(rf"(?<!\w)(?:{'|'.join(known)})(?!\w)", re.IGNORECASE)))
     taken: list[tuple[int, int, str]] = []
     for kind, pattern in patterns:
-        for match in pattern.finditer(text):
-            if all(match.end() <= start or match.start() >= end for start, end, _ in taken):
-                taken.append((match.start(), match.end(), kind))
+        new = [(*match.span(), kind) for match in pattern.finditer(text)]
+        for start, end, _ in new:  # what is left beside it may be of another kind
+            text = f"{text[:start]}{_TAKEN * (end - start)}{text[end:]}"
+        taken += new
     yield from sorted(taken)

@@ -129,7 +129,13 @@ def parse_labels(text: str, source: str = "labels") -> dict[str, list[str]]:
 
 
 def _of_table(text: str, source: str) -> dict[str, list[str]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        return _of_rows(csv.DictReader(io.StringIO(text, newline="")), source)
+    except csv.Error as error:
+        raise DataError(f"{source}: it is no table ({error}); is a quotation mark without its second?") from None
+
+
+def _of_rows(reader: csv.DictReader[str], source: str) -> dict[str, list[str]]:
     if "label" not in (reader.fieldnames or ()) or set(reader.fieldnames or ()) - {"label", "text"}:
         raise DataError(f"{source}: its columns are {', '.join(reader.fieldnames or ()) or 'none'}; valid: label, text")
     found: dict[str, list[str]] = {}

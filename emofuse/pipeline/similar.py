@@ -30,7 +30,8 @@ class Embeddings:
     def __init__(self, states: Float[np.ndarray, "n dim"], present: Sequence[str]) -> None:
         """`present`: the modalities of each, as a text (see `modalities.subset_name`)."""
         self.present = np.array(present)
-        self.means = {kind: states[self.present == kind].mean(axis=0) for kind in sorted(set(present))}
+        several = sorted(kind for kind, count in Counter(present).items() if count > 1)
+        self.means = {kind: states[self.present == kind].mean(axis=0) for kind in several}
         self.states = self._centred(np.asarray(states, np.float64), self.present)
 
     def _centred(self, states: Float[np.ndarray, "n dim"], present: np.ndarray) -> Float[np.ndarray, "n dim"]:

@@ -173,13 +173,18 @@ def _as_row(path: Path, number: int, names: Sequence[str], cells: Sequence[str])
 def _json_rows(path: Path) -> Iterator[Row]:
     for number, line in enumerate(_lines(path), 1):
         if line.strip():
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{path}, line {number}: no JSON ({error}); a line holds one object") from None
-            if not isinstance(row, dict):
-                raise DataError(f"{path}, line {number}: a line holds one object, not {type(row).__name__}")
-            yield row
+            yield json_row(line, f"{path}, line {number}")
+
+
+def json_row(line: str | bytes, where: str) -> Row:
+    """The object that a line of JSON Lines holds. Raises `DataError` that says `where` for one that holds none."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: no JSON ({error}); a line holds one object") from None
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: a line holds one object, not {type(row).__name__}")
+    return row
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from emofuse.errors import DataError
 from emofuse.pipeline.collected import committed, is_job, part_rows
+from emofuse.pipeline.tables import json_row
 from emofuse.trends.alerts import alerts
 from emofuse.trends.report import Trend
 from emofuse.trends.series import Gathered
@@ -69,15 +70,7 @@ class Lines:
 
     def _row(self, line: bytes) -> Row | None:
         self.count += 1
-        if not line.strip():
-            return None
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{self.name}, line {self.count}: no JSON ({error}); a line holds one object") from None
-        if not isinstance(row, dict):
-            raise DataError(f"{self.name}, line {self.count}: a line holds one object, not {type(row).__name__}")
-        return row
+        return json_row(line, f"{self.name}, line {self.count}") if line.strip() else None
 
 
 class GrowingLines:

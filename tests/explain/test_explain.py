@@ -23,10 +23,10 @@ from emofuse.explain.attribution import (
     continuous_inputs,
     integrated_gradients,
 )
-from emofuse.explain.explanation import explain
+from emofuse.explain.explanation import _who, explain
 from emofuse.explain.html import page_of, signed, write_page
-from emofuse.explain.shapley import shapley, task_of
-from emofuse.modalities import MODALITIES
+from emofuse.explain.shapley import Shapley, shapley, task_of
+from emofuse.modalities import MODALITIES, Modality
 
 SUBSETS = [s for n in (1, 2, 3) for s in combinations(MODALITIES, n)]
 
@@ -226,3 +226,12 @@ def test_a_polarity_read_from_emotions_is_explained_as_it_is_answered(tiny_model
     found = explain(tiny_model, segment, "polarity")
     assert found.answer == pytest.approx(tiny_model.predict(batch).tasks["polarity"][0].max(), abs=1e-5)
     assert found.complete and found.speech_scores.any()
+
+
+def test_where_all_count_against_a_class_it_is_said():
+    against: dict[Modality, float] = {"text": -0.15, "speech": -0.08}
+    assert (
+        _who(Shapley(against, 0.02, 0.25, {}), "anger")
+        == "Nothing contributed to anger; the words counted most against it."
+    )
+    assert _who(Shapley(dict.fromkeys(against, 0.0), 0.25, 0.25, {}), "anger").startswith("No modality contributed")

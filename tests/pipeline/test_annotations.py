@@ -7,6 +7,7 @@ import pytest
 from emofuse.errors import MediaError
 from emofuse.pipeline.aggregate import aggregate
 from emofuse.pipeline.analysis import Analysis
+from emofuse.pipeline.annotations import by_second
 from emofuse.types import Word
 
 
@@ -71,3 +72,9 @@ def test_nothing_is_an_empty_document(tmp_path):
     nothing = Analysis("silent.mp4", 3.0, "tiny", None, [], None)
     assert nothing.to_text(".rttm") == "" and nothing.by_second() == []
     assert "TextGrid" in nothing.to_text(".textgrid") and "<ANNOTATION_DOCUMENT" in nothing.to_text(".eaf")
+
+
+def test_steps_that_do_not_add_up_to_the_bit_have_no_row_of_who_comes_next(make_prediction):
+    one, other = (make_prediction(start, start + 0.3, speaker=name) for start, name in ((0.0, "A"), (0.3, "B")))
+    rows = by_second(None, [one, other], 0.1)
+    assert [row["speaker"] for row in rows] == ["A"] * 3 + ["B"] * 3

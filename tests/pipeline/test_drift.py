@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from emofuse.errors import CheckpointError, DataError
 from emofuse.modalities import mask_of
@@ -92,9 +96,6 @@ def test_a_reference_of_a_forward_loop_is_that_of_the_same_rows():
 
 
 def test_batch_folders_are_read_and_others_refused(tmp_path):
-    import pyarrow
-    from pyarrow import parquet
-
     (tmp_path / "out" / "segments").mkdir(parents=True)
     for part in range(2):
         table = pyarrow.Table.from_pylist([row | {"embedding": [0.0] * 4} for row in rows(20, 0.0, seed=part)])
@@ -112,3 +113,25 @@ def test_batch_folders_are_read_and_others_refused(tmp_path):
         list(batch_rows(tmp_path / "out"))
     with pytest.raises(DataError, match="holds no segments"):
         list(batch_rows(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "said"),
+    [
+        ("emotions.anger", ["0.5", "much"], "row 2: the column 'emotions.anger' holds 'much'"),
+        ("emotions.anger", [0.5, float("inf")], "row 2: the column 'emotions.anger' holds 'inf'"),
+        ("unfamiliarity.text", ["1.5", "far"], "row 2: the column 'unfamiliarity.text' holds 'far'"),
+        ("present", [1, 2], "row 1: present is '1', not modalities"),
+    ],
+)
+def test_cells_that_no_prediction_has_are_refused_with_their_row(tmp_path, column, cells, said):
+    parquet.write_table(pyarrow.table({column: cells}), tmp_path / "p.parquet")
+    with pytest.raises(DataError, match=said):
+        list(batch_rows(tmp_path / "p.parquet"))
+
+
+def test_decimals_and_texts_of_numbers_are_numbers_and_empty_cells_none(tmp_path):
+    cells = {"emotions.anger": [Decimal("0.25"), None], "emotions.joy": ["0.5", ""]}
+    parquet.write_table(pyarrow.table(cells), tmp_path / "p.parquet")
+    assert next(map(features, batch_rows(tmp_path / "p.parquet")))["emotions.anger"] == 0.25
+    assert [row["emotions.joy"] for row in batch_rows(tmp_path / "p.parquet")] == [0.5, None]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from emofuse.pipeline.live import LiveSession
+from emofuse.pipeline.pipeline import Pipeline
 
 
 def test_a_reset_while_an_answer_is_made_takes_it_back():
@@ -20,7 +21,7 @@ def test_a_reset_while_an_answer_is_made_takes_it_back():
         return SimpleNamespace(overall=None), ()
 
     heard: list[dict[str, Any]] = []
-    session, forgets = LiveSession(None, analyse=analyse), True  # type: ignore[arg-type]
+    session, forgets = LiveSession(cast("Pipeline", None), analyse=analyse), True
     assert session.hear(16_000, np.zeros(1600, np.float32), 10.0) is None and len(heard) == 1
     assert session.answer(10.1) is None and len(heard) == 1, "nothing is kept"
     forgets = False

@@ -59,3 +59,18 @@ def test_an_analysis_is_masked_in_all_that_is_written(pipeline):
     found = pipeline(text="I am so sad, write to ann@example.org").masked()
     for ending in (".json", ".csv", ".srt", ".vtt"):
         assert "ann@example.org" not in found.to_text(ending) and "[email]" in found.to_text(ending)
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "expected"),
+    [
+        ("Bob—Ann Lee met", ["Bob", "Ann Lee"], "[name]—[name] met"),
+        ("a@b.de/+49 301 2345678 now", (), "[email]/[number] now"),
+        ("Tel.0301234567 or Fax,0301234567", (), "Tel.[number] or Fax,[number]"),
+        ("from 192.168.0.12 345 6789 on", (), "from [ip] [number] on"),
+        ("at https://x.org/?m=ann@x.org.", (), "at [address]=[email]."),
+        ("Bob—Bob—Bob", ["Bob"], "[name]—[name]—[name]"),
+    ],
+)
+def test_masks_that_meet_leave_nothing_between_them(text, names, expected):
+    assert said(text, names) == expected

@@ -140,3 +140,8 @@ def test_labels_are_one_text_that_is_read_back_equal():
     ):
         with pytest.raises(DataError, match=told):
             parse_labels(text)
+
+
+def test_a_table_with_an_open_quotation_mark_is_refused():
+    with pytest.raises(DataError, match=r"l.csv: it is no table \(field larger"):
+        parse_labels('label,text\na,"' + "x" * 140_000, "l.csv")

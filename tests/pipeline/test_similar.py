@@ -42,3 +42,9 @@ def test_clusters_are_the_bundles_with_what_leads_in_them(states: np.ndarray):
     joyful = first if "joy" in first.emotions else second
     assert joyful.emotions == {"joy": 9, "fear": 1}
     assert len(Embeddings(states[:3], ["text"] * 3).clusters(9, ["joy"] * 3)) <= 3
+
+
+def test_what_is_alone_of_its_kind_is_compared_as_it_is():
+    kept = Embeddings(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.1]]), ["text", "text", "speech"])
+    (first, cosine), (second, _) = kept.neighbours(2, 2)
+    assert (first, second) == (0, 1) and cosine > 0.5
