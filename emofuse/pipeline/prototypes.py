@@ -130,7 +130,7 @@ def parse_labels(text: str, source: str = "labels") -> dict[str, list[str]]:
 
 def _of_table(text: str, source: str) -> dict[str, list[str]]:
     try:
-        return _of_rows(csv.DictReader(io.StringIO(text, newline="")), source)
+        return _of_rows(csv.DictReader(io.StringIO(text, newline=""), strict=True), source)
     except csv.Error as error:
         raise DataError(f"{source}: it is no table ({error}); is a quotation mark without its second?") from None
 
