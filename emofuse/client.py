@@ -6,10 +6,10 @@ import io
 import json
 import re
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
-from itertools import islice
 from numbers import Real
 from os import PathLike
 from pathlib import Path
@@ -143,16 +143,30 @@ class Client:
     ) -> Iterator[Analysis | EmofuseError]:
         """Analyse items as they are taken from an iterable, `window` at a time; the answers come in the same order.
 
-        Items and errors are as `Pipeline.predict_iter` has them.
+        Items and errors are as `Pipeline.predict_iter` has them; what the iterable itself raises comes after the
+        answers to what it gave before.
         """
         check_items(items)
-        source = iter(items)
+        check_count(window, "window")
+        return self._answers(iter(items), window, sidecars)
+
+    def _answers(self, source: Iterator[Item], window: int, sidecars: bool) -> Iterator[Analysis | EmofuseError]:
+        ended, failed = False, None
+        waiting = deque[Future[Analysis | EmofuseError]]()
         with ThreadPoolExecutor(window, "emofuse-client") as pool:
-            waiting = [pool.submit(self._item, item, sidecars) for item in islice(source, window)]
-            while waiting:
-                answer = waiting.pop(0).result()
-                waiting += [pool.submit(self._item, item, sidecars) for item in islice(source, 1)]
-                yield answer
+            while True:
+                try:
+                    while not ended and len(waiting) < window:
+                        waiting.append(pool.submit(self._item, next(source), sidecars))
+                except StopIteration:
+                    ended = True
+                except Exception as error:  # the iterable's own, raised once its items are answered
+                    ended, failed = True, error
+                if not waiting:
+                    break
+                yield waiting.popleft().result()
+        if failed is not None:
+            raise failed
 
     def predict_many(self, items: Iterable[Item], *, sidecars: bool = True) -> list[Analysis | EmofuseError]:
         """The answers of `predict_iter` as a list, in the order of the items."""

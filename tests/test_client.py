@@ -130,6 +130,22 @@ def test_errors_are_those_of_a_pipeline_or_say_what_the_service_said(client, pip
         Client("http://127.0.0.1:9", tries=0)(text="hello")
     with pytest.raises(EmofuseError, match="put it in a list"):
         list(client.predict_iter("a.mp4"))
+    for window in (0, 1.5, True):
+        with pytest.raises(EmofuseError, match="window is a whole number from 1 on"):
+            client.predict_iter([], window=window)
+
+
+@pytest.mark.parametrize("window", [1, 2, 16])
+def test_what_an_iterable_raises_comes_after_the_answers_to_what_it_gave(client, window):
+    def items():
+        yield from ({"id": text, "text": text} for text in ("sad", "great!", "so happy"))
+        raise KeyError("row 4")
+
+    found = []
+    with pytest.raises(KeyError, match="row 4"):
+        for answer in client.predict_iter(items(), window=window):
+            found.append(answer.id)
+    assert found == ["sad", "great!", "so happy"]
 
 
 def test_it_comes_back_when_told_to(pipeline, tmp_path, monkeypatch):

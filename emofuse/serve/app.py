@@ -62,9 +62,8 @@ def create_app(
     app.add_exception_handler(HTTPException, problems.on_http)
     app.add_exception_handler(OSError, problems.on_no_room)
     app.add_exception_handler(sqlite3.Error, problems.on_no_room)
-    app.add_exception_handler(Exception, problems.on_failure)
     app.add_middleware(HeaderLimit)
-    app.add_middleware(RequestLog, count=service.monitor.requested)
+    app.add_middleware(RequestLog, count=service.monitor.requested, failed=problems.on_failure)
     if tracer_provider is not None:
         app.add_middleware(Tracing, provider=tracer_provider)
     for routes in (analyze, jobs, stream, models, health, metrics):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +19,6 @@ from emofuse.pipeline.rules import Rules, parse_rules
 from emofuse.serve.problems import RefusedError
 from emofuse.serve.receive import Part, Received
 from emofuse.serve.schemas import Options
-from emofuse.serve.work import Asked
 
 ARRAYS = ("int16", "int32", "uint8", "float32", "float64")
 """Types of numbers that an array may have."""
@@ -28,6 +28,51 @@ T = TypeVar("T")
 NOTHING = "nothing was sent: send a file, image, audio or text"
 LARGEST_HEADER = 1000
 """Characters of the head of an .npy file."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to analyse, and how the answer is wanted."""
+
+    inputs: dict[str, Any]
+    """Keywords of a pipeline's call."""
+    shown: dict[str, str] = field(default_factory=dict)
+    """Path → name, as messages and answers call it."""
+    name: str | None = None
+    """Of the source, in the answer."""
+    coverage: float | None = None
+    widest: int | None = None
+    language: str | None = None
+    alone: bool = False
+    acts: tuple[Act, ...] | None = None
+    """What is applied; None = what the pipeline was loaded with."""
+    rules: Rules | None = None
+    """What is laid over the answers; None = what the pipeline was loaded with."""
+    labels: Mapping[str, Sequence[str]] | None = None
+    """What is answered by prototype; None = what the pipeline was loaded with."""
+    mask: Sequence[str] | None = None
+    """Names that are masked in the words, beside what names a person by itself; None = nothing is masked."""
+    render: bool = False
+    """Whether the video is written again with its labels …"""
+    blur: bool = False
+    """… and its faces blurred."""
+
+    @property
+    def source(self) -> Path | None:
+        """The video, recording, picture or text."""
+        return self.inputs.get("source")
+
+    @property
+    def only_words(self) -> bool:
+        """Whether there is nothing to decode."""
+        words = self.source is None or self.source.suffix.lower() in TEXT_SUFFIXES
+        return words and not {"image", "audio"} & self.inputs.keys()
+
+    def told(self, message: str) -> str:
+        """A message with the names that the caller knows in place of paths."""
+        for path, name in self.shown.items():
+            message = message.replace(path, name)
+        return message
 
 
 def read_options(fields: dict[str, str]) -> Options:

@@ -8,9 +8,11 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOG = logging.getLogger("emofuse.serve")
@@ -61,11 +63,18 @@ Count = Callable[[str, int, float], None]
 """Called with route, status and seconds of a request."""
 
 
-class RequestLog:
-    """A line a request, and a count: the route as declared, not the path; the caller's name, not the key."""
+Failed = Callable[[Request, Exception], Awaitable[Response]]
+"""Called with an error that nobody else has answered; its answer is sent."""
 
-    def __init__(self, app: ASGIApp, count: Count) -> None:
-        self.app, self.count = app, count
+
+class RequestLog:
+    """A line a request, and a count: the route as declared, not the path; the caller's name, not the key.
+
+    An error that comes this far is answered here: whoever stands outside would send what is neither marked nor counted.
+    """
+
+    def __init__(self, app: ASGIApp, count: Count, failed: Failed) -> None:
+        self.app, self.count, self.failed = app, count, failed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -88,6 +97,14 @@ class RequestLog:
 
         try:
             await self.app(scope, receive, told)
+        except Exception as error:
+            if status:  # whatever is still to be sent of it cannot be
+                raise
+            if scope["type"] == "http":
+                await (await self.failed(Request(scope), error))(scope, receive, told)
+            else:
+                status = 500
+                raise
         finally:
             self._told(scope, request_id, status, sent, time.monotonic() - began)
 

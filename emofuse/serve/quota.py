@@ -15,7 +15,7 @@ HOUR = 3600.0
 class Quotas:
     """Media-seconds by caller and clock hour; `default` holds for whoever has no quota of its own, None = no limit.
 
-    A request is charged before its work with what its header announces, and after with what it took.
+    A request is charged before its work with what its clip announces; what it held beyond that is added after.
     """
 
     def __init__(self, default: float | None, clock: Callable[[], float] = time.time) -> None:
@@ -37,12 +37,12 @@ class Quotas:
         return self._limit(caller) is not None
 
     def charge(self, caller: Caller, seconds: float) -> None:
-        """Count media-seconds; fewer than none gives some back. Raises RefusedError where there are not enough left."""
+        """Count media-seconds before they are read. Raises RefusedError where there are not enough left."""
         limit = self._limit(caller)
         with self._lock:
             self._turn()
             used = self._used.get(caller.name, 0.0)
-            if limit is not None and seconds > 0 and used + seconds > limit:
+            if limit is not None and used + seconds > limit:
                 wait = (self._hour + 1) * HOUR - self._clock()
                 raise RefusedError(
                     429,
@@ -51,7 +51,13 @@ class Quotas:
                     "that this key has; come back in the next, or send less",
                     wait,
                 )
-            self._used[caller.name] = max(0.0, used + seconds)
+            self._used[caller.name] = used + seconds
+
+    def add(self, caller: Caller, seconds: float) -> None:
+        """Count media-seconds that have been read already, whether or not there were so many left."""
+        with self._lock:
+            self._turn()
+            self._used[caller.name] = self._used.get(caller.name, 0.0) + seconds
 
     def saved(self) -> tuple[int, dict[str, float]]:
         """The hour and what was used in it, to be kept over a restart."""

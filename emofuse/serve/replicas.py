@@ -227,6 +227,10 @@ class Keeper:
             return error.status, error.code, error.message, error.retry_after
         return None
 
+    def add(self, caller: Caller, seconds: float) -> None:
+        """See `Quotas`."""
+        self.quotas.add(caller, seconds)
+
     def saved(self) -> tuple[int, dict[str, float]]:
         """See `Quotas`."""
         return self.quotas.saved()
@@ -251,6 +255,11 @@ class SharedQuotas(Quotas):
         """See `Quotas`."""
         if self.limited(caller) and (refused := self._ask("charge", caller, seconds)):
             raise RefusedError(*refused)
+
+    def add(self, caller: Caller, seconds: float) -> None:
+        """See `Quotas`."""
+        if self.limited(caller):
+            self._ask("add", caller, seconds)
 
     def saved(self) -> tuple[int, dict[str, float]]:
         """See `Quotas`."""

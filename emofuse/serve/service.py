@@ -7,6 +7,7 @@ import secrets
 import shutil
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -23,8 +24,9 @@ from emofuse.pipeline.drift import Reference
 from emofuse.pipeline.live import LiveSession
 from emofuse.pipeline.pipeline import Pipeline
 from emofuse.serve.admission import Admission
-from emofuse.serve.asking import asked, read_options
+from emofuse.serve.asking import Asked, asked, read_options
 from emofuse.serve.batcher import Batcher
+from emofuse.serve.extent import Bounds
 from emofuse.serve.fetch import fetch
 from emofuse.serve.jobs import Jobs
 from emofuse.serve.keys import Caller, KeyRing
@@ -35,7 +37,7 @@ from emofuse.serve.quota import Quotas
 from emofuse.serve.receive import Part, Received, receive
 from emofuse.serve.schemas import Options
 from emofuse.serve.settings import Settings
-from emofuse.serve.work import Asked, Bounds, StoppedError, Work
+from emofuse.serve.work import StoppedError, Work
 from emofuse.types import Segment
 
 GRACE = 10.0
@@ -65,8 +67,8 @@ class Service:
         self.batcher = Batcher(pipeline.model, settings.rows, settings.seconds, settings.linger, counted)
         self.reading = threading.Semaphore(cores() + 1)
         self.workspace: Workspace = open_workspace(Path(tempfile.gettempdir()) / f"emofuse-serve-{_user()}")
-        self.streams = 0
-        """Streams that are open."""
+        self.streams = Counter[str]()
+        """Caller → streams that are open."""
         self._pool = ThreadPoolExecutor(settings.working, "emofuse-request")
         self.jobs = Jobs(settings.state, settings, self._job) if settings.state is not None else None
         if self.jobs is not None:
@@ -86,7 +88,7 @@ class Service:
         gauge("places_taken", "Requests that are received, wait or are worked on.", lambda: self.admission.count)
         gauge("places", "Requests there is room for.", lambda: self.settings.places)
         gauge("waiting_segments", "Segments that wait for the model.", lambda: self.batcher.depth)
-        gauge("streams", "Streams that are open.", lambda: self.streams)
+        gauge("streams", "Streams that are open.", lambda: self.streams.total())
         if jobs is not None:
             gauge("jobs_waiting", "Jobs that wait.", lambda: jobs.ledger.count("queued"))
 
@@ -156,15 +158,16 @@ class Service:
 
     def work(self, asked: Asked, caller: Caller) -> Work:
         """The work of one request that is answered at once."""
-        minutes = self.settings.minutes
-        limited = self.quotas.limited(caller)
+        minutes, quotas = self.settings.minutes, self.quotas
+        limited = quotas.limited(caller)
         return Work(
             self.pipeline,
             self.batcher,
             asked,
             self.bounds(minutes),
             reading=self.reading,
-            charge=(lambda seconds: self.quotas.charge(caller, seconds)) if limited else None,
+            charge=(lambda seconds: quotas.charge(caller, seconds)) if limited else None,
+            charge_more=(lambda seconds: quotas.add(caller, seconds)) if limited else None,
         )
 
     def _job(self, received: Received, row: Row) -> Work:
@@ -177,6 +180,7 @@ class Service:
             self.bounds(self.settings.job_minutes),
             reading=self.reading,
             charge=lambda seconds: self.quotas.charge(caller, seconds) if row.attempts == 1 else None,
+            charge_more=lambda seconds: self.quotas.add(caller, seconds),
             patient=True,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -63,7 +64,7 @@ class Settings:
     stream_minutes: float = 30.0
     """The longest stream."""
     streams: int = 8
-    """Streams at once."""
+    """Streams at once; of them, one caller may have as large a share as of the places (`each`)."""
     drift_window: int = 1000
     """Predictions that drift is measured over."""
 
@@ -89,3 +90,8 @@ class Settings:
     def places_each(self) -> int:
         """Requests of one caller."""
         return self.each or max(1, self.places // 2)
+
+    @property
+    def streams_each(self) -> int:
+        """Streams of one caller: of all, the share that it may have of the places."""
+        return max(1, min(self.streams, math.ceil(self.streams * self.places_each / self.places)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -14,88 +14,28 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from emofuse.errors import EmofuseError
-from emofuse.media.alignment import CHARACTERS_PER_SECOND
-from emofuse.media.decode import probe
-from emofuse.media.formats import TEXT_SUFFIXES, existing_file, is_picture
 from emofuse.media.limits import LimitError, Limits
 from emofuse.media.reader import Progress
-from emofuse.media.stretch import read_stretch
 from emofuse.model.answering import Answering
 from emofuse.pipeline.analysis import Analysis
-from emofuse.pipeline.conversation.acts import Act
 from emofuse.pipeline.pipeline import Pipeline
 from emofuse.pipeline.predict_batches import FIRST
 from emofuse.pipeline.prototypes import Prototypes, labels_to_text, parse_labels
 from emofuse.pipeline.render import render
-from emofuse.pipeline.rules import Rules
 from emofuse.pipeline.run import ClipRun
+from emofuse.serve.asking import Asked
 from emofuse.serve.batcher import Answers, Batcher, Group, Items
+from emofuse.serve.extent import Bounds, announced
 from emofuse.serve.problems import RefusedError
 from emofuse.types import Segment
 
 BATCH = 16
 """Segments of one request that are predicted at a time, as in a call of a pipeline."""
-STILL = 1.0
-"""Media-seconds that a picture counts as."""
 T = TypeVar("T")
 
 
 class StoppedError(Exception):
     """Nobody waits for the answer any more."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What to analyse, and how the answer is wanted."""
-
-    inputs: dict[str, Any]
-    """Keywords of a pipeline's call."""
-    shown: dict[str, str] = field(default_factory=dict)
-    """Path → name, as messages and answers call it."""
-    name: str | None = None
-    """Of the source, in the answer."""
-    coverage: float | None = None
-    widest: int | None = None
-    language: str | None = None
-    alone: bool = False
-    acts: tuple[Act, ...] | None = None
-    """What is applied; None = what the pipeline was loaded with."""
-    rules: Rules | None = None
-    """What is laid over the answers; None = what the pipeline was loaded with."""
-    labels: Mapping[str, Sequence[str]] | None = None
-    """What is answered by prototype; None = what the pipeline was loaded with."""
-    mask: Sequence[str] | None = None
-    """Names that are masked in the words, beside what names a person by itself; None = nothing is masked."""
-    render: bool = False
-    """Whether the video is written again with its labels …"""
-    blur: bool = False
-    """… and its faces blurred."""
-
-    @property
-    def source(self) -> Path | None:
-        """The video, recording, picture or text."""
-        return self.inputs.get("source")
-
-    @property
-    def only_words(self) -> bool:
-        """Whether there is nothing to decode."""
-        words = self.source is None or self.source.suffix.lower() in TEXT_SUFFIXES
-        return words and not {"image", "audio"} & self.inputs.keys()
-
-    def told(self, message: str) -> str:
-        """A message with the names that the caller knows in place of paths."""
-        for path, name in self.shown.items():
-            message = message.replace(path, name)
-        return message
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """How much of a clip is read."""
-
-    minutes: float
-    frames_a_minute: int
-    pixels: float
 
 
 @dataclass(eq=False)
@@ -117,7 +57,8 @@ class Stages:
 class Work:
     """`run` it once, in a thread; `cancel` may be called from any other, and ends it within a packet of the clip.
 
-    `charge` is called with the media-seconds that the clip announces, before it is read, and may refuse them.
+    `charge` is called with the media-seconds that the clip announces, before it is read, and may refuse them;
+    `charge_more` with those that it held beyond them, once it has been read.
     `reading` bounds how many clips are decoded at the same moment.
     """
 
@@ -130,10 +71,12 @@ class Work:
         *,
         reading: threading.Semaphore | None = None,
         charge: Callable[[float], None] | None = None,
+        charge_more: Callable[[float], None] | None = None,
         patient: bool = False,
     ) -> None:
         self.pipeline, self.batcher, self.asked, self.bounds = pipeline, batcher, asked, bounds
-        self.reading, self.charge, self.patient = reading, charge, patient
+        self.reading, self.patient = reading, patient
+        self.charge, self.charge_more = charge, charge_more
         self.stages = Stages()
         self.progress: Progress | None = None
         """Called with the media-seconds read and in all."""
@@ -163,7 +106,7 @@ class Work:
     def _run(self) -> Analysis:
         self._heed()
         with self.stages.of("open"):
-            self.seconds = self._announced()
+            self.seconds = announced(self.asked, self.bounds)
             if self.charge is not None:
                 self.charge(self.seconds)
         run = self._clip_run()
@@ -247,12 +190,20 @@ class Work:
         """What a call of the pipeline returns."""
         with self.stages.of("model"):
             result = run.result()
-        self.seconds = self.seconds if result.duration is None else result.duration
+        self._settle(result.duration)
         if self.asked.render:
             self._render(result)
         result = result if self.asked.mask is None else result.masked(self.asked.mask)
         result = replace(result, source=self.asked.name, notes=tuple(_renamed(n, self.asked) for n in result.notes))
         return result if self.asked.coverage is None else result.at_coverage(self.asked.coverage, self.asked.widest)
+
+    def _settle(self, read: float | None) -> None:
+        """Count what a clip held beyond what its head announced."""
+        if read is None or self.asked.only_words:
+            return
+        if self.charge_more is not None and read > self.seconds:
+            self.charge_more(read - self.seconds)
+        self.seconds = max(self.seconds, read)
 
     def _render(self, result: Analysis) -> None:
         source = self.asked.source
@@ -271,44 +222,6 @@ class Work:
     def _heed(self) -> None:
         if self._stop.is_set():
             raise StoppedError
-
-    def _announced(self) -> float:
-        """Media-seconds, before any are read. Raises RefusedError for a clip that is too long or too large."""
-        inputs, source = self.asked.inputs, self.asked.source
-        if self.asked.render and (source is None or not _is_video(source)):
-            raise RefusedError(422, "invalid", "render writes a video again, and the file is none")
-        if "audio" in inputs:
-            return self._within(max(inputs["audio"][1].shape, default=0) / max(1, inputs["audio"][0]))
-        words = inputs.get("text") or inputs.get("transcript") or ""
-        if source is None or existing_file(source).suffix.lower() in TEXT_SUFFIXES:
-            length = source.stat().st_size if source is not None else len(words) if isinstance(words, str) else 0
-            return max(length / CHARACTERS_PER_SECOND, STILL if "image" in inputs else 0.0)
-        if is_picture(source):
-            return STILL
-        info = probe(source)
-        if (info.width or 0) * (info.height or 0) > self.bounds.pixels:
-            message = (
-                f"its pictures are {info.width} x {info.height}; at most {self.bounds.pixels:,.0f} pixels are read"
-            )
-            raise RefusedError(413, "too_large", f"{message}: make it smaller")
-        return self._within(info.duration)
-
-    def _within(self, seconds: float) -> float:
-        """Seconds of what is asked for of a clip of so many; up to its end, the clip may be read."""
-        stretch = read_stretch(self.asked.inputs.get("start"), self.asked.inputs.get("end"))
-        stretch.check(seconds or None)
-        return max(0.0, self._bounded(min(seconds, stretch.start + stretch.length)) - stretch.start)
-
-    def _bounded(self, seconds: float) -> float:
-        if seconds > self.bounds.minutes * 60 + 1:
-            message = f"the clip has {seconds:.0f} s; at most {self.bounds.minutes:g} minutes are taken here"
-            raise RefusedError(413, "too_large", f"{message}: cut it, or send it as a job (POST /v1/jobs)")
-        return seconds
-
-
-def _is_video(source: Path) -> bool:
-    still = existing_file(source).suffix.lower() in TEXT_SUFFIXES or is_picture(source)
-    return not still and probe(source).has_video
 
 
 def _renamed_error(error: EmofuseError, asked: Asked) -> EmofuseError | RefusedError:

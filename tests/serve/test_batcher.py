@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from emofuse.pipeline.predict_batches import predict_batches
+from emofuse.serve.asking import Asked
 from emofuse.serve.batcher import Batched, Batcher, Group
-from emofuse.serve.work import Asked, Bounds, Work
+from emofuse.serve.extent import Bounds
+from emofuse.serve.work import Work
 from emofuse.types import SAMPLE_RATE, Segment, Word
 
 TEXTS = ["i am so happy!", "this is not great", "sad", "terrible, i am so so sad this is not happy", "so so happy"]

@@ -204,6 +204,16 @@ def test_bodies_that_are_none_are_refused(running, body, headers):
     assert running.left_over == []
 
 
+@pytest.mark.parametrize("more", [b"X: " + b"y" * 5000 + b"\r\n", b"X: y\r\n" * 9])
+def test_a_part_with_more_headers_than_any_needs_is_refused(running, more):
+    head = b'Content-Disposition: form-data; name="text"\r\n'
+    for between, status in ((b"", 200), (more, 422)):
+        body = b"--b\r\n" + head + between + b"\r\nso sad\r\n--b--\r\n"
+        reply = running.client.post("/v1/analyze", content=body, headers=FORM)
+        assert reply.status_code == status
+    assert "the form cannot be read" in reply.json()["error"]["message"]
+
+
 def test_headers_that_are_too_large_are_refused(running):
     for headers in ({"X": "y" * 100_000}, {f"X{i}": "y" * 1000 for i in range(100)}):
         reply = running.client.get("/v1/models", headers=headers)

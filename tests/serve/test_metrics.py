@@ -38,6 +38,24 @@ def test_requests_answers_and_batches_are_counted(serve, wav):
     assert found["emofuse_batch_rows_count",] == found["emofuse_batch_seconds_count",] >= 2
 
 
+def test_an_error_that_nobody_expects_is_an_answer_like_any_other_and_counted_as_500(serve, monkeypatch, caplog):
+    running = serve()
+
+    async def received(*_: object) -> None:
+        raise ZeroDivisionError("so secret")
+
+    monkeypatch.setattr(running.service, "received", received)
+    with caplog.at_level("INFO", "emofuse.serve"):
+        reply = running.client.post("/v1/analyze", json={"text": "so sad"}, headers={"x-request-id": "mine"})
+    assert reply.status_code == 500 and reply.json()["error"]["code"] == "failed" and "secret" not in reply.text
+    assert reply.headers["x-request-id"] == "mine" and reply.headers["cache-control"] == "no-store"
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert read(running)["emofuse_requests_total", "/v1/analyze", "500"] == 1
+    told = [record.fields for record in caplog.records if record.getMessage() == "request"]
+    assert [(each["route"], each["status"]) for each in told] == [("/v1/analyze", 500)]
+    assert sum(record.getMessage() == "failure" for record in caplog.records) == 1
+
+
 def test_drift_is_measured_against_the_checkpoints_reference(serve, pipeline, tmp_path):
     texts = ["i am so happy!", "this is not great", "sad", "terrible, i am so so sad"] * 10
     usual = [prediction_row(p) for text in texts[:4] for p in pipeline(text=text).segments] * 25

@@ -31,8 +31,19 @@ def test_each_caller_has_its_own_and_the_next_hour_is_new():
     assert refused.value.status == 429 and refused.value.retry_after == pytest.approx(3000)
     assert "100" in refused.value.message and quotas.left(ANN) == 30
     quotas.charge(ANN, 30)
-    quotas.charge(ANN, -30)
-    assert quotas.left(ANN) == 30 and quotas.left(RICH) == 100
+    assert quotas.left(ANN) == 0 and quotas.left(RICH) == 100
+    clock.now += 3600
+    assert quotas.left(ANN) == 100
+
+
+def test_what_was_read_already_counts_even_beyond_the_limit():
+    clock = Clock()
+    quotas = Quotas(100.0, clock)
+    quotas.charge(ANN, 90)
+    quotas.add(ANN, 30)
+    assert quotas.saved() == (2, {"ann": 120.0}) and quotas.left(ANN) == 0
+    with pytest.raises(RefusedError):
+        quotas.charge(ANN, 1)
     clock.now += 3600
     assert quotas.left(ANN) == 100
 

@@ -134,6 +134,59 @@ def test_keys_places_and_quotas_hold_for_streams(serve, tmp_path, voice):
         assert answers(socket)[-1]["code"] == "quota"
 
 
+def until_refused(socket, messages, seconds: float = 20) -> tuple[str, float]:
+    """The code of the error that ends a stream to which messages are sent again and again, and after how long."""
+    began, found = time.monotonic(), []
+    while time.monotonic() - began < seconds:
+        with contextlib.suppress(ConnectionClosed):
+            for message in messages:
+                socket.send(message)
+        with contextlib.suppress(TimeoutError):
+            found.append(json.loads(socket.recv(timeout=0.1)))
+        if found and found[-1]["type"] == "error":
+            return found[-1]["code"], time.monotonic() - began
+    raise AssertionError(f"still open after {seconds} s: {found[-1:]}")
+
+
+def test_messages_without_sound_do_not_keep_a_stream_open(serve, voice, monkeypatch):
+    monkeypatch.setattr("emofuse.serve.routes.stream.SILENT", 1.5)
+    running = serve()
+    with opened(running) as socket:
+        code, seconds = until_refused(socket, [b""])
+    assert code == "slow" and 1.4 < seconds < 10
+    with opened(running) as socket:
+        for _ in range(4):  # three seconds, with sound in each
+            socket.send(voice[:800].tobytes())
+            time.sleep(0.75)
+        socket.send('{"type": "end"}')
+        assert answers(socket)[-1]["type"] == "prediction"
+
+
+def test_a_stream_ends_by_the_clock_however_little_is_said(serve, voice, monkeypatch):
+    monkeypatch.setattr("emofuse.serve.routes.stream.SILENT", 1.5)
+    running = serve(stream_minutes=1 / 60)
+    with opened(running) as socket:
+        code, seconds = until_refused(socket, [voice[:16].tobytes()])
+    assert code == "too_large" and 2 < seconds < 12
+
+
+def test_one_caller_has_its_share_of_the_streams(serve, tmp_path):
+    keys = [add_key(tmp_path / "keys", name) for name in ("ann", "bob")]
+    running = serve(keys=tmp_path / "keys", streams=4)
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            mine = stack.enter_context(opened(running, key=keys[0]))
+            assert json.loads(mine.recv(timeout=30)) == {"type": "ready"}
+        third = answers(stack.enter_context(opened(running, key=keys[0])))[-1]
+        assert third["code"] == "too_many" and "you have 2 streams open" in third["message"]
+        other = stack.enter_context(opened(running, key=keys[1]))
+        assert json.loads(other.recv(timeout=30)) == {"type": "ready"}
+    until = time.monotonic() + 20
+    while running.service.streams:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 def test_who_vanishes_frees_the_place(serve, voice):
     import time
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Literal
@@ -28,7 +29,7 @@ router = APIRouter(tags=["stream"])
 EVERY = 0.25
 """Seconds of new sound from which on another answer is made."""
 SILENT = 30.0
-"""Seconds without a message after which a stream is closed."""
+"""Seconds without sound after which a stream is closed."""
 POLICY, TRY_LATER, RESTARTS, UNREADABLE = 1008, 1013, 1012, 1003
 """Codes that a stream is closed with (RFC 6455)."""
 
@@ -57,18 +58,19 @@ async def stream(socket: WebSocket) -> None:
         opening = await _opening(socket)
         caller = service.caller(socket, opening.key)
         socket.scope["emofuse.caller"] = caller.name
-        _take_place(service)
+        _check_place(service, caller)
     except RefusedError as error:
         later = error.status in (429, 503)
         await _refuse(socket, error.code, error.message, TRY_LATER if later else POLICY)
         return
     except WebSocketDisconnect:
         return
-    service.streams += 1
+    service.streams[caller.name] += 1
     try:
         await _Stream(socket, service, caller, opening).run()
     finally:
-        service.streams -= 1
+        service.streams[caller.name] -= 1
+        service.streams += Counter()  # drops who has none
 
 
 async def _opening(socket: WebSocket) -> Opening:
@@ -82,11 +84,14 @@ async def _opening(socket: WebSocket) -> Opening:
         raise RefusedError(422, "invalid", f"the first message is a JSON text with any of {valid}{wrong}") from None
 
 
-def _take_place(service: Service) -> None:
+def _check_place(service: Service, caller: Caller) -> None:
+    """Raise RefusedError where there is no place for one more stream of a caller's."""
     if service.admission.draining:
         raise RefusedError(503, "stopping", "the service is stopping; ask another one")
-    if service.streams >= service.settings.streams:
+    if service.streams.total() >= service.settings.streams:
         raise RefusedError(429, "too_many", "too many streams are open; come back later")
+    if service.streams[caller.name] >= (each := service.settings.streams_each):
+        raise RefusedError(429, "too_many", f"you have {each} streams open, and no more are taken; end one of them")
 
 
 async def _refuse(socket: WebSocket, code: str, message: str, close: int) -> None:
@@ -136,12 +141,21 @@ class _Stream:
                     await work
 
     async def _receive(self) -> None:
-        """Keep sound until there is no more. Raises RefusedError, MediaError and WebSocketDisconnect."""
+        """Keep sound until there is no more. Raises RefusedError, MediaError and WebSocketDisconnect.
+
+        Messages without sound neither keep a stream open nor prolong it beyond what it may last by the clock.
+        """
+        began, heard_at, heard = time.monotonic(), time.monotonic(), self.heard
         while True:
+            if self.heard > heard:
+                heard_at, heard = time.monotonic(), self.heard
+            silent, left = SILENT - (time.monotonic() - heard_at), self._left(began)
             try:
-                message = await asyncio.wait_for(self.socket.receive(), SILENT)
+                message = await asyncio.wait_for(self.socket.receive(), max(0.0, min(silent, left)))
             except TimeoutError:
-                raise RefusedError(408, "slow", f"nothing came for {SILENT:g} s") from None
+                if left < silent:
+                    raise self._too_long() from None
+                raise RefusedError(408, "slow", f"no sound came for {SILENT:g} s") from None
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message.get("code", 1000))
             if self.service.admission.draining:
@@ -156,11 +170,18 @@ class _Stream:
         self.service.quotas.charge(self.caller, seconds)
         self.heard += seconds
         if self.heard > self.service.settings.stream_minutes * 60:
-            minutes = self.service.settings.stream_minutes
-            raise RefusedError(413, "too_large", f"a stream has at most {minutes:g} minutes; open another")
+            raise self._too_long()
         if len(samples):
             self.session.keep_sound(rate, samples)
             self._new.set()
+
+    def _left(self, began: float) -> float:
+        """Seconds by the clock for which the stream may still be open."""
+        return self.service.settings.stream_minutes * 60 + SILENT - (time.monotonic() - began)
+
+    def _too_long(self) -> RefusedError:
+        minutes = self.service.settings.stream_minutes
+        return RefusedError(413, "too_large", f"a stream has at most {minutes:g} minutes; open another")
 
     async def _answer(self) -> None:
         """Answers, one after another, while there is new sound; the last rests on all there was."""
