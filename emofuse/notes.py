@@ -46,6 +46,10 @@ ENGLISH = {
     "timestamps_jump": (
         "the timestamps of the {kind} jump by {seconds:.0f} s: they are broken, and the jump was left out"
     ),
+    "timestamps_restart": (
+        "the timestamps of the {kind} begin again {count} time(s), as in files joined end to end: the parts follow one "
+        "another here"
+    ),
     "cut_off": (
         "the file could be read only up to {reached:.1f} s of the {announced:.1f} s it announces: it was cut off or is "
         "damaged"

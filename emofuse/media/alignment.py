@@ -69,15 +69,31 @@ def _snapped(ends: np.ndarray, pauses: np.ndarray) -> np.ndarray:
     return snapped
 
 
+def _begins_before(cue: Cue, end: float) -> bool:
+    """Whether a cue begins before this second and ends after it."""
+    assert cue.start is not None and cue.end is not None
+    return cue.start < end < cue.end
+
+
 class CueReader:
     """Cues with times, read once from front to back."""
 
     def __init__(self, cues: Sequence[Cue]) -> None:
         self._cues = sorted((cue for cue in cues if cue.timed), key=lambda cue: cue.start or 0.0)
-        self._first = 0
+        self._first, self._asked = 0, 0.0
+
+    def end_at(self, end: float) -> None:
+        """The clip ends here: what a cue that begins before has not said yet, it says until then."""
+        self._cues = [self._ended(cue, end) if _begins_before(cue, end) else cue for cue in self._cues]
+
+    def _ended(self, cue: Cue, end: float) -> Cue:
+        assert cue.start is not None and cue.end is not None
+        left = [w for w in spread(cue.text, cue.start, cue.end) if (w.start + w.end) / 2 >= self._asked]
+        return replace(cue, text=join(left), start=min(max(cue.start, self._asked), end), end=end) if left else cue
 
     def words(self, span: Span) -> tuple[Word, ...]:
         """The words whose middle lies in a span; spans are asked for in order of time."""
+        self._asked = span.end
         while self._first < len(self._cues) and (self._cues[self._first].end or 0.0) < span.start:
             self._first += 1
         found: list[Word] = []

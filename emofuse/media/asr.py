@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from emofuse.errors import MediaError, nearest, require_package
+from emofuse.media.segmentation import Span
 from emofuse.types import Word
 
 AUTO = "auto"
@@ -41,12 +42,13 @@ class Transcriber:
         self.model, self.language = model, language
         self.doubtful = 0
         """Stretches whose words were left out."""
-        self._last: tuple[tuple[float, float], Heard] | None = None
+        self._last: tuple[tuple[float, float, int | None], Heard] | None = None
 
-    def words(self, waveform: Float32[np.ndarray, " samples"], start: float, end: float, final: bool) -> Heard:
-        """The words from one second to another; only what is `final` counts as doubtful."""
-        if self._last is None or self._last[0] != (start, end):
-            self._last = (start, end), transcribe(waveform, self.model, language=self.language, start=start)
+    def words(self, waveform: Float32[np.ndarray, " samples"], span: Span, final: bool) -> Heard:
+        """The words of a span, of its channel where it has one; only what is `final` counts as doubtful."""
+        asked = (span.start, span.end, span.channel)
+        if self._last is None or self._last[0] != asked:
+            self._last = asked, transcribe(waveform, self.model, language=self.language, start=span.start)
         self.doubtful += final and self._last[1].doubtful
         return self._last[1]
 

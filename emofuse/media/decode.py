@@ -22,7 +22,14 @@ from emofuse.media.image import VideoFrame, orientation_of, read_image
 from emofuse.media.limits import UNLIMITED, Limits
 from emofuse.media.memory import File, MemoryFile
 from emofuse.media.prefetch import ahead
-from emofuse.media.tracks import AudioTrack, VideoTrack, opened_tracks, pixel_aspect, usable_streams
+from emofuse.media.tracks import (
+    AudioTrack,
+    VideoTrack,
+    announced_duration,
+    opened_tracks,
+    pixel_aspect,
+    usable_streams,
+)
 from emofuse.notes import Note
 from emofuse.types import SAMPLE_RATE
 
@@ -75,8 +82,7 @@ def probe_file(path: File, size: bool = True) -> ClipInfo:
     with open_media(path) as container:
         audio, video = usable_streams(container, path)
         picture = _first_picture(container, video) if size and video is not None else None
-        known = container.duration and container.format.name not in ESTIMATED
-        duration = container.duration / av.time_base if container.duration and known else None
+        duration = None if container.format.name in ESTIMATED else announced_duration(container)
         fps = float(video.average_rate or video.guessed_rate or 0) if video is not None else 0.0
     return ClipInfo(
         path=path,
@@ -181,6 +187,7 @@ def _notes(tracks: list[AudioTrack | VideoTrack], whole: bool) -> list[Note]:
     silent = sum(track.gaps for track in tracks if track.kind == "audio")
     notes += [Note("sound_gaps", seconds=silent)] if silent else []
     notes += [Note("timestamps_jump", kind=t.kind, seconds=t.broken) for t in tracks if t.broken]
+    notes += [Note("timestamps_restart", kind=t.kind, count=t.joints) for t in tracks if t.joints]
     reached, announced = max(track.reached for track in tracks), _announced(tracks)
     ended = max([reached, *(track.ended for track in tracks if isinstance(track, VideoTrack))])
     short = whole and ended < announced - max(1.0, 0.05 * announced)
@@ -191,8 +198,9 @@ def _notes(tracks: list[AudioTrack | VideoTrack], whole: bool) -> list[Note]:
 
 
 def _announced(tracks: Sequence[AudioTrack | VideoTrack]) -> float:
-    """Seconds that the file's header says it holds, less what its timestamps jump by; 0 where it only estimates."""
-    if tracks[0].format in ESTIMATED:
+    """Seconds that the file's header says it holds, less what its timestamps jump by; 0 where it only estimates, or
+    speaks of one part of several."""
+    if tracks[0].format in ESTIMATED or any(track.joints for track in tracks):
         return 0.0
     return (tracks[0].duration or 0.0) - max(track.broken for track in tracks)
 

@@ -255,6 +255,7 @@ class SegmentReader:
         if start and not self.end:
             raise MediaError(f"start is {start:g} s, and the clip ends before that; give seconds within it")
         late = self.cutter.finish(self.end)
+        self.cues.end_at(self.end)
         if late:
             self.notes.append(Note("cues_after_end", count=late, end=float(start + self.end)))
         yield from self._due()
@@ -313,7 +314,7 @@ class SegmentReader:
             return self.cues.words(span)
         if waveform is None:
             return ()
-        heard = self.transcriber.words(waveform, span.start, span.end, final)
+        heard = self.transcriber.words(waveform, span, final)
         return tuple(replace(word, speaker=span.speaker) for word in heard.words)
 
     def _explain(self) -> None:

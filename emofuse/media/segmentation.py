@@ -14,6 +14,9 @@ from emofuse.media.transcript import Cue, spread
 from emofuse.media.vad import CHUNK, CHUNK_SECONDS, VoiceActivity
 from emofuse.types import Word
 
+_MUCH_LONGER = 1.5
+"""Times the longest span from which one is cut where no word begins."""
+
 
 @dataclass(frozen=True)
 class SegmentOptions:
@@ -281,11 +284,17 @@ def sentences(words: Iterable[Word]) -> Iterator[list[Word]]:
 
 
 def _parts(text: str, start: float, end: float, longest: float) -> list[tuple[float, float]]:
-    """Equal shares of a stretch, none longer than `longest`, cut where a word begins."""
+    """Shares of a stretch, none much longer than `longest`, cut where a word begins if there are enough of them."""
     count = int(np.ceil((end - start) / longest - 1e-9))
     if count <= 1:
         return [(start, end)]
     begins = np.array([word.start for word in spread(text, start, end)][1:])
     targets = start + (end - start) * np.arange(1, count) / count
     cuts = {float(begins[np.abs(begins - target).argmin()]) if begins.size else float(target) for target in targets}
-    return list(pairwise([start, *sorted(cuts), end]))
+    return [part for pair in pairwise([start, *sorted(cuts), end]) for part in _halved(*pair, longest)]
+
+
+def _halved(start: float, end: float, longest: float) -> list[tuple[float, float]]:
+    """Equal shares of a stretch with a word or less in it, as "♪ music ♪" may stand for minutes."""
+    count = int(np.ceil((end - start) / longest - 1e-9)) if end - start > _MUCH_LONGER * longest else 1
+    return list(pairwise(np.linspace(start, end, count + 1).tolist()))

@@ -29,6 +29,10 @@ _PREROLL = 1.0
 """Seconds decoded and thrown away before `start`, for decoders that need to warm up."""
 _TICK = 2e-3
 """Seconds by which a timestamp may be rounded (mkv counts in milliseconds)."""
+BACK = 1.0
+"""Seconds from which timestamps that go back are taken to have begun again."""
+_STRAY = 3
+"""Frames that may go back without the others following."""
 _SKIPPED = 8
 """Pictures at the end that may not have been decoded because nobody looks at them."""
 _NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -57,11 +61,13 @@ class Track:
         self.container, self.stream, self.zero = opened
         self.start, self.end, self.limits, self.packets_read = start, end, limits, 0
         self.format = self.container.format.name
-        self.duration = self.container.duration / av.time_base if self.container.duration else None
-        self.damaged = self.decoded = 0
-        self.reached = self.broken = self.gaps = self.widest = 0.0
+        self.duration = announced_duration(self.container)
+        self.damaged = self.decoded = self.joints = 0
+        self.reached = self.broken = self.joined = self.gaps = self.widest = self.length = 0.0
         self.cut: str | None = None
         self._last_packet = 0.0
+        self._back, self._since = 0.0, 0
+        """By how much the timestamps went back last, and frames since then."""
 
     def packets(self) -> Iterator[av.Packet | None]:
         """The track's packets from `start` on, then None, for what the decoder still holds."""
@@ -97,17 +103,30 @@ class Track:
     def when(self, frame: Any) -> float | None:
         """When a frame begins, in seconds of the clip; flushed frames know only their ticks.
 
-        A jump ahead that is not believed is taken out of this and all later times.
+        A jump ahead that is not believed is taken out of this and all later times. Timestamps that begin again, as they
+        do where files are joined end to end, go on from where the last frame ended; where only a few frames went back,
+        the others are as they were.
         """
         if frame.pts is None:
             return None
-        time = float(frame.pts * self.stream.time_base) - self.zero - self.broken
+        time = self._placed(float(frame.pts * self.stream.time_base))
+        self._since += 1
+        if self._back and self._since <= _STRAY and abs(time - self._back - self.reached) < BACK:
+            time, self.joined, self.joints = time - self._back, self.joined - self._back, self.joints - 1
+            self._back = 0.0
+        if (back := self.reached + self.length - time) > BACK and self.reached:
+            time, self.joined, self.joints = time + back, self.joined + back, self.joints + 1
+            self._back, self._since = back, 0
         ahead_by = time - max(self.reached, self.start)
         if ahead_by > LONGEST_GAP:
             self.broken, time = self.broken + ahead_by, time - ahead_by
         elif ahead_by > GAP:
             self.gaps += ahead_by
         return time
+
+    def _placed(self, time: float) -> float:
+        """A second of the container as one of the clip."""
+        return time - self.zero - self.broken + self.joined
 
     def others(self) -> Iterator[Note]:
         """Says which track was taken where there are several of its kind."""
@@ -120,7 +139,7 @@ class Track:
         """The second of the clip at which a packet ends, as far as it says."""
         if packet.pts is None:
             return 0.0
-        return float((packet.pts + (packet.duration or 0)) * self.stream.time_base) - self.zero - self.broken
+        return self._placed(float((packet.pts + (packet.duration or 0)) * self.stream.time_base))
 
     def _seek(self) -> None:
         target = self.start - _PREROLL
@@ -236,9 +255,19 @@ class VideoTrack(Track):
         last = max(self.reached + self.length, min(self._last_packet, self.reached + _SKIPPED * self.length))
         if self.duration is None or self.format in ESTIMATED:
             return last
-        left = self.duration - self.broken - last
+        left = self.duration - self.broken + self.joined - last
         stands = LONGEST_GAP if self.decoded == 1 else 1.5 * self.widest
         return last + left if 0 < left <= stands else last
+
+
+def announced_duration(container: av.container.InputContainer) -> float | None:
+    """Seconds that a container says it holds; None where it does not, or where that cannot be told.
+
+    Of a Matroska file whose timestamps begin late, as a copied part's do, the number is by some counted from nought and
+    by others from its first timestamp.
+    """
+    late = "matroska" in container.format.name and (container.start_time or 0) > av.time_base
+    return container.duration / av.time_base if container.duration and not late else None
 
 
 def opened_tracks(stack: contextlib.ExitStack, path: File, kinds: Sequence[str]) -> list[Opened | None]:

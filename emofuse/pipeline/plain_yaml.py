@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emofuse.errors import DataError, nearest
+from emofuse.files import well_formed
 
 DEEPEST = 50
 
@@ -26,7 +27,16 @@ def read_plain(text: str, where: str) -> Any:
         raise DataError(f"{where}{at}: this is not YAML ({getattr(error, 'problem', error)}); fix it") from None
     if aliases:
         raise DataError(f"{where}: aliases (*name) are not read here; write out what they stand for")
-    return content
+    return _well_formed(content)
+
+
+def _well_formed(content: Any) -> Any:
+    """The same with every text as Unicode: YAML reads the two halves that JSON writes of an emoji as two characters."""
+    if isinstance(content, str):
+        return well_formed(content)
+    if isinstance(content, dict):
+        return {_well_formed(key): _well_formed(value) for key, value in content.items()}
+    return [_well_formed(value) for value in content] if isinstance(content, list) else content
 
 
 def table(given: Any, where: str, valid: Sequence[str] | None = None) -> dict[str, Any]:

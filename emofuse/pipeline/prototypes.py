@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from emofuse.errors import DataError
-from emofuse.files import home_path
+from emofuse.files import home_path, well_formed
 from emofuse.media.alignment import CHARACTERS_PER_SECOND
 from emofuse.media.transcript import read_text, spread
 from emofuse.model.answering import Answering
@@ -159,9 +159,9 @@ def _checked(labels: Given) -> dict[str, list[str]]:
             isinstance(text, str) and text.strip() for text in examples
         ):
             raise DataError(f"the examples of {name!r} are a list of texts, each with at least a word")
-        if name.strip() in found:
-            raise DataError(f"the label {name.strip()!r} is asked for twice; name it once")
-        found[name.strip()] = list(examples)
+        if (name := well_formed(name.strip())) in found:
+            raise DataError(f"the label {name!r} is asked for twice; name it once")
+        found[name] = [well_formed(text) for text in examples]
     if not 0 < len(found) <= MOST:
         raise DataError(f"{len(found)} labels are asked for; 1 to {MOST} are answered at a time")
     if (given := sum(map(len, found.values()))) > EXAMPLES:

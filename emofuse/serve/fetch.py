@@ -17,6 +17,8 @@ from emofuse.serve.receive import Part
 
 REDIRECTS = 3
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_UNROUTED = (ipaddress.ip_network("3fff::/20"),)
+"""For documentation (RFC 9637), which Python's tables may not know yet."""
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 
 
@@ -24,7 +26,8 @@ def is_public(address: Address) -> bool:
     """Whether an address is of the open internet: not this machine, this network, or one that stands for such."""
     inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
     tunnel = getattr(address, "teredo", None)
-    outside = address.is_global and not address.is_multicast and not address.is_reserved
+    inside = getattr(address, "is_site_local", False) or any(address in network for network in _UNROUTED)
+    outside = address.is_global and not inside and not address.is_multicast and not address.is_reserved
     return outside and tunnel is None and (inner is None or is_public(inner))
 
 
@@ -61,8 +64,10 @@ async def _step(
     port = parts.port or (443 if parts.scheme == "https" else 80)
     address = await _resolved(parts.hostname, port, allowed)
     pinned = httpx.URL(url).copy_with(host=str(address), port=port)
-    headers = {"Host": parts.netloc, "Accept-Encoding": "identity", "User-Agent": "emofuse"}
-    names = {"sni_hostname": parts.hostname.encode("idna").decode()}
+    name = parts.hostname if ":" in parts.hostname else parts.hostname.encode("idna").decode()
+    host = (f"[{name}]" if ":" in name else name) + (f":{parts.port}" if parts.port else "")
+    headers = {"Host": host, "Accept-Encoding": "identity", "User-Agent": "emofuse"}
+    names = {"sni_hostname": name}
     async with client.stream("GET", pinned, headers=headers, extensions=names) as reply:
         if reply.is_redirect:
             return urljoin(url, reply.headers.get("location", ""))

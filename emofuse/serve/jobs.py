@@ -16,10 +16,12 @@ from filelock import FileLock, Timeout
 from emofuse.errors import EmofuseError
 from emofuse.files import home_path
 from emofuse.pipeline import formats
+from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.wire import to_wire
 from emofuse.serve.ledger import Ledger, Row, new_name
-from emofuse.serve.logs import log
+from emofuse.serve.logs import LOG, log
 from emofuse.serve.problems import RefusedError
+from emofuse.serve.quota import Quotas
 from emofuse.serve.receive import Part, Received
 from emofuse.serve.settings import Settings
 from emofuse.serve.work import StoppedError, Work
@@ -31,17 +33,20 @@ EXPIRY = 60.0
 AGAIN = 5.0
 """Seconds after which a ledger that could not be written, as on a full disk, is tried again."""
 MakeWork = Callable[[Received, Row], Work]
+Answered = Callable[[Analysis, Work], None]
 
 
 class Jobs:
     """A folder with the ledger and a folder of files for each job that is not done; a thread does the jobs in order.
 
     Files of a job are deleted as soon as it is done, failed or cancelled; its answer is kept for `jobs_kept` hours.
-    Raises EmofuseError where another process uses the folder.
+    What `quotas` count is taken up from the ledger, and kept there. `answered` is called with each answer. Raises
+    EmofuseError where another process uses the folder.
     """
 
-    def __init__(self, folder: Path, settings: Settings, make: MakeWork) -> None:
-        self.folder, self.settings, self._make = home_path(folder), settings, make
+    def __init__(self, folder: Path, settings: Settings, quotas: Quotas, make: MakeWork, answered: Answered) -> None:
+        self.folder, self.settings, self.quotas = home_path(folder), settings, quotas
+        self._make, self._tell = make, answered
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             (self.folder / "files").mkdir(mode=0o700, exist_ok=True)
@@ -52,13 +57,18 @@ class Jobs:
         except OSError as error:
             raise EmofuseError(f"cannot keep jobs in {str(folder)!r}: {error}; name another --state") from error
         self.ledger = Ledger(self.folder / "jobs.sqlite3", settings.attempts)
-        self._changed, self._closing = threading.Event(), False
+        quotas.restore(*self.ledger.used())
+        self._changed, self._closed, self._closing = threading.Event(), threading.Event(), False
         self._current: tuple[str, Work] | None = None
         self._unwritten = False
         """Whether a job may have been begun whose end the ledger could not take."""
         self._recover()
-        self._thread = threading.Thread(target=self._run, name="emofuse-jobs", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=work, name=f"emofuse-{name}", daemon=True)
+            for name, work in (("jobs", self._run), ("jobs-kept", self._keep_house))
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def place(self) -> tuple[str, Path]:
         """A name and a folder for the files of a new job. Raises RefusedError where too many wait."""
@@ -91,18 +101,17 @@ class Jobs:
         """Delete the files of a job."""
         shutil.rmtree(self.folder / "files" / name, ignore_errors=True)
 
-    def close(self, used: tuple[int, dict[str, float]]) -> None:
-        """Put back what is being worked on, and end the thread. `used`: the media-seconds of callers, to be kept."""
+    def close(self) -> None:
+        """Put back what is being worked on, end the threads, and keep what callers have used."""
         self._closing = True
         self._changed.set()
+        self._closed.set()
         current = self._current
         if current is not None:
             current[1].cancel()
-        self._thread.join()
-        try:
-            self.ledger.save_used(*used)
-        except sqlite3.Error as error:
-            _log_unwritten(error)
+        for thread in self._threads:
+            thread.join()
+        self._keep(self._save_used)
         self.ledger.close()
         self._hold.release()
 
@@ -121,18 +130,33 @@ class Jobs:
             self.drop(name)
 
     def _run(self) -> None:
-        looked = float("-inf")
         while not self._closing:
             self._changed.clear()
-            try:
-                if time.monotonic() - looked > EXPIRY:
-                    self._expire()
-                    looked = time.monotonic()
-                self._next()
-            except sqlite3.Error as error:  # a full disk: nothing is lost, and jobs go on once there is room
-                _log_unwritten(error)
+            if not self._keep(self._next):  # nothing is lost, and jobs go on once what is wrong has passed
                 self._unwritten = True
                 self._changed.wait(AGAIN)
+
+    def _keep_house(self) -> None:
+        """Forget old answers and keep what callers have used, however long a job takes and however the process ends."""
+        while not self._closing:
+            self._keep(self._expire)
+            self._keep(self._save_used)
+            self._closed.wait(EXPIRY)
+
+    def _keep(self, work: Callable[[], None]) -> bool:
+        """Whether it was done; else the log says why."""
+        try:
+            work()
+        except sqlite3.Error as error:  # a full disk
+            log("the ledger of jobs cannot be written", 40, error=str(error))
+        except Exception:
+            LOG.exception("jobs failed")
+        else:
+            return True
+        return False
+
+    def _save_used(self) -> None:
+        self.ledger.save_used(*self.quotas.saved())
 
     def _expire(self) -> None:
         for name in self.ledger.expire(self.settings.jobs_kept * 3600):
@@ -182,11 +206,9 @@ class Jobs:
         self._current = (row.id, work)
         if self._closing:
             work.cancel()
-        return formats.dump(to_wire(work.run()))
-
-
-def _log_unwritten(error: sqlite3.Error) -> None:
-    log("the ledger of jobs cannot be written", 40, error=str(error))
+        analysis = work.run()
+        self._tell(analysis, work)
+        return formats.dump(to_wire(analysis))
 
 
 class _Told:

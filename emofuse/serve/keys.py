@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from emofuse.errors import EmofuseError
 from emofuse.files import write_file
@@ -40,12 +43,16 @@ class KeyRing:
     @classmethod
     def read(cls, path: Path) -> KeyRing:
         """Raises EmofuseError for a file that is not there or holds anything but keys."""
-        try:
-            lines = path.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise EmofuseError(f"cannot read the keys {str(path)!r}: {error}; valid: {VALID}") from None
+        ring = cls.parse(_text(path), path)
+        if not ring.callers:
+            raise EmofuseError(f"{path} holds no key, so nobody could call; valid: {VALID}")
+        return ring
+
+    @classmethod
+    def parse(cls, text: str, path: Path) -> KeyRing:
+        """The keys of a file's text, of which there may be none. Raises EmofuseError for anything but keys."""
         found: list[tuple[str, Caller]] = []
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(text.splitlines(), 1):
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
             match = _LINE.fullmatch(line.strip())
@@ -53,8 +60,6 @@ class KeyRing:
                 raise EmofuseError(f"{path}, line {number} is not a key; valid: {VALID}")
             quota = match["quota"]
             found.append((match["hash"], Caller(match["name"], float(quota) if quota else None)))
-        if not found:
-            raise EmofuseError(f"{path} holds no key, so nobody could call; valid: {VALID}")
         return cls(tuple(found))
 
     def caller(self, key: str) -> Caller | None:
@@ -74,15 +79,23 @@ def add_key(path: Path, name: str, quota: float | None = None) -> str:
     """Write a new key's hash to the file, and return the key, which is kept nowhere. Raises EmofuseError."""
     if not NAME.fullmatch(name):
         raise EmofuseError(f"{name[:80]!r} cannot name a key; valid: up to 64 letters, digits and _ . @ -")
-    ring = KeyRing.read(path) if path.exists() and path.read_text("utf-8").strip() else KeyRing(())
-    if any(caller.name == name for _, caller in ring.callers):
+    if quota is not None and not (math.isfinite(quota) and quota > 0):
+        raise EmofuseError(f"a quota of {quota} media-seconds is none; give a number above 0, or none for no limit")
+    before = _text(path) if path.exists() else ""
+    if any(caller.name == name for _, caller in KeyRing.parse(before, path).callers):
         raise EmofuseError(f"{path} has a key named {name!r} already; delete its line, or take another name")
     key = PREFIX + secrets.token_urlsafe(32)
-    before = path.read_text("utf-8") if path.exists() else ""
-    line = f"{name} sha256:{_hash(key)}" + (f" {quota:g}" if quota is not None else "")
+    line = f"{name} sha256:{_hash(key)}" + (f" {np.format_float_positional(quota, trim='-')}" if quota else "")
     write_file(path, f"{before.rstrip()}\n{line}\n".lstrip())
     path.chmod(0o600)
     return key
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EmofuseError(f"cannot read the keys {str(path)!r}: {error}; valid: {VALID}") from None
 
 
 def _hash(key: str) -> str:

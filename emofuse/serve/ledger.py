@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import sqlite3
 import threading
@@ -14,16 +15,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 from emofuse.errors import EmofuseError
+from emofuse.files import well_formed
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
-VERSION = 1
+VERSION = 2
 _TABLES = """
 CREATE TABLE jobs (
   id TEXT PRIMARY KEY, owner TEXT NOT NULL, state TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL,
-  attempts INTEGER NOT NULL, asked TEXT NOT NULL, done REAL, total REAL, answer TEXT, code TEXT, message TEXT
+  attempts INTEGER NOT NULL, asked TEXT NOT NULL, done REAL, total REAL, answer TEXT, code TEXT, message TEXT,
+  charged INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX waiting ON jobs (state, created);
 CREATE TABLE used (owner TEXT PRIMARY KEY, hour INTEGER NOT NULL, seconds REAL NOT NULL);
+"""
+_FROM_1 = """
+ALTER TABLE jobs ADD COLUMN charged INTEGER NOT NULL DEFAULT 0;
+UPDATE jobs SET charged = attempts > 0;
+UPDATE jobs SET asked = '{}' WHERE state IN ('done', 'failed', 'cancelled');
 """
 
 
@@ -47,29 +55,38 @@ class Row:
     code: str | None
     message: str | None
     """Why it failed."""
+    charged: bool
+    """Whether its media-seconds are counted already: however often it is begun, they are once."""
 
 
 class Ledger:
     """Jobs of one folder, used by one process at a time, from any of its threads.
 
     A job is begun by `begin`, which counts the attempt before anything of it is read: one that ends its process, and
-    has done so `attempts` times, is set aside as failed at the next start.
+    has done so `attempts` times, is set aside as failed at the next start. What was asked is kept until a job has
+    ended, its answer until it is forgotten, and neither longer, not even in pages that are free. Only the file's owner
+    may read it.
     """
 
     def __init__(self, path: Path, attempts: int = 2) -> None:
         self.attempts = attempts
         self._lock = threading.Lock()
         try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            path.chmod(0o600)
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA secure_delete=ON")
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
                 self._db.executescript(f"BEGIN;{_TABLES}PRAGMA user_version={VERSION};COMMIT;")
-        except sqlite3.Error as error:
+            elif version == 1:
+                self._db.executescript(f"BEGIN;{_FROM_1}PRAGMA user_version={VERSION};COMMIT;")
+        except (sqlite3.Error, OSError) as error:
             raise EmofuseError(f"{path} cannot be used as a ledger of jobs ({error}); name another --state") from error
-        if version not in (0, VERSION):
+        if version not in (0, 1, VERSION):
             raise EmofuseError(f"{path} is a ledger of version {version}, this emofuse reads {VERSION}; name another")
 
     def close(self) -> None:
@@ -108,13 +125,17 @@ class Ledger:
         """Media-seconds of a running job; whether it still is to be done."""
         return self._change(job, ("running",), done=done, total=total)
 
+    def charged(self, job: str) -> None:
+        """The media-seconds of a running job are counted."""
+        self._change(job, ("running",), charged=True)
+
     def finish(self, job: str, answer: str) -> bool:
         """The answer of a running job; False where it was cancelled meanwhile."""
-        return self._change(job, ("running",), state="done", answer=answer)
+        return self._end(job, ("running",), state="done", answer=answer)
 
     def fail(self, job: str, code: str, message: str) -> bool:
         """Why a running job has no answer."""
-        return self._change(job, ("running",), state="failed", code=code, message=message)
+        return self._end(job, ("running",), state="failed", code=code, message=well_formed(message))
 
     def release(self, job: str) -> bool:
         """Put a running job back, as if it had not been begun: the service is stopping."""
@@ -124,7 +145,7 @@ class Ledger:
 
     def cancel(self, job: str) -> bool:
         """End a job that is not done yet."""
-        return self._change(job, ("queued", "running"), state="cancelled")
+        return self._end(job, ("queued", "running"), state="cancelled")
 
     def recover(self) -> list[str]:
         """While nothing is worked on: queue again, or set aside, what was begun and has not ended; those set aside."""
@@ -134,7 +155,7 @@ class Ledger:
         )
         with self._writing() as db:
             ended = db.execute(
-                "UPDATE jobs SET state='failed', code='ended', message=?, updated=? "
+                "UPDATE jobs SET state='failed', code='ended', message=?, updated=?, asked='{}' "
                 "WHERE state='running' AND attempts>=? RETURNING id",
                 (message, time.time(), self.attempts),
             )
@@ -146,6 +167,7 @@ class Ledger:
         """Forget a job."""
         with self._writing() as db:
             db.execute("DELETE FROM jobs WHERE id=?", (job,))
+        self._forget()
 
     def expire(self, seconds: float) -> list[str]:
         """Forget jobs that ended longer ago than this; their names."""
@@ -154,7 +176,10 @@ class Ledger:
                 "DELETE FROM jobs WHERE state IN ('done','failed','cancelled') AND updated<? RETURNING id",
                 (time.time() - seconds,),
             )
-            return [row["id"] for row in old.fetchall()]
+            names = [row["id"] for row in old.fetchall()]
+        if names:
+            self._forget()
+        return names
 
     def count(self, *states: State) -> int:
         """Jobs in these states."""
@@ -183,6 +208,17 @@ class Ledger:
             rows = self._db.execute("SELECT * FROM used").fetchall()
         return max((row["hour"] for row in rows), default=0), {row["owner"]: row["seconds"] for row in rows}
 
+    def _end(self, job: str, before: tuple[State, ...], **values: Any) -> bool:
+        """A change after which what was asked is not needed any more."""
+        ended = self._change(job, before, asked="{}", **values)
+        self._forget()
+        return ended
+
+    def _forget(self) -> None:
+        """Write what was changed to the file itself, and empty the log of changes, which still holds what was there."""
+        with self._lock:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def _change(self, job: str, before: tuple[State, ...], **values: Any) -> bool:
         values["updated"] = time.time()
         names, marks = ", ".join(f"{name}=?" for name in values), ",".join("?" * len(before))
@@ -210,4 +246,4 @@ def new_name() -> str:
 
 def _row(row: sqlite3.Row) -> Row:
     values = dict(row)
-    return Row(**values | {"asked": json.loads(values["asked"])})
+    return Row(**values | {"asked": json.loads(values["asked"]), "charged": bool(values["charged"])})

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
 from emofuse.encoders.script import script_of
 from emofuse.pipeline.analysis import Analysis
@@ -57,7 +58,8 @@ class Monitor:
         self.media.inc(seconds)
         for stage, each in took.items():
             self.stages.labels(stage).observe(each)
-        self.language.labels(language or script(analysis)).inc()
+        given = None if language is None else language if language in LANGUAGES else "other"  # a caller may say "qqq"
+        self.language.labels(given or script(analysis)).inc()
         for p in analysis.segments:
             self.predictions.labels(p.top[0] if p.top else "none").inc()
             if p.top:

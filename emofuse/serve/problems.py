@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from emofuse.errors import EmofuseError
+from emofuse.files import well_formed
 from emofuse.serve.logs import LOG
 
 
@@ -34,7 +35,8 @@ class RefusedError(Exception):
 
     def __init__(self, status: int, code: str, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
-        self.status, self.code, self.message, self.retry_after = status, code, message, retry_after
+        self.status, self.code, self.retry_after = status, code, retry_after
+        self.message = well_formed(message)  # it may repeat half a character that was sent
 
     def response(self) -> JSONResponse:
         """As it is sent."""

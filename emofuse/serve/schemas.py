@@ -41,7 +41,7 @@ class Options(BaseModel):
     speakers: int | Literal["auto"] | None = Field(None, description="How many people to tell apart by their voices.")
     start: Second | None = Field(None, description="Second of the clip at which what is analysed begins.")
     end: Second | None = Field(None, description="Second of the clip at which it ends.")
-    rate: int | None = Field(None, description="Sampling rate in Hz of the part `audio`.")
+    rate: int | None = Field(None, ge=8_000, le=192_000, description="Sampling rate in Hz of the part `audio`.")
     format: Format = Field("json", description="`full` is JSON without rounding, with embeddings, for emofuse.Client.")
     coverage: float | None = Field(None, gt=0, lt=1, description="Return sets that hold the true class this often.")
     widest: int | None = Field(None, ge=1, description="A set of more classes is empty: the model abstains.")

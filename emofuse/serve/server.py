@@ -20,6 +20,8 @@ from emofuse.serve.receive import HEADERS, check_head
 
 PORT = 8000
 OF_A_STREAM = "the request for a stream cannot be read; it may have 128 headers, of 8,000 bytes each"
+KEPT = 20
+"""Seconds for which a connection waits for the next request to begin; its headers have as long again as the first's."""
 UNREAD = 2.0
 """Seconds for which a body that nobody reads is let in and thrown away, so that its sender can read the answer."""
 
@@ -43,7 +45,7 @@ class Server(uvicorn.Server):
             proxy_headers=False,
             h11_max_incomplete_event_size=HEADERS,
             ws_max_size=1_000_000,
-            timeout_keep_alive=20,
+            timeout_keep_alive=KEPT,
             timeout_graceful_shutdown=round(settings.drain_seconds),
         )
         super().__init__(config)
@@ -120,8 +122,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _bounded_protocol(seconds: float) -> type[H11Protocol]:
-    """HTTP/1.1 that hangs up on a connection which has not sent the headers of its first request in time, or goes on
-    sending a body that was answered without being read. A stream that is opened is on its own from then on."""
+    """HTTP/1.1 that hangs up on a connection which has not sent the headers of a request in time, its first or the
+    next after an answer, or goes on sending a body that was answered without being read. A stream that is opened is on
+    its own from then on."""
 
     class Bounded(H11Protocol):
         def connection_made(self, transport: Any) -> None:
@@ -160,6 +163,13 @@ def _bounded_protocol(seconds: float) -> type[H11Protocol]:
             if self.conn.their_state is h11.SEND_BODY:
                 self.loop.call_later(UNREAD, self._hang_up, self.cycle)
             super().on_response_complete()
+            self._patience.cancel()
+            self._patience = self.loop.call_later(KEPT + seconds, self._leave, self.cycle)
+
+        def _leave(self, cycle: Any) -> None:
+            """Close where no request has begun since an answer: what came of the next is not all of its head."""
+            if self.cycle is cycle and not self.transport.is_closing():
+                self.transport.close()
 
         def _hang_up(self, cycle: Any) -> None:
             """Close, unless the connection has come further than this request."""

@@ -70,15 +70,15 @@ class Service:
         self.streams = Counter[str]()
         """Caller → streams that are open."""
         self._pool = ThreadPoolExecutor(settings.working, "emofuse-request")
-        self.jobs = Jobs(settings.state, settings, self._job) if settings.state is not None else None
-        if self.jobs is not None:
-            self.quotas.restore(*self.jobs.ledger.used())
+        self.jobs: Jobs | None = None
+        if settings.state is not None:
+            self.jobs = Jobs(settings.state, settings, self.quotas, self._job, self._answered)
         self._gauges()
 
     def close(self) -> None:
         """End the threads and delete the private folder; jobs under way are put back."""
         if self.jobs is not None:
-            self.jobs.close(self.quotas.saved())
+            self.jobs.close()
         self._pool.shutdown(cancel_futures=True)
         self.batcher.close()
         self.workspace.close()
@@ -143,8 +143,12 @@ class Service:
                 )
                 work = self.work(wanted, caller)
                 analysis = await self.answer(work, request)
-                self.monitor.answered(analysis, work.seconds, work.stages.took, options.language)
+                self._answered(analysis, work)
                 return Answered(analysis, options, work, work.video.open("rb") if work.video is not None else None)
+
+    def _answered(self, analysis: Analysis, work: Work) -> None:
+        """Count an answer."""
+        self.monitor.answered(analysis, work.seconds, work.stages.took, work.asked.language)
 
     def live(self) -> LiveSession:
         """A session whose answers go through the batcher, as those of requests do."""
@@ -173,13 +177,19 @@ class Service:
     def _job(self, received: Received, row: Row) -> Work:
         """The work of one job; where its caller has no quota left, it waits in no queue: it fails."""
         caller = self.keys.named(row.owner) if self.keys is not None else Caller(row.owner)
+
+        def charge(seconds: float) -> None:
+            if not row.charged and self.jobs is not None:
+                self.quotas.charge(caller, seconds)
+                self.jobs.ledger.charged(row.id)
+
         return Work(
             self.pipeline,
             self.batcher,
             asked(received, read_options(received.fields)),
             self.bounds(self.settings.job_minutes),
             reading=self.reading,
-            charge=lambda seconds: self.quotas.charge(caller, seconds) if row.attempts == 1 else None,
+            charge=charge,
             charge_more=lambda seconds: self.quotas.add(caller, seconds),
             patient=True,
         )

@@ -9,9 +9,12 @@ import pytest
 import soundfile
 
 from emofuse.errors import MediaError
+from emofuse.media.asr import Heard, Transcriber
 from emofuse.media.channels import without_crosstalk
 from emofuse.media.decode import read_audio
 from emofuse.media.reader import segments
+from emofuse.media.segmentation import Span
+from emofuse.types import Word
 
 RATE = 16_000
 CALLERS = ("agent", "customer")
@@ -121,3 +124,21 @@ def test_mono_sound_in_two_channels_is_refused(sentences):
     mono = call(sentences).sum(axis=0)
     with pytest.raises(MediaError, match="the 2 channels of the sound are the same"):
         list(segments(audio=(RATE, np.stack([mono, mono])), channels=["a", "b"]))
+
+
+def test_who_speaks_at_the_same_time_in_the_other_channel_says_words_of_their_own(sentences, monkeypatch):
+    """Both channels speak from the clip's first sample to its last, so that their spans are the same."""
+    length = min(map(len, sentences))
+    sound = np.stack([sentences[0][:length], sentences[1][:length]])
+    heard: list[np.ndarray] = []
+
+    def transcribe(waveform: np.ndarray, model: str, *, language: str | None, start: float) -> Heard:
+        heard.append(waveform)
+        return Heard((Word(f"said{len(heard)}", start, start + 0.1),))
+
+    monkeypatch.setattr("emofuse.media.asr.transcribe", transcribe)
+    transcriber = Transcriber("tiny", None)
+    spans = [Span(0.0, 1.0, "speech", name, channel) for channel, name in enumerate(("agent", "customer"))]
+    found = [transcriber.words(sound[span.channel], span, True).words[0].text for span in spans]
+    assert found == ["said1", "said2"] and not np.array_equal(*heard)
+    assert transcriber.words(sound[1], spans[1], True).words[0].text == "said2" and len(heard) == 2

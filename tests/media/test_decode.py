@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 from dataclasses import replace
@@ -16,6 +17,9 @@ from emofuse.errors import MediaError
 from emofuse.media.clip import open_clip
 from emofuse.media.decode import AudioBlock, VideoFrame, probe, read_audio, stream
 from emofuse.media.formats import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from emofuse.media.limits import UNLIMITED
+from emofuse.media.tracks import AudioTrack, opened_track
+from emofuse.notes import Note
 from emofuse.types import SAMPLE_RATE
 
 WITH_VIDEO = [
@@ -231,6 +235,55 @@ def test_late_audio_starts_at_its_second(make: SimpleNamespace) -> None:
         assert samples.size / SAMPLE_RATE == pytest.approx(3.5, abs=0.1)
         both, _ = split(stream(path))
         np.testing.assert_array_equal(np.concatenate([b.samples for b in both]), samples)
+
+
+@pytest.mark.parametrize("name", ["late.mkv", "late.webm", "late.ts", "late.mp4"])
+def test_a_part_that_was_copied_with_its_timestamps_is_as_long_as_it_is(make: SimpleNamespace, name: str) -> None:
+    times = [60.0 + t for t in make.times(4.0)]
+    path = make.clip(name, sound=make.tone(4.0), sound_start=60.0, pictures=make.picture, times=times)
+    assert probe(path).duration == pytest.approx(4.0, abs=0.1)
+    notes: list[str] = []
+    sound, pictures = split(stream(path, notes=notes))
+    assert sum(b.samples.size for b in sound) / SAMPLE_RATE == pytest.approx(4.0, abs=0.1)
+    assert pictures[0].time == pytest.approx(0.0, abs=0.1) and not notes
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".mpg", ".ogg", ".opus"])
+def test_files_joined_end_to_end_are_heard_and_seen_to_their_end(make: SimpleNamespace, suffix: str) -> None:
+    seen = suffix in (".ts", ".mpg")
+    parts = []
+    for number, (seconds, frequency) in enumerate([(4.0, 440.0), (3.0, 880.0), (2.0, 220.0)]):
+        how = {"pictures": make.picture, "times": make.times(seconds)} if seen else {}
+        parts.append(make.clip(f"{number}{suffix}", sound=make.tone(seconds, frequency=frequency), **how).read_bytes())
+    path = make.clip(f"first{suffix}", sound=make.tone(1.0)).with_name(f"joined{suffix}")
+    path.write_bytes(b"".join(parts))
+    notes: list[Note] = []
+    sound, pictures = split(stream(path, notes=notes))
+    samples = np.concatenate([b.samples for b in sound])
+    assert samples.size / SAMPLE_RATE == pytest.approx(9.0, abs=0.2)
+    for second, frequency in ((1.0, 440), (5.5, 880), (8.0, 220)):
+        part = samples[round(second * SAMPLE_RATE) :][:8000]
+        assert np.abs(np.fft.rfft(part)).argmax() * 2 == pytest.approx(frequency, abs=5)
+    assert [(note.code, note.values["count"]) for note in notes] == [("timestamps_restart", 2)] * (1 + seen)
+    if seen:
+        times = [picture.time for picture in pictures]
+        assert times == sorted(times) and len(times) == 225 and times[-1] == pytest.approx(9.0, abs=0.2)
+        few = [item for item in stream(path, frame_interval=1.0) if isinstance(item, VideoFrame)]
+        assert [round(picture.time) for picture in few] == list(range(9))
+
+
+def test_a_frame_that_strays_does_not_take_the_others_along(make: SimpleNamespace) -> None:
+    """One timestamp of many lies four seconds back: it alone is out of place."""
+    path = make.clip("stray.mkv", sound=make.tone(8.0))
+    track = AudioTrack(opened_track(contextlib.ExitStack(), path, "audio"), 0.0, None, UNLIMITED)
+    base = track.stream.time_base
+    times = []
+    for number in range(80):
+        time = number / 10 - (4.0 if number == 50 else 0.0)
+        times.append(track.when(SimpleNamespace(pts=round(time / base))))
+        track.reached = max(track.reached, times[-1] + 0.1)
+    assert times[:50] + times[51:] == pytest.approx([n / 10 for n in range(80) if n != 50], abs=0.02)
+    assert track.joints == 0 and track.joined == 0.0
 
 
 def test_late_video_keeps_its_distance_to_the_sound(make: SimpleNamespace) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -341,3 +343,35 @@ def test_long_cues_are_cut_where_a_word_begins() -> None:
     assert cue_spans([Cue("no time")]) == []
     late, early = Cue("late", 4.0, 6.0), Cue("early", 0.0, 2.0)
     assert [s.start for s in cue_spans([late, early])] == [0.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("words", "start", "end"),
+    [("music playing", 0.0, 600.0), ("Well then", 0.0, 30.0), ("♪", 5.0, 125.0), ("a b c", 1.0, 61.0), ("", 0.0, 45.0)],
+)
+def test_no_span_is_much_longer_than_the_longest_however_few_its_words(words: str, start: float, end: float) -> None:
+    found = cue_spans([Cue(words, start, end)])
+    assert all(span.length <= 15.0 for span in found)
+    assert found[0].start == start and found[-1].end == end
+    assert all(a.end == b.start for a, b in pairwise(found))
+    reader = CueReader([Cue(words, start, end)])
+    assert [w.text for span in found for w in reader.words(span)] == words.split()
+
+
+@pytest.mark.parametrize(
+    ("cue", "end", "said"),
+    [
+        (Cue("I never want to see you again.", 2.5, 6.5), 4.0, ["I never want to see you again."]),
+        (Cue("No!", 2.9, 6.0), 4.0, ["No!"]),
+        (Cue("one two three four five six", 0.0, 24.0), 16.0, ["one two", "three four five six"]),
+        (Cue("within", 1.0, 2.0), 4.0, ["within"]),
+    ],
+)
+def test_words_of_a_cue_that_outlasts_the_clip_are_said_before_its_end(cue: Cue, end: float, said: list[str]) -> None:
+    spans, reader = cue_spans([cue]), CueReader([cue])
+    within = [replace(span, end=min(span.end, end)) for span in spans if span.start < end]
+    before = [reader.words(span) for span in within[:-1]]
+    reader.end_at(end)
+    found = [*before, reader.words(within[-1])]
+    assert [" ".join(word.text for word in words) for words in found if words] == said
+    assert all(word.end <= end + 1e-9 for word in found[-1])

@@ -19,7 +19,7 @@ from emofuse.serve.problems import RefusedError
     "address",
     ["127.0.0.1", "10.0.0.1", "192.168.1.1", "172.16.0.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1",
      "::1", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "2002:7f00:1::", "::",
-     "64:ff9b::10.0.0.1", "255.255.255.255"],
+     "64:ff9b::10.0.0.1", "255.255.255.255", "fec0::2", "3fff::1"],
 )  # fmt: skip
 def test_no_address_of_a_private_network_is_public(address):
     assert not is_public(ipaddress.ip_address(address))
@@ -111,6 +111,19 @@ def test_a_name_is_resolved_once_and_that_address_is_asked(server, tmp_path, mon
     part = in_loop(fetch(f"http://rebinding.example:{port}/a.txt", tmp_path, 1000, 10, allowed=loopback))
     assert part.path.read_bytes() == b"i am so happy!"
     assert asked.count("rebinding.example") == 1
+
+
+@pytest.mark.parametrize("name", ["bücher.example", "BÜCHER.example"])
+def test_a_name_of_other_letters_is_asked_by_its_ascii_form(server, tmp_path, monkeypatch, in_loop, name):
+    port, hosts = int(server.rpartition(":")[2]), []
+
+    async def getaddrinfo(self, host, port, **_):
+        return [(2, 1, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(asyncio.base_events.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(Files, "log_message", lambda self, *_: hosts.append(self.headers["Host"]))
+    part = in_loop(fetch(f"http://{name}:{port}/a.txt", tmp_path, 1000, 10, allowed=loopback))
+    assert part.path.read_bytes() == b"i am so happy!" and hosts == [f"xn--bcher-kva.example:{port}"]
 
 
 def test_addresses_are_taken_only_where_the_service_says_so(serve, running, server, monkeypatch):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import random
 import socket
 import struct
 import tarfile
+import time
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -247,6 +249,61 @@ def test_a_head_in_one_piece_is_measured_as_it_was_sent(running, target, headers
             reply += more
     assert reply.split(b" ")[1] == str(status).encode(), reply[:200]
     assert (b'"code":"too_large"' in reply) == (status == 431)
+
+
+def test_a_request_that_follows_an_answer_and_never_ends_is_hung_up_on(serve, monkeypatch):
+    monkeypatch.setattr("emofuse.serve.server.KEPT", 1)
+    running = serve(header_seconds=1.5)
+    host, port = running.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        for _ in range(2):  # what is sent whole is answered, however often
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert connection.recv(4000).startswith(b"HTTP/1.1 200")
+            time.sleep(0.5)
+        began = time.monotonic()
+        connection.sendall(b"G")
+        assert connection.recv(4000) == b"" and 0.5 < time.monotonic() - began < 10
+
+
+HALF = "\ud800"
+"""Half a character, as JSON may hold it."""
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"acts": json.dumps([{"name": HALF, "do": "x"}])}, 422),
+        ({"acts": json.dumps([{"name": "😀", "do": "soothe", "when": {"emotion": ["joy"]}}])}, 200),
+        ({"labels": json.dumps([HALF, "relieved"])}, 200),
+        ({"labels": json.dumps({"relieved": [HALF]})}, 200),
+        ({"rules": json.dumps({HALF: 1})}, 422),
+        ({"speaker": HALF}, 422),
+        ({"context": json.dumps([HALF])}, 422),
+        ({HALF: "x"}, 422),
+    ],
+)
+def test_half_a_character_anywhere_is_answered_and_ends_nobodys_jobs(serve, tmp_path, fields, status):
+    running = serve(state=tmp_path / "state")
+    sent = {"content": json.dumps({"text": "so sad", **fields}), "headers": {"Content-Type": "application/json"}}
+    reply = running.client.post("/v1/analyze", **sent)
+    assert reply.status_code == status, reply.text
+    for _ in range(2):
+        reply = running.client.post("/v1/jobs", **sent)
+        job = {"state": "failed"} if reply.status_code == 422 else reply.json()
+        end = time.monotonic() + 60
+        while job["state"] in ("queued", "running"):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+            job = running.client.get(f"/v1/jobs/{job['id']}").json()
+        assert job["state"] == ("done" if status == 200 else "failed")
+
+
+@pytest.mark.parametrize("rate", ["9" * 400, "0", "-1", "7999"])
+def test_a_rate_that_no_sound_has_is_refused(running, wav, rate):
+    out = io.BytesIO()
+    np.save(out, np.zeros(16_000, np.int16))
+    reply = running.client.post("/v1/analyze", files={"audio": out.getvalue()}, data={"rate": rate})
+    assert reply.status_code == 422 and "'rate'" in reply.json()["error"]["message"]
 
 
 def test_an_array_of_another_kind_than_it_says_is_refused(running):

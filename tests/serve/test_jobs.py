@@ -133,6 +133,103 @@ def test_answers_are_forgotten_after_their_time_and_quotas_are_kept(tmp_path):
     assert ledger.used() == (6, {"bob": 1.5})
 
 
+def test_a_job_that_is_put_back_is_charged_once(serve, pipeline, tmp_path):
+    """A service that is stopped while a job is under way, and begun again with what had been used."""
+    from emofuse.serve.app import create_app
+    from emofuse.serve.server import serving
+    from emofuse.serve.settings import Settings
+
+    settings, words = Settings(state=tmp_path / "state", quota=15.0), "so sad " * 20
+    release, begun = threading.Event(), threading.Event()
+    app = create_app(pipeline, settings)
+    with serving(app) as url:
+        app.state.service.batcher.call(lambda: (begun.set(), release.wait(60)))
+        begun.wait(20)
+        job = httpx.post(f"{url}/v1/jobs", json={"text": words}, timeout=60).json()["id"]
+        ledger = app.state.service.jobs.ledger
+        wait_for(lambda: (row := ledger.get(job, "127.0.0.1")) is not None and row.charged)
+        threading.Timer(0.5, release.set).start()
+    running = serve(state=tmp_path / "state", quota=15.0)
+    assert until_done(running, job)["state"] == "done"
+    assert running.service.quotas.saved()[1] == {"127.0.0.1": pytest.approx(len(words.strip()) / 15, abs=0.2)}
+
+
+def test_an_error_that_nobody_expects_ends_no_job_but_its_own(serve, tmp_path, monkeypatch):
+    monkeypatch.setattr("emofuse.serve.jobs.AGAIN", 0.05)
+    running = serve(state=tmp_path / "state")
+    fail, failed = running.service.jobs.ledger.finish, []
+
+    def finish(job: str, answer: str) -> bool:
+        if not failed:
+            failed.append(job)
+            raise UnicodeEncodeError("utf-8", "x", 0, 1, "as sqlite raises it")
+        return fail(job, answer)
+
+    monkeypatch.setattr(running.service.jobs.ledger, "finish", finish)
+    jobs = [running.client.post("/v1/jobs", json={"text": "sad"}).json()["id"] for _ in range(2)]
+    assert [until_done(running, job)["state"] for job in jobs] == ["failed", "done"] and failed
+
+
+SECRET = "the moonlight sonata is what I played"
+
+
+def test_what_was_asked_is_kept_until_the_job_has_ended_and_nowhere_after(serve, tmp_path):
+    state = tmp_path / "state"
+    running = serve(state=state)
+    release, begun = threading.Event(), threading.Event()
+    running.service.batcher.call(lambda: (begun.set(), release.wait(60)))
+    begun.wait(20)
+    job = running.client.post("/v1/jobs", json={"text": "sad", "context": json.dumps([SECRET])}).json()["id"]
+
+    def held() -> bool:
+        return any(SECRET.encode() in path.read_bytes() for path in state.glob("jobs.sqlite3*"))
+
+    assert held()
+    release.set()
+    until_done(running, job)
+    wait_for(lambda: not held(), 10)
+    assert running.client.delete(f"/v1/jobs/{job}").status_code == 204
+    modes = {path.name: path.stat().st_mode & 0o077 for path in state.glob("jobs.sqlite3*")}
+    assert "jobs.sqlite3" in modes and set(modes.values()) == {0}
+    assert b"overall" not in b"".join(path.read_bytes() for path in state.glob("jobs.sqlite3*"))
+
+
+def test_while_a_job_takes_long_old_answers_go_and_what_was_used_is_kept(serve, tmp_path, monkeypatch):
+    monkeypatch.setattr("emofuse.serve.jobs.EXPIRY", 0.05)
+    running = serve(state=tmp_path / "state", jobs_kept=1.5 / 3600, quota=1000.0)
+    first = running.client.post("/v1/jobs", json={"text": "so sad " * 15}).json()["id"]
+    until_done(running, first)
+    release, begun = threading.Event(), threading.Event()
+    running.service.batcher.call(lambda: (begun.set(), release.wait(60)))
+    begun.wait(20)
+    second = running.client.post("/v1/jobs", json={"text": "sad"}).json()["id"]
+    wait_for(lambda: running.client.get(f"/v1/jobs/{first}").status_code == 404, 20)
+    wait_for(lambda: sum(running.service.jobs.ledger.used()[1].values()) > 6, 20)
+    assert running.client.get(f"/v1/jobs/{second}").json()["state"] == "running"
+    release.set()
+
+
+def test_a_ledger_of_before_is_taken_up(tmp_path):
+    path = tmp_path / "jobs.sqlite3"
+    ledger = Ledger(path)
+    jobs = [ledger.add("ann", {"fields": {"text": text}, "files": {}}) for text in ("first", "second", "third")]
+    ledger.begin()
+    ledger.finish(jobs[0], "{}")
+    ledger.begin()
+    with ledger._lock:
+        ledger._db.executescript(
+            "UPDATE jobs SET asked='{\"fields\": {}}'; ALTER TABLE jobs DROP COLUMN charged; PRAGMA user_version=1"
+        )
+    ledger.close()
+    ledger = Ledger(path)
+    assert [(row := ledger.get(job, "ann")).charged for job in jobs] == [True, True, False] and row is not None
+    assert ledger.get(jobs[0], "ann").asked == {} and ledger.get(jobs[2], "ann").asked == {"fields": {}}
+    assert ledger.recover() == [] and ledger.begin().id == jobs[1]
+    ledger.close()
+    with contextlib.closing(Ledger(path)) as again:
+        assert again.count("running") == 1
+
+
 def pages(ledger: Ledger, most: int | None = None) -> int:
     """How many pages the file of a ledger has; `most`: it may have no more, as on a full disk."""
     with ledger._lock:

@@ -59,6 +59,25 @@ def test_a_file_without_a_key_is_refused_and_a_name_is_taken_once(tmp_path):
         add_key(tmp_path / "other", "a b")
 
 
+@pytest.mark.parametrize("quota", [1e6, 123456.78, 86_400_000.0, 0.5])
+def test_a_quota_is_written_as_it_is_read(tmp_path, quota):
+    path = tmp_path / "keys"
+    path.write_text("# the calls of the support line\n")
+    key = add_key(path, "ann", quota)
+    assert KeyRing.read(path).caller(key).quota == quota and path.read_text().startswith("# the calls")
+
+
+def test_what_is_no_quota_or_no_file_of_keys_is_refused(tmp_path):
+    for quota in (float("inf"), float("nan"), 0.0, -1.0):
+        with pytest.raises(EmofuseError, match="give a number above 0"):
+            add_key(tmp_path / "keys", "ann", quota)
+    (tmp_path / "latin").write_bytes(b"\xe4nn\n")
+    for path in (tmp_path, tmp_path / "latin"):
+        with pytest.raises(EmofuseError, match="cannot read the keys"):
+            add_key(path, "ann")
+    assert not (tmp_path / "keys").exists()
+
+
 def test_nobody_without_a_key_is_answered_and_their_body_is_not_read(serve, tmp_path):
     path = tmp_path / "keys"
     key = add_key(path, "ann")

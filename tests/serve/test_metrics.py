@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -54,6 +55,26 @@ def test_an_error_that_nobody_expects_is_an_answer_like_any_other_and_counted_as
     told = [record.fields for record in caplog.records if record.getMessage() == "request"]
     assert [(each["route"], each["status"]) for each in told] == [("/v1/analyze", 500)]
     assert sum(record.getMessage() == "failure" for record in caplog.records) == 1
+
+
+def test_languages_that_a_caller_makes_up_are_one_series(serve, tmp_path):
+    running = serve(state=tmp_path / "state")
+    for language in ("qqq", "zzx", "de"):
+        assert running.analyze(text="sad", language=language).status_code == 200
+    found = read(running)
+    counted = {key[1]: value for key, value in found.items() if key[0] == "emofuse_language_total"}
+    assert counted == {"other": 2, "de": 1}
+
+
+def test_jobs_are_counted_as_other_answers_are(serve, tmp_path):
+    running = serve(state=tmp_path / "state")
+    job = running.client.post("/v1/jobs", json={"text": "i am so happy!", "language": "en"}).json()["id"]
+    end = time.monotonic() + 60
+    while running.client.get(f"/v1/jobs/{job}").json()["state"] != "done":
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    found = read(running)
+    assert found["emofuse_language_total", "en"] == 1 and found["emofuse_confidence_count",] == 1
 
 
 def test_drift_is_measured_against_the_checkpoints_reference(serve, pipeline, tmp_path):
