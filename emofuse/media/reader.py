@@ -254,9 +254,8 @@ class SegmentReader:
         start = self.clip.stretch.start
         if start and not self.end:
             raise MediaError(f"start is {start:g} s, and the clip ends before that; give seconds within it")
-        late = self.cutter.finish(self.end)
         self.cues.end_at(self.end)
-        if late:
+        if late := self.cutter.finish(self.end):
             self.notes.append(Note("cues_after_end", count=late, end=float(start + self.end)))
         yield from self._due()
 
