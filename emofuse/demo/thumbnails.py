@@ -12,11 +12,14 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from emofuse.media.decode import VideoFrame, stream
+from emofuse.media.faces.collect import FaceOptions, faces_in_image
 from emofuse.media.image import read_image
 from emofuse.types import FaceTrack, Segment
 
 LONGEST = 640
 """Pixels of a still's longer side."""
+MOST = 1000
+"""Faces of a picture that are blurred."""
 Box = tuple[int, Float[np.ndarray, "4"]]
 """A person, and x, y, width, height in pixels of the source."""
 
@@ -60,7 +63,7 @@ def still(rgb: UInt8[np.ndarray, "h w 3"], boxes: Sequence[Box], time: float, bl
     scale = min(1.0, LONGEST / max(height, width))
     small = cv2.resize(rgb, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA)
     if blur:
-        for _, box in boxes:
+        for box in [*(box for _, box in boxes), *_everybody(rgb)]:
             blur_face(small, box * scale)
     done, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 82])
     assert done
@@ -71,6 +74,11 @@ def still(rgb: UInt8[np.ndarray, "h w 3"], boxes: Sequence[Box], time: float, bl
         "src": f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}",
         "boxes": [{"person": who, "box": share(box, width, height)} for who, box in boxes],
     }
+
+
+def _everybody(rgb: UInt8[np.ndarray, "h w 3"]) -> list[Float[np.ndarray, "4"]]:
+    """Every face that is found in this very picture: who was cropped was so at other moments, and not everybody was."""
+    return [track.boxes[0] for track in faces_in_image(rgb, options=FaceOptions(most_people=MOST))]
 
 
 def share(box: Float[np.ndarray, "4"], width: int, height: int) -> list[float]:

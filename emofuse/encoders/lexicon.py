@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 LEXICON_FEATURES = ("valence", "booster", "negation", "capitals", "exclamation", "compound")
 _GERMAN = frozenset(
     {
-        "aber", "auch", "auf", "bei", "bin", "das", "dass", "daß", "dem", "den", "der", "des", "dich", "dir", "ein",
-        "eine", "einen", "es", "für", "haben", "hat", "ich", "ihr", "im", "ist", "kein", "keine", "mich", "mir", "mit",
-        "nach", "nicht", "noch", "nur", "sich", "sie", "sind", "und", "von", "wie", "wir", "wird", "zu", "zum", "zur",
+        "aber", "auch", "auf", "bei", "das", "dass", "daß", "dem", "der", "des", "dich", "ein", "eine", "einen", "für",
+        "haben", "ich", "ihr", "ist", "kein", "keine", "mich", "mir", "nach", "nicht", "noch", "nur", "sich", "sie",
+        "sind", "und", "wie", "wir", "wird", "zu", "zum", "zur",
     }
 )  # fmt: skip
 """Words of German that English lacks: in a German text `die` and `war` are no deaths and wars."""
+_PERHAPS_GERMAN = frozenset({"bin", "den", "dir", "es", "hat", "im", "mit", "von"})
+"""Words that English has too, or is written with ("im so happy"): two of them are German."""
 _PUNCTUATION = ".,!?;:'\"()[]…“”‘’"
 _MARKS = _PUNCTUATION + "，。！？、；：「」"
 """What may stand about a word of one's own."""
@@ -112,8 +114,9 @@ def _known(words: Sequence[str]) -> np.ndarray:
 
 
 def is_german(words: Sequence[str]) -> bool:
-    """Whether a word among them is one of German that English lacks."""
-    return any(word.strip(_PUNCTUATION).lower() in _GERMAN for word in words)
+    """Whether a word among them is one of German that English lacks, or two may be."""
+    bare = {word.strip(_PUNCTUATION).lower() for word in words}
+    return bool(bare & _GERMAN) or len(bare & _PERHAPS_GERMAN) > 1
 
 
 def word_valence(word: str) -> float:

@@ -191,9 +191,9 @@ class Work:
         with self.stages.of("model"):
             result = run.result()
         self._settle(result.duration)
+        result = result if self.asked.mask is None else result.masked(self.asked.mask)
         if self.asked.render:
             self._render(result)
-        result = result if self.asked.mask is None else result.masked(self.asked.mask)
         result = replace(result, source=self.asked.name, notes=tuple(_renamed(n, self.asked) for n in result.notes))
         return result if self.asked.coverage is None else result.at_coverage(self.asked.coverage, self.asked.widest)
 

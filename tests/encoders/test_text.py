@@ -229,6 +229,23 @@ def test_the_model_that_ships_says_which_words_it_cannot_read(said):
         assert not any("script" in note for note in model(text=known).notes)
 
 
+@pytest.mark.parametrize(
+    ("text", "speaks"),
+    [
+        ("im so happy", True),
+        ("I love my hat", True),
+        ("this den is horrible", True),
+        ("throw it in the bin, it is awful", True),
+        ("I hate this from MIT", True),
+        ("Bin im Garten, alles gut", False),
+        ("Es hat Spaß gemacht, super", False),
+        ("Ich hasse das, war die Hölle", False),
+    ],
+)
+def test_english_words_that_german_has_too_do_not_silence_the_lexicon(text, speaks):
+    assert lexicon_features(text.split())[:, 0].any() == speaks
+
+
 def test_the_english_lexicon_is_silent_in_german():
     assert lexicon_features(["Die", "war", "nett"]).any()
     assert not lexicon_features(["Die", "war", "nicht", "nett!"]).any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 
 from emofuse.batch import collate
@@ -48,8 +50,9 @@ def export(
 
     With `int8` (encoders only) `examples` calibrate each encoder whose modality they have: some hundred segments of a
     dev split. With `beside` the graphs hold no weights but read them from model.safetensors, which is kept beside them
-    as it is stored. `source` is the model's own folder, whose card and report are copied. Raises EmofuseError for a
-    format that is not there, and for a modality without an example to calibrate it on.
+    as it is stored. `source` is the model's own folder, whose card and report are copied. What else a folder holds of
+    this very model stays in it; nothing of another does. Raises EmofuseError for a format that is not there, and for a
+    modality without an example to calibrate it on.
     """
     if format not in ENDINGS:
         raise EmofuseError(f"no format {format!r}; valid: {', '.join(ENDINGS)}")
@@ -63,13 +66,15 @@ def export(
     lacking = [m for m in model.modalities if int8 and not any(m in segment.present for segment in examples)]
     if lacking:
         raise EmofuseError(f"no example has {', '.join(lacking)}: 8 bits are calibrated on examples of every modality")
-    folder, parts = Path(folder), graphs(model, collate([model.prepare(spoken(s)) for s in (1, 2)]), format != "torch")
-    with replacing_folder(folder, keep=lambda old: old.name != format) as building:  # other formats' graphs stay
+    folder, mark = Path(folder), fingerprint(model)
+    stays = _holds(folder, mark)  # then other formats' graphs do, and weights
+    parts = graphs(model, collate([model.prepare(spoken(s)) for s in (1, 2)]), format != "torch")
+    with replacing_folder(folder, keep=lambda old: stays and old.name != format) as building:
         _describe(model, building, source, weights=beside)
         arrays = checkpoint_arrays(building) if beside else {}
         told: dict[str, Any] = {"format": format, "precision": "int8" if int8 else "float32"}
         told |= {"examples": len(examples) if int8 else 0, "supported": _supported(model), "graphs": {}}
-        told["parameters"] = model.size
+        told |= {"parameters": model.size, "model": mark}
         told |= {"small": small_hash(arrays)} if beside else {}
         (building / format).mkdir()
         for graph in parts:
@@ -81,6 +86,29 @@ def export(
             told["graphs"][graph.name] = named | ({"weights": leave_out(target, arrays)} if beside else {})
         (building / format / MANIFEST).write_text(json.dumps(told, indent=2) + "\n", "utf-8")
     return folder
+
+
+def fingerprint(model: EmotionModel) -> str:
+    """Sixteen hexadecimal digits of all weights: two models have the same if they answer the same."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        array = np.ascontiguousarray(tensor.detach().cpu().float().numpy())
+        digest.update(f"{name} {array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _holds(folder: Path, mark: str) -> bool:
+    """Whether a folder holds nothing but the model of a fingerprint, as far as its weights, or else its graphs, say."""
+    if (folder / WEIGHTS).is_file():
+        try:
+            return fingerprint(EmotionModel.from_pretrained(folder)) == mark
+        except EmofuseError:
+            return False
+    told = [folder / format / MANIFEST for format in ENDINGS]
+    try:
+        return all(json.loads(path.read_text("utf-8")).get("model") == mark for path in told if path.is_file())
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def _supported(model: EmotionModel) -> dict[str, list[str]]:

@@ -35,7 +35,7 @@ DAMAGED = (OSError, ValueError, EOFError, KeyError, RuntimeError, struct.error, 
 """What reading a file that is no whole npz may raise."""
 TRACK = ("crops", "times", "boxes", "quality")
 LIBRARIES = ("torch", "transformers", "tokenizers", "timm", "av", "librosa", "opencv-python-headless", "numpy")
-PREPROCESSING = 5
+PREPROCESSING = 6
 """Version of what comes of the same media and words; a change of it makes every entry of a cache a miss.
 
 Raise it whenever decoding, face detection or an encoder's `prepare` gives other values than before: a test holds the

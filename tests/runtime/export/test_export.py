@@ -193,3 +193,19 @@ def test_eight_bits_keep_the_answers_on_a_dev_split(backend, repository, corpora
     one, other = answers(model), answers(eight)
     assert (one == other).mean() >= 0.98
     assert (one == truth[100:]).mean() - (other == truth[100:]).mean() <= 0.01
+
+
+@pytest.mark.slow
+def test_a_folder_of_another_model_keeps_nothing_of_it(spectral, pooled, make_segment, tmp_path):
+    other = EmotionModel.from_pretrained(pooled.save_pretrained(tmp_path / "other"), lean=True)
+    deploy = export(other, tmp_path / "deploy", "onnx", beside=True)
+    export(other, deploy, "torch")
+    assert {"onnx", "torch", "model.safetensors"} <= {path.name for path in deploy.iterdir()}
+    export(EmotionModel.from_pretrained(tmp_path / "other"), deploy, "onnx")  # the same, read another way
+    assert (deploy / "torch").is_dir() and (deploy / "model.safetensors").is_file()
+    export(spectral, deploy, "onnx")
+    assert not (deploy / "torch").exists() and not (deploy / "model.safetensors").exists()
+    export(spectral, deploy, "torch")
+    assert (deploy / "onnx").is_dir()
+    segments = [make_segment(seed) for seed in range(3)]
+    assert largest_difference(emofuse.load(deploy, backend="onnx").model, spectral, segments) <= 1e-4
