@@ -23,6 +23,8 @@ LONGEST, SHORTEST = 300, 60
 """Frames a stretch of one voice has at most, and at least to be heard for who it is."""
 APART = 3.6
 """Distance of the means of two voices, in spreads within a speaker, from which they are two and not one."""
+MOST_LINKED = 2000
+"""Stretches that are linked with one another, some fifty minutes of talk: 16 MB of distances."""
 LEAST = 2.0
 """Seconds of a voice that is counted."""
 
@@ -90,16 +92,13 @@ def _between(one: Stretch, other: Stretch) -> float:
 
 
 def _clustered(points: np.ndarray, seconds: np.ndarray, speakers: Count) -> np.ndarray:
-    from sklearn.cluster import AgglomerativeClustering
-
     lengths = np.linalg.norm(points, axis=1, keepdims=True)
     if not lengths.all():  # as the mean to the bit: a sound that repeats itself, which has no direction
         return np.zeros(len(points), int)
     directions = points / (lengths + 1e-12)
 
     def labels(count: int) -> np.ndarray:
-        found = AgglomerativeClustering(count, metric="cosine", linkage="average").fit_predict(directions)
-        return _settled(directions, seconds, found)
+        return _settled(directions, seconds, _linked(directions, count))
 
     if speakers != "auto":
         return labels(min(speakers, len(points)))
@@ -110,6 +109,20 @@ def _clustered(points: np.ndarray, seconds: np.ndarray, speakers: Count) -> np.n
             break
         chosen = found
     return chosen
+
+
+def _linked(directions: np.ndarray, count: int) -> np.ndarray:
+    """The group of each direction by average linkage, which takes memory by the square of what it links: of very many,
+    some at equal distances are linked, and the others go to the nearest mean."""
+    from sklearn.cluster import AgglomerativeClustering
+
+    some = directions[:: -(-len(directions) // MOST_LINKED)]
+    found = AgglomerativeClustering(min(count, len(some)), metric="cosine", linkage="average").fit_predict(some)
+    if len(some) == len(directions):
+        return found
+    means = np.stack([some[found == group].mean(axis=0) for group in range(found.max() + 1)])
+    means /= np.linalg.norm(means, axis=1, keepdims=True) + 1e-12
+    return (directions @ means.T).argmax(axis=1)
 
 
 def _closest(points: np.ndarray, seconds: np.ndarray, labels: np.ndarray) -> float:

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.cluster import AgglomerativeClustering
 
 from emofuse.errors import MediaError, MissingExtraError
 from emofuse.media.audio import BLOCK, AudioBlock
@@ -45,6 +46,21 @@ def same(found: np.ndarray, truth: list[int]) -> bool:
 def test_stretches_of_a_voice_are_together(speakers):
     truth = [0, 1, 0, 2, 1, 2, 0, 1, 2, 0, 1, 2]
     assert same(grouped(stretches(*truth), speakers), truth)
+
+
+@pytest.mark.parametrize("speakers", [3, "auto"])
+def test_of_very_many_stretches_few_are_linked_and_all_are_told_apart(speakers, monkeypatch):
+    monkeypatch.setattr("emofuse.media.voices.diarise.MOST_LINKED", 40)
+    linked, fit = [], AgglomerativeClustering.fit_predict
+
+    def fit_predict(self, points, y=None):
+        linked.append(len(points))
+        return fit(self, points, y)
+
+    monkeypatch.setattr(AgglomerativeClustering, "fit_predict", fit_predict)
+    truth = [random.Random(i).randrange(3) for i in range(500)]
+    assert same(grouped(stretches(*truth), speakers), truth)
+    assert max(linked) <= 40
 
 
 def test_one_voice_is_one():
