@@ -102,7 +102,7 @@ def batch(
         embeddings=embeddings,
         formats=tuple(sorted(set(formats or ()))),
     )
-    named = {name for name in context.params if context.get_parameter_source(name).name == "COMMANDLINE"}  # type: ignore[union-attr]
+    named = set(opt.named(context))
     carrier = Carrier(workers, share(shard), ray is not None, None if ray == HERE else ray, gpus, memory)
     job = _job(out, inputs or [], given, named if resume else None, sidecars)
     try:

@@ -99,6 +99,13 @@ Overrides = Annotated[
 ]
 
 
+def named(context: typer.Context) -> dict[str, str]:
+    """Parameter → its option, of those that stand on the command line."""
+    source, params = context.get_parameter_source, context.command.params
+    given = {name for name in context.params if source(name).name == "COMMANDLINE"}  # type: ignore[union-attr]
+    return {each.name: each.opts[0] for each in params if each.name in given}
+
+
 def labels_of(given: str | None) -> Path | list[str]:
     """Words of a list with commas, or the path of a table, as `load` takes them."""
     table = given is not None and given.lower().endswith(".csv")

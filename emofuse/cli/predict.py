@@ -12,7 +12,7 @@ import typer
 from emofuse.cli import options as opt
 from emofuse.cli.growing import check_parts, written
 from emofuse.cli.outputs import Outputs, complain, put, written_to_stdout
-from emofuse.cli.tables import TableJob
+from emofuse.cli.tables import TableJob, check_options
 from emofuse.errors import EmofuseError, MediaError, check_coverage
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ SOME_FAILED = 3
 
 
 def predict(
+    call: typer.Context,
     clips: Annotated[
         list[Path] | None,
         typer.Argument(metavar="CLIP…", help="Videos, recordings, pictures, texts, or folders of them; - is stdin."),
@@ -92,17 +93,19 @@ def predict(
     Of several clips, JSON and CSV hold all; captions and timelines then go to a folder, a file a clip. What is done is
     written at once: a run that is killed leaves it in PATH.part (of CSV on stdout, all rows come at the end).
     """
+    check_options(call)
     if coverage is not None:
         check_coverage(coverage, "--coverage")
+    hidden = (opt.listed(mask_names) or ()) if mask or mask_names is not None else None
     if text_column is not None:
         from emofuse.pipeline.tables import Columns
 
         columns = Columns(text_column, id_column, speaker_column, dialogue_column)
-        job = TableJob(_one_table(clips), columns, csv or "-", prefix, coverage)
+        job = TableJob(_one_table(clips), columns, csv or "-", prefix, coverage, hidden, batch_size)
         job.check()
         from emofuse.pipeline.pipeline import load
 
-        job.run(load(model, device=device, acts=acts or (), rules=rules, labels=opt.labels_of(labels)))
+        job.run(load(model, device=device, rules=rules, labels=opt.labels_of(labels)))
         return
     several = bool(clips) and (len(clips) > 1 or _is_folder(clips[0]))
     each = {".srt": srt, ".vtt": vtt, ".rttm": rttm, ".TextGrid": textgrid, ".eaf": eaf}
@@ -124,8 +127,8 @@ def predict(
     words = {"text": text, "transcript": transcript, **talk}
     how: Reading = {"batch_size": batch_size, "sidecars": sidecars, "progress": True}
     answers = _many(pipeline, sources, talk, how) if several else _one(pipeline, sources, words, how)
-    if mask or mask_names is not None:
-        answers = ((source, _masked(found, opt.listed(mask_names) or [])) for source, found in answers)
+    if hidden is not None:
+        answers = ((source, _masked(found, hidden)) for source, found in answers)
     raise typer.Exit(_follow(answers, outputs, coverage, widest))
 
 

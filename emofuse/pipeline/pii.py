@@ -52,6 +52,15 @@ def masked(words: Sequence[Word], names: Sequence[str] | str = ()) -> tuple[Word
     return tuple(found)
 
 
+def masked_text(text: str, names: Sequence[str] | str = ()) -> str:
+    """A text with what `masked` masks in its words; spaces and lines between words stay. Raises MediaError as that."""
+    words = list(re.finditer(r"\S+", text))
+    places = [place for word in words for place in range(word.start(), word.end() + 1)]
+    for start, end, kind in reversed(list(_spans(" ".join(word[0] for word in words), _listed(names)))):
+        text = f"{text[: places[start]]}[{kind}]{text[places[end - 1] + 1 :]}"
+    return text
+
+
 def _listed(names: object) -> tuple[str, ...]:
     listed = [names] if isinstance(names, str) else list(names) if isinstance(names, Iterable) else [names]
     if not all(isinstance(name, str) for name in listed):

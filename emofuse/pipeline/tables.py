@@ -53,23 +53,36 @@ def is_table(path: Path) -> bool:
 
 
 def predict_table(
-    pipeline: Pipeline, path: Path, columns: Columns, *, prefix: str = PREFIX, coverage: float | None = None
+    pipeline: Pipeline,
+    path: Path,
+    columns: Columns,
+    *,
+    prefix: str = PREFIX,
+    coverage: float | None = None,
+    batch_size: int = 16,
 ) -> tuple[list[str], Iterator[Row]]:
     """The columns, and each row of a table with what is predicted of its text, as soon as it is known.
 
     As many rows are held as `predict_iter` takes at a time. A row that cannot be predicted has its reason in
     `{prefix}error`, and empty cells. Raises `DataError` for a file that is no table or lacks a column.
     """
-    return predict_rows(pipeline, *read_table(path), columns, prefix, coverage)
+    return predict_rows(pipeline, *read_table(path), columns, prefix, coverage, batch_size)
 
 
 def predict_rows(
-    pipeline: Pipeline, names: Sequence[str], rows: Iterator[Row], columns: Columns, prefix: str, coverage: float | None
+    pipeline: Pipeline,
+    names: Sequence[str],
+    rows: Iterator[Row],
+    columns: Columns,
+    prefix: str,
+    coverage: float | None,
+    batch_size: int = 16,
 ) -> tuple[list[str], Iterator[Row]]:
     """The same of rows with columns of these names."""
     columns.check(names, prefix)
     added = _added(pipeline)
-    return [*names, *(prefix + name for name in added)], _predicted(pipeline, rows, columns, prefix, coverage, added)
+    found = _predicted(pipeline, rows, columns, prefix, coverage, added, batch_size)
+    return [*names, *(prefix + name for name in added)], found
 
 
 def notes_of(pipeline: Pipeline) -> list[Note]:
@@ -92,9 +105,11 @@ def _predicted(
     prefix: str,
     coverage: float | None,
     added: Sequence[str],
+    batch_size: int,
 ) -> Iterator[Row]:
     waiting: deque[Row] = deque()
-    found = pipeline.predict_iter(_items(rows, columns, pipeline.model.context_turns, waiting), sidecars=False)
+    items = _items(rows, columns, pipeline.model.context_turns, waiting)
+    found = pipeline.predict_iter(items, batch_size, sidecars=False)
     for result in found:
         cells = _cells(result, coverage)
         yield waiting.popleft() | {f"{prefix}{name}": cells.get(name) for name in added}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from emofuse.errors import MediaError
-from emofuse.pipeline.pii import masked
+from emofuse.pipeline.pii import masked, masked_text
 from emofuse.types import Word
 
 
@@ -74,3 +74,9 @@ def test_an_analysis_is_masked_in_all_that_is_written(pipeline):
 )
 def test_masks_that_meet_leave_nothing_between_them(text, names, expected):
     assert said(text, names) == expected
+
+
+def test_a_text_is_masked_as_words_are_and_keeps_its_spaces():
+    text = "  Ann\n\tLee:  +44 20\n7946 0958,\r\nann@example.org\t"
+    assert masked_text(text, ["ann lee"]) == "  [name]:  [number],\r\n[email]\t"
+    assert [masked_text(same) for same in ("", " \n", "I paid 1,250.50\n")] == ["", " \n", "I paid 1,250.50\n"]
