@@ -71,7 +71,7 @@ def evaluate(
     what: dict[str, Any] = {"corpus": corpus, "root": root, "split": opt.split_named(split)}
     check_coverage(coverage, "--coverage")
     if out is not None:
-        check_output_folder(out)
+        check_output_folder(out, [compare])
     require_package("torch", extra="torch")
     from emofuse.evaluation.gate import read_rules
 
