@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
@@ -126,7 +126,7 @@ def predict(
     )
     words = {"text": text, "transcript": transcript, **talk}
     how: Reading = {"batch_size": batch_size, "sidecars": sidecars, "progress": True}
-    answers = _many(pipeline, sources, talk, how) if several else _one(pipeline, sources, words, how)
+    answers = (_many if several else _one)(pipeline, sources, words, how)
     if hidden is not None:
         answers = ((source, _masked(found, hidden)) for source, found in answers)
     raise typer.Exit(_follow(answers, outputs, coverage, widest))
@@ -143,9 +143,12 @@ class Reading(TypedDict):
     progress: bool
 
 
-def _many(pipeline: Pipeline, sources: Sequence[Path], talk: Mapping[str, Any], how: Reading) -> Iterator[Answer]:
-    """(clip, answer) as they come, in order; an error stands in the place of its clip."""
-    items = [{"source": _handed(source), **talk} for source in sources]
+def _many(pipeline: Pipeline, sources: Sequence[Path], words: dict[str, Any], how: Reading) -> Iterator[Answer]:
+    """(clip, answer) as they come, in order; an error stands in the place of its clip.
+
+    `words` has the words of a clip only where there is one, as in a folder of one: see `_check_words`.
+    """
+    items = [{"source": _handed(source), **words} for source in sources]
     yield from zip(sources, pipeline.predict_iter(items, **how), strict=True)
 
 

@@ -386,3 +386,14 @@ def test_a_file_that_a_clip_has_nothing_for_ends_neither_the_run_nor_well(predic
     assert code == 3 and len(json.loads((tmp_path / "all.json").read_text())) == 2
     assert [f"{name}.mp4 was not written: " in err for name in "ab"] == [True, True] and "Traceback" not in err
     assert sorted(path.name for path in (tmp_path / "notes").iterdir()) == ["a.srt", "b.srt"]
+
+
+def test_words_are_those_of_the_only_clip_of_a_folder_and_of_one_named_twice(predict, wordless, sample, tmp_path):
+    words = shutil.copy(sample.with_suffix(".srt"), tmp_path.parent / "words of one.srt")
+    for given in ((tmp_path, "--transcript", words), (wordless, wordless, "--text", "I've never been so happy!")):
+        code, out, err = predict(*given, "--json", "-")
+        (read,) = json.loads(out)
+        assert (code, err) == (0, "") and "happy!" in [word["text"] for word in read["transcript"]]
+    shutil.copy(wordless, tmp_path / "another.mp4")
+    code, out, err = predict(tmp_path, "--transcript", words)
+    assert (code, out) == (2, "") and "are the words of one clip, and 2 clips were given" in one_line(err)
