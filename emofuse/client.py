@@ -19,7 +19,7 @@ import httpx
 import numpy as np
 
 from emofuse.errors import EmofuseError, MediaError, check_count, first_line
-from emofuse.files import as_path, replacing, well_formed
+from emofuse.files import as_path, check_outputs, home_path, replacing, well_formed
 from emofuse.media.clip import ClipInputs, PathOrName, Source, check_inputs
 from emofuse.media.formats import TEXT_SUFFIXES, existing_file, reading_sidecar
 from emofuse.media.image import read_image
@@ -124,12 +124,13 @@ class Client:
     def render(self, source: Source, target: PathOrName, *, blur: bool = False, **inputs: Unpack[ClipInputs]) -> Path:
         """Have a video analysed and written again with its labels, and with its faces blurred where asked for, as mp4.
 
-        See `emofuse.pipeline.render`; the file appears whole.
+        See `emofuse.pipeline.render`; the file appears whole. Raises `OutputError` for a target that is sent itself.
         """
         if as_path(target, "out.mp4").suffix.lower() != ".mp4":
             raise MediaError(f"the service renders mp4, and the target is {str(target)!r}; name it .mp4")
         check_inputs(inputs)
         given: dict[str, Any] = {"source": source, **inputs}
+        check_outputs([target], [_path_of(value) for value in (source, inputs.get("image"))])
         fields, files = _body({key: value for key, value in given.items() if value is not None})
         asked = fields | self._always | {"render": "true", "blur": str(blur).lower()}
         with replacing(target) as temporary:
@@ -300,6 +301,12 @@ def _file(source: Any) -> tuple[str, bytes]:
         return Path(str(getattr(source, "name", "upload"))).name, source.read()
     path = existing_file(source)
     return path.name, path.read_bytes()
+
+
+def _path_of(source: Any) -> Path | None:
+    """Where a file lies that is given by its path or open; None for what is in memory."""
+    name = source if isinstance(source, (str, PathLike)) else getattr(source, "name", None)
+    return home_path(name) if isinstance(name, (str, PathLike)) else None
 
 
 def _npy(array: np.ndarray) -> bytes:

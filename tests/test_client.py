@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from emofuse.client import Client, ServiceError
-from emofuse.errors import EmofuseError, MediaError
+from emofuse.errors import EmofuseError, MediaError, OutputError
 from emofuse.media.decode import read_audio
 from emofuse.pipeline.pipeline import Pipeline
 from emofuse.serve.app import create_app
@@ -133,6 +133,17 @@ def test_errors_are_those_of_a_pipeline_or_say_what_the_service_said(client, pip
     for window in (0, 1.5, True):
         with pytest.raises(EmofuseError, match="window is a whole number from 1 on"):
             client.predict_iter([], window=window)
+
+
+def test_what_is_sent_is_not_rendered_over(tmp_path, clip, monkeypatch):
+    own = shutil.copy(clip, tmp_path / "c.mp4")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Client, "_sent", lambda *_, **__: pytest.fail("it was sent"))
+    with own.open("rb") as file:
+        for source in (own, "c.mp4", file):
+            with pytest.raises(OutputError, match="it is also an input; name another file"):
+                Client("http://127.0.0.1:9").render(source, "./c.mp4")
+    assert own.read_bytes() == clip.read_bytes()
 
 
 @pytest.mark.parametrize("window", [1, 2, 16])

@@ -57,7 +57,7 @@ def adapt(
 
     if how not in HOWS:
         raise DataError(f"--how {how!r}; {nearest(how, HOWS)}")
-    check_outputs([report], [feedback])
+    check_outputs([report], [feedback, *(replay or ())])
     chosen: Any = how
     found = adapt(
         model, feedback, out, how=chosen, replay=replay or (), most_fall=most_fall, least_rise=least_rise, limit=limit,

@@ -49,7 +49,7 @@ def explain(
     """
     if clip is None and text is None:
         raise MediaError("nothing to explain: give a clip or --text")
-    check_outputs([json, html], [clip, transcript])
+    check_outputs([json, html], [clip, transcript, *opt.files_read(rules)])
 
     from emofuse.pipeline.pipeline import load
 

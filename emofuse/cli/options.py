@@ -112,6 +112,15 @@ def labels_of(given: str | None) -> Path | list[str]:
     return Path(given or "") if table else list(listed(given) or ())
 
 
+def files_read(rules: Path | None = None, acts: Path | None = None, labels: str | None = None) -> list[Path]:
+    """The files that these options name, which no output may replace. Raises `DataError` for rules that are none."""
+    from emofuse.files import home_path
+    from emofuse.pipeline.rules import files_of
+
+    tables = [home_path(given) for given in (acts, labels_of(labels)) if isinstance(given, Path)]
+    return tables + (files_of(rules) if rules is not None else [])
+
+
 def talk_inputs(
     channels: str | None, speakers: str | None, only: str | None, context: Sequence[str] | None = None
 ) -> TalkInputs:

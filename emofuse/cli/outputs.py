@@ -111,8 +111,11 @@ class Outputs:
     not_made: list[Path] = field(default_factory=list)
     """Files that a clip had nothing for."""
 
-    def check(self, sources: Sequence[Path], transcripts: Sequence[Path | None] = ()) -> None:
-        """Find out before the work what could not or must not be written after it. Raises `MediaError`."""
+    def check(self, sources: Sequence[Path], read: Sequence[Path | None] = ()) -> None:
+        """Find out before the work what could not or must not be written after it. Raises `MediaError`.
+
+        `read`: what is read beside the clips, as transcripts, rules, acts and labels are.
+        """
         names = Counter(source.stem for source in sources)
         if self.several and any(self.each.values()) and len(names) < len(sources):
             twice = next(name for name, count in names.items() if count > 1)
@@ -133,7 +136,7 @@ class Outputs:
             if not folder.is_dir():
                 raise MediaError(f"several clips need a folder to write to, and {str(folder)!r} is none: make it first")
         of_each = [path for source in sources or [None] for _, path in self._files_of(source)]
-        check_outputs([self.json, self.csv, self.seconds, *of_each], [*sources, *transcripts])
+        check_outputs([self.json, self.csv, self.seconds, *of_each], [*sources, *read])
         if (plot := self.each.get(".png")) is not None:
             from emofuse.pipeline.timeline import check_ending
 

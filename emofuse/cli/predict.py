@@ -97,12 +97,13 @@ def predict(
     if coverage is not None:
         check_coverage(coverage, "--coverage")
     hidden = (opt.listed(mask_names) or ()) if mask or mask_names is not None else None
+    read = opt.files_read(rules, acts, labels)
     if text_column is not None:
         from emofuse.pipeline.tables import Columns
 
         columns = Columns(text_column, id_column, speaker_column, dialogue_column)
         job = TableJob(_one_table(clips), columns, csv or "-", prefix, coverage, hidden, batch_size)
-        job.check()
+        job.check(read)
         from emofuse.pipeline.pipeline import load
 
         job.run(load(model, device=device, rules=rules, labels=opt.labels_of(labels)))
@@ -114,7 +115,7 @@ def predict(
     sources = _expand(clips or [])
     _check_words(sources, text, transcript)
     found = sidecars and text is None and transcript is None
-    outputs.check(sources, _words_beside(sources) if found else [transcript])
+    outputs.check(sources, [*(_words_beside(sources) if found else [transcript]), *read])
     if several:
         check_parts([json, csv])
     from emofuse.media.clip import ClipInputs

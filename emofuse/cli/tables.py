@@ -59,11 +59,11 @@ class TableJob:
     """Names that are masked in the column of texts, with addresses and long numbers; None = it stays as it is."""
     batch_size: int = 16
 
-    def check(self) -> None:
-        """Raise before the work what is wrong with the columns or the output."""
+    def check(self, read: Sequence[Path] = ()) -> None:
+        """Raise before the work what is wrong with the columns or the output; `read`: files that it may not replace."""
         from emofuse.pipeline.tables import read_table
 
-        check_outputs([self.target], [self.path])
+        check_outputs([self.target], [self.path, *read])
         if self.target != "-" and Path(self.target).suffix.lower() != ".csv":
             raise MediaError(f"a table is written as CSV: name it .csv, not {self.target!r}")
         self.columns.check(read_table(self.path)[0], self.prefix)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from emofuse.errors import MediaError
-from emofuse.files import replacing
+from emofuse.files import check_outputs, replacing
 from emofuse.media.audio import AudioBlock
 from emofuse.media.decode import probe, stream
 from emofuse.media.faces.detect import FaceDetector
@@ -51,11 +51,12 @@ def render(
     appears whole. Of a stretch of the source, that alone is written.
 
     With `blur`, every face that the detector finds is made unrecognisable; one that it misses is not, so look before
-    you publish. Raises `MediaError` for a source that is no video.
+    you publish. Raises `MediaError` for a source that is no video, `OutputError` for a target that is the source.
     """
     check_target(target)
     if analysis.source is None or not probe(analysis.source).has_video:
         raise MediaError("only a video file can be rendered; this analysis is of something else")
+    check_outputs([target], [analysis.source])
     info = probe(analysis.source)
     rate = Fraction(info.fps or 25).limit_denominator(1001)
     part: dict[str, Any] = {"start": None, "end": None} | _stretch(analysis) | {"limits": limits}

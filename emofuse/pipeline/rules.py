@@ -125,6 +125,14 @@ def read_rules(source: str | PathLike[str] | Rules | None) -> Rules:
     return parse_rules(read_text(path, _VALID), str(path), path.parent)
 
 
+def files_of(source: str | PathLike[str]) -> list[Path]:
+    """The file of rules, and the table that it names as its lexicon. Raises DataError for what is no such file."""
+    path = home_path(source)
+    content = {} if path.suffix.lower() == ".csv" else _content(read_text(path, _VALID), str(path))
+    lexicon = content.get("lexicon") if isinstance(content, dict) else None
+    return [path, path.parent / lexicon] if isinstance(lexicon, str) else [path]
+
+
 def parse_rules(text: str, source: str = "rules", folder: Path | None = None) -> Rules:
     """The rules of a text, which is CSV where `source`, what errors call it, ends so.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
-from emofuse.errors import MediaError
+from emofuse.errors import MediaError, OutputError
 from emofuse.media.decode import read_audio, stream
 from emofuse.media.faces.collect import faces_in_image
 from emofuse.media.image import VideoFrame
@@ -40,3 +42,13 @@ def test_what_is_no_video_is_refused(make_prediction, tmp_path):
     with pytest.raises(MediaError, match="a video is named"):
         check_target("a.gif")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_video_is_not_rendered_over_itself(make_prediction, sample, tmp_path):
+    clip, link = shutil.copy(sample, tmp_path / "clip.mp4"), tmp_path / "link.mp4"
+    link.symlink_to(clip)
+    p = make_prediction(0, 1)
+    for target in (clip, str(link)):
+        with pytest.raises(OutputError, match="it is also an input; name another file"):
+            render(Analysis(str(clip), 6.6, "tiny", p, [p], None), target)
+    assert clip.read_bytes() == sample.read_bytes()
