@@ -27,7 +27,7 @@ def info(
     facts.add_column(overflow="fold")
     facts.add_row("model", f"{model} ({folder})")
     facts.add_row("licence", licence(folder))
-    facts.add_row("parameters", size(folder / "model.safetensors"))
+    facts.add_row("parameters", size(folder))
     for modality, encoder in config.encoders.items():
         facts.add_row(modality, getattr(encoder, "source", None) or f"trained from scratch ({encoder.kind})")
     for task in config.tasks:
@@ -49,8 +49,33 @@ def licence(folder: Path) -> str:
     return str(header.get("license_name") or header.get("license") or "not stated in the model card")
 
 
-def size(weights: Path) -> str:
-    """Parameters and bytes on disk, read from the header of the weights. Raises `CheckpointError`."""
+def size(folder: Path) -> str:
+    """Parameters and bytes on disk: of the weights, or of each format of graphs where there are graphs alone.
+
+    Raises `CheckpointError` for what cannot be read.
+    """
+    from emofuse.model.folder import WEIGHTS
+    from emofuse.runtime.export.layout import ENDINGS, MANIFEST
+
+    told = [folder / format / MANIFEST for format in ENDINGS if (folder / format / MANIFEST).is_file()]
+    if told and not (folder / WEIGHTS).is_file():
+        return "; ".join(map(_size_of_graphs, told))
+    return _size_of_weights(folder / WEIGHTS)
+
+
+def _size_of_graphs(told: Path) -> str:
+    """What their export says of the model, and what they take on disk."""
+    try:
+        shape = json.loads(told.read_text(encoding="utf-8"))
+        count, precision = int(shape["parameters"]), str(shape["precision"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{told} cannot be read ({error!r:.200}); write it again with: emofuse export") from error
+    taken = sum(path.stat().st_size for path in told.parent.rglob("*") if path.is_file())
+    return f"{_in_words(count, taken)} ({told.parent.name}, {precision})"
+
+
+def _size_of_weights(weights: Path) -> str:
+    """Read from their header."""
     from safetensors import SafetensorError, safe_open
 
     from emofuse.model.weights import SCALE
@@ -61,7 +86,11 @@ def size(weights: Path) -> str:
             count = sum(prod(file.get_slice(name).get_shape()) for name in names)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{weights} cannot be read ({error}); fetch or save the model again") from error
-    return f"{count / 1e6:.1f} million, {weights.stat().st_size / 1e6:.0f} MB"
+    return _in_words(count, weights.stat().st_size)
+
+
+def _in_words(count: int, taken: int) -> str:
+    return f"{count / 1e6:.1f} million, {taken / 1e6:.0f} MB"
 
 
 def quality(folder: Path) -> list[tuple[str, str]]:

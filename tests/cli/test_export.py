@@ -28,3 +28,12 @@ def test_layers_are_left_out(run, model_folder, tmp_path):
     assert config["encoders"]["text"]["architecture"]["num_hidden_layers"] == 1
     code, _, err = run("prune", model_folder, tmp_path / "more", "--keep", "ears=1")
     assert code == 2 and "'ears=1' is not MODALITY=LAYERS" in err
+
+
+def test_info_of_graphs_says_what_their_export_says(run, model_folder, tmp_path):
+    assert run("export", model_folder, tmp_path / "out", "--format", "torch")[0] == 0
+    code, out, err = run("info", tmp_path / "out")
+    assert (code, err) == (0, "") and " million, " in out and "(torch, float32)" in out and "UAR 0.512" in out
+    (tmp_path / "out" / "torch" / "export.json").write_text('{"parameters": "many"}')
+    code, out, err = run("info", tmp_path / "out")
+    assert (code, out) == (2, "") and "write it again with: emofuse export" in err and err.count("\n") == 1
