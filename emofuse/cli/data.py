@@ -80,7 +80,10 @@ def stats(
 
     check_outputs([json, plot], [root])
     if plot is not None:
+        from emofuse.pipeline.timeline import check_ending
+
         require_package("matplotlib", extra="plot")
+        check_ending(plot)
     options: dict[str, Any] = {"overrides": own_words(label)} if label else {}
     counted = statistics(read(corpus, root, **options).utterances)
     if json is not None:

@@ -68,7 +68,7 @@ def prune(
     known, layers = known_modalities(), {}
     for given in keep:
         modality, _, count = given.partition("=")
-        if modality not in known or not count.isdigit():
+        if modality not in known or not count.isdecimal():
             raise DataError(f"--keep {given!r} is not MODALITY=LAYERS; valid: {', '.join(known)}, for example text=3")
         layers[modality] = int(count)
     typer.echo(str(write(model, folder, layers)))

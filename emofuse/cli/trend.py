@@ -80,6 +80,10 @@ class Targets:
             raise MediaError("--json - and --csv - both want stdout: write one of them to a file")
         if self.plot is not None or self.html is not None:
             require_package("matplotlib", extra="plot")
+        if self.plot is not None:
+            from emofuse.pipeline.timeline import check_ending
+
+            check_ending(self.plot)
 
     def write(self, found: Trend) -> None:
         """Each that was asked for."""

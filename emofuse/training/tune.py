@@ -230,7 +230,7 @@ def _get(plain: Any, name: str) -> Any:
 
 def _step(place: Any, part: str, name: str) -> Any:
     if isinstance(place, list):
-        if not part.isdigit() or int(part) >= len(place):
+        if not part.isdecimal() or int(part) >= len(place):
             raise RecipeError(f"{name}: {part!r} is no index into a list of {len(place)} (from 0)")
         return place[int(part)]
     if not isinstance(place, dict):

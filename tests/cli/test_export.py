@@ -28,6 +28,8 @@ def test_layers_are_left_out(run, model_folder, tmp_path):
     assert config["encoders"]["text"]["architecture"]["num_hidden_layers"] == 1
     code, _, err = run("prune", model_folder, tmp_path / "more", "--keep", "ears=1")
     assert code == 2 and "'ears=1' is not MODALITY=LAYERS" in err
+    code, _, err = run("prune", model_folder, tmp_path / "more", "--keep", "text=²")
+    assert code == 2 and "'text=²' is not MODALITY=LAYERS" in err
 
 
 def test_info_of_graphs_says_what_their_export_says(run, model_folder, tmp_path):

@@ -186,3 +186,12 @@ def test_rows_to_label_are_chosen(run, model_folder, tmp_path):
     assert len((tmp_path / "ask.csv").read_text().splitlines()) == 2
     code, _, err = run("data", "suggest", tmp_path / "my.csv", tmp_path / "ask.csv", "--by", "luck", *options)
     assert code == 2 and "luck" in err
+
+
+@pytest.mark.parametrize("command", [("data", "stats"), ("trend", "--time", "at")])
+def test_a_picture_of_no_known_ending_is_refused_before_any_work(run, tmp_path, command):
+    (tmp_path / "my.csv").write_text(MANIFEST)
+    target, also = tmp_path / "a.foo", tmp_path / "a.json"
+    code, out, err = run(*command, tmp_path / "my.csv", "--plot", target, "--json", also)
+    assert (code, out) == (2, "") and "cannot draw to" in err and "valid: .pdf, .png, .svg" in err
+    assert not target.exists() and not also.exists()

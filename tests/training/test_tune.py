@@ -35,8 +35,9 @@ def test_values_are_laid_in_by_name(recipe_values: dict[str, Any]):
     assert recipe.optim.lr == 0.003
     with pytest.raises(RecipeError, match="did you mean 'lr'"):
         with_values(recipe, {"optim.lrr": 1})
-    with pytest.raises(RecipeError, match="no index"):
-        with_values(recipe, {"data.sources.4.weight": 1})
+    for place in ("4", "²"):
+        with pytest.raises(RecipeError, match="no index"):
+            with_values(recipe, {f"data.sources.{place}.weight": 1})
 
 
 @pytest.mark.parametrize(

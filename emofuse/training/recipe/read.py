@@ -139,7 +139,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
 
 
 def _index(items: list[Any], part: str, key: str) -> int:
-    if not part.isdigit() or int(part) >= len(items):
+    if not part.isdecimal() or int(part) >= len(items):
         raise RecipeError(f"override {key!r}: {part!r} is no index into a list of {len(items)} (from 0)")
     return int(part)
 

@@ -35,6 +35,7 @@ def written(tmp_path: Path) -> Path:
         ("model.tasks=[emotions]", r"unknown task 'emotions'; did you mean 'emotion'\?"),
         ("strategy.face=lora", r"no face encoder; .*text"),
         ("data.sources.3.weight=2", r"'3' is no index into a list of 1"),
+        ("data.sources.².weight=2", r"'²' is no index into a list of 1"),
         ("optim.lr", "an override reads key=value"),
         ("name.more=1", "holds 'plain', which has no parts"),
         ("optim.lr=fast", r"optim\.lr: .*got 'fast'"),
