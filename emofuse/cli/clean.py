@@ -53,6 +53,10 @@ def clean(
 
     if only is not None and only not in KINDS:
         raise DataError(f"--only {only!r}; {nearest(only, KINDS)}")
+    if trial is not None and (suspects is not None or cleaned is not None):
+        raise DataError(
+            "--trial changes labels to say how many are found, and writes nothing; leave --suspects and --cleaned out"
+        )
     check_outputs([suspects, cleaned], [root])
     if cleaned is not None and cleaned.suffix.lower() not in (".csv", ".jsonl"):
         raise DataError(f"a manifest is written as .csv or .jsonl, not {cleaned.name!r}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from emofuse.cli import options as opt
-from emofuse.errors import CheckpointError
+from emofuse.errors import CheckpointError, DataError
 
 FOUND = 3
 """Exit code where --fail was given and something has drifted."""
@@ -29,6 +29,8 @@ def drift(
 
     Above 0.2, and three times what chance gives for so many predictions, a value is called drifted.
     """
+    if store is not None and (after is not None or fail):
+        raise DataError("--store writes OUT_A as the reference and compares nothing; leave OUT_B and --fail out")
     from rich.console import Console
     from rich.table import Table
 

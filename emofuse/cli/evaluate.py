@@ -78,6 +78,10 @@ def evaluate(
     rules = read_rules(gate or ())
     if rules and stress:
         raise DataError("--gate is of an evaluation as it is; leave --stress out")
+    if stress and compare:
+        raise DataError("--stress is a table of its own; leave --compare out, or compare an evaluation as it is")
+    if only and not stress:
+        raise DataError("--only names what is measured under --stress; give --stress too, or leave it out")
     if missing and (stress or rules or compare):
         raise DataError("--missing is a table of its own; leave --stress, --gate and --compare out")
     what |= {"options": opt.read_options(option), "pairs": read_pairs(pair)}

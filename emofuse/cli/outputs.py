@@ -112,10 +112,12 @@ class Outputs:
     """Files that a clip had nothing for."""
 
     def check(self, sources: Sequence[Path], read: Sequence[Path | None] = ()) -> None:
-        """Find out before the work what could not or must not be written after it. Raises `MediaError`.
+        """Find out before the work what could not or must not be written after it. Raises `MediaError`, `DataError`.
 
         `read`: what is read beside the clips, as transcripts, rules, acts and labels are.
         """
+        if self.blur and self.each.get(".mp4") is None:
+            raise DataError("--blur is of the faces in what --render writes; give --render too, or leave it out")
         names = Counter(source.stem for source in sources)
         if self.several and any(self.each.values()) and len(names) < len(sources):
             twice = next(name for name, count in names.items() if count > 1)
