@@ -21,6 +21,7 @@ from emofuse.errors import EmofuseError, MediaError
 from emofuse.media.decode import probe
 from emofuse.media.formats import existing_file, is_picture
 from emofuse.media.limits import LimitError, Limits
+from emofuse.model.model import EmotionModel
 from emofuse.pipeline.analysis import Analysis
 from emofuse.pipeline.pipeline import Pipeline
 from emofuse.types import Prediction, Segment
@@ -200,17 +201,22 @@ class Job:
         extras.size = (first["width"], first["height"]) if first else None
 
     def _weigh(self, analysis: Analysis) -> None:
-        """What each modality contributed, to each kept segment's leading emotion and to the whole clip's."""
+        """What each modality contributed, to each kept segment's leading emotion and to the whole clip's.
+
+        Nothing of exported graphs, which answer but are not taken apart: the page then has no such card.
+        """
+        if not isinstance(model := self.pipeline.model, EmotionModel):
+            return
         whole = analysis.overall.top if analysis.overall else None
         towards_whole: dict[int, dict[str, Any]] = {}
         for index, (prediction, segment) in self._kept.items.items():
             self._check()
             if prediction.top is None or whole is None:
                 continue
-            own = contribution(self.pipeline.model, segment, prediction.top[0])
+            own = contribution(model, segment, prediction.top[0])
             self._extras.contributions[index] = own
             same = prediction.top[0] == whole[0]
-            towards_whole[index] = own if same else contribution(self.pipeline.model, segment, whole[0])
+            towards_whole[index] = own if same else contribution(model, segment, whole[0])
         if towards_whole:
             self._extras.overall_contribution = mean_contribution(towards_whole, self._seconds)
 

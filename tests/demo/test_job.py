@@ -169,3 +169,16 @@ def test_every_format_of_a_microphone_gives_the_prediction_of_the_float_file(pip
     expected = predicted(sound, "FLOAT")
     for subtype, samples in formats.items():
         assert predicted(samples, subtype) == pytest.approx(expected, abs=1e-3), subtype
+
+
+@pytest.mark.slow
+def test_exported_graphs_answer_without_contributions(pipeline, tmp_path):
+    """A folder of `emofuse export` without its weights."""
+    from emofuse.pipeline.pipeline import load
+    from emofuse.runtime.export.write import export
+
+    exported = load(export(pipeline.model, tmp_path / "graphs", "onnx"))
+    assert type(exported.model).__name__ == "ExportedModel"
+    last, *_ = finish(exported, Request("text", words="I am so happy. But this is sad!"))
+    assert last.stage == "finished" and last.view["overall"]["emotions"]
+    assert last.view["contributions"] == {} and last.view["overallContribution"] is None
