@@ -171,8 +171,7 @@ class SegmentReader:
             spoken = [] if transcript.timed or not self.clip.has_audio else self._spoken()
             cues = self._cues(spoken)
             if self.clip.speakers is not None and self.clip.has_audio and not any(cue.speaker for cue in cues):
-                cues = spoken_by(cues, self._voices())
-                spoken = []
+                cues, spoken = spoken_by(cues, self._voices()), []
             self.cues = CueReader(cues)
             self.cutter = Cutter(options, spoken or cue_spans(cues, options))
         elif self.clip.speakers is not None and self.clip.has_audio:
