@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from itertools import combinations
 from typing import Any
@@ -38,7 +38,7 @@ class MediaCache:
     def __init__(self, limit: int, load: Callable[[Utterance], Segment] = load_segment) -> None:
         self.limit = limit
         self.load = load
-        self._held: OrderedDict[tuple[str, str], Segment] = OrderedDict()
+        self._held: OrderedDict[Hashable, Segment] = OrderedDict()
         self._bytes = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class MediaCache:
         return self.__dict__ | {"_held": OrderedDict(), "_bytes": 0}
 
     def __call__(self, utterance: Utterance) -> Segment:
-        key = (utterance.corpus, utterance.id)
+        key = _loaded(utterance)
         if key in self._held:
             self._held.move_to_end(key)
             return self._held[key]
@@ -56,6 +56,13 @@ class MediaCache:
         while self._bytes > self.limit and self._held:
             self._bytes -= _size(self._held.popitem(last=False)[1])
         return segment
+
+
+def _loaded(utterance: Utterance) -> Hashable:
+    """All that a segment is read from: two manifests may give different rows the same id."""
+    u = utterance
+    said = (u.text, u.context, u.after, u.speaker, repr(u.labels))
+    return u.corpus, u.id, u.media, u.stored, u.start, u.end, u.face_crop, *said, *sorted(u.extras.items())
 
 
 def _size(segment: Segment) -> int:

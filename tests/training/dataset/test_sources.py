@@ -165,6 +165,27 @@ def test_memory_is_bounded(make_segment):
     assert loaded.count("0") == 3
 
 
+def test_media_in_memory_are_those_of_the_utterance_whatever_its_id(tmp_path: Path):
+    """A/train.csv and B/train.csv both hold a row `train:2`."""
+    one = Utterance("train:2", "manifest", "train", "a", text="so happy", media=tmp_path / "a.wav")
+    loaded: list[Utterance] = []
+
+    def load(utterance: Utterance) -> Segment:
+        loaded.append(utterance)
+        return Segment(utterance.id, 0.0, 1.0, context=utterance.context)
+
+    others = [
+        {"text": "so sad"}, {"media": tmp_path / "b.wav"}, {"start": 1.0}, {"end": 2.0}, {"context": ("A: no",)},
+        {"after": ("A: no",)}, {"speaker": "b"}, {"labels": {"emotion": "joy"}}, {"face_crop": True},
+        {"extras": {"face": tmp_path / "c.png"}},
+    ]  # fmt: skip
+    asked = [one, *(replace(one, **other) for other in others)]
+    cache = MediaCache(1 << 24, load)
+    for utterance in (*asked, *asked):
+        cache(utterance)
+    assert loaded == asked
+
+
 def test_a_limit_takes_the_same_few(recipe_values: dict[str, Any], tiny_model):
     recipe = parse_recipe(recipe_values)
     few = read_source(recipe, recipe.data.sources[0], tiny_model.tasks, limit=5)
