@@ -111,7 +111,8 @@ def caches(recipe: Recipe, model: EmotionModel) -> tuple[MediaCache, InputCache 
     disk = DiskCache(options.folder, round(options.gb * 1e9))
     learns = {m for m, e in model.encoders.items() if any(p.requires_grad for p in e.parameters())}
     read_again = recipe.loss.adversarial != "none" or recipe.loss.distil is not None
-    frozen = set() if read_again else set(model.modalities) - learns
+    mixed = set(model.modalities) - {"text"} if recipe.augment.mixup else set()  # sound and pictures, not states
+    frozen = set() if read_again else set(model.modalities) - learns - mixed
     segments = SegmentCache(disk, takes_long, model.face_options)
     return MediaCache(memory, segments), InputCache(disk, model, frozen)
 

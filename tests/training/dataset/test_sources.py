@@ -16,7 +16,7 @@ from emofuse.data.examples import Example
 from emofuse.errors import DataError
 from emofuse.metrics.task import task_metrics
 from emofuse.tasks import Task
-from emofuse.training.assemble import dev_sets
+from emofuse.training.assemble import caches, dev_sets
 from emofuse.training.dataset.augment.segment import augmented
 from emofuse.training.dataset.cache import DiskCache, InputCache
 from emofuse.training.dataset.samples import MediaCache, Samples, keep_random
@@ -103,6 +103,22 @@ def test_the_disk_cache_changes_no_sample(examples: list[Example], tiny_model, t
         kept = Samples(examples, tiny_model, MediaCache(1 << 24), seed=0, augment=augment, store=store)
         assert all(same(plain[1, i], kept[1, i]) for i in range(4))
     assert len(list(tmp_path.glob("*/*.npz"))) == len({i.utterance.text + str(i.utterance.media) for i in examples[:4]})
+
+
+def test_a_frozen_encoder_reads_what_mixup_blends_with_and_without_a_cache(
+    examples: list[Example], tiny_model, recipe_values: dict[str, Any], tmp_path: Path
+):
+    """Its states were kept unblended while the targets were: one voice under the label of two."""
+    cache = {"folder": str(tmp_path / "cache"), "gb": 0.1}
+    data = recipe_values["data"] | {"cache": cache}
+    recipe = parse_recipe(recipe_values | {"data": data, "augment": {"mixup": 1.0}})
+    voices = [replace(e, modalities=frozenset({"speech"})) for e in examples]
+    media, store = caches(recipe, tiny_model.requires_grad_(False))
+    assert store is not None and store.frozen == {"text"}
+    plain = Samples(voices, tiny_model, MediaCache(1 << 24), seed=0, augment=recipe.augment)
+    for _ in range(2):
+        kept = Samples(voices, tiny_model, media, seed=0, augment=recipe.augment, store=store)
+        assert all(same(plain[1, i], kept[1, i]) for i in range(4))
 
 
 def test_sound_is_not_loaded_again_for_inputs_that_are_kept(examples: list[Example], tiny_model, tmp_path: Path):
