@@ -8,9 +8,11 @@ import pytest
 from emofuse.media.transcript import spread
 from emofuse.training.dataset.augment import speech
 from emofuse.training.dataset.augment.face import augment_faces
+from emofuse.training.dataset.augment.segment import augment_segment, streams_of
 from emofuse.training.dataset.augment.speech import augment_speech, mask_features, mask_waveform
 from emofuse.training.dataset.augment.text import augment_context, augment_words
-from emofuse.training.recipe.augmentation import FaceAugment, SpeechAugment, TextAugment
+from emofuse.training.recipe.augmentation import Augment, FaceAugment, SpeechAugment, TextAugment
+from emofuse.types import Segment
 
 PRIME = 16_033
 
@@ -144,3 +146,15 @@ def test_context_and_the_names_in_it_go_apart():
     assert augment_context(turns, TextAugment(), rng) == turns
     assert augment_context(turns, TextAugment(context=1.0), rng) == ()
     assert augment_context(turns, TextAugment(names=1.0), rng) == ("Hey, you: look!", "Yes?")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_later_turns_stay_unless_the_earlier_ones_are_taken_away(first: bool):
+    """A first turn has no earlier ones to lose."""
+    turns = () if first else ("A: hey",)
+    segment = Segment("a", 0.0, 1.0, words=spread("so happy", 0, 1), context=turns, after=("B: yes",))
+    streams = streams_of(np.random.default_rng(0))
+    kept = augment_segment(segment, Augment(), streams, lambda rng: None)
+    assert (kept.context, kept.after) == (segment.context, segment.after)
+    gone = Augment.model_validate({"text": {"context": 1.0}})
+    assert first or augment_segment(segment, gone, streams, lambda rng: None).after == ()

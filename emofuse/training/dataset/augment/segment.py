@@ -48,7 +48,7 @@ def _text(segment: Segment, options: Augment, rng: np.random.Generator, _: Voice
         words, context, after = swapped(words), tuple(map(swapped_text, context)), tuple(map(swapped_text, after))
     context = augment_context(context, options.text, rng)
     words = augment_words(words, options.text, rng)
-    return replace(segment, words=words, context=context, after=after if context else ())
+    return replace(segment, words=words, context=context, after=after if context or not segment.context else ())
 
 
 def _speech(segment: Segment, options: Augment, rng: np.random.Generator, voice: Voice) -> Segment:
