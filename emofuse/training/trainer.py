@@ -184,9 +184,11 @@ class EmotionTrainer(Trainer):
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Write the state, then the mark that it is whole, and only then let older ones go."""
         kept, self.args.save_total_limit = self.args.save_total_limit, None
+        folder = self.folder / f"checkpoint-{self.state.global_step}"
         try:
+            if self.args.should_save:  # of a state that is written again
+                (folder / COMPLETE).unlink(missing_ok=True)
             super()._save_checkpoint(model, trial)
-            folder = self.folder / f"checkpoint-{self.state.global_step}"
             if self.args.should_save:
                 if self.average:
                     self.average.save(folder / AVERAGE)
@@ -242,14 +244,18 @@ class EpochCallback(TrainerCallback):
 
 
 class EverySteps(TrainerCallback):
-    """Save a resumable state every n steps beside the one at the end of each epoch."""
+    """Save a resumable state every n steps beside the one at the end of each epoch.
+
+    The last step of an epoch has that one alone: a state without the epoch's dev score would go on as if the epoch had
+    been scored, and it would never be a candidate.
+    """
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
         """Ask for a save."""
-        if state.global_step % self.steps == 0:
+        if state.global_step % self.steps == 0 and not float(state.epoch).is_integer():
             control.should_save = True
         return control
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from torch import nn
+from transformers import Trainer, TrainerState
 
 from emofuse.errors import RecipeError
 from emofuse.training.recipe.read import parse_recipe
 from emofuse.training.run import fit
-from emofuse.training.trainer import EverySteps
+from emofuse.training.single import Run
+from emofuse.training.trainer import COMPLETE, EmotionTrainer, EverySteps, last_complete
 
 pytestmark = pytest.mark.slow
 
@@ -157,3 +162,44 @@ def test_a_process_that_was_killed_goes_on_to_equal_weights(values, uninterrupte
     assert (tmp_path / "run" / "states" / "checkpoint-4" / "complete").is_file()
     fit(parse_recipe(own), resume=True)
     assert result(tmp_path / "run") == uninterrupted
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_an_epoch_whose_evaluation_was_cut_off_is_evaluated_when_the_run_goes_on(
+    values, tmp_path, monkeypatch, epochs: int
+):
+    """Three steps an epoch and a state every step: that of the last one was whole before the epoch had a score."""
+    train = values["train"] | {"epochs": epochs, "save_steps": 1}
+    recipe = parse_recipe(in_folder(values | {"strategy": {}, "train": train}, tmp_path / "run"))
+    plain, scored = Run._assess, []
+
+    def stop(self: Run, *given: Any) -> dict[str, float]:
+        if len(scored) == epochs - 1:
+            raise KeyboardInterrupt
+        scored.append(plain(self, *given))
+        return scored[-1]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "_assess", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit(recipe)
+    assert last_complete(tmp_path / "run" / "states") == tmp_path / "run" / "states" / f"checkpoint-{3 * epochs - 1}"
+    report = json.loads((fit(recipe, resume=True) / "report.json").read_text("utf-8"))
+    assert report["curves"]["epoch"] == [*range(1, epochs + 1)]
+
+
+def test_a_state_that_is_written_again_is_not_whole_until_it_is(tmp_path, monkeypatch):
+    folder = tmp_path / "checkpoint-3"
+    folder.mkdir()
+    (folder / COMPLETE).touch()
+    trainer = EmotionTrainer.__new__(EmotionTrainer)
+    trainer.folder, trainer.state = tmp_path, TrainerState(global_step=3)
+    trainer.args = SimpleNamespace(should_save=True, save_total_limit=2)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def cut_off(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "_save_checkpoint", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        trainer._save_checkpoint(nn.Linear(1, 1), None)
+    assert last_complete(tmp_path) is None
