@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from emofuse.calibration.correction import keep_correction
@@ -44,6 +44,7 @@ from emofuse.training.trainer import (
     EmotionTrainer,
     EpochCallback,
     EverySteps,
+    Patience,
     from_first,
     is_first,
     last_complete,
@@ -181,7 +182,7 @@ class Run:
         progress = Progress(log, self.recipe)
         callbacks: list[TrainerCallback] = [progress, *log.writers(self.recipe)]
         if self.recipe.train.patience:
-            callbacks.append(EarlyStoppingCallback(self.recipe.train.patience))
+            callbacks.append(Patience(self.recipe.train.patience))
         if self.on_epoch:
             callbacks.append(EpochCallback(self.on_epoch, sign(self.recipe.train.metric)))
         if self.recipe.train.save_steps:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import rotate_checkpoints
 
@@ -207,6 +207,11 @@ class EmotionTrainer(Trainer):
         if self.args.should_save:
             rotate_checkpoints(str(self.folder), kept, self.state.best_model_checkpoint, use_mtime=True)
 
+    def _run_epoch(self, *given: Any, **named: Any) -> None:
+        """No further epoch where a run that goes on had lost its patience (see `Patience`)."""
+        if not self.control.should_training_stop:
+            super()._run_epoch(*given, **named)
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         with reading_state(resume_from_checkpoint):
             TrainerState.load_from_json(str(Path(resume_from_checkpoint) / TRAINER_STATE_NAME))
@@ -241,6 +246,17 @@ class EpochCallback(TrainerCallback):
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
         """What `on_epoch` raises ends the training."""
         self.on_epoch(round(state.epoch), self.sign * metrics["eval_score"])
+
+
+class Patience(EarlyStoppingCallback):
+    """Ends a run after so many epochs without a better dev score; of one that goes on, those before count too."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Count anew, by the scores of the state that a run goes on from."""
+        super().on_train_begin(args, state, control, **kwargs)
+        scores = [entry["eval_score"] for entry in state.log_history if "eval_score" in entry]
+        self.early_stopping_patience_counter = len(scores) - 1 - scores.index(max(scores)) if scores else 0
+        control.should_training_stop = self.early_stopping_patience_counter >= self.early_stopping_patience
 
 
 class EverySteps(TrainerCallback):

@@ -19,6 +19,7 @@ from torch import nn
 from transformers import Trainer, TrainerState
 
 from emofuse.errors import RecipeError
+from emofuse.training.outcome.report import Progress
 from emofuse.training.recipe.read import parse_recipe
 from emofuse.training.run import fit
 from emofuse.training.single import Run
@@ -203,3 +204,28 @@ def test_a_state_that_is_written_again_is_not_whole_until_it_is(tmp_path, monkey
     with pytest.raises(KeyboardInterrupt):
         trainer._save_checkpoint(nn.Linear(1, 1), None)
     assert last_complete(tmp_path) is None
+
+
+@pytest.mark.parametrize("where", ["training", "finishing"])
+def test_patience_is_not_begun_anew_when_a_run_goes_on(values, tmp_path, monkeypatch, where: str):
+    """Of five epochs the first is the best; two without a better one end the run at the third, cut off or not."""
+    train = values["train"] | {"epochs": 5, "patience": 2, "save_steps": None}
+    recipe = parse_recipe(in_folder(values | {"strategy": {}, "train": train}, tmp_path / "run"))
+    scores = iter((0.9, 0.5, 0.6, 0.7, 0.8))
+    monkeypatch.setattr(Run, "_assess", lambda *_: {"eval_score": next(scores)})
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    def stop_after_two(_: Any, args: Any, state: Any, *__: Any, **___: Any) -> None:
+        if state.epoch >= 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            *((Progress, "on_epoch_begin", stop_after_two) if where == "training" else (Run, "_finish", stop))
+        )
+        with pytest.raises(KeyboardInterrupt):
+            fit(recipe)
+    report = json.loads((fit(recipe, resume=True) / "report.json").read_text("utf-8"))
+    assert (report["curves"]["epoch"], report["best_epoch"]) == ([1, 2, 3], 1)
