@@ -27,6 +27,7 @@ from emofuse.model.predict import Predictions
 from emofuse.model.weights import rounded
 from emofuse.training.arguments import device_of, training_arguments
 from emofuse.training.assemble import Data, assemble
+from emofuse.training.begun import begin, check_unfinished, end, finished
 from emofuse.training.disk import DISK_ERRORS, disk_error, disk_full
 from emofuse.training.objective.objective import Objective
 from emofuse.training.outcome.card import build_card
@@ -34,13 +35,11 @@ from emofuse.training.outcome.ensemble import PREDICTIONS, save_predictions
 from emofuse.training.outcome.familiarity import keep, known_from, sentence, settle
 from emofuse.training.outcome.report import Progress, RunLog, build_report, plot_curves, stage_report
 from emofuse.training.put_together import put_together
-from emofuse.training.recipe.changes import ON_THE_WAY, check_same
-from emofuse.training.recipe.read import dump_recipe, load_recipe, stage_list
+from emofuse.training.recipe.read import dump_recipe
 from emofuse.training.recipe.schema import Recipe
 from emofuse.training.start_pool import Start, fit_start
 from emofuse.training.start_weights import StartWeights
 from emofuse.training.trainer import (
-    RECIPE,
     EmotionTrainer,
     EpochCallback,
     EverySteps,
@@ -98,15 +97,16 @@ class Run:
 
     def go(self, resume: bool) -> Path:
         """Train, choose, calibrate, save; returns the checkpoint folder."""
-        if resume and self._finished():
+        if resume and finished(self.folder, self.recipe, self.seed, self.limit):
             return self.folder / "model"
         state = last_complete(self.states) if resume else None
-        if state is not None and (state / RECIPE).is_file():  # older versions wrote none
-            check_same(self.folder, "an unfinished", load_recipe(state / RECIPE), self.recipe, ON_THE_WAY)
+        if state is not None:
+            check_unfinished(self.folder, state, self.recipe, self.seed, self.limit)
         if self.recipe.train.compile:
             check_compiler(device_of(self.recipe))
         if is_first():
             self._clear(resume)
+            begin(self.folder, self.seed, self.limit)
         started = time.time()
         with RunLog(self.folder, resume, is_first()) as log:
             torch.manual_seed(self.seed)
@@ -148,22 +148,6 @@ class Run:
         metrics, metric = from_first(partial(self._assess, model, data.dev)), self.recipe.train.metric
         log.say(f"  before the first step: dev {metric} {sign(metric) * metrics['eval_score']:.4f}, a candidate too")
         return StartWeights(model, metrics)
-
-    def _finished(self) -> bool:
-        """Whether a checkpoint is there, of at least as many epochs as the recipe asks for now."""
-        model = self.folder / "model"
-        if not (model / "report.json").is_file() or not (model / "recipe.yaml").is_file():
-            return False
-        made = load_recipe(model / "recipe.yaml")
-        made = stage_list(made, self.folder)[-1] if made.stages else made
-        more = made.train.epochs < self.recipe.train.epochs
-        if more and any(strategy.kind == "adalora" for strategy in self.recipe.strategy.values()):
-            raise RecipeError(
-                f"{self.folder} holds a finished run of {made.train.epochs} epochs, and AdaLoRA's ranks are settled "
-                f"when a run ends: train {self.recipe.train.epochs} epochs anew with output.overwrite=true"
-            )
-        check_same(self.folder, "a finished", made, self.recipe, ON_THE_WAY if more else ())
-        return not more
 
     def _clear(self, resume: bool) -> None:
         there = self.states.exists() or (self.folder / "model").exists()
@@ -314,6 +298,7 @@ class Run:
         recipe = dump_recipe(self.whole.model_copy(update={"root": None}))
         card = build_card(self.recipe, model.tasks, report)
         model.save_pretrained(target, dtype=self.recipe.output.dtype, recipe=recipe, report=report, card=card)
+        end(self.folder)
 
     def _save_apart(self, model: EmotionModel, adapters: dict[Modality, Adapter], folder: Path, log: RunLog) -> None:
         """Adapters whose strategy says `merge: false`, and virtual tokens, which cannot be merged."""

@@ -19,8 +19,9 @@ from torch import nn
 from transformers import Trainer, TrainerState
 
 from emofuse.errors import RecipeError
+from emofuse.training.begun import UNFINISHED
 from emofuse.training.outcome.report import Progress
-from emofuse.training.recipe.read import parse_recipe
+from emofuse.training.recipe.read import load_recipe, parse_recipe
 from emofuse.training.run import fit
 from emofuse.training.single import Run
 from emofuse.training.trainer import COMPLETE, EmotionTrainer, EverySteps, last_complete
@@ -229,3 +230,54 @@ def test_patience_is_not_begun_anew_when_a_run_goes_on(values, tmp_path, monkeyp
             fit(recipe)
     report = json.loads((fit(recipe, resume=True) / "report.json").read_text("utf-8"))
     assert (report["curves"]["epoch"], report["best_epoch"]) == ([1, 2, 3], 1)
+
+
+def test_a_run_goes_on_with_its_own_seed_and_limit_alone(values, tmp_path, monkeypatch):
+    recipe = parse_recipe(in_folder(values | {"strategy": {}}, tmp_path / "run"))
+    others = [
+        ("seed 0, now 7", recipe.model_copy(update={"seed": 7}), 8),
+        ("limit 8, now not given", recipe, None),
+        ("limit 8, now 6", recipe, 6),
+    ]
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    def refused(which: str) -> None:
+        for told, other, limit in others:
+            with pytest.raises(RecipeError, match=f"holds {which} run with {told}, which stays as it is; go on with"):
+                fit(other, limit=limit, resume=True)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "_finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit(recipe, limit=8)
+    refused("an unfinished")
+    (tmp_path / "run" / UNFINISHED).rename(tmp_path / UNFINISHED)  # as older versions left a run
+    model = fit(recipe, limit=8, resume=True)
+    refused("a finished")
+    report = json.loads((model / "report.json").read_text("utf-8"))
+    (model / "report.json").write_text(json.dumps({k: v for k, v in report.items() if k != "limit"}))
+    assert fit(recipe, resume=True) == model
+
+
+def test_an_old_model_is_not_that_of_a_run_begun_anew(values, tmp_path, monkeypatch):
+    """It stays until the new run has one; until then the run goes on as what it is, unfinished."""
+    own = in_folder(values | {"strategy": {}, "train": values["train"] | {"epochs": 1}}, tmp_path / "run")
+    model = fit(parse_recipe(own), limit=8)
+    old = (model / "report.json").stat().st_mtime_ns
+    anew = parse_recipe(own | {"optim": {"lr": 0.01}, "output": own["output"] | {"overwrite": True}})
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EmotionTrainer, "train", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit(anew, limit=8)
+    assert (model / "report.json").stat().st_mtime_ns == old
+    assert fit(anew, limit=8, resume=True) == model
+    new = (model / "report.json").stat().st_mtime_ns
+    assert new != old and load_recipe(model / "recipe.yaml").optim.lr == 0.01
+    assert not (tmp_path / "run" / UNFINISHED).exists()
+    assert fit(anew, limit=8, resume=True) == model and (model / "report.json").stat().st_mtime_ns == new
