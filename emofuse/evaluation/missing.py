@@ -15,6 +15,7 @@ from emofuse.errors import DataError, nearest
 from emofuse.evaluation.evaluate import plain
 from emofuse.evaluation.predict import GIVEN, Predictions, predict_examples
 from emofuse.metrics import Interval, bootstrap
+from emofuse.metrics.classification import mean_where_defined
 from emofuse.metrics.task import scores_of
 from emofuse.metrics.undefined import counted_elsewhere
 from emofuse.modalities import Modality, bits, members, named_subset, ordered, subset_name
@@ -38,6 +39,8 @@ class Missing:
     """Mean over the seeds, with an interval over speakers, dialogues or videos."""
     seeds: tuple[float, ...]
     """The score of each seed; one for a condition without chance."""
+    unanswered: int = 0
+    """Rows, of all seeds together, whose modalities no head has learnt to answer from; they are left out."""
 
     @property
     def deviation(self) -> float:
@@ -146,21 +149,29 @@ def missing(
     for pattern in patterns:
         part = found.take(np.flatnonzero(found.rows(pattern, asked.name)))
         if not len(part):
-            raise DataError(f"--missing {pattern}: no sample has {pattern.replace('+', ' and ')}")
+            raise DataError(
+                f"--missing {pattern}: no sample has {pattern.replace('+', ' and ')}, or no head has learnt to answer "
+                f"from it; choose modalities that the samples have and the model was trained on"
+            )
         mask = sum(bits(found.modalities)[m] for m in named_subset(pattern))
         masks = [np.full(len(part), mask)]
         rows.append(_scored(f"only {pattern}", part, masks, asked, metric, threshold, resamples))
     about = {"corpus": corpus, "n": len(found), "clusters": len(set(found.clusters)), "seeds": list(seeds)}
-    return MissingScores(about | dict(protocol or {}), asked.name, metric, rows, _notes(found))
+    return MissingScores(about | dict(protocol or {}), asked.name, metric, rows, _notes(found, rows))
 
 
-def _notes(found: Predictions) -> tuple[str, ...]:
-    """Says so where samples have one modality, which always stays: they score the same at every rate."""
+def _notes(found: Predictions, rows: Sequence[Missing]) -> tuple[str, ...]:
+    """Says where samples have one modality, which always stays, and what no head has learnt to answer."""
     single = int((np.bitwise_count(found.present) == 1).sum())
-    if not single:
-        return ()
     whose = "every sample has" if single == len(found) else f"{single} of {len(found)} samples have"
-    return (f"{whose} one modality only, so nothing can be missing there; their scores are the same at every rate",)
+    alone = f"{whose} one modality only, so nothing can be missing there; their scores are the same at every rate"
+    lacking = [
+        f"{row.condition}: {row.unanswered} of {row.n * len(row.seeds)} answers are left out, since no head has learnt "
+        "to answer from what is left there"
+        for row in rows
+        if row.unanswered
+    ]
+    return (*([alone] if single else ()), *lacking)
 
 
 def _named(model: EmotionModel, task: str) -> Task:
@@ -183,17 +194,26 @@ def _scored(
     values = np.stack([_under(found, mask, task.name) for mask in masks], axis=1)
 
     def of_seeds(targets: np.ndarray, values: np.ndarray) -> list[float]:
-        return [score(task.flat(targets), task.flat(values[:, i])) for i in range(values.shape[1])]
+        answered = ~np.isnan(values).any(axis=2)
+        return [
+            score(task.flat(targets[rows]), task.flat(values[rows, i])) if rows.any() else float("nan")
+            for i, rows in enumerate(answered.T)
+        ]
 
     targets = found.targets[task.name]
     with counted_elsewhere():
         each = of_seeds(targets, values)
         band = bootstrap(
-            lambda t, v: float(np.mean(of_seeds(t, v))), targets, values, clusters=found.clusters, resamples=resamples
+            lambda t, v: mean_where_defined(np.array(of_seeds(t, v))),
+            targets,
+            values,
+            clusters=found.clusters,
+            resamples=resamples,
         )
     had = np.bitwise_count(found.present).sum()
     left = np.mean([np.bitwise_count(mask).sum() for mask in masks])
-    return Missing(name, len(found), float(1 - left / had), band, tuple(each))
+    unanswered = int(np.isnan(values).any(axis=2).sum())
+    return Missing(name, len(found), float(1 - left / had), band, tuple(each), unanswered)
 
 
 def _under(found: Predictions, mask: Int[np.ndarray, " n"], task: str) -> np.ndarray:

@@ -50,6 +50,8 @@ class Curve:
     """Share of the samples that each severity changes at all."""
     without: Interval | None = None
     """Of samples that have others: the score with the modality taken away, which a spoilt one should not fall below."""
+    unanswered: dict[str, int] = field(default_factory=dict)
+    """Condition → samples whose modalities no head has learnt to answer from, where there are any: left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,7 +262,9 @@ class _Runner:
         clean = {label: self._score(self.clean, *where) for label, where in conditions.items()}
         points = {label: [self._score(r, *where) for r in results] for label, where in conditions.items()}
         without = self._without(modality, several) if several.any() else None
-        self.curves.append(Curve(name, modality, unit, labels, clean, points, shares, without))
+        lacking = {label: int((rows & ~self._answered(self.clean, c)).sum()) for label, (c, rows) in conditions.items()}
+        unanswered = {label: n for label, n in lacking.items() if n}
+        self.curves.append(Curve(name, modality, unit, labels, clean, points, shares, without, unanswered))
 
     def _without(self, modality: Modality, rows: np.ndarray) -> Interval:
         """The score of what is left when the modality is taken away."""
@@ -271,7 +275,11 @@ class _Runner:
             self.left[modality] = self._score(found, GIVEN, np.ones(len(samples), bool))
         return self.left[modality]
 
+    def _answered(self, predictions: Predictions, condition: str) -> np.ndarray:
+        return ~np.isnan(predictions.values[condition][self.task.name]).any(axis=1)
+
     def _score(self, predictions: Predictions, condition: str, rows: np.ndarray) -> Interval:
+        rows = rows & self._answered(predictions, condition)
         targets = self.task.flat(predictions.targets[self.task.name][rows])
         values = self.task.flat(predictions.values[condition][self.task.name][rows])
         clusters = np.array(predictions.clusters)[rows]

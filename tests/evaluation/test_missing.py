@@ -12,7 +12,7 @@ from emofuse.errors import DataError
 from emofuse.evaluation.evaluate import evaluate
 from emofuse.evaluation.missing import RATES, drop, missing, read_conditions
 from emofuse.evaluation.report.missing import markdown, write
-from emofuse.modalities import MODALITIES
+from emofuse.modalities import MODALITIES, mask_of
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.3, 0.6, 0.7])
@@ -65,3 +65,20 @@ def test_samples_of_one_modality_are_told_of(tiny_model, samples, tmp_path):
     text = missing(tiny_model, samples, ["text"], seeds=(0,), resamples=20)
     write(text, tmp_path)
     assert not (tmp_path / "missing.png").exists()
+
+
+def test_what_no_head_has_learnt_is_left_out_and_counted(tiny_model, samples):
+    """Such an answer is NaN, which counted as the first class."""
+    learnt = missing(tiny_model, samples, ["0.5", "speech"], seeds=(0, 1), resamples=20)
+    tiny_model.heads["emotion"].supported_subsets[mask_of({"speech"}, tiny_model.modalities)] = False
+    found = missing(tiny_model, samples, ["0.5"], seeds=(0, 1), resamples=20)
+    before, after = learnt.rows[1], found.rows[1]
+    assert before.unanswered == 0 and 0 < after.unanswered < 2 * after.n
+    assert after.seeds != before.seeds and not np.isnan(after.score.estimate)
+    assert f"missing 0.5: {after.unanswered} of {2 * after.n} answers are left out" in markdown(found)
+    with pytest.raises(DataError, match="no head has learnt to answer from it"):
+        missing(tiny_model, samples, ["speech"], seeds=(0,), resamples=20)
+    tiny_model.heads["emotion"].supported_subsets[[1, 2, 4]] = False
+    whole = [s for s in samples if len(s.load().present) == 2]
+    none = missing(tiny_model, whole, ["0.9"], seeds=(0, 1), resamples=20).rows[1]
+    assert none.unanswered == 2 * none.n and np.isnan([none.score.estimate, *none.seeds]).all()

@@ -18,6 +18,7 @@ from emofuse.evaluation.predict import GIVEN, predict_examples
 from emofuse.evaluation.report.stress import costs, markdown, write
 from emofuse.evaluation.stress import TOGETHER, Curve, Stress, adversarial, stress
 from emofuse.metrics import Interval, uar
+from emofuse.modalities import mask_of
 from emofuse.model.kinds import task_loss
 
 RATE = 16_000
@@ -232,3 +233,18 @@ def test_an_attacked_segment_is_the_least_that_is_wrong(tiny_model, make_segment
     whole = make_segment(3)
     quiet = ATTACKS["sound attack"].on(tiny_model, whole, task, said(whole), 1)
     assert quiet.words == whole.words and not np.array_equal(quiet.waveform, whole.waveform)
+
+
+@pytest.mark.slow
+def test_what_no_head_has_learnt_is_left_out_and_counted(tiny_model, samples, tmp_path):
+    """Such an answer is NaN, which counted as the first class."""
+    (before,) = stress(tiny_model, samples, only=["adversarial face"], resamples=10).curves
+    tiny_model.heads["emotion"].supported_subsets[mask_of({"face"}, tiny_model.modalities)] = False
+    found = stress(tiny_model, samples, only=["adversarial face"], resamples=10)
+    (curve,) = found.curves
+    assert not before.unanswered and curve.unanswered == {"unimodal face": 14}
+    assert curve.clean["unimodal face"].clusters == 0
+    assert np.isnan([point.estimate for point in (curve.clean["unimodal face"], *curve.points["unimodal face"])]).all()
+    assert curve.points[TOGETHER] == before.points[TOGETHER]
+    write(found, tmp_path)
+    assert "14 samples of unimodal face are left out" in (tmp_path / "stress.md").read_text("utf-8")

@@ -151,7 +151,12 @@ def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
 
 
 def _intro(found: Stress) -> str:
-    return INTRO.format(metric=LABELS[found.metric], n=found.protocol["n"])
+    """What is measured, and how many samples no head has learnt to answer, each condition once."""
+    counts = {name: n for curve in found.curves for name, n in curve.unanswered.items()}
+    lacking = [
+        f"{n} samples of {name} are left out: no head has learnt to answer from that." for name, n in counts.items()
+    ]
+    return " ".join([INTRO.format(metric=LABELS[found.metric], n=found.protocol["n"]), *lacking])
 
 
 def _title(found: Stress) -> str:
