@@ -115,7 +115,8 @@ def tune(
     prune: bool = True,
     run: Callable[..., Path] | None = None,
 ) -> Tuned:
-    """Search `space` for the best dev score in `trials` runs, by Optuna's TPE sampler seeded with the recipe's seed.
+    """Search `space` for the best dev score in `trials` runs, by Optuna's TPE sampler seeded with the recipe's seed
+    and the number of trials that are there.
 
     With `prune`, a trial whose dev score after an epoch is below the median of the earlier trials' best until then is
     stopped (the median rule of Golovin et al. 2017, §3.2.1), from the second epoch and the fifth trial on.
@@ -136,11 +137,13 @@ def tune(
     study = optuna.create_study(
         study_name=recipe.name,
         direction="maximize" if sign(recipe.train.metric) > 0 else "minimize",
-        sampler=optuna.samplers.TPESampler(seed=recipe.seed),
         pruner=optuna.pruners.MedianPruner(STARTUP, n_warmup_steps=2) if prune else optuna.pruners.NopPruner(),
         storage=f"sqlite:///{(folder / 'study.db').resolve()}",
         load_if_exists=True,
     )
+    _check_begun(study, recipe, ranges)
+    # a seed of its own: what goes on draws on, in place of the same values again
+    study.sampler = optuna.samplers.TPESampler(seed=(recipe.seed + len(study.trials)) % (1 << 32))
 
     def objective(trial: Any) -> float:
         values = {name: place.draw(trial, name) for name, place in ranges.items()}
@@ -161,6 +164,26 @@ def tune(
     done = sum(t.state.is_finished() for t in study.trials)
     study.optimize(objective, n_trials=max(0, trials - done), catch=(EmofuseError,))
     return _found(recipe, study, folder)
+
+
+def _check_begun(study: Any, recipe: Recipe, ranges: Mapping[str, Range]) -> None:
+    """Keep what is searched with a new study; raise RecipeError where an earlier one searched something else."""
+    now = {"metric": recipe.train.metric, "space": {name: r.model_dump(mode="json") for name, r in ranges.items()}}
+    for name, value in now.items():
+        begun = study.user_attrs.get(name, value)  # older versions kept none
+        if begun != value:
+            raise RecipeError(
+                f"{recipe.folder} holds a search by {name} {_brief(begun)}, now {_brief(value)}, and scores of one say "
+                f"nothing of the other; go on with the {name} that it was begun with, or choose another output.folder"
+            )
+        study.set_user_attr(name, value)
+
+
+def _brief(value: Any) -> str:
+    """A metric, or the ranges of a space without what they leave out."""
+    if isinstance(value, str):
+        return repr(value)
+    return repr({name: {k: v for k, v in r.items() if v not in (None, False)} for name, r in value.items()})
 
 
 def _trial(

@@ -156,3 +156,27 @@ def test_a_field_that_the_recipe_does_not_have_stops_the_search(recipe_values: d
     pytest.importorskip("optuna", reason="the extra 'tune' is not installed")
     with pytest.raises(RecipeError, match="optim"):
         tune(parse_recipe(recipe_values), 1, {"optim.lrr": {"low": 0, "high": 1}}, run=pretend)
+
+
+def test_a_search_that_goes_on_tries_something_new(recipe_values: dict[str, Any]):
+    pytest.importorskip("optuna", reason="the extra 'tune' is not installed")
+    recipe = parse_recipe(recipe_values)
+    space = {"optim.lr": SPACE["optim.lr"], "optim.warmup": {"low": 0.0, "high": 0.5}}
+    for trials in (3, 6):
+        found = tune(recipe, trials, space, run=pretend)
+    tried = [tuple(t["values"].values()) for t in json.loads((found.folder / "trials.json").read_text())]
+    assert len(set(tried)) == len(tried) == 6
+
+
+def test_a_search_goes_on_with_its_own_space_and_metric_alone(recipe_values: dict[str, Any]):
+    pytest.importorskip("optuna", reason="the extra 'tune' is not installed")
+    recipe = parse_recipe(recipe_values)
+    space = {"optim.lr": SPACE["optim.lr"]}
+    tune(recipe, 2, space, run=pretend)
+    wider = {"optim.lr": {"low": 1e-6, "high": 1e-2, "log": True}}
+    with pytest.raises(RecipeError, match=r"holds a search by space .*'low': 1e-05.*, now .*'low': 1e-06.*go on with"):
+        tune(recipe, 4, wider, run=pretend)
+    other = with_values(recipe, {"train.metric": "emotion.uar"})
+    with pytest.raises(RecipeError, match=r"a search by metric 'emotion\.accuracy', now 'emotion\.uar'"):
+        tune(other, 4, space, run=pretend)
+    assert tune(recipe, 4, space, run=pretend).trials == 4
