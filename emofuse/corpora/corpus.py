@@ -6,7 +6,7 @@ import hashlib
 import inspect
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -17,7 +17,7 @@ from jaxtyping import Float
 from emofuse.corpora.folding import Folding, Table
 from emofuse.corpora.folding import fold as fold_by
 from emofuse.corpora.folds import FEWEST, folded, folds_of_set, is_rule_fold, read_fold
-from emofuse.errors import DataError, nearest
+from emofuse.errors import DataError, EmofuseError, first_line, nearest
 from emofuse.files import home_path
 from emofuse.tasks import Task
 from emofuse.types import SPLITS, Split, Utterance
@@ -172,7 +172,7 @@ class Corpus(ABC):
         if not root.exists():
             raise DataError(f"no folder {root} for corpus {self.name}; {self._expected()}")
         log = Log()
-        utterances = tuple(self._declared(u) for u in self.scan(root, log, **options))
+        utterances = tuple(self._scanned(root, log, options))
         if rule is not None:
             utterances = folded(utterances, rule, self.roster)
         if not utterances and not log.problems:
@@ -186,6 +186,16 @@ class Corpus(ABC):
                 log.note(f"the {name} split is empty: none of its files are in {root}")
         chosen = utterances if split is None else tuple(u for u in utterances if u.split == split)
         return Reading(self.name, root, chosen, tuple(log.problems), tuple(log.notes))
+
+    def _scanned(self, root: Path, log: Log, options: Mapping[str, Any]) -> Iterator[Utterance]:
+        """The utterances as declared; what a damaged file makes a reader stumble over is told as its layout."""
+        try:
+            yield from (self._declared(u) for u in self.scan(root, log, **options))
+        except EmofuseError:
+            raise
+        except (LookupError, AttributeError, TypeError, ValueError) as error:
+            why = f"{type(error).__name__}: {first_line(error)}"[:200]
+            raise self.layout_error(root, f"a file in it holds something else ({why})") from error
 
     def layout_error(self, root: Path, why: str) -> DataError:
         """The error of a folder that is not in the published layout."""

@@ -93,10 +93,11 @@ def _labels(utterances: tuple[Utterance, ...]) -> tuple[dict[str, Any], dict[str
             if isinstance(value, str):
                 names[key][u.split][value] += 1
             elif isinstance(value, Mapping):
-                total = sum(value.values()) or 1.0
-                for name, votes in value.items():
-                    names[key][u.split][name] += votes / total  # type: ignore[assignment]
-            else:
+                votes = {name: vote for name, vote in value.items() if isinstance(vote, (int, float))}
+                total = sum(votes.values()) or 1.0
+                for name, vote in votes.items():
+                    names[key][u.split][name] += vote / total  # type: ignore[assignment]
+            elif isinstance(value, (int, float)):
                 numbers[key][u.split].append(float(value))
     counted = {key: {s: dict(sorted(c.items())) for s, c in _by_split(by).items()} for key, by in names.items()}
     described = {key: {s: _describe(v) for s, v in _by_split(by).items()} for key, by in numbers.items()}

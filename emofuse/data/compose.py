@@ -107,6 +107,11 @@ class Composer:
             )
         self.subsets = subsets_of(self.pools)
         self.classes, self.odds = _odds(self.pools, options.balance)
+        if not len(self.classes):
+            raise DataError(
+                f"composed samples need a class of {TASK} that all of {', '.join(self.pools)} have, and there is none; "
+                "add sources that share one to data.sources, or take data.compose out"
+            )
         self.halves = () if sides is None else tuple(_half(self.pools, sides, side) for side in (False, True))
         if not all(_odds(half, options.balance)[0] for half in self.halves):
             self.halves = ()

@@ -14,9 +14,11 @@ import numpy as np
 from emofuse.data.examples import Example, read_examples
 from emofuse.errors import DataError
 from emofuse.modalities import Modality, ordered
-from emofuse.tasks import Task
+from emofuse.tasks import Task, leading
 from emofuse.types import Split
 
+_SUM = 1e-3
+"""How far from one the sum of a distribution may be."""
 COUNT = 350
 """Pairs where nobody says how many: fifty of each of seven emotions."""
 
@@ -29,7 +31,7 @@ def paired(
     Targets are the mean of the parts' targets where they have any; the cluster is that of the voice, else of the first
     part. Raises DataError when there are not two modalities, or no class that all of them have.
     """
-    pools: dict[Modality, dict[int, list[int]]] = {m: by_class(parts[m], task) for m in ordered(parts)}
+    pools: dict[Modality, dict[int, list[int]]] = {m: by_class(parts[m], task, m) for m in ordered(parts)}
     classes = sorted(set.intersection(*(set(pool) for pool in pools.values()))) if pools else []
     if len(pools) < 2 or not classes:
         raise DataError(
@@ -66,8 +68,7 @@ def read_paired(
     """
     own = read_examples(corpus, root, split, tasks, **how)
     about = own.protocol()
-    first = next(iter(own.examples), None)
-    has = first.load().present - set(pairs) if first is not None else frozenset()
+    has = frozenset[Modality]().union(*(example.modalities for example in own.examples)) - set(pairs)
     parts: dict[Modality, Sequence[Example]] = dict.fromkeys(ordered(has), own.examples)
     hashes, names = {corpus: about["split_hash"]}, dict.fromkeys(parts, corpus)
     for modality, (other, folder) in pairs.items():
@@ -86,13 +87,18 @@ def read_paired(
 
 
 def by_class(examples: Sequence[Example], task: str, modality: Modality | None = None) -> dict[int, list[int]]:
-    """Leading class → places of the labelled examples (that have `modality`, if one is named)."""
+    """Leading class → places of the labelled examples (that have `modality`, if one is named).
+
+    Of classes of which one is true, those that lead alike name none; labels that may stand beside each other do.
+    """
     pool: dict[int, list[int]] = {}
     for place, example in enumerate(examples):
         target = example.targets.get(task)
         if target is None or np.isnan(target).any() or (modality and modality not in example.modalities):
             continue
         if len(target) > 1 and not target.any():  # of labels beside each other, none
+            continue
+        if abs(float(target.sum()) - 1.0) < _SUM and leading(target[None])[0] < 0:
             continue
         pool.setdefault(int(target.argmax()), []).append(place)
     return pool

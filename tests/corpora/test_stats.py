@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +62,10 @@ def test_hours_of_a_real_corpus(corpora_root):
     found = statistics(read("ravdess", root, "dev", verify=False).utterances)
     assert found.hours["dev"] == pytest.approx(0.25, abs=0.05)
     assert found.speakers == {"dev": 4}
+
+
+def test_labels_that_are_neither_names_nor_numbers_are_passed_over(tmp_path: Path):
+    path = tmp_path / "own.jsonl"
+    path.write_text('{"text": "hello", "speaker": "a", "split": "train", "emotion": "joy", "about": {"camera": "x"}}\n')
+    found = statistics(read("manifest", path).utterances)
+    assert found is not None

@@ -143,3 +143,8 @@ def test_parts_that_are_alike_share_intensity_and_near_miss():
         assert all(a["emotion"].argmax() == b["emotion"].argmax() == 0 for a, b in shown)
     assert together[1.0] > 0.8 > 0.6 > together[0.0]
     assert apart[1.0] < 0.7 * apart[0.0]
+
+
+def test_corpora_without_a_class_in_common_are_refused():
+    with pytest.raises(DataError, match="need a class of emotion that all of text, speech have, and there is none"):
+        Composer([example("a", "text", 0), example("b", "speech", 1)], Compose())

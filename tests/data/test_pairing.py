@@ -68,6 +68,30 @@ def test_samples_of_several_labels_are_paired_by_the_leading_one_and_never_by_no
         paired({"text": texts[1:2], "speech": voices}, 1, task="both")
 
 
+def test_who_ties_is_of_no_class_and_who_lacks_a_modality_lends_none(samples):
+    tie, joy = np.zeros(7, np.float32), np.eye(7, dtype=np.float32)[1]
+    tie[:2] = 0.5
+    both = frozenset(("text", "speech"))
+    examples = [
+        replace(samples[1], id="tie", targets={"emotion": tie}, modalities=both),
+        replace(samples[1], id="silent", targets={"emotion": joy}, modalities=frozenset(["text"])),
+        replace(samples[1], id="spoken", targets={"emotion": joy}, modalities=both),
+    ]
+    assert by_class(examples, "emotion") == {1: [1, 2]}
+    found = paired({"text": examples, "speech": examples}, 20)
+    assert {pair.id.split("+")[1] for pair in found} == {"spoken"}
+    assert {pair.id.split("+")[0] for pair in found} == {"silent", "spoken"}
+
+
+def test_modalities_of_a_corpus_are_those_of_any_sample(tiny_model, comments: Path):
+    soundfile.write(comments / "one.wav", np.random.default_rng(0).normal(0, 0.1, 8000), 16_000)
+    rows = [",a,dev,joy,Such fun!", "one.wav,b,dev,joy,Such fun!"]
+    (comments / "own.csv").write_text("\n".join(["media,speaker,split,emotion,text", *rows]), "utf-8")
+    pairs = {"text": ("goemotions", comments)}
+    found = evaluate_checkpoint(tiny_model, "manifest", comments / "own.csv", "dev", pairs=pairs, limit=4, resamples=5)
+    assert found.protocol["paired"] == {"text": "goemotions", "speech": "manifest"}
+
+
 def test_targets_of_a_pair_are_the_mean_of_what_is_known(samples):
     known, unknown = np.array([1.0, 0.0], np.float32), np.full(2, np.nan, np.float32)
     parts = [replace(samples[1], targets={"t": t}) for t in (known, unknown, known[::-1])]
