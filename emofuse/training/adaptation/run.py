@@ -114,7 +114,10 @@ def read_feedback(model: EmotionModel, path: str | Path) -> tuple[list[Example],
     if len({e.cluster for e in rows}) > 1:
         return rows, []
     note = "all rows are of one speaker: nothing is known of how it is with others"
-    return [replace(e, cluster=str(e.utterance.media or e.id)) for e in rows], [note]
+    rows = [replace(e, cluster=str(e.utterance.media or e.id)) for e in rows]
+    if len({e.cluster for e in rows}) > 1:
+        return rows, [note]
+    return [replace(e, cluster=e.id) for e in rows], [f"{note}, nor in another recording than theirs"]
 
 
 def replayed(model: EmotionModel, spec: str, limit: int) -> tuple[str, list[Example], list[Example]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from emofuse.demo.feedback import Correction, save
@@ -179,6 +180,22 @@ def test_one_speaker_is_said_and_mistakes_too(pooling, rows, tmp_path):
     found = adapt(pooling, rows(speakers=1, said=(never, never)), tmp_path / "new", least_rise=-1)
     assert "all rows are of one speaker: nothing is known of how it is with others" in found.notes
     assert any("any change looks like a rise" in note for note in found.notes)
+
+
+def test_one_speaker_in_one_recording_is_checked_row_by_row(pooling, rows, tmp_path):
+    """All rows were one fold, which left nothing to learn from."""
+    feedback = rows(speakers=1)
+    sound = tmp_path / "visit.wav"
+    soundfile.write(sound, np.zeros(1600, np.float32), 16_000)
+    head, *lines = feedback.read_text().splitlines()
+    lines = [f"{head},media,start,end", *(f"{line},{sound},0,0.1" for line in lines)]
+    feedback.write_text("\n".join(lines) + "\n")
+    found, notes = read_feedback(EmotionModel.from_pretrained(pooling), feedback)
+    assert len({e.cluster for e in found}) == len(found) == 24
+    assert notes == [
+        "all rows are of one speaker: nothing is known of how it is with others, nor in another recording than theirs"
+    ]
+    assert adapt(pooling, feedback, tmp_path / "new", least_rise=-1).checks
 
 
 def test_a_check_is_undefined_without_rows():
