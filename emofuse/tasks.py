@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -26,6 +26,9 @@ IEMOCAP4 = ("neutral", "joy", "sadness", "anger")
 IEMOCAP5 = (*IEMOCAP4, "frustrated")
 IEMOCAP6 = ("neutral", "joy", "sadness", "anger", "excited", "frustrated")
 
+KindName = Literal["categorical", "multilabel", "scalar"]
+KINDS: tuple[KindName, ...] = get_args(KindName)
+
 POSITIVE = 0.5
 """A share of annotators at or above this counts as the label being there."""
 
@@ -39,7 +42,7 @@ class Task:
     """
 
     name: str
-    kind: Literal["categorical", "multilabel", "scalar"]
+    kind: KindName
     classes: tuple[str, ...] = ()
     low: float = 0.0
     high: float = 1.0

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from emofuse.training.recipe.section import Probability, Range, Section, Size
+from emofuse.training.recipe.section import PositiveRange, Probability, Range, Section, ShareRange, Size
 
 
 class SpeechAugment(Section):
@@ -17,10 +17,10 @@ class SpeechAugment(Section):
     """Decibels, for noise and babble alike."""
     babble: Probability = 0.0
     reverb: Probability = 0.0
-    decay: Range = (0.1, 0.6)
+    decay: PositiveRange = (0.1, 0.6)
     """RT60 in seconds."""
     speed: Probability = 0.0
-    speeds: Range = (0.9, 1.1)
+    speeds: PositiveRange = (0.9, 1.1)
     pitch: Probability = 0.0
     semitones: Range = (-2.0, 2.0)
     gain: Probability = 0.0
@@ -31,7 +31,7 @@ class SpeechAugment(Section):
     """μ-law companding at 8 bits, as narrow codecs do."""
     crop: Probability = 0.0
     """Keep a random part of the utterance."""
-    keep: Range = (0.6, 1.0)
+    keep: ShareRange = (0.6, 1.0)
     mask: Probability = 0.0
     """SpecAugment: `masks` spans of time and of frequency set to zero, on features or on the raw waveform."""
     masks: Size = 2
@@ -44,7 +44,7 @@ class FaceAugment(Section):
 
     flip: Probability = 0.0
     crop: Probability = 0.0
-    scale: Range = (0.8, 1.1)
+    scale: PositiveRange = (0.8, 1.1)
     """Side of the crop relative to the image; above 1 adds a border."""
     rotate: Probability = 0.0
     degrees: Range = (-15.0, 15.0)
@@ -53,9 +53,10 @@ class FaceAugment(Section):
     blur: Probability = 0.0
     resolution: Probability = 0.0
     """Down to `pixels` and up again, as small faces in wide shots are."""
-    pixels: Range = (20.0, 48.0)
+    pixels: PositiveRange = (20.0, 48.0)
     jpeg: Probability = 0.0
-    quality: Range = (30.0, 90.0)
+    quality: PositiveRange = (30.0, 90.0)
+    """Of JPEG; above 100 counts as 100."""
     erase: Probability = 0.0
 
 

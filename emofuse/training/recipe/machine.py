@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from emofuse.training.recipe.section import Count, Section, Size
 
@@ -60,7 +60,7 @@ class Output(Section):
     """Where the run writes."""
 
     folder: str = "runs/{name}"
-    """`{name}` is the recipe's name; the checkpoint is its sub-folder `model`."""
+    """`{name}` is the recipe's name, and the one name in braces; the checkpoint is its sub-folder `model`."""
     dtype: Literal["float32", "float16", "compact"] = "float32"
     """Of the saved weights: float16 halves the folder, compact also keeps large tables of word pieces in 8 bits; dev
     metrics and temperatures are those of the rounded weights."""
@@ -72,3 +72,14 @@ class Output(Section):
     """When the package is installed."""
     wandb: bool = False
     """Weights & Biases, as its own environment variables say; an error when the package is not installed."""
+
+    @field_validator("folder")
+    @classmethod
+    def _names_the_recipe(cls, given: str) -> str:
+        try:
+            given.format(name="name")
+        except (LookupError, ValueError, AttributeError, TypeError):
+            raise ValueError(
+                f"got {given!r}; in braces stands {{name}} alone, the recipe's name: take other braces out"
+            ) from None
+        return given

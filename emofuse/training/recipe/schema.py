@@ -16,10 +16,10 @@ from emofuse.data.compose import Compose
 from emofuse.errors import RecipeError, nearest
 from emofuse.files import home_path
 from emofuse.modalities import Modality
-from emofuse.tasks import TASKS, Task
+from emofuse.tasks import KINDS, TASKS, Task
 from emofuse.training.recipe.augmentation import Augment
 from emofuse.training.recipe.machine import Output, Train
-from emofuse.training.recipe.section import Probability, Range, Section, Seed, Size
+from emofuse.training.recipe.section import Decay, Probability, Section, Seed, Size
 
 MethodName = Literal["ours", "late", "mult", "misa", "tfn"]
 
@@ -85,7 +85,7 @@ class Model(Section):
 
     def all_tasks(self) -> tuple[Task, ...]:
         """The tasks by name, built-in ones first; raises RecipeError for a name that is neither."""
-        known = TASKS | {t["name"]: _task(t) for t in self.more_tasks}
+        known = TASKS | {t.name: t for t in map(_task, self.more_tasks)}
         for name in self.tasks:
             if name not in known:
                 raise RecipeError(f"model.tasks: unknown task {name!r}; {nearest(name, known)}")
@@ -191,7 +191,7 @@ class Optim(Section):
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Each encoder layer below the top learns at this times the rate of the one above it."""
     weight_decay: NonNegativeFloat = 0.01
-    betas: Range = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     warmup: Probability = 0.1
     """Share of all steps."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -301,7 +301,20 @@ def with_method(values: Mapping[str, Any], method: str) -> dict[str, Any]:
 
 
 def _task(values: Mapping[str, Any]) -> Task:
+    """A task of `more_tasks`; raises RecipeError for what is missing, unknown or of another type."""
     valid = {"name", "kind", "classes", "low", "high"}
     for key in set(values) - valid:
         raise RecipeError(f"model.more_tasks: unknown key {key!r}; {nearest(key, valid)}")
-    return Task(**{**values, "classes": tuple(values.get("classes", ()))})
+    where, name, kind = f"model.more_tasks: {dict(values)!r:.80}", values.get("name"), values.get("kind")
+    if not isinstance(name, str) or not name:
+        raise RecipeError(f"{where} has no name; give {{name: NAME, kind: KIND, …}}")
+    if kind not in KINDS:
+        raise RecipeError(f"{where} is of kind {kind!r}; valid: {', '.join(KINDS)}")
+    classes, low, high = values.get("classes", ()), values.get("low", 0.0), values.get("high", 1.0)
+    named = isinstance(classes, (list, tuple)) and all(isinstance(c, str) for c in classes)
+    if not named or (len(set(classes)) < 2) == (kind != "scalar") or (kind == "scalar" and classes):
+        few = "no classes but low and high" if kind == "scalar" else "two or more names in classes"
+        raise RecipeError(f"{where} has classes {classes!r:.80}; a {kind} task has {few}")
+    if not all(isinstance(v, (int, float)) for v in (low, high)) or not low < high:
+        raise RecipeError(f"{where} goes from {low!r} to {high!r}; give numbers, low below high")
+    return Task(name, kind, tuple(classes), low, high)

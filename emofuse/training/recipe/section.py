@@ -5,10 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Probability = Annotated[float, Field(ge=0, le=1)]
-Range = tuple[float, float]
+
+
+def _rising(given: tuple[float, float]) -> tuple[float, float]:
+    """Raise ValueError where the first number is above the second."""
+    low, high = given
+    if low > high:
+        raise ValueError(f"got [{low:g}, {high:g}], a range from above to below; give [{high:g}, {low:g}]")
+    return given
+
+
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Rising = AfterValidator(_rising)
+Range = Annotated[tuple[_Finite, _Finite], _Rising]
+PositiveRange = Annotated[tuple[_Positive, _Positive], _Rising]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+_Share = Annotated[float, Field(gt=0, le=1)]
+ShareRange = Annotated[tuple[_Share, _Share], _Rising]
 Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
 Size = Annotated[int, Field(gt=0, le=1 << 16)]  # of what is there at once
 Seed = Annotated[int, Field(ge=0, lt=1 << 32)]

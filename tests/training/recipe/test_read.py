@@ -48,6 +48,51 @@ def test_what_does_not_exist_is_named_with_what_does(written, override, message)
         load_recipe(written, [override])
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("output.folder='runs/{Name}'", r"output\.folder: got 'runs/\{Name\}'; in braces stands \{name\} alone"),
+        ("output.folder='runs/{}'", r"output\.folder: got 'runs/\{\}'"),
+        ("output.folder='runs/{name'", r"output\.folder: got 'runs/\{name'"),
+        ("optim.betas=[0.9, 1.0]", r"optim\.betas\.1: .*less than 1, got 1\.0"),
+        ("optim.betas=[-0.1, 0.9]", r"optim\.betas\.0: .*greater than or equal to 0, got -0\.1"),
+        ("augment.speech.snr=[30, 5]", r"augment\.speech\.snr: got \[30, 5\], a range .*; give \[5, 30\]"),
+        ("augment.speech.gain=.nan", r"augment\.speech\.gain: .*got nan"),
+        ("augment.speech.snr=[0, .inf]", r"augment\.speech\.snr\.1: .*finite number, got inf"),
+        ("augment.speech.decay=[0, 0]", r"augment\.speech\.decay\.0: .*greater than 0, got 0"),
+        ("augment.speech.speeds=[0, 1]", r"augment\.speech\.speeds\.0: .*greater than 0, got 0"),
+        ("augment.speech.keep=[0.5, 1.5]", r"augment\.speech\.keep\.1: .*less than or equal to 1, got 1\.5"),
+        ("augment.face.scale=[0, 1]", r"augment\.face\.scale\.0: .*greater than 0, got 0"),
+        ("model.more_tasks=[{kind: scalar}]", r"model\.more_tasks: \{'kind': 'scalar'\} has no name; give"),
+        (
+            "model.more_tasks=[{name: mood}]",
+            r"model\.more_tasks: .*is of kind None; valid: categorical, multilabel, sc",
+        ),
+        ("model.more_tasks=[{name: mood, kind: [scalar]}]", r"is of kind \['scalar'\]; valid"),
+        ("model.more_tasks=[{name: mood, kind: categorical}]", r"has classes \(\); a categorical task has two or more"),
+        (
+            "model.more_tasks=[{name: mood, kind: categorical, classes: 7}]",
+            r"has classes 7; a categorical task has two",
+        ),
+        ("model.more_tasks=[{name: mood, kind: scalar, classes: [a, b]}]", r"a scalar task has no classes but low and"),
+        ("model.more_tasks=[{name: mood, kind: scalar, low: 1}]", r"goes from 1 to 1\.0; give numbers, low below high"),
+        ("model.more_tasks=[{name: mood, kind: scalar, high: a}]", r"goes from 0\.0 to 'a'; give numbers"),
+    ],
+)
+def test_values_that_would_fail_in_the_midst_of_a_run_are_refused(written, override, message):
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(written, [override])
+
+
+def test_ranges_and_tasks_that_hold_are_taken(written):
+    given = ["augment.speech.snr=[5, 5]", "optim.betas=[0.9, 0.5]", "output.folder='runs/{name}/a'"]
+    tasks = "[{name: mood, kind: categorical, classes: [low, high]}, {name: energy, kind: scalar, low: -1}]"
+    recipe = load_recipe(written, [*given, f"model.more_tasks={tasks}", "model.tasks=[emotion, mood, energy]"])
+    assert recipe.augment.speech.snr == (5.0, 5.0) and recipe.optim.betas == (0.9, 0.5)
+    assert recipe.folder == Path("runs/plain/a")
+    assert [(t.kind, t.width) for t in recipe.model.all_tasks()[1:]] == [("categorical", 2), ("scalar", 1)]
+
+
 HUGE = 99999999999999999999
 
 

@@ -97,7 +97,7 @@ def coloured_noise(length: int, exponent: float, rng: np.random.Generator) -> Wa
 
 def reverberate(waveform: Waveform, decay: float, rng: np.random.Generator) -> Waveform:
     """A room of reverberation time `decay` s (RT60), as noise under an exponential that falls 60 dB; same loudness."""
-    time = np.arange(int(decay * SAMPLE_RATE)) / SAMPLE_RATE
+    time = np.arange(max(1, int(decay * SAMPLE_RATE))) / SAMPLE_RATE
     response = rng.standard_normal(len(time)) * np.exp(-6.9078 * time / decay) * rng.uniform(0.02, 0.15)
     response[0] = 1.0
     wet = fftconvolve(waveform, response)[: len(waveform)].astype(np.float32)
