@@ -15,10 +15,13 @@ KEPT = 2
 
 
 def training_arguments(recipe: Recipe, folder: Path, seed: int) -> TrainingArguments:
-    """The recipe in Trainer's terms."""
+    """The recipe in Trainer's terms; a process has one GPU at most, several are for torchrun.
+
+    Trainer would spread a batch over all that it sees by `nn.DataParallel`, which cannot part a Batch.
+    """
     train, optim = recipe.train, recipe.optim
     cpu = train.device == "cpu" or (train.device == "auto" and not torch.cuda.is_available())
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=train.epochs,
         per_device_train_batch_size=train.batch_size,
@@ -48,6 +51,8 @@ def training_arguments(recipe: Recipe, folder: Path, seed: int) -> TrainingArgum
         ddp_timeout=24 * 3600,
         ddp_backend="gloo" if cpu and int(os.environ.get("WORLD_SIZE", "1")) > 1 else None,
     )
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
 
 
 def device_of(recipe: Recipe) -> torch.device:
