@@ -47,8 +47,8 @@ def assemble(
     """
     gathered = gathered or [read_source(recipe, source, model.tasks, limit) for source in recipe.data.sources]
     examples = [example for g in gathered for example in g.train]
-    if not {"all", *recipe.model.encoders} & set(recipe.model.init):
-        standardise(model, examples)
+    if "all" not in recipe.model.init:
+        standardise(model, examples, set(recipe.model.encoders) - set(recipe.model.init))
     cache, store = caches(recipe, model)
     compose = recipe.data.compose
     composer = Composer(examples, compose, _fewer(compose.size, limit)) if compose else None

@@ -8,15 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from emofuse.corpora.features import FILE, dev_videos, read_features
+from emofuse.data.load import features_of
 from emofuse.errors import RecipeError
 from emofuse.evaluation.evaluate import evaluate_checkpoint
 from emofuse.model.model import EmotionModel
+from emofuse.training.assemble import assemble
 from emofuse.training.dataset.samples import MediaCache, Samples
 from emofuse.training.dataset.sources import read_source
 from emofuse.training.recipe.read import parse_recipe
 from emofuse.training.run import fit
+from emofuse.training.tuning.init import build
 
 pytestmark = pytest.mark.slow
 
@@ -70,6 +74,20 @@ def test_from_features_to_a_checkpoint_that_evaluates_alike(values: dict[str, An
     assert len(rows) < len(features.names)
     np.testing.assert_allclose(model.encoders["speech"].mean.numpy(), rows.mean(0), rtol=1e-5)
     np.testing.assert_allclose(model.encoders["speech"].deviation.numpy(), rows.std(0), rtol=1e-4)
+
+
+def test_what_starts_from_no_checkpoint_is_standardised_beside_what_does(values: dict[str, Any], tmp_path: Path):
+    """One encoder with a checkpoint left the others as they were, on the scales of their features."""
+    words = fit(parse_recipe(values | {"train": values["train"] | {"epochs": 1}}), limit=30)
+    values["model"]["init"] = {"text": str(words)}
+    recipe = parse_recipe(values)
+    model, _ = build(recipe)
+    begun = model.encoders["text"].mean.clone()
+    data = assemble(recipe, 0, model, None)
+    assert torch.equal(model.encoders["text"].mean, begun)
+    given = np.stack([features_of(e.utterance)["speech"] for e in data.gathered[0].train])
+    np.testing.assert_allclose(model.encoders["speech"].mean.numpy(), given.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(model.encoders["speech"].deviation.numpy(), given.std(0), rtol=1e-4)
 
 
 def test_modalities_of_a_source_are_those_it_gives(values: dict[str, Any]):

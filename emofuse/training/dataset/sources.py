@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from emofuse.corpora.corpus import Reading
 from emofuse.data.examples import Example, read_examples
 from emofuse.data.load import features_of, holds_features
 from emofuse.errors import DataError, RecipeError
+from emofuse.modalities import Modality
 from emofuse.tasks import Task
 from emofuse.training.dataset.sampler import Blocks, Cells
 from emofuse.training.recipe.schema import Recipe, Source
@@ -125,14 +126,15 @@ def _check_turns(recipe: Recipe, source: Source, reading: Reading) -> None:
         )
 
 
-def standardise(model: Any, examples: Sequence[Example]) -> None:
-    """Give every features encoder the mean and deviation of the training examples' features.
+def standardise(model: Any, examples: Sequence[Example], fresh: Collection[Modality]) -> None:
+    """Give every features encoder that starts `fresh`, from no checkpoint, the mean and deviation of the training
+    examples' features.
 
     Raises RecipeError when the width of the features is not the encoder's.
     """
     rows = [features_of(e.utterance) for e in examples if holds_features(e.utterance)]
     for modality, encoder in model.encoders.items():
-        if not encoder.reads_media and rows:
+        if modality in fresh and not encoder.reads_media and rows:
             given = [row[modality] for row in rows if modality in row]
             widths = sorted({values.shape[-1] for values in given} - {encoder.config.width})
             if widths:
