@@ -194,7 +194,7 @@ def _scored(
     values = np.stack([_under(found, mask, task.name) for mask in masks], axis=1)
 
     def of_seeds(targets: np.ndarray, values: np.ndarray) -> list[float]:
-        answered = ~np.isnan(values).any(axis=2)
+        answered = np.logical_not(np.isnan(values).any(axis=2))
         return [
             score(task.flat(targets[rows]), task.flat(values[rows, i])) if rows.any() else float("nan")
             for i, rows in enumerate(answered.T)

@@ -276,7 +276,7 @@ class _Runner:
         return self.left[modality]
 
     def _answered(self, predictions: Predictions, condition: str) -> np.ndarray:
-        return ~np.isnan(predictions.values[condition][self.task.name]).any(axis=1)
+        return np.logical_not(np.isnan(predictions.values[condition][self.task.name]).any(axis=1))
 
     def _score(self, predictions: Predictions, condition: str, rows: np.ndarray) -> Interval:
         rows = rows & self._answered(predictions, condition)
