@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -151,7 +152,7 @@ def trend(
     limit = at_rate(periods_between(false_alarms, by.value), baseline) if threshold is None else threshold
     columns = Columns(time, tuple(opt.listed(group) or ()), name or ("id" if table.is_dir() else None))
     gathered = Gathered(of, by.value, columns, prefix)
-    compare = _comparison(against, against_column, time, by, lags)
+    compare = _comparison(against, against_column, time, by, lags, watch is not None)
     if watch is not None:
         _watch(table, watch, gathered, limit, baseline, targets, hook, compare)
         return
@@ -177,15 +178,25 @@ def _of_all(table: Path, gathered: Gathered, limit: float, baseline: int) -> Tre
     return Trend(gathered.of, [(one, alerts(one, limit, baseline)) for one in gathered.needed()], limit)
 
 
-def _comparison(path: Path | None, column: str | None, time: str, by: By, lags: int) -> Callable[[Trend], Trend]:
-    """What adds the correlations with an index to a trend."""
+def _comparison(
+    path: Path | None, column: str | None, time: str, by: By, lags: int, grows: bool
+) -> Callable[[Trend], Trend]:
+    """What adds the correlations with an index to a trend; of one that `grows`, of the series that are long enough."""
     if path is None:
         return lambda found: found
     from emofuse.pipeline.tables import read_table
-    from emofuse.trends.against import against, read_index
+    from emofuse.trends.against import Correlation, TooShortError, against, read_index
 
     index = read_index(read_table(path)[1], time, column, by.value)
-    return lambda found: replace(found, correlations=tuple(against(one, index, lags) for one, _ in found.found))
+
+    def compared(found: Trend) -> Trend:
+        told: list[Correlation] = []
+        for one, _ in found.found:
+            with suppress(TooShortError) if grows else nullcontext():  # it may be long enough at a later look
+                told.append(against(one, index, lags))
+        return replace(found, correlations=tuple(told))
+
+    return compared
 
 
 def _watch(

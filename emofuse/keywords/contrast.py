@@ -65,7 +65,9 @@ def clips(
     prefix: str = "predicted_",
     table: str = "the table",
 ) -> Clips:
-    """Rows by clip (a column; None = each row is one): of each emotion whether it leads, and every measure.
+    """Rows by clip: of each emotion whether it leads, and every measure.
+
+    `clip` is a column; None = each row is one, as is a row whose cell is empty.
 
     `table` is what messages call it. Raises `DataError` where there are no predictions or no such column, and for what
     cannot be a value of a measure.
@@ -78,7 +80,8 @@ def clips(
         values = _values(row, number, prefix, table)
         known = ~np.isnan(values)
         if known.any():
-            one = found.setdefault(number if clip is None else row[clip], np.zeros((2, len(names))))
+            named = clip is not None and row[clip] not in (None, "")
+            one = found.setdefault(str(row[clip]) if named else number, np.zeros((2, len(names))))
             one += np.array([np.where(known, values, 0.0), known])
     if not found:
         raise DataError(

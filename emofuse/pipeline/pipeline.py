@@ -260,7 +260,7 @@ class Pipeline:
         require_package("torch", extra="torch")
         from emofuse.explain.explanation import explain
         from emofuse.model.model import EmotionModel
-        from emofuse.runtime.int8 import full_precision
+        from emofuse.runtime.swap import full_precision
 
         if not isinstance(self.model, EmotionModel):
             raise EmofuseError(NO_GRADIENTS)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-from typing import TypeVar
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int8, UInt8
@@ -83,24 +80,3 @@ def quantise(module: nn.Module) -> list[Swap]:
     Convolutions stay: in wav2vec2's, 8 bits move probabilities by several hundredths.
     """
     return swap_linear(module, Int8Linear)
-
-
-Model = TypeVar("Model", bound=nn.Module)
-
-
-def full_precision(model: Model) -> Model:
-    """The model on the same weights with no layer in 8 bits, so that its answers and its gradients agree."""
-    if not any(isinstance(m, Int8Linear) for m in model.modules()):
-        return model
-    twin = copy.copy(model)
-    twin._modules = {name: child and _whole(child) for name, child in model._modules.items()}
-    return twin
-
-
-def _whole(module: nn.Module) -> nn.Module:
-    if not isinstance(module, Int8Linear):
-        return full_precision(module)
-    layer = nn.Linear(1, 1, device="meta").train(module.training)
-    layer.in_features, layer.out_features = module.in_features, module.out_features
-    layer.weight, layer.bias = module.weight, module.bias
-    return layer

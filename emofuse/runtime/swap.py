@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from typing import TypeVar
+
 from torch import nn
 
 LEAST_WEIGHTS = 1 << 16
@@ -45,3 +48,25 @@ def hold(module: nn.Module) -> int:
     """How many weights `swap_linear` would take."""
     large = (m.weight.numel() for m in module.modules() if isinstance(m, nn.Linear))
     return sum(count for count in large if count >= LEAST_WEIGHTS)
+
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def full_precision(model: Model) -> Model:
+    """The model on the same weights with no layer in fewer bits, so that its answers and its gradients agree."""
+    if not any(isinstance(module, SwappedLinear) for module in model.modules()):
+        return model
+    twin = copy.copy(model)
+    twin.__dict__.pop("forward", None)  # a call under autocast, of an encoder in bfloat16
+    twin._modules = {name: child and _whole(child) for name, child in model._modules.items()}
+    return twin
+
+
+def _whole(module: nn.Module) -> nn.Module:
+    if not isinstance(module, SwappedLinear):
+        return full_precision(module)
+    layer = nn.Linear(1, 1, device="meta").train(module.training)
+    layer.in_features, layer.out_features = module.in_features, module.out_features
+    layer.weight, layer.bias = module.weight, module.bias
+    return layer

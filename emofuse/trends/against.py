@@ -18,6 +18,10 @@ DRAWS = 999
 _SEED = 0
 
 
+class TooShortError(DataError):
+    """A series and an index have too few periods in common as yet."""
+
+
 @dataclass(frozen=True)
 class Correlation:
     """Of one group's series with an index, over every lag from -most to most periods."""
@@ -75,13 +79,13 @@ def against(found: Series, index: Mapping[float, float], most: int, *, draws: in
     What is drawn are indexes of the same spectrum with random phases (Ebisuzaki 1997): they rise and fall as slowly as
     the index does, but when is chance. To shuffle periods would break that up, and days that are alike would then look
     like evidence. `p` is the share of draws whose largest |r| at any of the lags is as large (Westfall & Young 1993).
-    Raises `DataError` where they have too few periods in common.
+    Raises `TooShortError` where they have too few periods in common.
     """
     own, other = _on_one_grid(found, index)
     lags = range(-most, most + 1)
     correlations = np.array([_correlations(own, other[None], lag)[0] for lag in lags])
     if np.isnan(correlations).any():
-        raise DataError(
+        raise TooShortError(
             f"{' '.join(found.group) or 'the series'} and the index have too few periods in common for {most} lags: "
             f"{LEAST} at every lag are needed; give --lags a smaller number, or longer series"
         )

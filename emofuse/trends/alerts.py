@@ -42,7 +42,7 @@ def periods_between(rate: str, by: Period) -> float:
         times = float(count)
     except ValueError:
         times = math.nan
-    if unit not in PER or not times > 0 or by == "turn":
+    if unit not in PER or not 0 < times < math.inf or by == "turn":
         turns = " (of turns there is no rate: give a threshold)" if by == "turn" else ""
         raise DataError(f"{rate!r} is not a rate of false alarms; write 1/month, 2/year, 1/week{turns}")
     return PER[unit] / times / SECONDS[by]

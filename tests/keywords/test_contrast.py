@@ -111,6 +111,13 @@ def test_the_command_compares_two_tables(tmp_path: Path, capsys):
     assert "name the column of the texts" in capsys.readouterr().err
 
 
+def test_a_clip_may_be_named_by_any_cell_and_rows_without_a_name_are_clips_of_their_own():
+    named = [row | {"id": [row["id"], 1]} for row in rows(30, 0.3, 0, 2)]
+    assert len(clips(named, "id").sums) == 30
+    empty = [row | {"id": None if number % 2 else ""} for number, row in enumerate(rows(30, 0.3, 0))]
+    assert len(clips(empty, "id").sums) == 30
+
+
 def test_what_has_no_prediction_or_no_clip_is_an_error():
     with pytest.raises(DataError, match="no row of the table has a prediction"):
         clips([{"text": "a"}])

@@ -11,8 +11,8 @@ from emofuse.errors import EmofuseError
 from emofuse.model.model import EmotionModel
 from emofuse.runtime import int8, precision
 from emofuse.runtime.bfloat16 import BFloat16Linear, halve
-from emofuse.runtime.int8 import Int8Linear, full_precision
-from emofuse.runtime.swap import LEAST_WEIGHTS, restore
+from emofuse.runtime.int8 import Int8Linear
+from emofuse.runtime.swap import LEAST_WEIGHTS, full_precision, restore
 
 
 @pytest.fixture
@@ -88,6 +88,19 @@ def test_gradients_and_full_precision_use_the_whole_weights():
         whole = full_precision(model)
         assert torch.equal(whole(given), layer(given).relu())
         assert whole[0].weight is layer.weight and model[0] is eight and full_precision(whole) is whole
+
+
+def test_an_encoder_in_sixteen_bits_has_a_twin_that_answers_with_all_of_them():
+    torch.manual_seed(0)
+    encoder = torch.nn.Sequential(torch.nn.Linear(256, 256), torch.nn.ReLU(), torch.nn.Linear(256, 256))
+    model, given = torch.nn.ModuleDict({"text": encoder}), torch.randn(3, 256)
+    plain = encoder(given)
+    halve(encoder, "cpu")
+    whole = full_precision(model)
+    with torch.no_grad():
+        assert torch.equal(whole["text"](given), plain) and not torch.equal(model["text"](given).float(), plain)
+    assert torch.equal(whole["text"](given), plain), "where a gradient may be asked for too"
+    assert full_precision(whole) is whole
 
 
 @pytest.mark.parametrize("packed", [True, False])

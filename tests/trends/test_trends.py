@@ -124,7 +124,7 @@ def test_false_alarms_come_at_the_rate_that_was_asked_for(each, least):
     assert threshold(periods_between("1/year", "day")) > limit
 
 
-@pytest.mark.parametrize("rate", ["often", "0/month", "1/fortnight", "1", "nan/week"])
+@pytest.mark.parametrize("rate", ["often", "0/month", "1/fortnight", "1", "nan/week", "inf/month", "1e999/week"])
 def test_a_rate_is_a_number_by_a_period(rate):
     with pytest.raises(DataError, match="is not a rate of false alarms"):
         periods_between(rate, "day")

@@ -267,6 +267,25 @@ def test_the_command_follows_what_comes_through_a_pipe(tmp_path):
     assert len(json.loads((tmp_path / "trend.json").read_text())["periods"]) == 20
 
 
+def test_a_watch_goes_on_until_a_series_and_an_index_are_long_enough(tmp_path):
+    index = tmp_path / "index.csv"
+    days = [day(n, 0.3)[0]["when"] for n in range(60)]
+    index.write_text("when,level\n" + "".join(f"{when},{n % 7}\n" for n, when in enumerate(days)))
+    command = [sys.executable, "-m", "emofuse", "trend", "-", "--time", "when", "--of", "anger", "--id", "name"]
+    command += ["--watch", "0.05", "--against", str(index), "--lags", "2", "--json", str(tmp_path / "trend.json")]
+    lines = ["\n".join(map(json.dumps, day(n, 0.3))) + "\n" for n in range(60)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stdin is not None
+        process.stdin.write("".join(lines[:18]))
+        process.stdin.flush()
+        wait_for(lambda: (tmp_path / "trend.json").exists() or process.poll() is not None)
+        assert process.poll() is None and "against" not in json.loads((tmp_path / "trend.json").read_text())
+        process.stdin.write("".join(lines[18:]))
+        process.stdin.close()
+        assert process.wait(60) == 0
+    assert json.loads((tmp_path / "trend.json").read_text())["against"][0]["lags"] == 5
+
+
 def wait_for(holds: Callable[[], bool], seconds: float = 60.0) -> None:
     limit = time.monotonic() + seconds
     while not holds():

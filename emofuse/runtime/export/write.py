@@ -51,8 +51,8 @@ def export(
     With `int8` (encoders only) `examples` calibrate each encoder whose modality they have: some hundred segments of a
     dev split. With `beside` the graphs hold no weights but read them from model.safetensors, which is kept beside them
     as it is stored. `source` is the model's own folder, whose card and report are copied. What else a folder holds of
-    this very model stays in it; nothing of another does. Raises EmofuseError for a format that is not there, and for a
-    modality without an example to calibrate it on.
+    this very model stays in it; nothing of another does. Raises EmofuseError for a format that is not there, for a
+    modality without an example to calibrate it on, and for a folder that is another model's checkpoint.
     """
     if format not in ENDINGS:
         raise EmofuseError(f"no format {format!r}; valid: {', '.join(ENDINGS)}")
@@ -68,6 +68,8 @@ def export(
         raise EmofuseError(f"no example has {', '.join(lacking)}: 8 bits are calibrated on examples of every modality")
     folder, mark = Path(folder), fingerprint(model)
     stays = _holds(folder, mark)  # then other formats' graphs do, and weights
+    if not stays and (folder / WEIGHTS).is_file() and not any((folder / f / MANIFEST).is_file() for f in ENDINGS):
+        raise EmofuseError(f"{folder} holds the weights of another model, which would be lost; name another folder")
     parts = graphs(model, collate([model.prepare(spoken(s)) for s in (1, 2)]), format != "torch")
     with replacing_folder(folder, keep=lambda old: stays and old.name != format) as building:
         _describe(model, building, source, weights=beside)

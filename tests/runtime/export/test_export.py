@@ -207,5 +207,7 @@ def test_a_folder_of_another_model_keeps_nothing_of_it(spectral, pooled, make_se
     assert not (deploy / "torch").exists() and not (deploy / "model.safetensors").exists()
     export(spectral, deploy, "torch")
     assert (deploy / "onnx").is_dir()
+    with pytest.raises(EmofuseError, match="holds the weights of another model"):
+        export(spectral, tmp_path / "other", "onnx")
     segments = [make_segment(seed) for seed in range(3)]
     assert largest_difference(emofuse.load(deploy, backend="onnx").model, spectral, segments) <= 1e-4
