@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from scipy import optimize, special
-from torch import nn
+from torch import Tensor, nn
 
 from emofuse.calibration.composition import compose, opinions_of
 from emofuse.calibration.evidence import Evidence, held_out
@@ -40,16 +40,44 @@ def calibrate_pools(model: EmotionModel, dev: Sequence[Parts], *, composed: bool
     """Lay temperatures, pools and conformal scores into a model with `fusion.pool: mean`: what each temperature did.
 
     Where there are fewer than FEWEST labelled samples, what the model had stays; so does, without `composed`, what no
-    recording speaks of. `how` as in `composition.compose`.
+    recording speaks of, but for prediction sets of answers that a new temperature has changed: those are gone, since
+    nobody knows any more what they hold. `how` as in `composition.compose`.
     """
-    heated, found = [p.heated(model) for p in dev], Found()
+    heated, found, before = [p.heated(model) for p in dev], Found(), _state(model)
     for task in sorted(model.tasks, key=lambda t: t.name == POLARITY):  # which is answered by the emotions too
         for modality in model.modalities:
             _calibrate_unimodal(model, task, modality, heated, found)
         for subset in subsets_of(model.modalities, fewest=2):
             if task.exclusive:
                 _calibrate_subset(model, task, subset, heated, how if composed else None, found)
+    _drop_stale(model, before)
     return found
+
+
+Scores = dict[tuple[str, str], object]
+Temperatures = dict[tuple[str, Modality], Tensor]
+
+
+def _state(model: EmotionModel) -> tuple[Scores, Temperatures]:
+    """(subset, task) → its scores; (task, modality) → the temperatures of its head."""
+    scores = {(name, task): kept for name, by_task in model.conformal.items() for task, kept in by_task.items()}
+    heads = {(t.name, m): _head(model, t, m).temperature.clone() for t in model.tasks for m in model.modalities}
+    return scores, heads
+
+
+def _drop_stale(model: EmotionModel, before: tuple[Scores, Temperatures]) -> None:
+    """Drop the sets of subsets of which a part answers otherwise than before, where they were not fitted since."""
+    scores, heads = before
+    now = _state(model)[1]
+    moved = {key for key, temperature in heads.items() if not torch.equal(temperature, now[key])}
+    for subset in subsets_of(model.modalities):
+        for task in model.tasks:
+            name, read = subset_name(subset), {task.name}
+            read |= {EMOTION} if _reads_emotions(model, task) else set()
+            kept = model.conformal.get(name, {}).get(task.name)
+            stale = kept is not None and kept is scores.get((name, task.name))
+            if stale and moved & {(each, modality) for each in read for modality in subset}:
+                del model.conformal[name][task.name]
 
 
 def _calibrate_unimodal(

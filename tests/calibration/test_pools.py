@@ -139,6 +139,24 @@ def test_recordings_improve_likelihood_and_coverage_and_remove_the_mark(pooling_
     assert abs(after[1] - 0.9) <= abs(before[1] - 0.9) + 0.02
 
 
+def test_sets_of_answers_that_moved_are_gone_and_others_stay(pooling_model):
+    parts = []
+    for number, modality in enumerate(("text", "speech", "face")):
+        logits, labels = people(300, 0.0, number + 1)
+        parts.append(parts_of(pooling_model, modality, {modality: logits[:, 0]}, labels))
+    calibrate_pools(pooling_model, parts, correlation=0.0, conflict=0.0)
+    pairs = {"text+speech", "text+face", "speech+face", "text+speech+face"}
+    assert {*pairs, "text", "speech", "face"} <= set(pooling_model.conformal)
+    before = {name: by_task["emotion"] for name, by_task in pooling_model.conformal.items()}
+    logits, labels = people(120, 0.0, 9)
+    mine = parts_of(pooling_model, "mine", {"text": logits[:, 0] * 4}, labels)
+    calibrate_pools(pooling_model, [mine], composed=False)
+    now = {name: by_task.get("emotion") for name, by_task in pooling_model.conformal.items()}
+    assert now["text"] is not None and now["text"] is not before["text"]
+    assert all(now.get(name) is None for name in pairs if "text" in name)
+    assert all(now[name] is before[name] for name in ("speech", "face", "speech+face"))
+
+
 def answers(model: EmotionModel, parts: Parts) -> np.ndarray:
     """Fused probabilities of speech and face."""
     import torch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,11 @@ def test_parts_stay_as_they_are_and_a_few_numbers_are_fitted(values, parts, few,
     assert set(found) >= {"text+speech", "text unimodal", "speech unimodal"}
     assert bool(mine.pools["emotion"].recorded[3]) and not mine.conformal["text+speech"]["emotion"].composed
     assert (tmp_path / "mine" / FILE).is_file()
+    with (tiny_corpus / "manifest.csv").open(newline="") as lines:
+        rows = [f"{row['media']},{row['text']},{row['speaker']},{row['emotion']}" for row in csv.DictReader(lines)]
+    (tiny_corpus / "own.csv").write_text("\n".join(["media,text,speaker,emotion", *rows]) + "\n")
+    own = recalibrate(folder, tmp_path / "own", tiny_corpus / "own.csv", corpus="manifest")
+    assert own["text unimodal"]["emotion"].n > found["text unimodal"]["emotion"].n, "all of it is development data"
     again = recalibrate(folder, tmp_path / "again", values["root"])
     assert again["text+speech"]["emotion"].sources == ("composed text+speech",)
     assert fit(parse_recipe(values), resume=True) == folder

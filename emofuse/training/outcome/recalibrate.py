@@ -13,7 +13,7 @@ from safetensors import safe_open
 from emofuse.calibration.evidence import Evidence, evidence_of
 from emofuse.calibration.parts import read_parts
 from emofuse.calibration.pools import calibrate_pools
-from emofuse.calibration.refit import Calibration, calibrate_in_turn
+from emofuse.calibration.refit import FEWEST, Calibration, calibrate_in_turn
 from emofuse.data.examples import Example, read_examples, views_of
 from emofuse.errors import CheckpointError, DataError
 from emofuse.evaluation.predict import predict_examples
@@ -24,6 +24,8 @@ from emofuse.training.outcome.report import finite
 from emofuse.training.recipe.read import load_recipe
 from emofuse.training.tune import with_values
 
+ALL = 0.999999
+"""The share of a manifest without a split that is development data here, where nothing learns."""
 Found = dict[str, dict[str, Calibration]]
 """Subset of modalities → task → what calibration did."""
 
@@ -42,9 +44,9 @@ def recalibrate(
 
     Without `corpus`: on the dev sets of the recipe in MODEL, `root` being the recipe's and `options` laid over it. With
     it: on the dev split of that corpus in `root`; what it has no samples for keeps its temperature, and its prediction
-    sets are those of MODEL. With `fusion.pool: mean`, the pool's weights and bias are fitted anew as well; on clips
-    that have a whole subset of the modalities, its answers may then be surer than their parts, and its sets lose their
-    mark.
+    sets are those of MODEL, but for those of answers that have moved, which are gone. With `fusion.pool: mean`, the
+    pool's weights and bias are fitted anew as well; on clips that have a whole subset of the modalities, its answers
+    may then be surer than their parts, and its sets lose their mark.
     The report inside says what was done. Raises CheckpointError without a recipe, DataError when no subset of the
     modalities has enough labelled samples.
     """
@@ -54,12 +56,16 @@ def recalibrate(
         found = _on_recipe(loaded, folder, {"root": str(root), **(options or {})}, limit)
     else:
         tasks = (*loaded.tasks, *views_of(loaded.tasks, corpus))
-        examples = read_examples(corpus, root, "dev", tasks, limit=limit, options=options).examples
+        chosen = {"dev_share": ALL, **(options or {})} if corpus == "manifest" else options
+        examples = read_examples(corpus, root, "dev", tasks, limit=limit, options=chosen).examples
         if not examples:
             raise DataError(f"no dev utterance of {corpus} carries a label of the model's tasks; choose another corpus")
         found = _on_recordings(loaded, corpus, examples)
     if not found:
-        raise DataError("too few labelled dev samples to calibrate on; no subset of the modalities has 50")
+        raise DataError(
+            f"too few labelled dev samples to calibrate on; no subset of the modalities has {FEWEST}. Rows of the "
+            "split dev are read, of a manifest without a column split all: label more, or move rows of train to dev"
+        )
     texts = {n: (folder / n).read_text("utf-8") for n in ("recipe.yaml", "README.md") if (folder / n).is_file()}
     loaded.save_pretrained(
         out, dtype=dtype_of(folder), report=_report(folder, found), recipe=texts.get("recipe.yaml"),
