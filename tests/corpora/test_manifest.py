@@ -236,6 +236,61 @@ def test_without_a_split_whole_speakers_become_dev(folder, make):
         read("manifest", folder / "my.csv", dev_share=1.5)
 
 
+def parts(found) -> dict[str, dict[str, set[str | None]]]:
+    return {
+        name: {u: {getattr(x, u) for x in found.split(name)} for u in ("speaker", "dialogue")}
+        for name in ("train", "dev")
+    }
+
+
+def test_without_a_split_speakers_who_talk_become_dev_with_their_dialogues(folder, make):
+    turns = [(f"S{i}", f"d{i}") for i in range(20)] + [(f"S{i + 1}", f"d{i}") for i in range(0, 20, 2)] + [("", "d3")]
+    rows = "".join(f"Hi {n},{speaker},{dialogue}\n" for n, (speaker, dialogue) in enumerate(turns))
+    found = read("manifest", make.text(folder / "my.csv", "text,speaker,dialogue\n" + rows))
+    sides = parts(found)
+    assert len(sides["dev"]["dialogue"]) == 4, "two of ten groups of two dialogues"
+    assert sides["dev"]["dialogue"].isdisjoint(sides["train"]["dialogue"])
+    assert sides["dev"]["speaker"].isdisjoint(sides["train"]["speaker"])
+    assert found.notes[0] == (
+        "no column split: 20% of the speakers (with all whom they talk to) are dev, by hash of the name"
+    )
+    assert not any("in both" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("speakers", [("agent", "customer"), ("agent", ""), ("agent",)])
+def test_without_a_split_dialogues_become_dev_where_all_share_a_speaker(folder, make, speakers):
+    rows = "".join(f"Hi {n} {k},{who},d{n}\n" for n in range(10) for k, who in enumerate(speakers * 2))
+    found = read("manifest", make.text(folder / "my.csv", "text,speaker,dialogue\n" + rows))
+    sides = parts(found)
+    assert (len(sides["dev"]["dialogue"]), len(sides["train"]["dialogue"])) == (2, 8)
+    assert sides["dev"]["dialogue"].isdisjoint(sides["train"]["dialogue"])
+    said = {turn for u in found.split("dev") for turn in u.context}
+    assert said.isdisjoint({f"{u.speaker}: {u.text}" for u in found.split("train")})
+    assert found.notes[0] == "no column split: 20% of the dialogues are dev, by hash of the name"
+    shared = [s for s in speakers if s]
+    assert f"{len(shared)} speakers are in both train and dev as drawn: {', '.join(shared)};" in found.notes[1]
+
+
+def test_a_dialogue_that_has_to_be_cut_is_told(folder, make):
+    rows = "".join(f"Hi {i},S{i % 10},d\n" for i in range(40))
+    found = read("manifest", make.text(folder / "my.csv", "text,speaker,dialogue\n" + rows))
+    assert {u.speaker for u in found.split("dev")}.isdisjoint(u.speaker for u in found.split("train"))
+    assert any("1 dialogues are in both train and dev as drawn: d;" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("my.jsonl", '{"text": "Hi", "speaker": "Ann", "split": "test"}\n{"text": "Ho", "speaker": "Ann"}\n'),
+        ("my.csv", "text,speaker,split\nHi,Ann,test\nHo,Ann\n"),
+    ],
+)
+def test_a_row_that_lacks_the_split_of_others_is_a_bad_row(folder, make, name, content):
+    path = make.text(folder / name, content)
+    assert [(p.kind, p.what) for p in check_manifest(path)] == [("row", "split is empty")]
+    assert [u.split for u in read("manifest", path, strict=False).utterances] == ["test"]
+
+
 plain = st.text(string.ascii_letters + " ,;\t\"'|{}é我\n", max_size=12).map(str.strip).filter(bool)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import Any, ClassVar
 from emofuse.corpora.clips import inspect_clip
 from emofuse.corpora.corpus import Corpus, Log, Problem
 from emofuse.corpora.folding import Folding, Names, Number, same
+from emofuse.corpora.manifest.drawing import draw, in_several
 from emofuse.corpora.manifest.rows import Record, check_header, ignored, read_records, to_record
 from emofuse.errors import DataError, nearest
 from emofuse.files import home_path
@@ -29,9 +29,10 @@ def by_column(task: Task) -> Folding:
 
 class Manifest(Corpus):
     """Options: `strict` (True: a bad row is an error; False: it is left out and listed), `dev_share` (without a column
-    `split`, this share of the speakers, dialogues or files is dev; 0.2), `context` (how many earlier turns of the same
-    dialogue; 5), `tasks` (columns of tasks of your own: name → classes, or [] for a number), `overrides` (column →
-    the file's word → class, None = says nothing), `verify`. Labels come out in the words of the tasks.
+    `split`, this share of the speakers, dialogues or files is dev, see `drawing.draw`; 0.2), `context` (how many
+    earlier turns of the same dialogue; 5), `tasks` (columns of tasks of your own: name → classes, or [] for a number),
+    `overrides` (column → the file's word → class, None = says nothing), `verify`. Labels come out in the words of the
+    tasks.
     """
 
     name = "manifest"
@@ -128,9 +129,10 @@ def checked(
     labels, misnamed = check_header(path, columns, tasks, problems, log)
     good: list[Record] = []
     seen: dict[tuple[Any, ...], int] = {}
+    absent = dict.fromkeys(columns)  # a row may lack keys that others have, or end before its last cells
     for number, cells in rows:
         before = len(problems.problems)
-        record = to_record(path, number, cells, labels, problems)
+        record = to_record(path, number, absent | cells, labels, problems)
         if record is None:
             continue
         _check_labels(record, tasks, overrides, problems)
@@ -211,25 +213,19 @@ def _check_duplicate(
 
 def _check_leaks(records: list[Record], problems: Log) -> None:
     for unit in ("speaker", "dialogue"):
-        where: dict[str, dict[str, int]] = defaultdict(dict)
-        for record in records:
-            value = getattr(record, unit)
-            if value and record.split:
-                where[value].setdefault(record.split, record.number)
-        for value, splits in where.items():
-            if len(splits) > 1:
-                rows = ", ".join(f"{split} (row {number})" for split, number in splits.items())
-                what = f"{unit} {value!r} is in several splits: {rows}"
-                problems.problem(f"row {max(splits.values())}", "leak", what, f"keep each {unit} in one split")
+        for value, splits in in_several(records, unit).items():
+            rows = ", ".join(f"{split} (row {number})" for split, number in splits.items())
+            what = f"{unit} {value!r} is in several splits: {rows}"
+            problems.problem(f"row {max(splits.values())}", "leak", what, f"keep each {unit} in one split")
 
 
 def utterances(records: list[Record], dev_share: float, context: int, log: Log) -> Iterator[Utterance]:
     """Utterances of checked rows; rows of one dialogue are its turns in the order of the file."""
     if not 0 <= dev_share < 1:
         raise DataError(f"manifest option dev_share={dev_share}; a share from 0 to below 1")
-    drawn = _draw_dev(records, dev_share)
-    if records and not any(r.split for r in records):
-        log.note(f"no column split: {dev_share:.0%} of the speakers, dialogues or files are dev, by hash of the name")
+    records, notes = draw(records, dev_share)
+    for note in notes:
+        log.note(note)
     said: dict[str, list[str]] = defaultdict(list)
     for record in records:
         turns = said[record.dialogue] if record.dialogue else []
@@ -237,7 +233,7 @@ def utterances(records: list[Record], dev_share: float, context: int, log: Log) 
         yield Utterance(
             id=identity,
             corpus=Manifest.name,
-            split=record.split or ("dev" if _unit(record) in drawn else "train"),
+            split=record.split or "train",
             speaker=record.speaker or identity,
             dialogue=record.dialogue,
             media=record.media,
@@ -250,13 +246,3 @@ def utterances(records: list[Record], dev_share: float, context: int, log: Log) 
         )
         if record.text:
             turns.append(f"{record.speaker}: {record.text}" if record.speaker else record.text)
-
-
-def _unit(record: Record) -> str:
-    return record.speaker or record.dialogue or record.raw_media or record.text or ""
-
-
-def _draw_dev(records: list[Record], share: float) -> frozenset[str]:
-    units = sorted({_unit(r) for r in records}, key=lambda u: hashlib.sha256(u.encode()).hexdigest())
-    count = max(1, round(share * len(units))) if share and len(units) > 1 else 0
-    return frozenset(units[:count])
