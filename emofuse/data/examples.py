@@ -29,6 +29,9 @@ from emofuse.types import Segment, Split, Utterance
 Overrides = Mapping[str, Mapping[str, Any]]
 """Task → the corpus's own name → class or None: changes to the folding of labels (see `Corpus.fold`)."""
 
+UNITS = ("speaker", "dialogue", "video", "utterance")
+"""What samples are grouped by, in the order in which a report names them."""
+
 
 class Prepares(Protocol):
     """What data needs of a model: arrays from a segment, of each modality it reads."""
@@ -59,7 +62,7 @@ class Example:
     modalities: frozenset[Modality]
     """What is taken from it, where it is there."""
     cluster: str
-    """Whose samples are alike: the speaker, dialogue or video. Intervals resample these."""
+    """Whose samples are alike: the speaker, dialogue or video, see `whose`. Intervals resample these."""
     groups: Mapping[str, str] = field(default_factory=dict)
     """What a fairness audit splits by: speaker, sex, language, … where it is known."""
 
@@ -135,7 +138,7 @@ class ExampleSet:
             "n": len(self.examples),
             "unlabelled": self.unlabelled,
             "duplicates": self.duplicates,
-            "cluster": reader.disjoint or "utterance",
+            "cluster": units_of((e.utterance for e in self.examples), reader.disjoint),
             "options": dict(self.options),
             "overrides": {k: dict(v) for k, v in self.overrides.items()},
             "problems": dict(Counter(p.kind for p in self.reading.problems)),
@@ -222,11 +225,30 @@ def examples_of(
         folded = {t.name: _folded(utterance, t, overrides) for t in served}
         if all(np.isnan(target).any() for target in folded.values()):
             continue
-        unit = cluster or reader_of(utterance.corpus).disjoint  # shards hold utterances of several corpora
-        own = utterance.dialogue if unit in ("dialogue", "video") else utterance.speaker
         there, groups = modalities_of(utterance), reader_of(utterance.corpus).groups(utterance)
-        found.append(Example(utterance.id, utterance, nothing | folded, there, own or utterance.id, groups))
+        found.append(Example(utterance.id, utterance, nothing | folded, there, whose(utterance, cluster)[1], groups))
     return found
+
+
+def whose(utterance: Utterance, unit: Unit | None = None) -> tuple[str, str]:
+    """The unit whose utterances are like this one, and its name: a speaker, dialogue, video or the utterance alone.
+
+    `unit` is that of the corpus's splits, None = what its own corpus says (shards hold utterances of several). Where
+    that says nothing or is not known of the utterance, it is the speaker, else the dialogue, else the utterance itself;
+    a speaker who is named as the utterance or as the dialogue is not known.
+    """
+    unit = unit or reader_of(utterance.corpus).disjoint
+    if unit in ("dialogue", "video") and utterance.dialogue:
+        return unit, utterance.dialogue
+    if utterance.speaker and utterance.speaker not in (utterance.id, utterance.dialogue):
+        return "speaker", utterance.speaker
+    return ("dialogue", utterance.dialogue) if utterance.dialogue else ("utterance", utterance.id)
+
+
+def units_of(utterances: Iterable[Utterance], unit: Unit | None = None) -> str:
+    """What the utterances are grouped by (see `whose`): "speaker", or "speaker or dialogue" where it differs."""
+    found = {whose(utterance, unit)[0] for utterance in utterances}
+    return " or ".join(sorted(found, key=UNITS.index)) or unit or "utterance"
 
 
 def _served(tasks: Sequence[Task], only: Collection[str] | None) -> list[Task]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emofuse.data.examples import examples_of, read_examples, stratified
+from emofuse.data.examples import examples_of, read_examples, stratified, units_of, whose
 from emofuse.errors import DataError
 from emofuse.tasks import TASKS
 from emofuse.types import Utterance
@@ -23,6 +23,33 @@ def test_examples_know_speaker_sex_and_cluster():
     assert first.groups == {"language": "English", "speaker": "actor_18", "sex": "female"}
     assert (first.cluster, second.groups["sex"]) == ("actor_18", "male")
     assert examples_of([other], tasks, cluster="dialogue")[0].cluster == "d"
+
+
+@pytest.mark.parametrize(
+    ("columns", "unit", "clusters"),
+    [
+        ("id,speaker,dialogue", "speaker", ["Ann", "Bob", "Ann", "Bob"]),
+        ("id,dialogue", "dialogue", ["d1", "d1", "d2", "d2"]),
+        ("id", "utterance", ["a", "b", "c", "d"]),
+        ("dialogue", "dialogue", ["d1", "d1", "d2", "d2"]),
+    ],
+)
+def test_where_splits_have_no_unit_it_is_the_speaker_else_the_dialogue(tmp_path: Path, columns, unit, clusters):
+    rows = [("a", "Ann", "d1"), ("b", "Bob", "d1"), ("c", "Ann", "d2"), ("d", "Bob", "d2")]
+    known = [dict(zip(("id", "speaker", "dialogue"), row, strict=True)) for row in rows]
+    lines = [f"Hi {row['id']},joy,train," + ",".join(row[name] for name in columns.split(",")) for row in known]
+    path = tmp_path / "my.csv"
+    path.write_text("\n".join([f"text,emotion,split,{columns}", *lines]) + "\n")
+    found = read_examples("manifest", path, "train", [TASKS["emotion"]])
+    assert (found.protocol()["cluster"], [e.cluster for e in found.examples]) == (unit, clusters)
+
+
+def test_units_are_named_where_they_differ():
+    ann = Utterance("a", "manifest", "dev", "Ann", text="Hi")
+    turn = Utterance("b", "manifest", "dev", "b", dialogue="d", text="Ho")
+    part = Utterance("c", "ch_sims", "dev", "video_1", dialogue="video_1", text="Hm")
+    assert units_of([ann, turn]) == "speaker or dialogue" and units_of([]) == "utterance"
+    assert (whose(part), units_of([ann], "speaker")) == (("dialogue", "video_1"), "speaker")
 
 
 def test_a_limit_keeps_every_class_in_its_share():

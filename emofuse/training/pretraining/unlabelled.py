@@ -11,11 +11,10 @@ import numpy as np
 
 from emofuse.corpora.corpus import Corpus, split_hash
 from emofuse.corpora.registry import corpus as reader_of
-from emofuse.data.examples import Example
+from emofuse.data.examples import Example, units_of, whose
 from emofuse.data.load import holds_features, modalities_of
 from emofuse.errors import DataError
 from emofuse.modalities import Modality
-from emofuse.types import Utterance
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +38,7 @@ def read_unlabelled(
 ) -> Unlabelled:
     """The train split's utterances that have a modality, labels left aside; dev and test are not touched.
 
-    `hold_out` is the share of speakers, dialogues or videos (of the corpus's splits; else of utterances) that is
+    `hold_out` is the share of speakers, dialogues or videos (see `examples.whose`; else of utterances) that is
     measured on and never trained on, drawn with the seed. `limit` takes that many utterances at random. Raises
     DataError where nothing of the modality is left on either side.
     """
@@ -48,22 +47,17 @@ def read_unlabelled(
     found = [u for u in reading.utterances if modality in modalities_of(u) and not holds_features(u)]
     if limit is not None and limit < len(found):
         found = [found[i] for i in sorted(np.random.default_rng([seed, 1]).permutation(len(found))[:limit])]
-    units = [_unit(reader, u) for u in found]
+    units = [whose(u, reader.disjoint)[1] for u in found]
     apart = _drawn(units, hold_out, seed)
     if not apart or len(apart) == len(set(units)):
         raise DataError(
             f"the train split of {corpus} has {len(found)} utterances with {modality} of {len(set(units))} "
-            f"{reader.disjoint or 'utterance'}s: two at least are needed, one of them to be held out"
+            f"{units_of(found, reader.disjoint)}s: two at least are needed, one of them to be held out"
         )
     examples = [Example(u.id, u, {}, frozenset({modality}), unit) for u, unit in zip(found, units, strict=True)]
     train = [e for e in examples if e.cluster not in apart]
     held = [e for e in examples if e.cluster in apart]
     return Unlabelled(train, held, _protocol(reader, train, held, options or {}))
-
-
-def _unit(reader: Corpus, utterance: Utterance) -> str:
-    own = utterance.dialogue if reader.disjoint in ("dialogue", "video") else utterance.speaker
-    return own or utterance.id
 
 
 def _drawn(units: Sequence[str], share: float, seed: int) -> set[str]:
@@ -85,7 +79,7 @@ def _protocol(
         "split": "train",
         "train": len(train),
         "held_out": len(held),
-        "held_out_by": reader.disjoint or "utterance",
+        "held_out_by": units_of((e.utterance for e in (*train, *held)), reader.disjoint),
         "split_hash": split_hash(e.utterance for e in (*train, *held)),
         "held_out_hash": split_hash(e.utterance for e in held),
     }
