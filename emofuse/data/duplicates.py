@@ -8,10 +8,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from emofuse.data.load import holds_features
+from emofuse.media.transcript import tokenize
 from emofuse.types import Stored, Utterance
 
 FEWEST_WORDS = 4
-"""Of a turn of a dialogue: shorter ones ("Yeah, I know.") are said again by everyone, and are no copies."""
+"""Of a turn of a dialogue (characters, in scripts without spaces between words): shorter ones ("Yeah, I know.") are
+said again by everyone, and are no copies."""
 
 Key = tuple[object, ...]
 
@@ -30,11 +32,17 @@ def without_duplicates(utterances: Sequence[Utterance], trained_on: Sequence[Utt
 
 def _comparable(utterances: Iterable[Utterance], others: Iterable[Utterance]) -> list[Utterance]:
     """Those without media, and those whose media may equal one of the others: files of the same size."""
-    sizes = {_size(u.media, u.stored) for u in others if u.media is not None}
-    return [u for u in utterances if u.media is None or (not holds_features(u) and _size(u.media, u.stored) in sizes)]
+    sizes = {size_of(u.media, u.stored) for u in others if u.media is not None}
+    return [u for u in utterances if u.media is None or (not holds_features(u) and size_of(u.media, u.stored) in sizes)]
 
 
-def _size(path: Path, stored: Stored | None) -> int:
+def words_of(text: str) -> list[str]:
+    """The words in small letters, without punctuation; of scripts without spaces between words the characters."""
+    return [token for run in re.findall(r"\w+", text.casefold()) for token in tokenize(run)]
+
+
+def size_of(path: Path, stored: Stored | None) -> int:
+    """Bytes of media, be they a file or a part of a shard; -1 where there is no such file."""
     if stored is not None:
         return stored.bytes
     return path.stat().st_size if path.is_file() else -1
@@ -49,6 +57,6 @@ def content_key(utterance: Utterance) -> Key | None:
             return None
         with utterance.media.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest(), utterance.start, utterance.end
-    words = re.findall(r"\w+", (utterance.text or "").casefold())
+    words = words_of(utterance.text or "")
     few = FEWEST_WORDS if utterance.dialogue is not None else 1
     return ("words", *words) if len(words) >= few else None

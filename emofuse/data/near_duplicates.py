@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt64
 
-from emofuse.data.duplicates import FEWEST_WORDS, content_key
+from emofuse.data.duplicates import FEWEST_WORDS, content_key, size_of, words_of
 from emofuse.types import Utterance
 
 SHINGLE = 5
@@ -51,7 +50,7 @@ def near_duplicates(utterances: Sequence[Utterance], similarity: float = 0.8) ->
 
 def pieces(text: str) -> frozenset[str]:
     """Runs of SHINGLE characters of the words, in small letters; none of a text of fewer than FEWEST_WORDS words."""
-    words = re.findall(r"\w+", text.casefold())
+    words = words_of(text)
     if len(words) < FEWEST_WORDS:
         return frozenset()
     joined = " ".join(words)
@@ -67,8 +66,8 @@ def _same_files(utterances: Sequence[Utterance], order: Sequence[int]) -> Iterat
     sizes: Mapping[int, list[int]] = defaultdict(list)
     for i in order:
         media = utterances[i].media
-        if media is not None and media.is_file():
-            sizes[media.stat().st_size].append(i)
+        if media is not None and (size := size_of(media, utterances[i].stored)) >= 0:
+            sizes[size].append(i)
     first: dict[object, int] = {}
     for i in (i for alike in sizes.values() if len(alike) > 1 for i in alike):
         key = content_key(utterances[i])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
 from emofuse.data.near_duplicates import jaccard, near_duplicates, pieces
-from emofuse.types import Utterance
+from emofuse.types import Shard, Stored, Utterance
 
 
 def said(text: str, number: int = 0, split: str = "train", media: Path | None = None) -> Utterance:
@@ -55,3 +57,20 @@ def test_files_of_the_same_bytes_are_copies_whatever_their_words(tmp_path):
         (tmp_path / name).write_bytes(content)
     rows = [said("the same words as always", i, media=tmp_path / f"{n}.wav") for i, n in enumerate("abc")]
     assert [(c.utterance.id, c.other.id) for c in near_duplicates(rows)] == [("1", "0")]
+
+
+def test_media_in_shards_are_copies_of_one_another_and_of_files(tmp_path):
+    def stored(number: int, content: bytes) -> Utterance:
+        part = Stored(Shard("a.tar", 2048), 512 * number, len(content), hashlib.sha256(content).hexdigest())
+        return replace(said("words", number, media=tmp_path / f"{number}.wav"), stored=part)
+
+    (tmp_path / "file.wav").write_bytes(b"one")
+    rows = [stored(0, b"one"), stored(1, b"two"), stored(2, b"one"), said("words", 3, media=tmp_path / "file.wav")]
+    assert [(c.utterance.id, c.other.id) for c in near_duplicates(rows)] == [("2", "0"), ("3", "0")]
+
+
+def test_posts_in_scripts_without_spaces_are_counted_by_their_characters():
+    post = "今天真的特别开心终于见到了好久没有见面的老朋友们一起吃饭"
+    typo, other = post.replace("特别", "特被"), "昨天晚上加班到很晚回家的路上又下了大雨心情糟糕透了什么都不想说"
+    rows = [said(post, 0, "dev"), said(post + "！", 1), said(typo, 2), said(other, 3), said("开心", 4), said("开心", 5)]
+    assert [(c.utterance.id, c.other.id) for c in near_duplicates(rows)] == [("1", "0"), ("2", "0")]
