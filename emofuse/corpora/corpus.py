@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -154,10 +155,14 @@ class Corpus(ABC):
         return {name: value for name, value in found.items() if value}
 
     def attributes(self, utterance: Utterance) -> dict[str, str | None]:
-        """Sex, age, show and the like, from labels of these names; override where a corpus tells them otherwise."""
-        words = {key: value for key, value in utterance.labels.items() if isinstance(value, str) and value}
-        sex = words.get("sex") or words.get("gender") or ""
-        return {"sex": SEXES.get(sex[:1].lower(), sex), **{key: words.get(key) for key in ATTRIBUTES}}
+        """Sex, age, show and the like, from labels of these names; override where a corpus tells them otherwise.
+
+        An age in years is told as the ten years that it lies in.
+        """
+        words = {key: _word(utterance.labels.get(key)) for key in ("sex", "gender", *ATTRIBUTES)}
+        sex = words["sex"] or words["gender"]
+        told = {key: words[key] or None for key in ATTRIBUTES}
+        return {"sex": SEXES.get(sex[:1].lower(), sex), **told, "age": age_group(words["age"]) or told["age"]}
 
     def read(self, root: str | Path, split: Split | None = None, **options: Any) -> Reading:
         """The corpus at `root`, or one split of it.
@@ -312,6 +317,13 @@ def split_hash(utterances: Iterable[Utterance]) -> str:
     """SHA-256 over the sorted ids with their splits: two reports with one hash were measured on one split."""
     lines = sorted(f"{u.corpus}\t{u.id}\t{u.split}" for u in utterances)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _word(value: Any) -> str:
+    """What a label of a speaker says, as text: tables hold ages and codes as numbers; "" for what says nothing."""
+    if isinstance(value, str):
+        return value
+    return f"{float(value):g}" if isinstance(value, int | float) and math.isfinite(value) else ""
 
 
 def age_group(years: str) -> str:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from emofuse.corpora.manifest.reader import check_manifest
 from emofuse.corpora.manifest.write import write_manifest
-from emofuse.corpora.registry import read
+from emofuse.corpora.registry import corpus, read
 from emofuse.errors import DataError
 from emofuse.types import Utterance
 
@@ -289,6 +289,25 @@ def test_a_row_that_lacks_the_split_of_others_is_a_bad_row(folder, make, name, c
     path = make.text(folder / name, content)
     assert [(p.kind, p.what) for p in check_manifest(path)] == [("row", "split is empty")]
     assert [u.split for u in read("manifest", path, strict=False).utterances] == ["test"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("my.csv", "text,sex,age,race\nHi,0,24,2\nHo,f,24.0,\nHm,,old,\nHa,1,30-39,\n"),
+        (
+            "my.jsonl",
+            '{"text": "Hi", "sex": 0, "age": 24, "race": 2}\n{"text": "Ho", "sex": "f", "age": 24.0}\n'
+            '{"text": "Hm", "age": "old"}\n{"text": "Ha", "sex": 1, "age": "30-39"}\n',
+        ),
+    ],
+)
+def test_numbers_say_of_a_speaker_what_words_do(folder, make, name, content):
+    found = read("manifest", make.text(folder / name, content), dev_share=0).utterances
+    assert [corpus("manifest").groups(u) for u in found] == [
+        {"sex": "0", "age": "20-29", "race": "2"}, {"sex": "female", "age": "20-29"}, {"age": "old"},
+        {"sex": "1", "age": "30-39"},
+    ]  # fmt: skip
 
 
 plain = st.text(string.ascii_letters + " ,;\t\"'|{}é我\n", max_size=12).map(str.strip).filter(bool)
