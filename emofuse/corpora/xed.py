@@ -58,10 +58,10 @@ class Xed(Corpus):
 
     def _lines(self, path: Path, language: str, seen: set[str], log: Log) -> Iterator[Utterance]:
         for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-            text, tab, numbers = line.rpartition("\t")
+            text, _, numbers = line.partition("\t")
             names = [n.strip() for n in numbers.split(",")]
             text = " ".join(text.split())
-            if not tab or not text or not all(n in map(str, range(1, 9)) for n in names):
+            if line.count("\t") != 1 or not text or not all(n in map(str, range(1, 9)) for n in names):
                 log.problem(f"{path.name} line {number}", "row", f"{line[:60]!r}", "text, tab, numbers 1 to 8")
             elif text not in seen:
                 seen.add(text)

@@ -72,6 +72,14 @@ def test_xed_folds_plutchik_and_takes_a_line_once(make, tmp_path):
     assert [p.where for p in found.problems] == ["en-annotated.tsv line 4"]
 
 
+def test_xed_lists_the_lines_of_more_than_two_columns(make, tmp_path):
+    debris = 'en/1990/1/1.xml.gz\tde/1990/1/5.xml.gz\t1580\t1582\tThe Enquirer.\tDer Star."\t3'
+    make.text(tmp_path / "Projections/de-projections.tsv", f"Hilfe!\t4\n{debris}\nDer Star.\nJa.\t\t4\n")
+    found = read("xed", tmp_path)
+    assert [u.text for u in found.utterances] == ["Hilfe!"]
+    assert [p.where for p in found.problems] == [f"de-projections.tsv line {n}" for n in (2, 3, 4)]
+
+
 def test_smp2020_gives_a_share_of_the_evaluation_posts_to_training(make, tmp_path):
     posts = [{"id": i, "content": f"第{i}天", "label": "happy"} for i in range(40)]
     make.text(tmp_path / "data/raw/virus_train.txt", json.dumps([{"id": 1, "content": "愤怒", "label": "angry"}]))
