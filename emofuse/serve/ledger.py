@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -215,8 +215,9 @@ class Ledger:
         return ended
 
     def _forget(self) -> None:
-        """Write what was changed to the file itself, and empty the log of changes, which still holds what was there."""
-        with self._lock:
+        """Write what was changed to the file itself, and empty the log of changes, which still holds what was there; on
+        a full disk that waits for the next time, since the change itself is kept."""
+        with self._lock, suppress(sqlite3.Error):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _change(self, job: str, before: tuple[State, ...], **values: Any) -> bool:
