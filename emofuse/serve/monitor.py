@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
 from emofuse.encoders.script import script_of
 from emofuse.pipeline.analysis import Analysis
@@ -17,6 +16,15 @@ from emofuse.serve.batcher import Batched
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 ROWS = (1, 2, 4, 8, 16, 32, 64)
 SHARES = tuple(i / 10 for i in range(1, 11))
+_ISO_639 = """
+aa ab af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ceb ch co cr cs cu cv cy da de dv dz ee el en eo es
+et eu fa ff fi fil fj fo fr fy ga gd gl gn gu gv ha haw he hi ho hr ht hu hy hz ia id ig ii is it iu ja jv ka kg ki kj
+kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no nr
+nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg
+th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo yue za zh zu
+"""
+LANGUAGES = frozenset(_ISO_639.split())
+"""What is counted by name: a caller may give any two or three letters, and each would be a series of its own."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -58,7 +66,7 @@ class Monitor:
         self.media.inc(seconds)
         for stage, each in took.items():
             self.stages.labels(stage).observe(each)
-        given = None if language is None else language if language in LANGUAGES else "other"  # a caller may say "qqq"
+        given = None if language is None else language if language in LANGUAGES else "other"
         self.language.labels(given or script(analysis)).inc()
         for p in analysis.segments:
             self.predictions.labels(p.top[0] if p.top else "none").inc()
