@@ -22,7 +22,7 @@ from emofuse.calibration.evidence import Evidence, held_out
 from emofuse.calibration.parts import Parts
 from emofuse.calibration.refit import FEWEST, Calibration, fit_head, fit_scores, held_in, side, splits, unimodal_key
 from emofuse.modalities import Modality, Subset, mask_of, ordered, subset_name, subsets_of
-from emofuse.model.conformal import COMPOSED, Method
+from emofuse.model.conformal import COMPOSED, ConformalScores, Method
 from emofuse.model.heads import Head
 from emofuse.model.model import EmotionModel
 from emofuse.model.polarity import EMOTION, POLARITY, derives
@@ -54,7 +54,7 @@ def calibrate_pools(model: EmotionModel, dev: Sequence[Parts], *, composed: bool
     return found
 
 
-Scores = dict[tuple[str, str], object]
+Scores = dict[tuple[str, str], ConformalScores]
 Temperatures = dict[tuple[str, Modality], Tensor]
 
 

@@ -80,8 +80,8 @@ def clips(
         values = _values(row, number, prefix, table)
         known = ~np.isnan(values)
         if known.any():
-            named = clip is not None and row[clip] not in (None, "")
-            one = found.setdefault(str(row[clip]) if named else number, np.zeros((2, len(names))))
+            cell = None if clip is None else row[clip]
+            one = found.setdefault(number if cell in (None, "") else str(cell), np.zeros((2, len(names))))
             one += np.array([np.where(known, values, 0.0), known])
     if not found:
         raise DataError(
